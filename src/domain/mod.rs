@@ -1,0 +1,5 @@
+//! The terms of the product, without input or output: failure codes, windows, cursors, records.
+//!
+//! What must hold: nothing here awaits, logs, or asks for time or chance; every function is a function of its arguments.
+
+pub mod failure;

@@ -1,0 +1,46 @@
+//! **Syncline** keeps a PostgreSQL replica of Jira fresh and provably right.
+//!
+//! # The map
+//! ```text
+//! schedule due ─▶ plan_run ─▶ fetch_page ─▶ upsert_batch ─▶ advance_cursor ─▶ … ─▶ finalize_run
+//! (scheduler)        (sync)      page n+1 is fetched while page n is being written
+//! ```
+//! Each box after the scheduler is a *step*: a row of `syncline.sync_step`, which is checkpoint and queue in one.
+//! [`queue`] hands such rows to apalis' workers, [`engine`] commits them, [`sync`] says what each of them does.
+//!
+//! # Invariants
+//! Each has a test that fails when it is broken.
+//! 1. **One transaction per step.** A step's effects, its checkpoint and the enqueueing of its successors commit together
+//!    or not at all. Delivery is at least once; a step that was already committed is acknowledged and does nothing.
+//! 2. **Fenced.** A step attempt is claimed with a number that only grows; the commit names it, and a worker whose claim
+//!    was taken over commits nothing, however late it wakes up.
+//! 3. **No transaction across a network call.** A transaction awaits PostgreSQL only.
+//! 4. **One active run per project**, held by a partial unique index. A trigger that meets an active run is kept and runs
+//!    next, never dropped and never doubled.
+//! 5. **A cursor moves forward only, over applied pages only.** When it says T, every issue that Jira showed as updated
+//!    before T has been applied.
+//! 6. **Retry is the engine's, by error class**, and survives restarts. A wait for Jira's rate limit spends no attempt.
+//! 7. **Clock and randomness are injected** ([`clock`]).
+//! 8. **Bounded.** Memory does not grow with the number of issues, nor tables with time.
+//! 9. **Nothing Jira says is trusted**: unknown shapes become a recorded drift or a per-issue error, never a panic.
+//! 10. **Every acknowledged request ends** in a visible outcome: succeeded, failed with a class and advice, or cancelled.
+//!
+//! # Arrows
+//! `domain` ◀ `store`, `jira` ◀ `engine` ◀ `sync`, `scheduler` ◀ `http`, `cli` ◀ `runtime`; `tests/architecture.rs` reads the
+//! `use crate::` lines and fails on an arrow the wrong way.
+
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod domain;
+pub mod engine;
+pub mod http;
+pub mod jira;
+pub mod observe;
+pub mod postgres;
+pub mod queue;
+pub mod runtime;
+pub mod scheduler;
+pub mod simulator;
+pub mod store;
+pub mod sync;

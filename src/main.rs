@@ -1,0 +1,3 @@
+//! The `syncline` program: parse, run, exit code. Everything else is in the library.
+
+fn main() {}
