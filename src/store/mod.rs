@@ -1,17 +1,18 @@
-//! Everything that is said to PostgreSQL: one file per aggregate, all SQL of the crate.
+//! The database: connecting, the schema's version, and one file per aggregate.
 //!
-//! What must hold: statements are checked at compile time, name their schema, and handle sets, never a row at a time.
+//! All SQL of the crate lives here, checked at compile time and schema-qualified; writes are set-based, never a statement
+//! per row.
+//!
+//! What must hold: nothing outside this module sends SQL, and no text that leaves it (errors, logs) shows a password.
 
+pub mod connect;
+mod error;
+pub mod migrate;
 pub mod step;
 
-/// What the database, or the way to it, refused.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// A statement failed.
-    #[error("database: {0}")]
-    Database(#[from] sqlx::Error),
-}
+pub use connect::{PoolOptions, Route, connect};
+pub use error::Error;
+pub use migrate::{check_version, migrate};
 
 /// The outcome of a statement.
 pub type Result<T> = std::result::Result<T, Error>;
