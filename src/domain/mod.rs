@@ -3,3 +3,4 @@
 //! What must hold: nothing here awaits, logs, or asks for time or chance; every function is a function of its arguments.
 
 pub mod failure;
+pub mod record;
