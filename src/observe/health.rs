@@ -150,7 +150,8 @@ mod tests {
         let renew = heartbeats.register("renew", Duration::from_secs(300));
         let beat =
             |loop_: &Heartbeat, second: u64| loop_.entry.last_beat_millis.store(second * 1000, Ordering::Relaxed);
-        (beat(&claim, 0), beat(&renew, 0));
+        beat(&claim, 0);
+        beat(&renew, 0);
         assert_eq!(heartbeats.silent_at(31_000), [("claim", 31)]);
         beat(&claim, 31);
         assert_eq!(heartbeats.silent_at(31_000), []);
