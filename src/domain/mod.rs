@@ -5,5 +5,6 @@
 pub mod cron;
 pub mod cursor;
 pub mod failure;
+pub mod queue;
 pub mod spread;
 pub mod window;
