@@ -59,7 +59,8 @@ CREATE TABLE syncline.sync_run (
     slot_at             timestamptz,
     retry_of            uuid,
     priority            smallint NOT NULL DEFAULT 0,
-    -- Steps that have not ended. Who brings it to 0 enqueues the run's last step, in the same transaction.
+    -- Steps that have not ended, finalize_run not counted. Who brings it to 0 enqueues finalize_run, in the same
+    -- transaction.
     open_steps          integer NOT NULL DEFAULT 0,
     cancel_requested_at timestamptz,
     window_from         timestamptz,
@@ -114,7 +115,7 @@ CREATE TABLE syncline.sync_step (
     attempt       integer NOT NULL DEFAULT 0,
     failures      smallint NOT NULL DEFAULT 0,
     rescues       smallint NOT NULL DEFAULT 0,
-    max_attempts  smallint NOT NULL DEFAULT 5,
+    max_attempts  smallint NOT NULL DEFAULT 5, -- finalize_run has more: a run must end
     ready_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
     owner         uuid,
     claimed_at    timestamptz,
@@ -454,9 +455,8 @@ BEGIN
     UPDATE syncline.sync_run s SET cancel_requested_at = clock_timestamp(), open_steps = s.open_steps - stopped
      WHERE s.id = run RETURNING * INTO r;
     IF r.open_steps = 0 THEN
-        UPDATE syncline.sync_run s SET open_steps = 1 WHERE s.id = run;
-        INSERT INTO syncline.sync_step (id, run_id, queue, kind, key, state, priority, trace_context)
-        VALUES (syncline.new_id(), run, 'store', 'finalize_run', '', 'ready', 30, r.trace_context)
+        INSERT INTO syncline.sync_step (id, run_id, queue, kind, key, state, priority, max_attempts, trace_context)
+        VALUES (syncline.new_id(), run, 'store', 'finalize_run', '', 'ready', 30, 32767, r.trace_context)
         ON CONFLICT (run_id, kind, key) DO NOTHING;
         PERFORM pg_notify('syncline_step', 'store');
     END IF;
