@@ -8,7 +8,11 @@
 pub mod connect;
 mod error;
 pub mod migrate;
+pub mod step;
 
 pub use connect::{PoolOptions, Route, connect};
 pub use error::Error;
 pub use migrate::{check_version, migrate};
+
+/// The outcome of a statement.
+pub type Result<T> = std::result::Result<T, Error>;
