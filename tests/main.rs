@@ -4,4 +4,5 @@
 
 mod architecture;
 mod database;
+mod embedded_postgres;
 mod support;

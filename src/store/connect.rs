@@ -179,7 +179,7 @@ mod tests {
             ("postgres://u:hunter2@h:0/db", "port 0"),
             ("postgres://u:hunter2@h:5432/db/more", "one name"),
             ("postgres://u:hun/ter2@h:5432/db", "port is not a number"),
-            ("postgres://u:hunter2@h/db?sslmode=sometimes", "sslmode"),
+            ("postgres://u:hunter2@h/db?sslmode=sometimes", "ssl_mode"),
         ] {
             let reason = reason(url);
             assert!(reason.contains(part), "{url}: {reason}");

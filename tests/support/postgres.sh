@@ -2,13 +2,14 @@
 # A throw-away PostgreSQL server for tests and for checking queries at compile time.
 #
 #   postgres.sh start FOLDER   starts it if it does not run, prints its URL
+#   postgres.sh schema FOLDER  starts it, prints the URL of a fresh database with all of migrations/ applied
 #   postgres.sh stop FOLDER    stops it
 #
 # It does not sync to disk, which only a server without valuable data may do. It stops by itself once no client has been
 # connected for a minute. A script and not the program itself, because building the program needs a server first.
 set -euo pipefail
 
-command=${1:?start or stop} folder=${2:?folder}
+command=${1:?start, schema or stop} folder=${2:?folder}
 mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)
 
@@ -60,7 +61,7 @@ stop() { if is_running; then as_user "$bin/pg_ctl" stop -D "$data" -m immediate 
 
 initialise() {
   rm -rf "$data"
-  (umask 077 && od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >"$folder/password")
+  (umask 077; od -An -N16 -tx1 /dev/urandom | tr -d ' \n' >"$folder/password")
   local password_file=$home/password
   cp "$folder/password" "$password_file" && chown "$user" "$password_file"
   as_user "$bin/initdb" -D "$data" -U postgres --pwfile="$password_file" -A scram-sha-256 -E UTF8 --no-locale --no-sync \
@@ -104,11 +105,29 @@ watch_idleness() {
   echo $! >"$folder/watcher"
 }
 
+# Without the program: it cannot be built before its queries have been checked against this schema.
+fresh_schema() {
+  local server url migration transaction
+  server=$(cat "$folder/url")
+  url=${server%/postgres}/syncline_queries
+  "$bin/psql" -XqAt -v ON_ERROR_STOP=1 "$server" -c 'DROP DATABASE IF EXISTS syncline_queries WITH (FORCE)' \
+    -c 'CREATE DATABASE syncline_queries TEMPLATE template0' 2>/dev/null
+  "$bin/psql" -XqAt -v ON_ERROR_STOP=1 "$url" -c 'CREATE SCHEMA syncline'
+  for migration in "$(dirname "$0")"/../../migrations/*.sql; do
+    [ -e "$migration" ] || continue
+    transaction=--single-transaction
+    if head -n 1 "$migration" | grep -q '^-- no-transaction'; then transaction=; fi
+    "$bin/psql" -XqAt -v ON_ERROR_STOP=1 $transaction "$url" -f "$migration" >/dev/null
+  done
+  echo "$url"
+}
+
 case $command in
   start) start; watch_idleness; cat "$folder/url" ;;
+  schema) start; watch_idleness; fresh_schema ;;
   stop)
     stop
     rm -f "$folder/url"
     ;;
-  *) fail "unknown command $command: start or stop" ;;
+  *) fail "unknown command $command: start, schema or stop" ;;
 esac
