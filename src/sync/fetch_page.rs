@@ -70,7 +70,7 @@ impl FetchPage {
         let window = window.ok_or_else(|| Failure::new(FailureCode::Internal, format!("partition {} is not planned", id.partition)))?;
         let project = job.work.jira_project_id.map_or(jql::ProjectRef::Key(&job.work.project_key), jql::ProjectRef::Id);
         let query = jql::window(project, window.from, window.to);
-        let fields = normalise::search_fields(&job.fields);
+        let fields = crate::jira::search_fields(&job.fields);
         let request = SearchRequest {
             jql: &query,
             fields: &fields,
