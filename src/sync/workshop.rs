@@ -9,7 +9,6 @@ use url::Url;
 use uuid::Uuid;
 
 use super::page_cache::PageCache;
-use crate::clock::Clock;
 use crate::config::{SecretsConfig, secret};
 use crate::domain::failure::{Failure, FailureCode};
 use crate::engine::{StepContext, StepError};
@@ -47,7 +46,6 @@ impl Default for Options {
 pub struct Workshop {
     pub(super) options: Options,
     pub(super) pages: PageCache,
-    pub(super) clock: Clock,
     http: HttpPool,
     secrets: SecretsConfig,
     jobs: Mutex<HashMap<Uuid, Arc<Job>>>,
@@ -65,8 +63,8 @@ const MAX_JOBS: usize = 256;
 
 impl Workshop {
     /// A workshop over the process' connections to Jira.
-    pub fn new(options: Options, http: HttpPool, secrets: SecretsConfig, clock: Clock) -> Arc<Self> {
-        Arc::new(Self { options, pages: PageCache::default(), clock, http, secrets, jobs: Mutex::default() })
+    pub fn new(options: Options, http: HttpPool, secrets: SecretsConfig) -> Arc<Self> {
+        Arc::new(Self { options, pages: PageCache::default(), http, secrets, jobs: Mutex::default() })
     }
 
     /// The run of a step.
@@ -103,8 +101,9 @@ impl Workshop {
     }
 
     fn prepare(&self, work: Work) -> Result<Job, Failure> {
-        let base_url = Url::parse(&work.base_url)
-            .map_err(|error| Failure::new(FailureCode::Config, format!("site {}: its URL cannot be used: {error}", work.site_name)))?;
+        let base_url = Url::parse(&work.base_url).map_err(|error| {
+            Failure::new(FailureCode::Config, format!("site {}: its URL cannot be used: {error}", work.site_name))
+        })?;
         let token = secret::resolve(&work.credential, &work.site_name, &self.secrets)
             .map_err(|error| Failure::new(FailureCode::Config, format!("site {}: {error}", work.site_name)))?;
         let access = SiteAccess {
@@ -131,7 +130,10 @@ pub(super) fn stored_field_map(fields: &FieldMap) -> serde_json::Value {
 
 /// The run of a step; sync steps never stand alone.
 pub(super) fn run_id(context: &StepContext) -> Result<Uuid, Failure> {
-    context.step.run_id.ok_or_else(|| Failure::new(FailureCode::Internal, format!("step {} has no run", context.step.kind)))
+    context
+        .step
+        .run_id
+        .ok_or_else(|| Failure::new(FailureCode::Internal, format!("step {} has no run", context.step.kind)))
 }
 
 impl Job {
