@@ -7,8 +7,12 @@
 
 pub mod connect;
 mod error;
+pub mod finalize;
 pub mod migrate;
+pub mod page;
+pub mod replica;
 pub mod step;
+pub mod work;
 
 pub use connect::{PoolOptions, Route, connect};
 pub use error::Error;
