@@ -1,3 +1,62 @@
+# What a person does with this project; `make` lists it. Continuous integration is `.ci/run`.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
+.PHONY: help deps build test lint fmt demo up bench sqlx-prepare sqlx-check
+
+# Queries are checked against the data in .sqlx: building needs no database.
+export SQLX_OFFLINE := true
+
+TEST_SERVER := tests/support/postgres.sh
+TEST_FOLDER := target/test-pg
+RELEASE_BIN := target/release/syncline
+NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
+
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+	@echo "Syncline: a PostgreSQL replica of Jira, fresh and provably right"; echo
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{ printf "  make %-14s %s\n", $$1, $$2 }'
+
+deps: ## install what this machine lacks (PostgreSQL, by apt)
+	@.ci/deps
+
+build: deps ## build the program, optimised
+	cargo build --release --locked --bin syncline
+
+test: deps ## run all tests, each on a real PostgreSQL database of its own
+	@trap '$(TEST_SERVER) stop $(TEST_FOLDER)' EXIT; \
+	if [ "$(NEXTEST)" = yes ]; then cargo nextest run --locked --no-fail-fast; \
+	else cargo test --locked --no-fail-fast; fi
+
+lint: deps sqlx-check ## check format, lints and that .sqlx is current
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	@for script in .ci/run .ci/deps $(TEST_SERVER); do bash -n $$script; done
+
+fmt: ## format the source
+	cargo fmt
+
+demo: build ## see it work: two workers, a simulated Jira, a crash, a verified replica
+	$(RELEASE_BIN) demo
+
+up: build ## the stack of the demo, running until Ctrl-C
+	$(RELEASE_BIN) demo --stay
+
+bench: deps ## measure; writes target/bench/summary.json
+	cargo bench --locked --bench sync
+
+# The query macros write one file per query into SQLX_OFFLINE_DIR while they ask the database. They run when a file is
+# compiled, hence the touch.
+target/sqlx.current: export SQLX_OFFLINE := false
+target/sqlx.current: export SQLX_OFFLINE_DIR := $(CURDIR)/target/sqlx
+.PHONY: target/sqlx.current
+target/sqlx.current:
+	@rm -rf target/sqlx && mkdir -p target/sqlx .sqlx
+	@touch src/lib.rs src/main.rs $(wildcard tests/*.rs benches/*.rs)
+	DATABASE_URL=$$($(TEST_SERVER) schema $(TEST_FOLDER)) cargo check --locked --all-targets
+
+sqlx-prepare: deps target/sqlx.current ## write .sqlx anew, after a change of migrations or queries
+	@rm -rf .sqlx && mkdir .sqlx && cp -r target/sqlx/. .sqlx/
+	@echo ".sqlx holds $$(find .sqlx -name 'query-*.json' | wc -l) queries: commit it"
+
+sqlx-check: deps target/sqlx.current ## whether .sqlx fits the queries and migrations
+	@diff -rq .sqlx target/sqlx || { echo ".sqlx is not current: make sqlx-prepare, and commit it" >&2; exit 1; }

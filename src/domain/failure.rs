@@ -61,6 +61,35 @@ pub enum Category {
     Internal,
 }
 
+impl Category {
+    /// The category as stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Authentication => "authentication",
+            Self::Permission => "permission",
+            Self::Billing => "billing",
+            Self::Availability => "availability",
+            Self::RateLimit => "rate_limit",
+            Self::Configuration => "configuration",
+            Self::Contract => "contract",
+            Self::Network => "network",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+impl Severity {
+    /// The severity as stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+            Self::Critical => "critical",
+        }
+    }
+}
+
 /// How loudly to speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -1,6 +1,11 @@
-//! The terms of the product, without input or output: failure codes, windows, cursors, records.
+//! The terms of the product, without input or output: failure codes, schedules, windows, cursors, records.
 //!
 //! What must hold: nothing here awaits, logs, or asks for time or chance; every function is a function of its arguments.
 
+pub mod cron;
+pub mod cursor;
 pub mod failure;
+pub mod queue;
 pub mod record;
+pub mod spread;
+pub mod window;

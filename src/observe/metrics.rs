@@ -1,4 +1,142 @@
-//! Metric names and the functions that record them.
+//! The functions that record metrics; the only place of the raw macros.
+//!
+//! What must hold: a label is a `FailureCode`, one of the `&'static str`s of an enumeration, or a site's configured name
+//! (bounded in number). Nothing here fails or waits; without an installed recorder every function does nothing.
 
-/// Counts one HTTP attempt against Jira and its duration.
-pub fn jira_request(_endpoint: &'static str, _status_class: &'static str, _seconds: f64) {}
+#![allow(clippy::disallowed_macros)] // the one place that may
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use metrics::{counter, gauge, histogram};
+
+use super::catalog;
+pub use super::exporter::{InstallError, install, render, upkeep};
+pub use super::gauges::{DbGauges, OldestReady, ProjectGauges, QueueDepth};
+use crate::domain::failure::FailureCode;
+
+/// The most site names that become labels; the rest are `other`.
+pub const SITE_LIMIT: usize = 50;
+
+/// Counts the claim of a step and how long it had been ready.
+pub fn step_claimed(step: &'static str, waited: Duration) {
+    counter!(catalog::STEP_ATTEMPTS.name, "step" => step).increment(1);
+    histogram!(catalog::STEP_WAIT.name, "step" => step).record(waited.as_secs_f64());
+}
+
+/// Records the end of an attempt; `outcome` is one of [`super::labels::STEP_OUTCOMES`].
+pub fn step_finished(step: &'static str, outcome: &'static str, took: Duration) {
+    histogram!(catalog::STEP_DURATION.name, "step" => step, "outcome" => outcome).record(took.as_secs_f64());
+}
+
+/// Counts an attempt that failed and will be made again.
+pub fn step_retried(step: &'static str, code: FailureCode) {
+    counter!(catalog::STEP_RETRIES.name, "step" => step, "class" => code.as_str()).increment(1);
+}
+
+/// Counts a step that was given up.
+pub fn step_dead(step: &'static str, code: FailureCode) {
+    counter!(catalog::STEPS_DEAD.name, "step" => step, "class" => code.as_str()).increment(1);
+}
+
+/// Counts a step taken over from a worker whose lease had run out.
+pub fn step_rescued(step: &'static str) {
+    counter!(catalog::STEPS_RESCUED.name, "step" => step).increment(1);
+}
+
+/// Counts a delivery of a step that had been committed before.
+pub fn step_replayed(step: &'static str) {
+    counter!(catalog::STEPS_REPLAYED.name, "step" => step).increment(1);
+}
+
+/// Records the time a step's transaction took to commit.
+pub fn checkpoint_committed(took: Duration) {
+    histogram!(catalog::CHECKPOINT_COMMIT.name).record(took.as_secs_f64());
+}
+
+/// Sets how many of this process's places for steps of `queue` are busy and free.
+pub fn worker_slots(queue: &'static str, busy: usize, free: usize) {
+    gauge!(catalog::WORKER_SLOTS.name, "queue" => queue, "state" => "busy").set(busy as f64);
+    gauge!(catalog::WORKER_SLOTS.name, "queue" => queue, "state" => "free").set(free as f64);
+}
+
+/// Counts a run that ended and its duration; the labels are of [`super::labels`].
+pub fn run_finished(kind: &'static str, trigger: &'static str, outcome: &'static str, took: Duration) {
+    counter!(catalog::RUNS.name, "kind" => kind, "trigger" => trigger, "outcome" => outcome).increment(1);
+    histogram!(catalog::RUN_DURATION.name, "kind" => kind, "outcome" => outcome).record(took.as_secs_f64());
+}
+
+/// Sets how late the schedule that was enqueued last came.
+pub fn scheduler_lag(lag: Duration) {
+    gauge!(catalog::SCHEDULER_LAG.name).set(lag.as_secs_f64());
+}
+
+/// Counts slots that were merged into a later run.
+pub fn schedule_missed(slots: u32) {
+    counter!(catalog::SCHEDULE_MISSED.name).increment(u64::from(slots));
+}
+
+/// Counts records by what became of them; the labels are of [`super::labels`].
+pub fn records(entity: &'static str, operation: &'static str, count: u64) {
+    counter!(catalog::SYNC_RECORDS.name, "entity" => entity, "operation" => operation).increment(count);
+}
+
+/// Counts records that were skipped because they could not be read.
+pub fn record_errors(entity: &'static str, count: u64) {
+    counter!(catalog::SYNC_RECORD_ERRORS.name, "entity" => entity).increment(count);
+}
+
+/// Counts sightings of unknown shapes.
+pub fn schema_drift(entity: &'static str, count: u64) {
+    counter!(catalog::SCHEMA_DRIFT.name, "entity" => entity).increment(count);
+}
+
+/// Counts one HTTP attempt against Jira and its duration. `endpoint` is a template (`/issue/{}/comment`), `status_class`
+/// one of [`super::labels::STATUS_CLASSES`].
+pub fn jira_request(endpoint: &'static str, status_class: &'static str, seconds: f64) {
+    counter!(catalog::JIRA_REQUESTS.name, "endpoint" => endpoint, "status" => status_class).increment(1);
+    histogram!(catalog::JIRA_REQUEST_DURATION.name, "endpoint" => endpoint, "status" => status_class).record(seconds);
+}
+
+/// Counts an answer by which Jira asked for a pause of `wait`; `site` is the site's name as configured.
+pub fn jira_rate_limited(site: &str, reason: &'static str, wait: Duration) {
+    let site = site_label(site);
+    counter!(catalog::JIRA_RATE_LIMITED.name, "site" => site.clone(), "reason" => reason).increment(1);
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    counter!(catalog::JIRA_RATE_LIMIT_WAIT.name, "site" => site, "reason" => reason).increment(seconds);
+}
+
+/// Creates a site's series at 0; call it for each configured site at the start.
+pub fn site_known(site: &str) {
+    let site = site_label(site);
+    for &reason in super::labels::LIMIT_REASONS {
+        counter!(catalog::JIRA_RATE_LIMITED.name, "site" => site.clone(), "reason" => reason).absolute(0);
+        counter!(catalog::JIRA_RATE_LIMIT_WAIT.name, "site" => site.clone(), "reason" => reason).absolute(0);
+    }
+}
+
+/// Sets the state of this process's connection pool.
+pub fn db_pool(idle: usize, used: usize) {
+    gauge!(catalog::DB_POOL_CONNECTIONS.name, "state" => "idle").set(idle as f64);
+    gauge!(catalog::DB_POOL_CONNECTIONS.name, "state" => "used").set(used as f64);
+}
+
+/// Records the time it took to get a connection.
+pub fn db_pool_acquired(took: Duration) {
+    histogram!(catalog::DB_POOL_ACQUIRE.name).record(took.as_secs_f64());
+}
+
+/// The first [`SITE_LIMIT`] names keep their own label.
+fn site_label(site: &str) -> String {
+    static SEEN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if seen.contains(site) {
+        return site.to_owned();
+    }
+    if seen.len() < SITE_LIMIT {
+        seen.insert(site.to_owned());
+        return site.to_owned();
+    }
+    "other".to_owned()
+}

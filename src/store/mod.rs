@@ -1,1 +1,25 @@
-//! Under construction.
+//! The database: connecting, the schema's version, and one file per aggregate.
+//!
+//! All SQL of the crate lives here, checked at compile time and schema-qualified; writes are set-based, never a statement
+//! per row.
+//!
+//! What must hold: nothing outside this module sends SQL, and no text that leaves it (errors, logs) shows a password.
+
+pub mod connect;
+pub mod due;
+mod error;
+pub mod finalize;
+pub mod gauges;
+pub mod migrate;
+pub mod page;
+pub mod replica;
+pub mod step;
+pub mod upkeep;
+pub mod work;
+
+pub use connect::{PoolOptions, Route, connect};
+pub use error::Error;
+pub use migrate::{check_version, migrate};
+
+/// The outcome of a statement.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,36 @@
+//! `syncline migrate`: brings the database's schema to this program's version.
+
+use std::io::Write;
+
+use sqlx::PgPool;
+
+use crate::store;
+
+/// Brings the database's schema to this program's version. Safe to run at any time and by several processes at once.
+#[derive(Debug, clap::Args)]
+pub struct MigrateArgs {
+    /// Change nothing; fail when the schema is not current
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// Migrates the database behind `pool` and writes what was applied to `out`.
+///
+/// # Errors
+/// Those of [`store::migrate()`] and [`store::check_version`], and a closed `out`.
+pub async fn run(args: &MigrateArgs, pool: &PgPool, out: &mut impl Write) -> anyhow::Result<()> {
+    if args.check {
+        store::check_version(pool).await?;
+        writeln!(out, "schema is current: version {}", store::migrate::expected_version())?;
+        return Ok(());
+    }
+    let report = store::migrate(pool).await?;
+    for applied in &report.applied {
+        writeln!(out, "applied {:04} {} ({} ms)", applied.version, applied.description, applied.took.as_millis())?;
+    }
+    match report.applied.len() {
+        0 => writeln!(out, "nothing to do: schema is at version {}", report.version)?,
+        count => writeln!(out, "{count} applied: schema is at version {}", report.version)?,
+    }
+    Ok(())
+}

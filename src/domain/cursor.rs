@@ -1,0 +1,165 @@
+//! Cursors: through which time an entity of a project has been applied.
+//!
+//! What must hold (invariant 5): a cursor moves forward only, over applied pages only. When it says T, every issue that
+//! Jira showed as updated before T has been applied. T itself may belong to an issue on the next page, which is why windows
+//! include their lower bound. Times have whole milliseconds, as Jira's do.
+
+use chrono::{DateTime, SubsecRound, Utc};
+
+/// The cursor after `candidate` was reached: the later of both.
+pub fn advance<T: Ord>(current: Option<T>, candidate: T) -> Option<T> {
+    Some(match current {
+        Some(current) => current.max(candidate),
+        None => candidate,
+    })
+}
+
+/// A page of a partition, as far as cursors care.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Whether its issues are in the replica.
+    pub applied: bool,
+    /// The latest `updated` on it; `None` when it held no issue.
+    pub newest: Option<DateTime<Utc>>,
+}
+
+/// A partition of a run's window: its pages so far, in the order of `updated`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Partition {
+    /// The pages that have been fetched.
+    pub pages: Vec<Page>,
+    /// Whether the last of them is the partition's last.
+    pub complete: bool,
+}
+
+/// The time through which everything is applied; `None` when not even the first page is, or nothing was found.
+///
+/// `partitions` are in the order of time. The prefix ends at the first page that is not applied, and at the end of a
+/// partition that has further pages: later partitions may be done already, yet there is a hole before them.
+pub fn applied_prefix(partitions: &[Partition]) -> Option<DateTime<Utc>> {
+    let mut through = None;
+    for partition in partitions {
+        for page in &partition.pages {
+            if !page.applied {
+                return through;
+            }
+            if let Some(newest) = page.newest {
+                through = advance(through, newest.trunc_subsecs(3));
+            }
+        }
+        if !partition.complete {
+            return through;
+        }
+    }
+    through
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(millis: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp_millis(millis).unwrap()
+    }
+
+    fn page(applied: bool, millis: i64) -> Page {
+        Page { applied, newest: Some(at(millis)) }
+    }
+
+    #[test]
+    fn a_hole_in_an_early_partition_holds_the_cursor_back() {
+        let early = Partition { pages: vec![page(true, 10), page(false, 20), page(true, 30)], complete: true };
+        let late = Partition { pages: vec![page(true, 40)], complete: true };
+        assert_eq!(applied_prefix(&[early, late]), Some(at(10)));
+    }
+
+    #[test]
+    fn a_partition_with_further_pages_ends_the_prefix() {
+        let early = Partition { pages: vec![page(true, 10)], complete: false };
+        let late = Partition { pages: vec![page(true, 40)], complete: true };
+        assert_eq!(applied_prefix(&[early.clone(), late.clone()]), Some(at(10)));
+        assert_eq!(applied_prefix(&[Partition { complete: true, ..early }, late]), Some(at(40)));
+    }
+
+    #[test]
+    fn an_empty_partition_is_passed_and_an_unapplied_start_gives_nothing() {
+        let empty = Partition { pages: vec![Page { applied: true, newest: None }], complete: true };
+        let done = Partition { pages: vec![page(true, 5)], complete: true };
+        assert_eq!(applied_prefix(&[empty.clone(), done]), Some(at(5)));
+        assert_eq!(applied_prefix(&[empty]), None);
+        assert_eq!(applied_prefix(&[Partition { pages: vec![page(false, 5)], complete: true }]), None);
+    }
+
+    #[test]
+    fn a_cursor_has_whole_milliseconds() {
+        let newest = Some(at(5) + chrono::TimeDelta::nanoseconds(999_999));
+        let partition = Partition { pages: vec![Page { applied: true, newest }], complete: true };
+        assert_eq!(applied_prefix(&[partition]), Some(at(5)));
+    }
+
+    /// A page: whether it was applied, and when its issues were updated.
+    type Dealt = (bool, Vec<i64>);
+
+    /// Issues in the order of time, dealt out to pages and partitions (pages, whether complete); some pages applied.
+    fn history() -> impl Strategy<Value = Vec<(Vec<Dealt>, bool)>> {
+        let page = (prop::bool::weighted(0.8), prop::collection::vec(0i64..50, 0..4));
+        let partition = (prop::collection::vec(page, 0..5), prop::bool::weighted(0.8));
+        prop::collection::vec(partition, 0..4).prop_map(|mut partitions| {
+            let mut now = 0;
+            for (pages, _) in &mut partitions {
+                for step in pages.iter_mut().flat_map(|(_, issues)| issues.iter_mut()) {
+                    now += *step;
+                    *step = now;
+                }
+            }
+            partitions
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn every_issue_before_the_cursor_has_been_applied(history in history()) {
+            let partitions: Vec<Partition> = history.iter().map(|(pages, complete)| Partition {
+                pages: pages
+                    .iter()
+                    .map(|(applied, issues)| Page { applied: *applied, newest: issues.last().map(|&n| at(n)) })
+                    .collect(),
+                complete: *complete,
+            }).collect();
+            let cursor = applied_prefix(&partitions);
+
+            // The naive model: list the issues; cut the list at the first hole; the cursor is the last that is left.
+            let mut listed: Vec<Option<i64>> = Vec::new(); // None marks a hole
+            for (pages, complete) in &history {
+                for (applied, issues) in pages {
+                    if !applied {
+                        listed.push(None);
+                    }
+                    listed.extend(issues.iter().copied().map(Some));
+                }
+                if !complete {
+                    listed.push(None);
+                }
+            }
+            let expected = listed.iter().map_while(|issue| *issue).last().map(at);
+            prop_assert_eq!(cursor, expected);
+
+            let unapplied = history.iter().flat_map(|(pages, _)| pages).filter(|(applied, _)| !applied);
+            for issue in unapplied.flat_map(|(_, issues)| issues) {
+                prop_assert!(cursor.is_none_or(|cursor| at(*issue) >= cursor));
+            }
+        }
+
+        #[test]
+        fn a_cursor_never_moves_back(candidates in prop::collection::vec(0u32..100, 1..50)) {
+            let mut cursor = None;
+            for candidate in candidates {
+                let next = advance(cursor, candidate);
+                prop_assert!(next >= cursor && next >= Some(candidate));
+                cursor = next;
+            }
+        }
+    }
+}

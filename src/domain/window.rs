@@ -1,0 +1,166 @@
+//! Windows of time: which of Jira's updates a run looks at, and how a large one is divided.
+//!
+//! What must hold: windows are half-open, `from <= updated < to`, in whole milliseconds (Jira's resolution), so that
+//! neighbours share a bound and no issue falls between them or into both.
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+/// A half-open range of `updated`, without bound where it is `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// The first instant inside; `None` reaches back to the beginning.
+    pub from: Option<DateTime<Utc>>,
+    /// The first instant outside; `None` is open: updates that happen meanwhile are inside.
+    pub to: Option<DateTime<Utc>>,
+}
+
+impl Window {
+    /// Everything.
+    pub const FULL: Self = Self { from: None, to: None };
+
+    /// Whether an issue updated at `instant` is inside.
+    pub fn contains(&self, instant: DateTime<Utc>) -> bool {
+        self.from.is_none_or(|from| from <= instant) && self.to.is_none_or(|to| instant < to)
+    }
+
+    /// Whether every issue is inside.
+    pub fn is_full(&self) -> bool {
+        *self == Self::FULL
+    }
+}
+
+/// The window of an incremental run: from the oldest cursor of the entities, less `overlap`, which covers updates that
+/// Jira's index showed late. An entity that was never synchronised, or no entity at all, makes the window full.
+pub fn incremental(cursors: &[Option<DateTime<Utc>>], overlap: TimeDelta) -> Window {
+    let oldest = cursors.iter().copied().min().flatten(); // `None` sorts before every time
+    Window { from: oldest.map(|oldest| floor_millis(oldest - overlap.max(TimeDelta::zero()))), to: None }
+}
+
+/// Divides everything into at most `partitions` windows that hold about the same number of issues.
+///
+/// `counts` are the estimated numbers of issues in equal parts of `oldest..newest`, in order. Neighbouring parts are merged,
+/// so a window is no finer than a part, none is empty by the estimate, and none exceeds an even share by more than the
+/// largest part. The first window is open to the left and the last to the right: the estimate may miss an issue, the
+/// windows must not.
+pub fn split(oldest: DateTime<Utc>, newest: DateTime<Utc>, counts: &[u64], partitions: usize) -> Vec<Window> {
+    let mut before = vec![0u128]; // before[i]: issues left of part i
+    for &count in counts {
+        before.push(before.last().copied().unwrap_or(0) + u128::from(count));
+    }
+    let total = before.last().copied().unwrap_or(0);
+    let shares = partitions.max(1) as u128;
+
+    let mut bounds: Vec<DateTime<Utc>> = Vec::new();
+    for share in 1..shares.min(total.max(1)) {
+        // Both sides are multiplied by the number of shares, so that nothing is rounded.
+        let distance = |seen: u128| (seen * shares).abs_diff(share * total);
+        let nearest = (0..before.len()).min_by_key(|&part| distance(before[part])).unwrap_or(0);
+        let bound = part_start(oldest, newest, nearest, counts.len());
+        let splits = before[nearest] > 0 && before[nearest] < total;
+        if splits && bound > oldest && bounds.last().is_none_or(|&last| last < bound) {
+            bounds.push(bound);
+        }
+    }
+    let froms = std::iter::once(None).chain(bounds.iter().copied().map(Some));
+    let tos = bounds.iter().copied().map(Some).chain(std::iter::once(None));
+    froms.zip(tos).map(|(from, to)| Window { from, to }).collect()
+}
+
+/// Where part `index` of `parts` equal parts of `oldest..newest` starts; count the issues of a part between two of these.
+pub fn part_start(oldest: DateTime<Utc>, newest: DateTime<Utc>, index: usize, parts: usize) -> DateTime<Utc> {
+    let span = i128::from((newest - oldest).num_milliseconds().max(0));
+    let millis = span * index as i128 / parts.max(1) as i128;
+    floor_millis(oldest) + TimeDelta::milliseconds(i64::try_from(millis).unwrap_or(0))
+}
+
+/// Jira keeps and compares times in milliseconds; finer digits would make a bound miss its own issue.
+fn floor_millis(instant: DateTime<Utc>) -> DateTime<Utc> {
+    instant.trunc_subsecs(3)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(millis: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp_millis(millis).unwrap()
+    }
+
+    #[test]
+    fn an_incremental_window_starts_at_the_oldest_cursor_less_the_overlap() {
+        let cursors = [Some(at(900_000)), Some(at(600_000)), Some(at(700_000))];
+        let window = incremental(&cursors, TimeDelta::minutes(5));
+        assert_eq!(window, Window { from: Some(at(300_000)), to: None });
+    }
+
+    #[test]
+    fn an_entity_without_a_cursor_makes_the_window_full() {
+        assert!(incremental(&[Some(at(900_000)), None], TimeDelta::minutes(5)).is_full());
+        assert!(incremental(&[], TimeDelta::minutes(5)).is_full());
+    }
+
+    #[test]
+    fn a_bound_has_whole_milliseconds() {
+        let cursor = at(900_000) + TimeDelta::nanoseconds(999_999);
+        assert_eq!(incremental(&[Some(cursor)], TimeDelta::zero()).from, Some(at(900_000)));
+    }
+
+    #[test]
+    fn a_history_that_piles_up_at_the_end_is_divided_where_the_issues_are() {
+        let windows = split(at(0), at(8_000), &[0, 0, 0, 0, 10, 10, 10, 10], 4);
+        let froms: Vec<_> = windows.iter().map(|window| window.from).collect();
+        assert_eq!(froms, [None, Some(at(5_000)), Some(at(6_000)), Some(at(7_000))]);
+    }
+
+    #[test]
+    fn an_empty_or_instant_history_is_one_full_window() {
+        assert_eq!(split(at(0), at(8_000), &[], 4), [Window::FULL]);
+        assert_eq!(split(at(0), at(8_000), &[0, 0], 4), [Window::FULL]);
+        assert_eq!(split(at(5), at(5), &[7, 7], 4), [Window::FULL]);
+        assert_eq!(split(at(0), at(8_000), &[7, 7], 0), [Window::FULL]);
+    }
+
+    proptest! {
+        #[test]
+        fn windows_cover_every_instant_exactly_once(
+            oldest in 0i64..2_000_000_000_000,
+            span in 0i64..400_000_000_000,
+            counts in prop::collection::vec(0u64..5_000, 0..64),
+            partitions in 0usize..20,
+            probes in prop::collection::vec(-10_000i64..400_000_010_000, 20),
+        ) {
+            let windows = split(at(oldest), at(oldest + span), &counts, partitions);
+            prop_assert!(!windows.is_empty() && windows.len() <= partitions.max(1));
+            prop_assert_eq!(windows[0].from, None);
+            prop_assert_eq!(windows[windows.len() - 1].to, None);
+            for pair in windows.windows(2) {
+                prop_assert!(pair[0].to.is_some() && pair[0].to == pair[1].from);
+                prop_assert!(pair[1].to.is_none_or(|to| Some(to) > pair[1].from));
+            }
+            let bounds = windows.iter().filter_map(|window| window.from).map(|from| from.timestamp_millis() - oldest);
+            for probe in bounds.flat_map(|bound| [bound - 1, bound]).chain(probes) {
+                let inside = windows.iter().filter(|window| window.contains(at(oldest + probe))).count();
+                prop_assert_eq!(inside, 1, "at {}", probe);
+            }
+        }
+
+        #[test]
+        fn no_window_exceeds_an_even_share_by_more_than_the_largest_part(
+            counts in prop::collection::vec(0u64..5_000, 1..64),
+            partitions in 1usize..20,
+        ) {
+            let (oldest, newest) = (at(0), at(1_000_000_000));
+            let total: u64 = counts.iter().sum();
+            let largest = counts.iter().copied().max().unwrap_or(0);
+            for window in split(oldest, newest, &counts, partitions) {
+                let inside = |part: usize| window.contains(part_start(oldest, newest, part, counts.len()));
+                let held: u64 = (0..counts.len()).filter(|&part| inside(part)).map(|part| counts[part]).sum();
+                prop_assert!(held <= total / partitions as u64 + largest + 1);
+                prop_assert!(held > 0 || total == 0, "an empty window");
+            }
+        }
+    }
+}

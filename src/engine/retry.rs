@@ -1,0 +1,106 @@
+//! What becomes of a step that failed: a pure decision by the failure's code.
+
+use std::time::Duration;
+
+use crate::domain::failure::{Failure, RetryPolicy};
+
+/// The shape of back-off.
+#[derive(Clone, Copy, Debug)]
+pub struct RetryOptions {
+    /// The wait after the first failure.
+    pub base: Duration,
+    /// The longest wait.
+    pub cap: Duration,
+}
+
+impl Default for RetryOptions {
+    fn default() -> Self {
+        Self { base: Duration::from_secs(1), cap: Duration::from_secs(300) }
+    }
+}
+
+/// What the engine does with the step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Disposition {
+    /// Again after a wait; an attempt is spent.
+    Retry(Duration),
+    /// The gate is shut for everyone; the step waits too and spends nothing.
+    Wait(Duration),
+    /// Again after a while, for a reason that is nobody's fault; no attempt is spent, nothing is reported.
+    NotYet(Duration),
+    /// The run has failed.
+    FailRun,
+    /// The run has failed, and so has every other one behind the step's widest gate.
+    StopSite,
+}
+
+/// Decides. `failures` were spent before this one, `attempt` is the claim's number, `jitter` is in `0.0..1.0`.
+pub fn decide(
+    failure: &Failure,
+    failures: i16,
+    max_attempts: i16,
+    attempt: i32,
+    jitter: f64,
+    options: &RetryOptions,
+) -> Disposition {
+    // Who names a time is believed, up to a day: a broken header must not park a project for ever.
+    if let Some(wait) = failure.retry_after {
+        return Disposition::Wait(wait.min(Duration::from_secs(86_400)));
+    }
+    match failure.code.policy() {
+        RetryPolicy::Backoff if failures.saturating_add(1) >= max_attempts => Disposition::FailRun,
+        RetryPolicy::Backoff => Disposition::Retry(backoff(i32::from(failures), jitter, options)),
+        RetryPolicy::WaitForScope => Disposition::Wait(backoff(attempt.saturating_sub(1), jitter, options)),
+        RetryPolicy::FailRun => Disposition::FailRun,
+        RetryPolicy::StopSite => Disposition::StopSite,
+    }
+}
+
+/// `base · 2^exponent`, at most `cap`, times 0.5 to 1.5 by chance, so that those who failed together do not return together.
+fn backoff(exponent: i32, jitter: f64, options: &RetryOptions) -> Duration {
+    let factor = 2f64.powi(exponent.clamp(0, 30));
+    let seconds = (options.base.as_secs_f64() * factor).min(options.cap.as_secs_f64());
+    Duration::from_secs_f64(seconds * (0.5 + jitter))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::failure::FailureCode;
+
+    fn decided(failure: &Failure, failures: i16) -> Disposition {
+        decide(failure, failures, 3, 1, 0.5, &RetryOptions::default())
+    }
+
+    #[test]
+    fn a_glitch_backs_off_and_gives_up_after_the_last_attempt() {
+        let glitch = Failure::new(FailureCode::NetworkGlitch, "reset");
+        assert_eq!(decided(&glitch, 0), Disposition::Retry(Duration::from_secs(1)));
+        assert_eq!(decided(&glitch, 1), Disposition::Retry(Duration::from_secs(2)));
+        assert_eq!(decided(&glitch, 2), Disposition::FailRun);
+    }
+
+    #[test]
+    fn a_named_wait_is_kept_whatever_the_attempts() {
+        let limit = Failure::new(FailureCode::RateLimit, "429").after(Some(Duration::from_secs(17)));
+        assert_eq!(decided(&limit, 2), Disposition::Wait(Duration::from_secs(17)));
+        let maintenance = Failure::new(FailureCode::Maintenance, "503").after(Some(Duration::from_secs(5)));
+        assert_eq!(decided(&maintenance, 2), Disposition::Wait(Duration::from_secs(5)));
+        let nameless = Failure::new(FailureCode::RateLimit, "429");
+        assert!(matches!(decided(&nameless, 2), Disposition::Wait(_)));
+    }
+
+    #[test]
+    fn lost_credentials_stop_the_site() {
+        assert_eq!(decided(&Failure::new(FailureCode::AuthInvalid, "401"), 0), Disposition::StopSite);
+        assert_eq!(decided(&Failure::new(FailureCode::BadQuery, "400"), 0), Disposition::FailRun);
+    }
+
+    #[test]
+    fn back_off_never_exceeds_the_cap_by_more_than_its_jitter() {
+        let options = RetryOptions { base: Duration::from_secs(1), cap: Duration::from_secs(60) };
+        for exponent in 0..100 {
+            assert!(backoff(exponent, 0.999, &options) <= Duration::from_secs(90));
+        }
+    }
+}

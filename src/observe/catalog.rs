@@ -1,0 +1,193 @@
+//! The catalogue of metrics: every name once, with its type, unit, labels, buckets and meaning.
+//!
+//! What must hold: a histogram has buckets (summaries cannot be added up over pods), a counter ends in `_total`, a name says
+//! its unit. `docs/metrics.md` is written from this file and a test compares them.
+
+/// What kind of series a metric is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    /// Only grows, until the process restarts.
+    Counter,
+    /// A value of this process.
+    Gauge,
+    /// A value read from the database: the same on every pod, so take `max without (instance, pod)`.
+    DatabaseGauge,
+    /// A distribution over these upper bounds, in the metric's unit.
+    Histogram(&'static [f64]),
+}
+
+/// One metric, as documented and exported.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    /// The exported name.
+    pub name: &'static str,
+    /// The type.
+    pub kind: Kind,
+    /// The unit, in words.
+    pub unit: &'static str,
+    /// The names of its labels.
+    pub labels: &'static [&'static str],
+    /// What it tells.
+    pub help: &'static str,
+}
+
+/// Bounds for what happens within a process or its database: 0.5 ms to 10 s.
+const SHORT: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+/// Bounds for what crosses the network or waits its turn: 5 ms to 5 min.
+const LONG: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
+/// Bounds for whole runs: 0.5 s to 4 h.
+const RUN: &[f64] = &[0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 14400.0];
+
+macro_rules! catalog {
+    ($($ident:ident = $kind:expr, $name:literal, $unit:literal, [$($label:literal),*], $help:literal;)*) => {
+        $(
+            #[doc = $help]
+            pub const $ident: Metric = Metric {
+                name: concat!("syncline_", $name), kind: $kind, unit: $unit, labels: &[$($label),*], help: $help,
+            };
+        )*
+        /// Every metric, in the order of the documentation.
+        pub const ALL: &[Metric] = &[$($ident),*];
+    };
+}
+
+use Kind::{Counter, DatabaseGauge, Gauge, Histogram};
+
+catalog! {
+    BUILD_INFO = Gauge, "build_info", "1", ["version", "revision"],
+        "Always 1; its labels say what is running.";
+
+    QUEUE_JOBS = DatabaseGauge, "queue_jobs", "steps", ["queue", "state"],
+        "Steps in the queue, by state.";
+    QUEUE_OLDEST_READY_AGE = DatabaseGauge, "queue_oldest_ready_age_seconds", "seconds", ["queue"],
+        "How long the oldest step that could run now has been waiting; 0 when none waits.";
+    WORKER_SLOTS = Gauge, "worker_slots", "slots", ["queue", "state"],
+        "Places for steps in this process: busy or free.";
+
+    STEP_WAIT = Histogram(LONG), "step_wait_seconds", "seconds", ["step"],
+        "Time from the moment a step was ready to its claim.";
+    STEP_DURATION = Histogram(LONG), "step_duration_seconds", "seconds", ["step", "outcome"],
+        "Time from a step's claim to its end.";
+    STEP_ATTEMPTS = Counter, "step_attempts_total", "attempts", ["step"],
+        "Attempts at steps.";
+    STEP_RETRIES = Counter, "step_retries_total", "retries", ["step", "class"],
+        "Attempts that failed and will be made again, by failure code.";
+    STEPS_DEAD = Counter, "steps_dead_total", "steps", ["step", "class"],
+        "Steps that were given up, by failure code.";
+    STEPS_RESCUED = Counter, "steps_rescued_total", "steps", ["step"],
+        "Steps taken over from a worker that stopped renewing its lease.";
+    STEPS_REPLAYED = Counter, "steps_replayed_total", "steps", ["step"],
+        "Steps delivered again after they had been committed: acknowledged without effect.";
+    CHECKPOINT_COMMIT = Histogram(SHORT), "checkpoint_commit_seconds", "seconds", [],
+        "Time to commit a step: its effects, its checkpoint and its successors in one transaction.";
+
+    RUNS = Counter, "runs_total", "runs", ["kind", "trigger", "outcome"],
+        "Runs that ended.";
+    RUN_DURATION = Histogram(RUN), "run_duration_seconds", "seconds", ["kind", "outcome"],
+        "Time from a run's start to its end.";
+
+    SCHEDULER_LAG = Gauge, "scheduler_lag_seconds", "seconds", [],
+        "How late the last due schedule was enqueued.";
+    SCHEDULE_MISSED = Counter, "schedule_missed_total", "slots", [],
+        "Slots that passed without a run of their own; they were merged into one.";
+
+    SYNC_WATERMARK = DatabaseGauge, "sync_watermark_timestamp_seconds", "Unix time", ["project"],
+        "Through which time the replica of a project is complete; the oldest of its entities.";
+    SYNC_LAST_SUCCESS = DatabaseGauge, "sync_last_success_timestamp_seconds", "Unix time", ["project"],
+        "When the last successful run of a project ended.";
+    SYNC_BACKOFF_RUNG = DatabaseGauge, "sync_backoff_rung", "rung", ["project"],
+        "How far a failing project's schedule has been slowed down; 0 is its own pace.";
+    SYNC_FAILURE_STREAK = DatabaseGauge, "sync_failure_streak", "runs", ["project"],
+        "Runs of a project that failed since its last success.";
+    SYNC_RECORDS = Counter, "sync_records_total", "records", ["entity", "operation"],
+        "Records compared with the replica and what became of them.";
+    SYNC_RECORD_ERRORS = Counter, "sync_record_errors_total", "records", ["entity"],
+        "Records that could not be read and were skipped; each is in the log of its run.";
+    SCHEMA_DRIFT = Counter, "schema_drift_total", "sightings", ["entity"],
+        "Shapes in Jira's answers that this version does not know.";
+
+    JIRA_REQUESTS = Counter, "jira_requests_total", "requests", ["endpoint", "status"],
+        "HTTP attempts against Jira.";
+    JIRA_REQUEST_DURATION = Histogram(LONG), "jira_request_duration_seconds", "seconds", ["endpoint", "status"],
+        "Time of an HTTP attempt, from sending to the end of the body.";
+    JIRA_RATE_LIMITED = Counter, "jira_rate_limited_total", "answers", ["site", "reason"],
+        "Answers by which Jira asked for a pause.";
+    JIRA_RATE_LIMIT_WAIT = Counter, "jira_rate_limit_wait_seconds_total", "seconds", ["site", "reason"],
+        "Pauses that Jira asked for, in whole seconds, rounded up.";
+
+    DB_POOL_CONNECTIONS = Gauge, "db_pool_connections", "connections", ["state"],
+        "Connections of this process's pool: idle or used.";
+    DB_POOL_ACQUIRE = Histogram(SHORT), "db_pool_acquire_seconds", "seconds", [],
+        "Time to get a connection from the pool.";
+    DB_SIZE = DatabaseGauge, "db_size_bytes", "bytes", [],
+        "Size of the database on disk.";
+}
+
+/// The catalogue as the page `docs/metrics.md`.
+pub fn document() -> String {
+    let mut page = String::from(
+        "# Metrics\n\n\
+         Served as `/metrics` on the admin address, in Prometheus' text format. This page is written from\n\
+         `src/observe/catalog.rs`: after a change run `UPDATE_DOCS=1 cargo test --lib observe::catalog`.\n\n\
+         - Label values come from enumerations or the configuration, never from an issue, a user, a message or a URL.\n\
+         - `project` is only on gauges and names at most 200 projects, those that are worst off; the rest share `other`,\n\
+         \x20 with the value of the worst of them. `site` names at most 50 sites.\n\
+         - *Database gauges* are read from the database and are the same on every pod: query\n\
+         \x20 `max without (instance, pod) (…)`. They are left out while the database cannot be asked.\n\
+         - Label sets that are known at the start exist from the start, at 0, so that `rate()` sees the first event.\n\n\
+         | metric | type | unit | labels | meaning |\n|---|---|---|---|---|\n",
+    );
+    for metric in ALL {
+        let kind = match metric.kind {
+            Counter => "counter",
+            Gauge => "gauge",
+            DatabaseGauge => "database gauge",
+            Histogram(_) => "histogram",
+        };
+        let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+        let labels = if labels.is_empty() { "–".to_owned() } else { labels.join(", ") };
+        page.push_str(&format!("| `{}` | {kind} | {} | {labels} | {} |\n", metric.name, metric.unit, metric.help));
+    }
+    page.push_str("\n## Buckets\n\n| histogram | upper bounds |\n|---|---|\n");
+    for metric in ALL {
+        if let Histogram(bounds) = metric.kind {
+            let bounds: Vec<String> = bounds.iter().map(ToString::to_string).collect();
+            page.push_str(&format!("| `{}` | {} |\n", metric.name, bounds.join(" ")));
+        }
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_their_types_and_are_unique() {
+        let mut names = std::collections::BTreeSet::new();
+        for metric in ALL {
+            assert!(names.insert(metric.name), "{} twice", metric.name);
+            assert_eq!(metric.kind == Counter, metric.name.ends_with("_total"), "{}", metric.name);
+            let stem = metric.name.trim_end_matches("_total");
+            let seconds = stem.ends_with("_seconds") && !stem.ends_with("_timestamp_seconds");
+            assert_eq!(metric.unit == "seconds", seconds, "{}", metric.name);
+            if metric.labels.contains(&"project") {
+                assert_eq!(metric.kind, DatabaseGauge, "{}: `project` is only for gauges", metric.name);
+            }
+            if let Histogram(bounds) = metric.kind {
+                assert!(bounds.is_sorted() && !bounds.is_empty(), "{}", metric.name);
+            }
+        }
+    }
+
+    #[test]
+    fn the_documentation_is_current() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::create_dir_all(concat!(env!("CARGO_MANIFEST_DIR"), "/docs")).unwrap();
+            std::fs::write(path, document()).unwrap();
+        }
+        let written = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(written == document(), "docs/metrics.md is old: run UPDATE_DOCS=1 cargo test --lib observe::catalog");
+    }
+}

@@ -1,0 +1,184 @@
+//! Gauges that are read from the database, written straight into the exposition.
+//!
+//! They do not pass through the recorder: a recorder keeps every label set it has seen, and a queue that is empty or a
+//! project that was removed must disappear.
+//!
+//! What must hold: at most [`PROJECT_LIMIT`] projects are named.
+
+use std::fmt::Write as _;
+
+use chrono::{DateTime, Utc};
+
+use super::catalog::{self, Metric};
+
+/// The most projects that are named; the rest share the label `other`.
+pub const PROJECT_LIMIT: usize = 200;
+
+/// What a caller reads from the database for one scrape.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DbGauges {
+    /// Steps by queue and state.
+    pub queue_jobs: Vec<QueueDepth>,
+    /// How long the oldest step that could run has waited, by queue.
+    pub oldest_ready: Vec<OldestReady>,
+    /// One entry for each project that is not removed.
+    pub projects: Vec<ProjectGauges>,
+    /// The size of the database.
+    pub db_size_bytes: Option<u64>,
+}
+
+/// A number of steps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueueDepth {
+    /// The queue's name.
+    pub queue: String,
+    /// The steps' state.
+    pub state: String,
+    /// How many there are.
+    pub count: u64,
+}
+
+/// The age of the oldest step that is ready.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OldestReady {
+    /// The queue's name.
+    pub queue: String,
+    /// Its age, 0 when none is ready.
+    pub seconds: f64,
+}
+
+/// How fresh and how healthy a project is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ProjectGauges {
+    /// The project's key, as configured.
+    pub project: String,
+    /// Through when its replica is complete.
+    pub watermark: Option<DateTime<Utc>>,
+    /// When its last successful run ended.
+    pub last_success: Option<DateTime<Utc>>,
+    /// The rung of the back-off ladder.
+    pub backoff_rung: u32,
+    /// Failed runs since the last success.
+    pub failure_streak: u32,
+}
+
+impl DbGauges {
+    /// The gauges in Prometheus' text format.
+    pub fn expose(&self) -> String {
+        let mut out = String::new();
+        family(
+            &mut out,
+            &catalog::QUEUE_JOBS,
+            self.queue_jobs.iter().map(|depth| {
+                (vec![("queue", depth.queue.as_str()), ("state", depth.state.as_str())], depth.count as f64)
+            }),
+        );
+        family(
+            &mut out,
+            &catalog::QUEUE_OLDEST_READY_AGE,
+            self.oldest_ready.iter().map(|oldest| (vec![("queue", oldest.queue.as_str())], oldest.seconds)),
+        );
+        let projects = capped(&self.projects);
+        let mut each = |metric, value: fn(&ProjectGauges) -> Option<f64>| {
+            let samples = projects
+                .iter()
+                .filter_map(|project| Some((vec![("project", project.project.as_str())], value(project)?)));
+            family(&mut out, metric, samples);
+        };
+        each(&catalog::SYNC_WATERMARK, |project| project.watermark.map(unix_seconds));
+        each(&catalog::SYNC_LAST_SUCCESS, |project| project.last_success.map(unix_seconds));
+        each(&catalog::SYNC_BACKOFF_RUNG, |project| Some(f64::from(project.backoff_rung)));
+        each(&catalog::SYNC_FAILURE_STREAK, |project| Some(f64::from(project.failure_streak)));
+        family(&mut out, &catalog::DB_SIZE, self.db_size_bytes.iter().map(|&bytes| (Vec::new(), bytes as f64)));
+        out
+    }
+}
+
+/// The projects to name, worst first, and one more that stands for the rest with the worst of their values.
+fn capped(projects: &[ProjectGauges]) -> Vec<ProjectGauges> {
+    let mut projects = projects.to_vec();
+    if projects.len() <= PROJECT_LIMIT {
+        return projects;
+    }
+    projects.sort_by(|a, b| {
+        let worse = b.failure_streak.cmp(&a.failure_streak);
+        worse.then(a.watermark.cmp(&b.watermark)).then_with(|| a.project.cmp(&b.project))
+    });
+    let rest = projects.split_off(PROJECT_LIMIT);
+    projects.push(ProjectGauges {
+        project: "other".to_owned(),
+        watermark: rest.iter().filter_map(|project| project.watermark).min(),
+        last_success: rest.iter().filter_map(|project| project.last_success).min(),
+        backoff_rung: rest.iter().map(|project| project.backoff_rung).max().unwrap_or(0),
+        failure_streak: rest.iter().map(|project| project.failure_streak).max().unwrap_or(0),
+    });
+    projects
+}
+
+fn unix_seconds(instant: DateTime<Utc>) -> f64 {
+    instant.timestamp_millis() as f64 / 1000.0
+}
+
+/// Writes one metric with its samples; nothing when there are none.
+fn family<'a>(out: &mut String, metric: &Metric, samples: impl Iterator<Item = (Vec<(&'static str, &'a str)>, f64)>) {
+    let mut samples = samples.peekable();
+    if samples.peek().is_none() {
+        return;
+    }
+    // Writing to a string cannot fail.
+    let _ = writeln!(out, "# HELP {} {}\n# TYPE {} gauge", metric.name, metric.help, metric.name);
+    for (labels, value) in samples {
+        let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
+        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        let _ = writeln!(out, "{}{labels} {value}", metric.name);
+    }
+}
+
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gauges_are_written_in_the_text_format() {
+        let gauges = DbGauges {
+            queue_jobs: vec![QueueDepth { queue: "jira".into(), state: "ready".into(), count: 3 }],
+            oldest_ready: vec![OldestReady { queue: "jira".into(), seconds: 1.5 }],
+            projects: vec![ProjectGauges {
+                project: "AC\"ME".into(),
+                watermark: DateTime::from_timestamp_millis(1_760_000_000_500),
+                ..ProjectGauges::default()
+            }],
+            db_size_bytes: Some(42),
+        };
+        let text = gauges.expose();
+        for line in [
+            "# TYPE syncline_queue_jobs gauge",
+            "syncline_queue_jobs{queue=\"jira\",state=\"ready\"} 3",
+            "syncline_queue_oldest_ready_age_seconds{queue=\"jira\"} 1.5",
+            "syncline_sync_watermark_timestamp_seconds{project=\"AC\\\"ME\"} 1760000000.5",
+            "syncline_sync_failure_streak{project=\"AC\\\"ME\"} 0",
+            "syncline_db_size_bytes 42",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+        assert!(!text.contains("last_success"), "a project that never succeeded has no time of success");
+    }
+
+    #[test]
+    fn ten_thousand_projects_name_only_the_worst() {
+        let projects = (0..10_000u32).map(|n| ProjectGauges {
+            project: format!("P{n}"),
+            failure_streak: n,
+            ..ProjectGauges::default()
+        });
+        let text = DbGauges { projects: projects.collect(), ..DbGauges::default() }.expose();
+        let named = text.lines().filter(|line| line.starts_with("syncline_sync_failure_streak{")).count();
+        assert_eq!(named, PROJECT_LIMIT + 1);
+        assert!(text.contains("syncline_sync_failure_streak{project=\"P9999\"} 9999"));
+        assert!(text.contains("syncline_sync_failure_streak{project=\"other\"} 9799"));
+    }
+}

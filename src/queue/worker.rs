@@ -1,0 +1,101 @@
+//! The workers of a process: one apalis worker per queue under one monitor, and what feeds them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use apalis::prelude::{Data, Monitor, WorkerBuilder};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::backend::StepBackend;
+use super::{feeder, listener, pulse};
+use crate::domain::failure::sanitise;
+use crate::domain::queue::Queue;
+use crate::engine::{Claimed, Engine};
+use crate::observe::health::Heartbeat;
+use crate::store::step;
+
+/// How this process takes part in the queue.
+#[derive(Debug)]
+pub struct QueueOptions {
+    /// How long others wait before they take over this process's steps.
+    pub lease: Duration,
+    /// How often the lease is renewed.
+    pub pulse: Duration,
+    /// How long running steps may go on after a stop was asked for.
+    pub grace: Duration,
+    /// A server for LISTEN, where the pool's cannot do it.
+    pub direct_url: Option<String>,
+    /// The name of this machine, for operators.
+    pub host: String,
+    /// Beaten by the pulse: whether the process' loops turn.
+    pub heartbeat: Heartbeat,
+}
+
+/// Executes steps until `stop` is cancelled; then claims nothing more, lets running steps finish within the grace period,
+/// hands back the rest, and returns. `schedule_changed` is told when a schedule was changed by another process.
+pub async fn run(engine: Engine, options: QueueOptions, schedule_changed: Arc<Notify>, stop: CancellationToken) {
+    let pulse_stopped = CancellationToken::new();
+    let mut background = JoinSet::new();
+    background.spawn(pulse::beat(
+        engine.clone(),
+        pulse::Beat {
+            host: options.host.clone(),
+            every: options.pulse,
+            lease: options.lease,
+            heartbeat: options.heartbeat,
+        },
+        pulse_stopped.clone().cancelled_owned(),
+    ));
+    background.spawn(listener::listen(engine.clone(), options.direct_url.clone(), schedule_changed));
+    let mut feeders = JoinSet::new();
+    for queue in Queue::ALL {
+        feeders.spawn(feeder::feed(engine.clone(), queue));
+    }
+
+    let mut monitor = Monitor::new().shutdown_timeout(options.grace + Duration::from_secs(2));
+    for queue in Queue::ALL {
+        let Some(receiver) = engine.slots().receiver(queue) else { continue };
+        let receiver = std::sync::Mutex::new(Some(receiver));
+        let engine = engine.clone();
+        monitor = monitor.register(move |_restarts| {
+            // The channel exists once; a worker that ended has nothing to be restarted with, and none ends before the stop.
+            let receiver = receiver.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+            let receiver = receiver.unwrap_or_else(|| tokio::sync::mpsc::unbounded_channel().1);
+            WorkerBuilder::new(format!("{queue}-{}", engine.epoch().owner))
+                .backend(StepBackend::new(receiver))
+                .data(engine.clone())
+                .build(execute)
+        });
+    }
+
+    let draining = engine.clone();
+    let grace = options.grace;
+    let signal = async move {
+        stop.cancelled().await;
+        tracing::info!(event = "worker_draining", grace_seconds = grace.as_secs_f64(), "claiming nothing more");
+        draining.draining().cancel();
+        tokio::spawn(async move {
+            tokio::time::sleep(grace).await;
+            draining.out_of_grace().cancel();
+        });
+        Ok(())
+    };
+    if let Err(error) = monitor.run_with_signal(signal).await {
+        tracing::error!(event = "worker_ended", error = %sanitise(&error.to_string()));
+    }
+    feeders.join_all().await;
+    pulse_stopped.cancel();
+    background.join_all().await;
+    match step::forget_worker(engine.pool(), engine.epoch().owner).await {
+        Ok(handed_back) => tracing::info!(event = "worker_left", handed_back, "left the fleet"),
+        Err(error) => {
+            tracing::warn!(event = "worker_left", error = %sanitise(&error.to_string()), "others take over when the lease ends")
+        }
+    }
+}
+
+async fn execute(claimed: Claimed, engine: Data<Engine>) {
+    engine.execute(claimed).await;
+}

@@ -1,0 +1,108 @@
+//! The pulse: one statement a second keeps this process's lease, rescues the steps of the dead, and starts timers.
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::domain::queue::Queue;
+use crate::store::Result;
+
+/// What one pulse found.
+#[derive(Clone, Debug, Default)]
+pub struct PulseReport {
+    /// Queues that have ready steps now.
+    pub ready: Vec<Queue>,
+    /// Kinds of the steps that were taken back from processes that died.
+    pub rescued: Vec<String>,
+    /// When the next timer is due, from now.
+    pub next_timer: Option<Duration>,
+}
+
+/// Renews the lease of `owner` for `lease`, makes the steps of owners without a lease ready again, and makes steps ready
+/// whose time has come. `in_flight` are the steps that this process knows it is executing.
+pub async fn pulse(
+    pool: &PgPool,
+    owner: Uuid,
+    host: &str,
+    version: &str,
+    lease: Duration,
+    in_flight: &[Uuid],
+) -> Result<PulseReport> {
+    let pid = i32::try_from(std::process::id()).unwrap_or(0);
+    let row = sqlx::query!(
+        r#"
+        WITH renewed AS (
+            INSERT INTO syncline.worker (id, host, pid, version, lease_until)
+            VALUES ($1, $2, $3, $4, clock_timestamp() + make_interval(secs => $5))
+            ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until
+        ), rescued AS (
+            -- Owners that are not (or no longer) alive; an owner that is not known at all counts as dead too.
+            UPDATE syncline.sync_step s
+               SET state = 'ready', owner = NULL, rescues = s.rescues + 1, ready_at = clock_timestamp()
+             WHERE s.id IN (SELECT t.id FROM syncline.sync_step t
+                             WHERE t.state = 'running'
+                               AND CASE WHEN t.owner = $1
+                                   -- Ours, but not known here: the answer to its claim was lost on the way.
+                                   THEN t.claimed_at < clock_timestamp() - make_interval(secs => $5) AND t.id <> ALL ($6::uuid[])
+                                   ELSE NOT EXISTS (SELECT 1 FROM syncline.worker w
+                                                     WHERE w.id = t.owner AND w.lease_until > clock_timestamp())
+                                   END
+                               FOR UPDATE SKIP LOCKED)
+               AND s.state = 'running'
+            RETURNING s.queue, s.kind, s.run_id
+        ), counted AS (
+            UPDATE syncline.sync_run r SET rescues = r.rescues + n.n
+              FROM (SELECT run_id, count(*)::int AS n FROM rescued WHERE run_id IS NOT NULL GROUP BY run_id) n
+             WHERE r.id = n.run_id
+        ), due AS (
+            UPDATE syncline.sync_step s SET state = 'ready'
+             WHERE s.id IN (SELECT t.id FROM syncline.sync_step t
+                             WHERE t.state = 'later' AND t.ready_at <= clock_timestamp()
+                             ORDER BY t.ready_at LIMIT 1000 FOR UPDATE SKIP LOCKED)
+            RETURNING s.queue
+        )
+        SELECT
+            ARRAY(SELECT q.name FROM unnest(ARRAY['jira', 'store', 'control']) AS q (name)
+                   WHERE EXISTS (SELECT 1 FROM syncline.sync_step s WHERE s.queue = q.name AND s.state = 'ready')
+                      OR EXISTS (SELECT 1 FROM due WHERE due.queue = q.name)
+                      OR EXISTS (SELECT 1 FROM rescued WHERE rescued.queue = q.name)) AS "ready!",
+            ARRAY(SELECT kind FROM rescued) AS "rescued!",
+            (SELECT extract(epoch FROM min(ready_at) - clock_timestamp())::float8 FROM syncline.sync_step
+              WHERE state = 'later' AND ready_at > clock_timestamp()) AS next_timer_seconds
+        "#,
+        owner,
+        host,
+        pid,
+        version,
+        lease.as_secs_f64(),
+        in_flight,
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(PulseReport {
+        ready: row.ready.iter().filter_map(|name| Queue::parse(name)).collect(),
+        rescued: row.rescued,
+        next_timer: row.next_timer_seconds.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 3600.0))),
+    })
+}
+
+/// Takes this process off the list of the living and hands back what it still held, without spending an attempt.
+pub async fn forget_worker(pool: &PgPool, owner: Uuid) -> Result<u64> {
+    let handed_back = sqlx::query_scalar!(
+        r#"
+        WITH gone AS (DELETE FROM syncline.worker WHERE id = $1),
+        back AS (
+            UPDATE syncline.sync_step SET state = 'ready', owner = NULL, ready_at = clock_timestamp()
+             WHERE state = 'running' AND owner = $1 RETURNING queue
+        ), woken AS (
+            SELECT pg_notify('syncline_step', queue) FROM (SELECT DISTINCT queue FROM back) q
+        )
+        SELECT (SELECT count(*) FROM back) + 0 * (SELECT count(*) FROM woken) AS "n!"
+        "#,
+        owner
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(u64::try_from(handed_back).unwrap_or(0))
+}

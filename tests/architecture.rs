@@ -1,0 +1,206 @@
+//! The shape of the source: dependencies between modules run one way, and some things have one place.
+//!
+//! Reads the text of `src`, so that no compiler plug-in is needed. Code below `#[cfg(test)]` is exempt.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// Modules from the bottom to the top: a module may import those of the lines above its own, not those of its own line.
+const LAYERS: &[&[&str]] = &[
+    &["clock", "domain"],
+    &["config", "observe"],
+    &["store", "jira", "postgres", "simulator"],
+    &["engine", "alert"],
+    &["queue"],
+    &["sync", "scheduler", "telemetry"],
+    &["http", "cli"],
+    &["runtime"],
+];
+
+/// Arrows that the layers would allow and that must not be.
+const FORBIDDEN: &[(&str, &str)] = &[("engine", "jira"), ("engine", "simulator"), ("alert", "jira"), ("queue", "jira")];
+
+struct Source {
+    /// Relative to `src`.
+    path: String,
+    /// Without comments and without test modules.
+    code: String,
+    lines: usize,
+}
+
+#[test]
+fn dependencies_run_one_way() {
+    let wrong: Vec<_> = sources().iter().flat_map(wrong_arrows).collect();
+    assert!(wrong.is_empty(), "arrows the wrong way:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_wrong_arrow_is_caught() {
+    let source = |path: &str, code: &str| Source { path: path.to_owned(), code: strip(code), lines: 1 };
+    for (path, code) in [
+        ("domain/window.rs", "use crate::store::Error;"),
+        ("store/run.rs", "use crate::{domain::failure, engine::Step};"),
+        ("store/run.rs", "fn f() { crate::sync::plan() }"),
+        ("jira/client.rs", "use crate::store;"),
+        ("engine/commit.rs", "use crate::{\n    domain::Id,\n    jira::{Client, Page},\n};"),
+        ("http/mod.rs", "pub(crate) use crate::runtime::Runtime;"),
+        ("unheard_of/mod.rs", "fn f() {}"),
+    ] {
+        assert!(!wrong_arrows(&source(path, code)).is_empty(), "{path}: {code}");
+    }
+    for (path, code) in [
+        ("engine/commit.rs", "use crate::{domain::Id, store::step};"),
+        ("engine/commit.rs", "use crate::engine::claim;"),
+        ("domain/window.rs", "// use crate::store::Error;\n/// [`crate::store`]\nfn f() {}"),
+        ("domain/window.rs", "fn f() {}\n#[cfg(test)]\nmod tests {\n    use crate::store::Error;\n}"),
+    ] {
+        assert_eq!(wrong_arrows(&source(path, code)), Vec::<String>::new(), "{path}: {code}");
+    }
+}
+
+#[test]
+fn sql_lives_in_the_store() {
+    only_in("store", &["sqlx::query", "sqlx::raw_sql", "query!(", "query_as!(", "query_scalar!(", "QueryBuilder"]);
+}
+
+#[test]
+fn apalis_is_named_by_the_queue_alone() {
+    only_in("queue", &["apalis::", "apalis_core::", "apalis_codec::", "use apalis"]);
+}
+
+#[test]
+fn files_tell_one_story() {
+    let long: Vec<_> = sources().iter().filter(|s| s.lines > 400).map(|s| format!("{}: {}", s.path, s.lines)).collect();
+    assert!(long.is_empty(), "files of more than 400 lines:\n{}", long.join("\n"));
+}
+
+#[test]
+fn every_module_says_what_it_is_for() {
+    let root = src();
+    let silent: Vec<_> = sources()
+        .into_iter()
+        .filter(|source| !std::fs::read_to_string(root.join(&source.path)).unwrap().starts_with("//!"))
+        .map(|source| source.path)
+        .collect();
+    assert!(silent.is_empty(), "files without a //! doc: {silent:?}");
+}
+
+fn only_in(module: &str, names: &[&str]) {
+    let strangers: Vec<_> = sources()
+        .iter()
+        .filter(|source| module_of(&source.path) != module)
+        .filter_map(|source| names.iter().find(|name| source.code.contains(**name)).map(|n| (source.path.clone(), *n)))
+        .map(|(path, name)| format!("{path} names {name}"))
+        .collect();
+    assert!(strangers.is_empty(), "only src/{module} may:\n{}", strangers.join("\n"));
+}
+
+fn wrong_arrows(source: &Source) -> Vec<String> {
+    let from = module_of(&source.path);
+    if matches!(from, "lib" | "main") {
+        return Vec::new();
+    }
+    let Some(level) = level(from) else {
+        return vec![format!("{}: module {from} is in no layer of tests/architecture.rs", source.path)];
+    };
+    imports(&source.code)
+        .into_iter()
+        .filter(|to| to != from)
+        .filter(|to| match self::level(to) {
+            Some(other) => other >= level || FORBIDDEN.contains(&(from, to)),
+            None => false, // an item of the crate's root
+        })
+        .map(|to| format!("{}: {from} → {to}", source.path))
+        .collect()
+}
+
+fn level(module: &str) -> Option<usize> {
+    LAYERS.iter().position(|layer| layer.contains(&module))
+}
+
+/// First segments after `crate::`, in paths and in `use crate::{…}` lists.
+fn imports(code: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for (at, _) in code.match_indices("crate::") {
+        if code[..at].chars().next_back().is_some_and(|c| c.is_alphanumeric() || c == '_') {
+            continue;
+        }
+        let rest = &code[at + "crate::".len()..];
+        match rest.strip_prefix('{') {
+            Some(list) => found.extend(list_heads(list)),
+            None => found.extend(head(rest)),
+        }
+    }
+    found
+}
+
+/// The first segment of each member of a `use` list; `list` begins behind its opening brace.
+fn list_heads(list: &str) -> Vec<String> {
+    let (mut depth, mut expect, mut heads) = (0_usize, true, Vec::new());
+    for (at, c) in list.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => expect = true,
+            c if expect && !c.is_whitespace() => {
+                heads.extend(head(&list[at..]));
+                expect = false;
+            }
+            _ => {}
+        }
+    }
+    heads
+}
+
+fn head(path: &str) -> Option<String> {
+    let name: String = path.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+    (!name.is_empty()).then_some(name)
+}
+
+fn module_of(path: &str) -> &str {
+    let first = path.split('/').next().unwrap_or(path);
+    first.strip_suffix(".rs").unwrap_or(first)
+}
+
+fn src() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+fn sources() -> Vec<Source> {
+    let root = src();
+    let mut folders = vec![root.clone()];
+    let mut sources = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let path = path.strip_prefix(&root).unwrap().to_string_lossy().replace('\\', "/");
+                // A module that is declared `#[cfg(test)] mod tests;` has its text in a file of that name.
+                let code = if path.ends_with("/tests.rs") { String::new() } else { strip(&text) };
+                sources.push(Source { path, code, lines: text.lines().count() });
+            }
+        }
+    }
+    assert!(sources.len() > 10, "src was not found");
+    sources
+}
+
+/// The code without comments, up to the first `#[cfg(test)] mod`.
+fn strip(text: &str) -> String {
+    let mut code = String::new();
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        if line.trim() == "#[cfg(test)]" && lines.peek().is_some_and(|next| next.trim_start().starts_with("mod ")) {
+            break;
+        }
+        if !line.trim_start().starts_with("//") {
+            code.push_str(line);
+            code.push('\n');
+        }
+    }
+    code
+}

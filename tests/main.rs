@@ -1,0 +1,9 @@
+//! The promises of the program, one module each, in one test binary: linking is the expensive part of building tests.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod architecture;
+mod database;
+mod embedded_postgres;
+mod support;
+mod sync;

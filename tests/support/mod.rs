@@ -1,0 +1,15 @@
+//! What every test of a promise stands on: a database of its own, and the program under test.
+#![allow(dead_code)] // each test uses a part
+
+mod database;
+mod rig;
+
+pub use database::{TestDb, server_url};
+pub use rig::{Rig, ended, enqueue};
+
+use std::path::Path;
+
+/// The `syncline` program, as built for this test run.
+pub fn program() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_syncline"))
+}
