@@ -189,7 +189,7 @@ CREATE TABLE syncline.sync_partition (
     window_from      timestamptz,
     window_to        timestamptz,
     estimated_issues bigint,
-    next_token       text,
+    next_walk        jsonb, -- the parameters of the next fetch, once it is known
     fetched_all      boolean NOT NULL DEFAULT false,
     -- The walk stands still because enough pages wait to be written; the next written page sets it going again.
     stalled          boolean NOT NULL DEFAULT false,
@@ -214,7 +214,6 @@ CREATE TABLE syncline.sync_page (
     seq               integer NOT NULL,
     body              bytea,
     body_bytes        integer NOT NULL,
-    token_digest      bytea,
     applied           boolean NOT NULL DEFAULT false,
     max_updated_at    timestamptz,
     -- Collections of this page's issues that were inlined short and are still being fetched.

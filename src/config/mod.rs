@@ -1,1 +1,59 @@
-//! Under construction.
+//! What a process is told before it starts: addresses, limits, the key for credentials.
+//!
+//! Later wins: built-in defaults, the TOML file (`--config FILE`, else `SYNCLINE_CONFIG`, else `syncline.toml` in the
+//! working directory if it exists), environment variables `SYNCLINE__SECTION__KEY` (and `DATABASE_URL`), flags. A secret
+//! may come from a file: `SYNCLINE__SECRETS__KEY_FILE=/run/secrets/key`. Each section's module lists its variables.
+//!
+//! What must hold:
+//! * a key that nobody reads is refused, with the nearest known name, in the file as in the environment;
+//! * a value that cannot be used is refused before anything starts: the error names the key, where it came from, the
+//!   shape of what was found and what to write instead;
+//! * no secret is printed: not by `Debug`, not by an error, not by `syncline config show`.
+
+mod database;
+mod error;
+mod http;
+mod key;
+mod load;
+mod log;
+mod queue;
+pub mod secret;
+mod secrets;
+mod sync;
+
+pub use database::DatabaseConfig;
+pub use error::Error;
+pub use http::HttpConfig;
+pub use load::{Loaded, Origin, Setting, Sources, load};
+pub use log::{LogConfig, LogFormat};
+pub use queue::QueueConfig;
+pub use secrets::SecretsConfig;
+pub use sync::SyncConfig;
+
+use serde::Deserialize;
+
+/// The whole configuration, checked. Plain data: `Config::default()` is what an empty environment gives.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where the state lives.
+    pub database: DatabaseConfig,
+    /// How projects are read from Jira.
+    pub sync: SyncConfig,
+    /// How steps are claimed and tried again.
+    pub queue: QueueConfig,
+    /// The admin address.
+    pub http: HttpConfig,
+    /// Log lines.
+    pub log: LogConfig,
+    /// The key that protects stored credentials.
+    pub secrets: SecretsConfig,
+}
+
+/// Every key of every section, in the order of the sections.
+fn keys() -> impl Iterator<Item = &'static key::Key> {
+    [database::KEYS, sync::KEYS, queue::KEYS, http::KEYS, log::KEYS, secrets::KEYS].into_iter().flatten()
+}
+
+#[cfg(test)]
+mod tests;

@@ -99,8 +99,11 @@ mod tests {
         assert_eq!(applied_prefix(&[partition]), Some(at(5)));
     }
 
-    /// Issues in the order of time, dealt out to pages and partitions; some pages applied.
-    fn history() -> impl Strategy<Value = Vec<(Vec<(bool, Vec<i64>)>, bool)>> {
+    /// A page: whether it was applied, and when its issues were updated.
+    type Dealt = (bool, Vec<i64>);
+
+    /// Issues in the order of time, dealt out to pages and partitions (pages, whether complete); some pages applied.
+    fn history() -> impl Strategy<Value = Vec<(Vec<Dealt>, bool)>> {
         let page = (prop::bool::weighted(0.8), prop::collection::vec(0i64..50, 0..4));
         let partition = (prop::collection::vec(page, 0..5), prop::bool::weighted(0.8));
         prop::collection::vec(partition, 0..4).prop_map(|mut partitions| {

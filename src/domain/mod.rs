@@ -6,5 +6,6 @@ pub mod cron;
 pub mod cursor;
 pub mod failure;
 pub mod queue;
+pub mod record;
 pub mod spread;
 pub mod window;

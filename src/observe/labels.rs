@@ -6,13 +6,13 @@
 pub const QUEUES: &[&str] = &["jira", "store", "control"];
 /// Steps, by name.
 pub const STEPS: &[&str] =
-    &["plan_run", "fetch_page", "upsert_batch", "fetch_comments", "fetch_worklogs", "advance_cursor", "finalize_run"];
+    &["plan_run", "fetch_page", "upsert_batch", "fetch_collection", "repair_batch", "advance_cursor", "finalize_run"];
 /// How an attempt at a step ends.
 pub const STEP_OUTCOMES: &[&str] = &["done", "retried", "dead", "cancelled", "lost"];
 /// Kinds of runs.
 pub const RUN_KINDS: &[&str] = &["incremental", "full"];
 /// What starts a run.
-pub const TRIGGERS: &[&str] = &["schedule", "manual", "retry"];
+pub const TRIGGERS: &[&str] = &["schedule", "manual", "retry", "repair"];
 /// How a run ends.
 pub const RUN_OUTCOMES: &[&str] = &["succeeded", "failed", "cancelled"];
 /// What is replicated.
@@ -20,6 +20,6 @@ pub const ENTITIES: &[&str] = &["issue", "comment", "worklog", "user"];
 /// What became of a record.
 pub const OPERATIONS: &[&str] = &["created", "updated", "unchanged", "removed"];
 /// Classes of answers: by status, or no answer at all.
-pub const STATUS_CLASSES: &[&str] = &["2xx", "3xx", "4xx", "429", "5xx", "error"];
+pub const STATUS_CLASSES: &[&str] = &["2xx", "3xx", "4xx", "5xx", "error"];
 /// Why Jira asked for a pause.
 pub const LIMIT_REASONS: &[&str] = &["quota_global", "quota_tenant", "burst", "retry_after", "unknown"];

@@ -6,9 +6,16 @@
 //! What must hold: nothing outside this module sends SQL, and no text that leaves it (errors, logs) shows a password.
 
 pub mod connect;
+pub mod due;
 mod error;
+pub mod finalize;
+pub mod gauges;
 pub mod migrate;
+pub mod page;
+pub mod replica;
 pub mod step;
+pub mod upkeep;
+pub mod work;
 
 pub use connect::{PoolOptions, Route, connect};
 pub use error::Error;

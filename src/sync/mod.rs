@@ -1,1 +1,40 @@
-//! Under construction.
+//! The steps of a run, one file each: plan, fetch, write, advance, finish.
+//!
+//! ```text
+//! plan_run ─▶ fetch_page (per partition) ─▶ upsert_batch ─▶ advance_cursor
+//!                 └─▶ fetch_page (next)        └─▶ fetch_collection (what Jira inlined short)
+//!                                  … and finalize_run when nothing else is open
+//! ```
+//! What must hold: a step asks Jira before its transaction and never inside it; a page is written from what was staged, so
+//! that a crash after a fetch costs no second fetch.
+
+mod advance_cursor;
+mod fetch_collection;
+mod fetch_page;
+mod finalize_run;
+mod page_cache;
+mod plan_run;
+mod repair_batch;
+mod report;
+mod upsert_batch;
+mod workshop;
+
+use std::sync::Arc;
+
+pub use repair_batch::{RepairBatch, repair_steps};
+pub use workshop::{Options, Workshop};
+
+use crate::engine::Step;
+
+/// Every kind of step that a run is made of.
+pub fn steps(workshop: &Arc<Workshop>) -> Vec<Arc<dyn Step>> {
+    vec![
+        Arc::new(plan_run::PlanRun(Arc::clone(workshop))),
+        Arc::new(fetch_page::FetchPage(Arc::clone(workshop))),
+        Arc::new(upsert_batch::UpsertBatch(Arc::clone(workshop))),
+        Arc::new(fetch_collection::FetchCollection(Arc::clone(workshop))),
+        Arc::new(advance_cursor::AdvanceCursor(Arc::clone(workshop))),
+        Arc::new(repair_batch::Repair(Arc::clone(workshop))),
+        Arc::new(finalize_run::FinalizeRun(Arc::clone(workshop))),
+    ]
+}

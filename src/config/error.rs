@@ -1,0 +1,72 @@
+//! What can be wrong with a configuration.
+
+use std::path::PathBuf;
+
+/// A configuration that cannot be used. `Display` says what is wrong, [`Error::help`] what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A key that nobody reads.
+    #[error("unknown configuration key {key} (from {origin})")]
+    UnknownKey {
+        /// As it was written.
+        key: String,
+        /// The file or variable it stands in.
+        origin: String,
+        /// The known name it is probably a slip for.
+        nearest: Option<String>,
+    },
+    /// A value that its key does not take.
+    #[error("{key} (from {origin}) {problem}")]
+    Invalid {
+        /// `section.key`.
+        key: String,
+        /// The file, variable or flag it came from.
+        origin: String,
+        /// What was found and why it does not do; never a secret.
+        problem: String,
+        /// What to write instead.
+        remedy: String,
+    },
+    /// Two variables that set the same secret.
+    #[error("{variable} and {variable}_FILE are both set")]
+    TwoSources {
+        /// The one that holds the value itself.
+        variable: String,
+    },
+    /// A file that cannot be read.
+    #[error("cannot read {} (from {origin})", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The flag or variable that named it.
+        origin: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file that is not TOML.
+    #[error("{} is not valid TOML: {problem}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// The parser's words, with line and column.
+        problem: String,
+    },
+}
+
+impl Error {
+    /// What to do about it: one sentence for an operator.
+    pub fn help(&self) -> String {
+        match self {
+            Self::UnknownKey { nearest: Some(nearest), .. } => format!("did you mean {nearest}?"),
+            Self::UnknownKey { .. } => "list the known keys with `syncline config show`".into(),
+            Self::Invalid { remedy, .. } => remedy.clone(),
+            Self::TwoSources { variable } => format!("keep one of them: unset {variable} or {variable}_FILE"),
+            Self::Unreadable { path, .. } => {
+                format!("check that {} exists and that this user may read it", path.display())
+            }
+            Self::Syntax { .. } => {
+                "correct the line it names; a section is written [sync], a key page_size = 100, text in quotes".into()
+            }
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The admin address of a worker: health, readiness, metrics.
+//!
+//! | variable | default | meaning |
+//! |---|---|---|
+//! | `SYNCLINE__HTTP__ADDRESS` | `127.0.0.1:9464` | where it listens; `none` turns it off |
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Deserializer};
+
+use super::key::{Key, Kind};
+
+/// The admin address of a worker.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpConfig {
+    /// Where it listens; none when it is off. Port 0 takes a free one.
+    #[serde(deserialize_with = "address_or_none")]
+    pub address: Option<SocketAddr>,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self { address: Some(SocketAddr::from(([127, 0, 0, 1], 9464))) }
+    }
+}
+
+pub(super) const KEYS: &[Key] = &[Key {
+    path: "http.address",
+    default: "127.0.0.1:9464",
+    kind: Kind::Text(|text| parse(text).map(drop)),
+    expects: "an IP address with a port, or none,",
+}];
+
+fn parse(text: &str) -> Result<Option<SocketAddr>, String> {
+    if text == "none" {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| format!("is {text:?}, which is not an IP address with a port"))
+}
+
+fn address_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    parse(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+}

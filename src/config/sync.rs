@@ -1,0 +1,89 @@
+//! How projects are read from Jira.
+//!
+//! | variable | default | meaning |
+//! |---|---|---|
+//! | `SYNCLINE__SYNC__DEFAULT_CRON` | `*/15 * * * *` | the schedule of a project that is added without one |
+//! | `SYNCLINE__SYNC__TIME_ZONE` | `UTC` | the time zone of such a schedule |
+//! | `SYNCLINE__SYNC__PAGE_SIZE` | 100 | issues per page |
+//! | `SYNCLINE__SYNC__OVERLAP_SECONDS` | 300 | how far an incremental run reaches back behind its cursor |
+//! | `SYNCLINE__SYNC__PAGES_IN_FLIGHT` | 4 | pages fetched but not written yet, per partition |
+//! | `SYNCLINE__SYNC__PARTITION_TARGET_ISSUES` | 1000 | a full run is split into parts of about this size |
+//! | `SYNCLINE__SYNC__REQUEST_TIMEOUT_SECONDS` | 30 | the longest that one request to Jira may take |
+
+use serde::Deserialize;
+
+use super::key::{Key, Kind};
+use crate::domain::cron;
+
+/// How projects are read from Jira.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SyncConfig {
+    /// The cron expression of a project that is added without one.
+    pub default_cron: String,
+    /// The IANA time zone of that expression.
+    pub time_zone: String,
+    /// Issues per page of a search.
+    pub page_size: u32,
+    /// How far an incremental run reaches back behind its cursor: Jira's search lags behind its writes.
+    pub overlap_seconds: u32,
+    /// Pages of a partition that may be fetched but not written yet.
+    pub pages_in_flight: u32,
+    /// A full run is split into parallel parts of about this many issues.
+    pub partition_target_issues: u32,
+    /// The longest that one request to Jira may take.
+    pub request_timeout_seconds: u32,
+}
+
+impl Default for SyncConfig {
+    fn default() -> Self {
+        Self {
+            default_cron: "*/15 * * * *".into(),
+            time_zone: "UTC".into(),
+            page_size: 100,
+            overlap_seconds: 300,
+            pages_in_flight: 4,
+            partition_target_issues: 1_000,
+            request_timeout_seconds: 30,
+        }
+    }
+}
+
+pub(super) const KEYS: &[Key] = &[
+    Key {
+        path: "sync.default_cron",
+        default: "*/15 * * * *",
+        kind: Kind::Text(|text| {
+            cron::Schedule::parse(text, "UTC").map(drop).map_err(|problem| format!("is refused: {problem}"))
+        }),
+        expects: "a cron expression of five fields (minute, hour, day of month, month, day of week)",
+    },
+    Key {
+        path: "sync.time_zone",
+        default: "UTC",
+        kind: Kind::Text(|text| {
+            cron::Schedule::parse("0 0 * * *", text).map(drop).map_err(|problem| format!("is refused: {problem}"))
+        }),
+        expects: "an IANA time zone such as Europe/Berlin",
+    },
+    Key { path: "sync.page_size", default: "100", kind: Kind::Integer(1, 5_000), expects: "a number of issues" },
+    Key {
+        path: "sync.overlap_seconds",
+        default: "300",
+        kind: Kind::Integer(0, 86_400),
+        expects: "a number of seconds",
+    },
+    Key { path: "sync.pages_in_flight", default: "4", kind: Kind::Integer(1, 64), expects: "a number of pages" },
+    Key {
+        path: "sync.partition_target_issues",
+        default: "1000",
+        kind: Kind::Integer(100, 1_000_000),
+        expects: "a number of issues",
+    },
+    Key {
+        path: "sync.request_timeout_seconds",
+        default: "30",
+        kind: Kind::Integer(1, 600),
+        expects: "a number of seconds",
+    },
+];

@@ -1,0 +1,186 @@
+//! The admin server of a process: probes and metrics, for orchestrators and Prometheus, not for users.
+//!
+//! - `/healthz`: 200 while the main loops turn, else 503 with the names of the silent ones. It never asks the database: a
+//!   restart of every pod is no cure for that.
+//! - `/readyz`: 200 while the process takes work, else 503; one line of JSON says why.
+//! - `/metrics`: Prometheus' text format. Gauges from the database are asked for by a callback, at most once every few
+//!   seconds and for a bounded time; while it cannot answer they are left out and the rest is served.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use futures::future::BoxFuture;
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::observe::health::{Heartbeats, Readiness, State as Ready};
+use crate::observe::{events, metrics};
+
+/// How long an answer of the database is used again.
+const GAUGES_AGE_LIMIT: Duration = Duration::from_secs(5);
+/// How long the database may take to answer; well below Prometheus' usual scrape timeout of 10 s.
+const GAUGES_WAIT_LIMIT: Duration = Duration::from_secs(2);
+/// How long open connections may take to end when the server stops.
+const STOP_LIMIT: Duration = Duration::from_secs(2);
+
+/// Reads the database gauges; `None` when the database cannot be asked.
+pub type GaugeSource = Arc<dyn Fn() -> BoxFuture<'static, Option<metrics::DbGauges>> + Send + Sync>;
+
+/// Why the server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another process listens there.
+    #[error(
+        "the admin address {address} is taken: stop the process that uses it, or choose another (port 0 takes any free one)"
+    )]
+    Taken {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The system does not let this process listen there.
+    #[error(
+        "cannot listen on the admin address {address}: check that this machine has it and that the port is above 1023"
+    )]
+    Listen {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// What the server shows.
+#[derive(Clone)]
+pub struct Sources {
+    /// The recorder of this process.
+    pub recorder: PrometheusHandle,
+    /// Gauges from the database.
+    pub gauges: GaugeSource,
+    /// Whether work is taken.
+    pub readiness: Readiness,
+    /// The loops that must turn.
+    pub heartbeats: Heartbeats,
+}
+
+/// A running server; it stops when dropped.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+/// Listens on `address` and serves until [`Server::stop`].
+///
+/// # Errors
+/// When the address is taken or cannot be used.
+pub async fn serve(address: SocketAddr, sources: Sources) -> Result<Server, Error> {
+    let listener = TcpListener::bind(address).await.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => Error::Taken { address, source },
+        _ => Error::Listen { address, source },
+    })?;
+    let address = listener.local_addr().map_err(|source| Error::Listen { address, source })?;
+    let stop = CancellationToken::new();
+    let recorder = sources.recorder.clone();
+    let server = axum::serve(listener, router(sources)).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let task = tokio::spawn(async move {
+        tokio::select! {
+            _ = server.into_future() => {}
+            () = metrics::upkeep(recorder) => {}
+        }
+    });
+    tracing::info!(event = events::ADMIN_LISTENING, %address, "probes and metrics are served");
+    Ok(Server { address, stop, task })
+}
+
+impl Server {
+    /// Where it listens: the real port when 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers what has been asked, then ends; for at most two seconds.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        // A client that keeps its connection busy does not keep the process; dropping `self` ends the task.
+        let _ = timeout(STOP_LIMIT, &mut self.task).await;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+struct Shared {
+    sources: Sources,
+    gauges_wait_limit: Duration,
+    gauges: Mutex<Option<(Instant, Option<metrics::DbGauges>)>>,
+}
+
+fn router(sources: Sources) -> Router {
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(scrape))
+        .with_state(Arc::new(Shared { sources, gauges_wait_limit: GAUGES_WAIT_LIMIT, gauges: Mutex::new(None) }))
+}
+
+async fn healthz(State(shared): State<Arc<Shared>>) -> Response {
+    let silent = shared.sources.heartbeats.silent();
+    if silent.is_empty() {
+        return (StatusCode::OK, Json(json!({ "status": "alive" }))).into_response();
+    }
+    let loops = silent.iter().map(|(name, seconds)| json!({ "loop": name, "silent_seconds": seconds }));
+    let body = json!({ "status": "wedged", "loops": loops.collect::<Vec<_>>() });
+    (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
+}
+
+async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
+    let state = shared.sources.readiness.get();
+    let status = if state == Ready::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(json!({ "status": state.as_str(), "reason": state.reason() }))).into_response()
+}
+
+async fn scrape(State(shared): State<Arc<Shared>>) -> Response {
+    let gauges = shared.gauges().await;
+    let text = metrics::render(&shared.sources.recorder, gauges.as_ref());
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}
+
+impl Shared {
+    /// The gauges of the last few seconds. Scrapes that come together wait for one query; a failure is kept as long as an
+    /// answer, so that a dead database is not asked by every scrape.
+    async fn gauges(&self) -> Option<metrics::DbGauges> {
+        let mut kept = self.gauges.lock().await;
+        if let Some((asked, gauges)) = kept.as_ref()
+            && asked.elapsed() < GAUGES_AGE_LIMIT
+        {
+            return gauges.clone();
+        }
+        let gauges = timeout(self.gauges_wait_limit, (self.sources.gauges)()).await.ok().flatten();
+        *kept = Some((Instant::now(), gauges.clone()));
+        gauges
+    }
+}
+
+#[cfg(test)]
+#[path = "admin_tests.rs"]
+mod tests;

@@ -1,0 +1,88 @@
+//! JQL for a window of time in one project.
+//!
+//! What must hold: times are unquoted epoch milliseconds, which are absolute. Quoted dates have minute resolution and are
+//! read in the profile's time zone of the account, and so skip or repeat issues (see airbyte#14163). The project clause
+//! bounds the query, which `/search/jql` demands.
+
+use std::fmt::Write;
+
+use chrono::{DateTime, Utc};
+
+/// How a project is named in a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProjectRef<'a> {
+    /// Jira's id: survives a change of the key.
+    Id(i64),
+    /// The key, quoted here.
+    Key(&'a str),
+}
+
+/// The issues of `project` that were updated in `since <= updated < until`, oldest first. The key breaks ties, so that
+/// the pages of one walk have one order.
+pub fn window(project: ProjectRef<'_>, since: Option<DateTime<Utc>>, until: Option<DateTime<Utc>>) -> String {
+    clauses(project, since, until) + " ORDER BY updated ASC, key ASC"
+}
+
+/// As [`window`], without an order: for counting.
+pub fn clauses(project: ProjectRef<'_>, since: Option<DateTime<Utc>>, until: Option<DateTime<Utc>>) -> String {
+    let mut jql = match project {
+        ProjectRef::Id(id) => format!("project = {id}"),
+        ProjectRef::Key(key) => format!("project = {}", quote(key)),
+    };
+    if let Some(since) = since {
+        push(&mut jql, format_args!(" AND updated >= {}", since.timestamp_millis()));
+    }
+    if let Some(until) = until {
+        push(&mut jql, format_args!(" AND updated < {}", until.timestamp_millis()));
+    }
+    jql
+}
+
+/// `text` as a JQL string: in double quotes, with what could end the string or is not printable escaped.
+pub fn quote(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            c if c.is_control() => push(&mut quoted, format_args!("\\u{:04x}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+fn push(to: &mut String, text: std::fmt::Arguments<'_>) {
+    let written = to.write_fmt(text);
+    debug_assert!(written.is_ok(), "writing to a string does not fail");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: i64) -> Option<DateTime<Utc>> {
+        DateTime::from_timestamp_millis(millis)
+    }
+
+    #[test]
+    fn a_window_is_half_open_and_in_unquoted_milliseconds() {
+        assert_eq!(
+            window(ProjectRef::Id(10_001), at(1_732_212_000_000), at(1_732_212_000_001)),
+            "project = 10001 AND updated >= 1732212000000 AND updated < 1732212000001 ORDER BY updated ASC, key ASC"
+        );
+        assert_eq!(window(ProjectRef::Key("ACME"), None, None), "project = \"ACME\" ORDER BY updated ASC, key ASC");
+        assert_eq!(clauses(ProjectRef::Id(1), None, at(5)), "project = 1 AND updated < 5");
+    }
+
+    #[test]
+    fn a_quoted_text_cannot_leave_its_quotes() {
+        assert_eq!(quote("ACME"), "\"ACME\"");
+        assert_eq!(quote("A\" OR project = \"B"), "\"A\\\" OR project = \\\"B\"");
+        assert_eq!(quote("A\\\" OR 1"), "\"A\\\\\\\" OR 1\"");
+        assert_eq!(quote("a\nb\u{0}"), "\"a\\u000ab\\u0000\"");
+        assert_eq!(quote("プロジェクト"), "\"プロジェクト\"");
+    }
+}

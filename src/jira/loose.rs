@@ -1,0 +1,261 @@
+//! Reading JSON without trust: a value that has another type than expected is noted and skipped, it does not end the
+//! reading of what stands around it.
+//!
+//! What must hold: reading a [`Loose`] fails only where the text is no JSON or cannot be held in memory (half a surrogate
+//! pair, a number beyond all bounds); then the caller reads the record again with more care, or rejects that one record.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+/// A value that may be absent (or null), as expected, or of another type.
+#[derive(Debug)]
+pub(super) enum Loose<T> {
+    Absent,
+    Good(T),
+    /// With a word for what was found.
+    Wrong(&'static str),
+}
+
+impl<T> Default for Loose<T> {
+    fn default() -> Self {
+        Self::Absent
+    }
+}
+
+/// How a type is made of the one or two kinds of JSON values that it accepts.
+pub(super) trait FromJson<'de>: Sized {
+    /// A word for the type, for drift reports.
+    const EXPECTED: &'static str;
+
+    fn text(_: Cow<'de, str>) -> Option<Self> {
+        None
+    }
+    fn integer(_: i64) -> Option<Self> {
+        None
+    }
+    fn float(_: f64) -> Option<Self> {
+        None
+    }
+    fn flag(_: bool) -> Option<Self> {
+        None
+    }
+    fn map<A: MapAccess<'de>>(mut map: A) -> Result<Option<Self>, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(None)
+    }
+    fn seq<A: SeqAccess<'de>>(mut seq: A) -> Result<Option<Self>, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(None)
+    }
+}
+
+impl<'de, T: FromJson<'de>> Deserialize<'de> for Loose<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(LooseVisitor(PhantomData))
+    }
+}
+
+struct LooseVisitor<T>(PhantomData<T>);
+
+fn or_wrong<T>(value: Option<T>, found: &'static str) -> Loose<T> {
+    value.map_or(Loose::Wrong(found), Loose::Good)
+}
+
+impl<'de, T: FromJson<'de>> Visitor<'de> for LooseVisitor<T> {
+    type Value = Loose<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(T::EXPECTED)
+    }
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Loose::Absent)
+    }
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(or_wrong(T::text(Cow::Borrowed(text)), "text"))
+    }
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        self.visit_string(text.to_owned())
+    }
+    fn visit_string<E>(self, text: String) -> Result<Self::Value, E> {
+        Ok(or_wrong(T::text(Cow::Owned(text)), "text"))
+    }
+    fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
+        Ok(or_wrong(T::integer(value), "number"))
+    }
+    fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
+        Ok(or_wrong(i64::try_from(value).ok().and_then(T::integer), "number"))
+    }
+    fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
+        Ok(or_wrong(T::float(value), "number"))
+    }
+    fn visit_bool<E>(self, value: bool) -> Result<Self::Value, E> {
+        Ok(or_wrong(T::flag(value), "boolean"))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        Ok(or_wrong(T::map(map)?, "object"))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
+        Ok(or_wrong(T::seq(seq)?, "array"))
+    }
+}
+
+/// Text, borrowed from the page where it holds no escapes.
+#[derive(Debug)]
+pub(super) struct Text<'a>(pub Cow<'a, str>);
+
+impl<'de: 'a, 'a> FromJson<'de> for Text<'a> {
+    const EXPECTED: &'static str = "text";
+    fn text(text: Cow<'de, str>) -> Option<Self> {
+        Some(Self(text))
+    }
+}
+
+impl Text<'_> {
+    pub(super) fn into_string(self) -> String {
+        self.0.into_owned()
+    }
+}
+
+/// A key of an object, borrowed where it holds no escapes.
+pub(super) struct Key<'a>(pub Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Loose::<Text<'de>>::deserialize(deserializer)? {
+            Loose::Good(text) => Ok(Self(text.0)),
+            Loose::Absent | Loose::Wrong(_) => Ok(Self(Cow::Borrowed(""))),
+        }
+    }
+}
+
+/// One of Jira's numeric ids, which it writes as text.
+#[derive(Debug)]
+pub(super) struct Id(pub i64);
+
+impl FromJson<'_> for Id {
+    const EXPECTED: &'static str = "numeric id";
+    fn text(text: Cow<'_, str>) -> Option<Self> {
+        text.parse().ok().map(Self)
+    }
+    fn integer(value: i64) -> Option<Self> {
+        Some(Self(value))
+    }
+}
+
+/// Any finite number.
+#[derive(Debug)]
+pub(super) struct Number(pub f64);
+
+impl FromJson<'_> for Number {
+    const EXPECTED: &'static str = "number";
+    #[allow(clippy::cast_precision_loss)] // an estimate of 2^53 points is none
+    fn integer(value: i64) -> Option<Self> {
+        Some(Self(value as f64))
+    }
+    fn float(value: f64) -> Option<Self> {
+        value.is_finite().then_some(Self(value))
+    }
+}
+
+/// A whole number.
+#[derive(Debug)]
+pub(super) struct Whole(pub i64);
+
+impl FromJson<'_> for Whole {
+    const EXPECTED: &'static str = "whole number";
+    fn integer(value: i64) -> Option<Self> {
+        Some(Self(value))
+    }
+}
+
+/// True or false.
+#[derive(Debug)]
+pub(super) struct Flag(pub bool);
+
+impl FromJson<'_> for Flag {
+    const EXPECTED: &'static str = "boolean";
+    fn flag(value: bool) -> Option<Self> {
+        Some(Self(value))
+    }
+}
+
+/// An instant.
+#[derive(Debug)]
+pub(super) struct Moment(pub DateTime<Utc>);
+
+impl FromJson<'_> for Moment {
+    const EXPECTED: &'static str = "time";
+    fn text(text: Cow<'_, str>) -> Option<Self> {
+        super::time::parse(&text).map(Self)
+    }
+}
+
+/// A day.
+#[derive(Debug)]
+pub(super) struct Day(pub NaiveDate);
+
+impl FromJson<'_> for Day {
+    const EXPECTED: &'static str = "date";
+    fn text(text: Cow<'_, str>) -> Option<Self> {
+        super::time::parse_date(&text).map(Self)
+    }
+}
+
+/// An array whose elements are read one by one.
+#[derive(Debug)]
+pub(super) struct List<T>(pub Vec<Loose<T>>);
+
+impl<'de, T: FromJson<'de>> FromJson<'de> for List<T> {
+    const EXPECTED: &'static str = "array";
+    fn seq<A: SeqAccess<'de>>(mut seq: A) -> Result<Option<Self>, A::Error> {
+        let mut elements = Vec::new();
+        while let Some(element) = seq.next_element()? {
+            elements.push(element);
+        }
+        Ok(Some(Self(elements)))
+    }
+}
+
+/// For serde: an id that must be there.
+pub(super) fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    match Loose::<Id>::deserialize(deserializer)? {
+        Loose::Good(Id(id)) => Ok(id),
+        Loose::Absent => Err(D::Error::custom("an id is null")),
+        Loose::Wrong(found) => Err(D::Error::custom(format_args!("an id is expected, {found} was found"))),
+    }
+}
+
+/// Replaces the halves of surrogate pairs that stand alone in JSON's `\u` escapes, which no text can hold, by U+FFFD.
+/// Jira makes them where it cuts a text in the middle of an emoji.
+pub(super) fn repair_surrogates(json: &str) -> Cow<'_, str> {
+    let escape_at = |at: usize| -> Option<u32> {
+        let digits = json.get(at..at + 6)?.strip_prefix("\\u")?;
+        u32::from_str_radix(digits, 16).ok()
+    };
+    let mut repaired = String::new();
+    let (mut copied, mut at) = (0, 0);
+    while let Some(offset) = json.get(at..).and_then(|rest| rest.find('\\')) {
+        at += offset;
+        let length = match escape_at(at) {
+            Some(0xD800..=0xDBFF) if matches!(escape_at(at + 6), Some(0xDC00..=0xDFFF)) => 12,
+            Some(0xD800..=0xDFFF) => {
+                repaired.push_str(&json[copied..at]);
+                repaired.push_str("\\ufffd");
+                copied = at + 6;
+                6
+            }
+            Some(_) => 6,
+            None => 2,
+        };
+        at += length;
+    }
+    if copied == 0 {
+        return Cow::Borrowed(json);
+    }
+    repaired.push_str(&json[copied..]);
+    Cow::Owned(repaired)
+}

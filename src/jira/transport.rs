@@ -1,0 +1,251 @@
+//! One connection pool per process, and the life of a request: attempts, time limit, size limit, metrics.
+//!
+//! What must hold: a request is tried at most three times, and again only for what a moment may heal (a broken
+//! connection, a failing gateway). What Jira refuses, and any answer that names a time to wait for, goes to the engine at
+//! once: it waits for the whole fleet. No answer takes more memory than its limit, and no request waits for ever.
+
+use std::error::Error as StdError;
+use std::io;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use reqwest::header::{ACCEPT, ACCEPT_LANGUAGE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, redirect};
+
+use super::classify::{Answer, classify};
+use super::endpoint::Endpoint;
+use crate::clock::Clock;
+use crate::domain::failure::{Failure, FailureCode};
+use crate::observe::metrics;
+
+/// How often one request is sent before its failure is the engine's.
+const ATTEMPTS: u32 = 3;
+/// Between the first attempts; it doubles, up to the longest, and is then cut by a random part of up to a half.
+const FIRST_DELAY: Duration = Duration::from_millis(200);
+const LONGEST_DELAY: Duration = Duration::from_secs(2);
+/// The largest answer that is read, in bytes, after decompression. A page of 100 issues is about half a mebibyte.
+const BODY_LIMIT_BYTES: usize = 64 << 20;
+/// As much of a refusal as is read.
+const REFUSAL_LIMIT_BYTES: usize = 64 << 10;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const IDLE_CONNECTIONS_PER_HOST: usize = 32;
+
+/// The process' connections to all sites. Made once, cheap to clone.
+#[derive(Clone, Debug)]
+pub struct HttpPool {
+    client: Client,
+    clock: Clock,
+    first_delay: Duration,
+    body_limit_bytes: usize,
+}
+
+impl HttpPool {
+    /// A pool; the clock gives jitter, and the time from which waits are measured.
+    ///
+    /// # Errors
+    /// `CONFIG` where the machine's root certificates or resolver cannot be used.
+    pub fn new(clock: Clock) -> Result<Self, Failure> {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT_LANGUAGE, HeaderValue::from_static("en"));
+        headers.insert(HeaderName::from_static("x-force-accept-language"), HeaderValue::from_static("true"));
+        let client = Client::builder()
+            .user_agent(concat!("syncline/", env!("CARGO_PKG_VERSION")))
+            .default_headers(headers)
+            .redirect(redirect::Policy::custom(follow))
+            .retry(reqwest::retry::never())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS_PER_HOST)
+            .build()
+            .map_err(|error| {
+                Failure::new(FailureCode::Config, format!("the HTTP client cannot be set up: {}", deepest(&error)))
+            })?;
+        Ok(Self { client, clock, first_delay: FIRST_DELAY, body_limit_bytes: BODY_LIMIT_BYTES })
+    }
+
+    /// The same with other limits, so that tests need not wait and need not send mebibytes.
+    #[cfg(test)]
+    pub(super) fn with_limits(mut self, first_delay: Duration, body_limit_bytes: usize) -> Self {
+        self.first_delay = first_delay;
+        self.body_limit_bytes = body_limit_bytes;
+        self
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Sends what `request` builds until it succeeds, or its failure is final, or the attempts are spent; the body is a
+    /// JSON object or array.
+    pub(super) async fn send(
+        &self,
+        endpoint: Endpoint,
+        request: impl Fn() -> RequestBuilder,
+    ) -> Result<Bytes, Refused> {
+        let mut attempt = 1;
+        loop {
+            let started = Instant::now();
+            let outcome = self.attempt(endpoint, request()).await;
+            let status_class = match &outcome {
+                Ok(_) => "2xx",
+                Err(refused) => refused.status_class(),
+            };
+            metrics::jira_request(endpoint.template(), status_class, started.elapsed().as_secs_f64());
+            match outcome {
+                Ok(body) => return Ok(body),
+                Err(refused) if attempt < ATTEMPTS && refused.may_heal() => {
+                    tracing::debug!(endpoint = endpoint.template(), attempt, failure = %refused.failure, "asking again");
+                }
+                Err(refused) => return Err(refused),
+            }
+            tokio::time::sleep(self.delay(attempt)).await;
+            attempt += 1;
+        }
+    }
+
+    fn delay(&self, attempt: u32) -> Duration {
+        let full = self.first_delay.saturating_mul(1 << (attempt - 1)).min(LONGEST_DELAY);
+        full.mul_f64(1.0 - self.clock.jitter() / 2.0)
+    }
+
+    async fn attempt(&self, endpoint: Endpoint, request: RequestBuilder) -> Result<Bytes, Refused> {
+        let broken = |error: reqwest::Error| Refused { failure: classify_transport(&error, endpoint), status: None };
+        let mut response = request.send().await.map_err(broken)?;
+        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+        let limit = if status.is_success() { self.body_limit_bytes } else { REFUSAL_LIMIT_BYTES };
+        let read = read(&mut response, limit).await.map_err(broken)?;
+        if status.is_success() && read.cut {
+            let failure = Failure::new(
+                FailureCode::Config,
+                format!(
+                    "the answer of {} is larger than {limit} bytes: lower the number of issues per page",
+                    endpoint.template()
+                ),
+            );
+            return Err(Refused { failure, status: Some(status) });
+        }
+        let anonymous = headers.get("x-seraph-loginreason").is_some_and(|reason| reason != "OK");
+        let json = matches!(read.body.trim_ascii_start().first(), Some(b'{' | b'['));
+        if status.is_success() && json && !anonymous {
+            return Ok(read.body);
+        }
+        let body_prefix = &read.body[..read.body.len().min(REFUSAL_LIMIT_BYTES)];
+        let failure = classify(&Answer { status, headers: &headers, body_prefix, endpoint, now: self.clock.now() });
+        if status.is_success() && json && failure.code == FailureCode::SchemaChanged {
+            // Seraph said something else than OK that is no failed log-in: the answer stands.
+            return Ok(read.body);
+        }
+        Err(Refused { failure, status: Some(status) })
+    }
+}
+
+/// A request that failed.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub failure: Failure,
+    /// Absent where no answer came.
+    pub status: Option<StatusCode>,
+}
+
+impl Refused {
+    /// Whether Jira says, in its own form, that the issue asked for is gone or hidden.
+    pub(super) fn is_gone(&self) -> bool {
+        self.status == Some(StatusCode::NOT_FOUND) && self.failure.code == FailureCode::Permission
+    }
+
+    /// Whether asking again at once may help; never after a 3xx or a 4xx, and never before a time that was named.
+    fn may_heal(&self) -> bool {
+        use FailureCode::{Dns, GatewayHtml, NetworkGlitch, ServerError, Timeout};
+        let decided = self.status.is_some_and(|status| status.is_redirection() || status.is_client_error());
+        !decided
+            && self.failure.retry_after.is_none()
+            && matches!(self.failure.code, NetworkGlitch | Timeout | Dns | ServerError | GatewayHtml)
+    }
+
+    fn status_class(&self) -> &'static str {
+        match self.status.map(|status| status.as_u16() / 100) {
+            None => "error",
+            Some(2) => "2xx",
+            Some(3) => "3xx",
+            Some(4) => "4xx",
+            Some(_) => "5xx",
+        }
+    }
+}
+
+/// Follows a redirection within one origin only: the credentials are for that one.
+fn follow(attempt: redirect::Attempt<'_>) -> redirect::Action {
+    let same_origin = attempt.previous().first().is_some_and(|first| first.origin() == attempt.url().origin());
+    if same_origin && attempt.previous().len() <= 3 { attempt.follow() } else { attempt.stop() }
+}
+
+struct Read {
+    body: Bytes,
+    /// Whether there was more than the limit.
+    cut: bool,
+}
+
+async fn read(response: &mut Response, limit_bytes: usize) -> Result<Read, reqwest::Error> {
+    let Some(first) = response.chunk().await? else { return Ok(Read { body: Bytes::new(), cut: false }) };
+    let Some(second) = response.chunk().await? else {
+        let cut = first.len() > limit_bytes;
+        return Ok(Read { body: first.slice(..first.len().min(limit_bytes)), cut });
+    };
+    let announced = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+    let mut body = BytesMut::with_capacity(
+        announced.clamp(first.len() + second.len(), limit_bytes.max(first.len() + second.len())),
+    );
+    body.extend_from_slice(&first);
+    body.extend_from_slice(&second);
+    while body.len() <= limit_bytes {
+        match response.chunk().await? {
+            Some(chunk) => body.extend_from_slice(&chunk),
+            None => break,
+        }
+    }
+    let cut = body.len() > limit_bytes;
+    body.truncate(limit_bytes);
+    Ok(Read { body: body.freeze(), cut })
+}
+
+/// Says what it means that no answer came: by the types in the error's chain of sources, never by their texts.
+pub fn classify_transport(error: &reqwest::Error, endpoint: Endpoint) -> Failure {
+    let code = if error.is_builder() {
+        FailureCode::Config
+    } else if error.is_redirect() {
+        FailureCode::GatewayHtml
+    } else if error.is_timeout() {
+        FailureCode::Timeout
+    } else if error.is_dns() {
+        FailureCode::Dns
+    } else if error.source().is_some_and(is_tls) {
+        FailureCode::Tls
+    } else {
+        // Refused, reset, closed in the middle, not decompressible: the connection is at fault, as far as one can tell.
+        FailureCode::NetworkGlitch
+    };
+    Failure::new(code, format!("no answer from {}: {}", endpoint.template(), deepest(error)))
+}
+
+fn is_tls(error: &(dyn StdError + 'static)) -> bool {
+    // An `io::Error` gives its content's source for its own and so hides the content: it is asked for by itself.
+    let content = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    error.is::<rustls::Error>()
+        || content.is_some_and(|content| is_tls(content as &(dyn StdError + 'static)))
+        || error.source().is_some_and(is_tls)
+}
+
+/// The text of the first cause; it never holds the URL.
+fn deepest(error: &reqwest::Error) -> String {
+    let mut cause: Option<&(dyn StdError + 'static)> = error.source();
+    let mut text = String::from("the request failed");
+    while let Some(error) = cause {
+        text = error.to_string();
+        cause = error.source();
+    }
+    text
+}

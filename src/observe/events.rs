@@ -1,0 +1,68 @@
+//! The names of logged events, so that a search finds every line of a kind whatever its wording.
+//!
+//! Written as a field: `info!(event = events::RUN_FINISHED, %run_id, "run finished")`. What must hold: a failure is logged
+//! once, where it is handled, with its failure code and the id of its run.
+
+macro_rules! events {
+    ($($ident:ident = $name:literal, $level:literal, $fields:literal, $meaning:literal;)*) => {
+        $(
+            #[doc = $meaning]
+            pub const $ident: &str = $name;
+        )*
+        /// Every event: name, level, fields, meaning.
+        pub const ALL: &[(&str, &str, &str, &str)] = &[$(($name, $level, $fields, $meaning)),*];
+    };
+}
+
+events! {
+    WORKER_STARTED = "worker_started", "info", "owner, version", "A worker process has started its loops.";
+    WORKER_DRAINING = "worker_draining", "info", "owner, grace_seconds", "It was told to stop and takes no more work.";
+    WORKER_STOPPED = "worker_stopped", "info", "owner, handed_back", "It has stopped; unfinished steps were handed back.";
+    ADMIN_LISTENING = "admin_listening", "info", "address", "Probes and metrics are served.";
+    DATABASE_LOST = "database_lost", "error", "error", "PostgreSQL does not answer; connecting again with back-off.";
+    DATABASE_BACK = "database_back", "info", "seconds", "PostgreSQL answers again.";
+    MIGRATED = "migrated", "info", "from, to", "The schema was brought up to date.";
+    LEASE_LOST = "lease_lost", "warn", "step_id, attempt", "A step was taken over; what this process did for it is discarded.";
+    STEP_RESCUED = "step_rescued", "warn", "step_id, attempt", "A step was taken over from a worker that had fallen silent.";
+    STEP_RETRIED = "step_retried", "warn", "step_id, code, wait_seconds", "An attempt failed and will be made again.";
+    STEP_DEAD = "step_dead", "error", "step_id, code, message", "A step was given up and waits for an operator.";
+    RUN_STARTED = "run_started", "info", "run_id, project, kind, trigger", "A run has begun.";
+    RUN_FINISHED = "run_finished", "info", "run_id, project, outcome, seconds", "A run has ended well or was cancelled.";
+    RUN_FAILED = "run_failed", "error", "run_id, project, code, message, advice", "A run has failed.";
+    SCOPE_PAUSED = "scope_paused", "info", "site, scope, reason, seconds", "Jira asked for a pause; the whole fleet keeps it.";
+    SITE_STOPPED = "site_stopped", "error", "site, code, advice", "Nothing is tried on a site until somebody acts.";
+    SCHEDULE_MISSED = "schedule_missed", "warn", "project, slots", "Slots passed without a run; one run makes up for them.";
+    RECORD_SKIPPED = "record_skipped", "warn", "run_id, entity, code", "A record could not be read; the page went on.";
+    SCHEMA_DRIFT = "schema_drift", "warn", "entity, path", "Jira answered with a shape that is not known.";
+    PANIC = "panic", "error", "message, location", "A defect: code panicked; the step that ran it is handled as failed.";
+}
+
+/// The list as the page `docs/logs.md`.
+pub fn document() -> String {
+    let mut page = String::from(
+        "# Log events\n\n\
+         One line per event on standard error: text on a terminal, JSON otherwise. The field `event` names the kind, and lines\n\
+         of a step carry its span: `step`, `step_id`, `run_id`, `attempt` and `trace_id`. This page is written from\n\
+         `src/observe/events.rs`: after a change run `UPDATE_DOCS=1 cargo test --lib observe::events`.\n\n\
+         | event | level | fields | meaning |\n|---|---|---|---|\n",
+    );
+    for (name, level, fields, meaning) in ALL {
+        page.push_str(&format!("| `{name}` | {level} | {fields} | {meaning} |\n"));
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_is_current() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/logs.md");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path, document()).unwrap();
+        }
+        let written = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(written == document(), "docs/logs.md is old: run UPDATE_DOCS=1 cargo test --lib observe::events");
+    }
+}

@@ -1,0 +1,226 @@
+//! Logs: one line per event on standard error, text on a terminal, JSON otherwise.
+//!
+//! What must hold: an event is one line, whatever text it carries, so that a name or a message from outside cannot forge
+//! another event; standard output stays free for data.
+
+use std::io::{self, IsTerminal, Write};
+use std::str::FromStr;
+
+use serde::Deserialize;
+use tracing::Subscriber;
+use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{Layer, fmt};
+
+use super::events;
+use crate::domain::failure::sanitise;
+
+/// The filter when none is given: this program's events, and only trouble from libraries.
+pub const DEFAULT_FILTER: &str = "warn,syncline=info";
+
+/// How lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// Text when standard error is a terminal, JSON otherwise.
+    #[default]
+    Auto,
+    /// For people.
+    Text,
+    /// For machines: one object per line.
+    Json,
+}
+
+impl FromStr for LogFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err(format!("log format {text:?} is unknown; use auto, text or json")),
+        }
+    }
+}
+
+/// What is logged and how.
+#[derive(Clone, Debug)]
+pub struct LogOptions {
+    /// How lines look.
+    pub format: LogFormat,
+    /// A level (`debug`: this program's own), or directives as `warn,syncline::sync=debug`.
+    pub filter: String,
+}
+
+impl Default for LogOptions {
+    fn default() -> Self {
+        Self { format: LogFormat::Auto, filter: DEFAULT_FILTER.to_owned() }
+    }
+}
+
+/// The filter is not one.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "log filter {filter:?} cannot be read; give a level (error, warn, info, debug, trace) or directives as warn,syncline=debug"
+)]
+pub struct FilterError {
+    filter: String,
+    #[source]
+    source: tracing_subscriber::filter::ParseError,
+}
+
+/// Reads a filter; a bare level is this program's, libraries stay at `warn` unless they are named.
+pub(super) fn filter(text: &str) -> Result<EnvFilter, FilterError> {
+    let text = text.trim();
+    let level = tracing::level_filters::LevelFilter::from_str(text);
+    let directives = match level {
+        _ if text.is_empty() => DEFAULT_FILTER.to_owned(),
+        Ok(level) if level < tracing::level_filters::LevelFilter::WARN => level.to_string(),
+        Ok(level) => format!("warn,syncline={level}"),
+        Err(_) => text.to_owned(),
+    };
+    EnvFilter::try_new(directives).map_err(|source| FilterError { filter: text.to_owned(), source })
+}
+
+/// The layer that writes to standard error.
+pub(super) fn layer<S>(format: LogFormat) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let terminal = io::stderr().is_terminal();
+    let json = match format {
+        LogFormat::Auto => !terminal,
+        LogFormat::Text => false,
+        LogFormat::Json => true,
+    };
+    let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    formatted(json, colour, || OneLine(io::stderr()))
+}
+
+fn formatted<S, W, F>(json: bool, colour: bool, writer: F) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: Write,
+    F: Fn() -> OneLine<W> + Send + Sync + 'static,
+    F: for<'a> MakeWriter<'a>,
+{
+    let layer = fmt::layer().with_writer(writer).with_ansi(colour);
+    if json {
+        layer.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
+    } else {
+        layer.with_target(false).boxed()
+    }
+}
+
+/// Lets a panic leave one line as any other event, instead of several of its own.
+pub(super) fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let message = panic.payload_as_str().map(sanitise).unwrap_or_default();
+        let location = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(event = events::PANIC, message, location);
+    }));
+}
+
+/// A writer that gets one event at a time and keeps it on one line.
+struct OneLine<W>(W);
+
+impl<W: Write> Write for OneLine<W> {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let (body, end) = match event.split_last() {
+            Some((b'\n', body)) => (body, "\n"),
+            _ => (event, ""),
+        };
+        let breaks = |byte: &u8| matches!(byte, b'\n' | b'\r');
+        if body.iter().any(breaks) {
+            let mut line = Vec::with_capacity(event.len() + 8);
+            for byte in body {
+                match byte {
+                    b'\n' => line.extend_from_slice(b"\\n"),
+                    b'\r' => line.extend_from_slice(b"\\r"),
+                    _ => line.push(*byte),
+                }
+            }
+            line.extend_from_slice(end.as_bytes());
+            self.0.write_all(&line)?;
+        } else {
+            self.0.write_all(event)?;
+        }
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tracing_subscriber::prelude::*;
+
+    use super::*;
+    use crate::observe::trace;
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(json: bool, f: impl FnOnce()) -> String {
+        let sink = Sink::default();
+        let copy = sink.clone();
+        let layer = formatted(json, false, move || OneLine(copy.clone()));
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), f);
+        String::from_utf8(sink.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn text_from_outside_cannot_forge_a_line() {
+        for json in [false, true] {
+            let text = logged(json, || {
+                tracing::info!(event = events::RUN_FINISHED, project = "A\nERROR forged\r\n", "done\nERROR forged");
+            });
+            assert_eq!(text.lines().count(), 1, "{text}");
+            assert!(text.ends_with('\n') && text.contains("run_finished"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_line_of_a_step_carries_its_trace_and_run() {
+        let (clock, _) = crate::clock::Clock::virtual_at(chrono::DateTime::UNIX_EPOCH, 7);
+        let traceparent = trace::new_traceparent(&clock);
+        let run_id = uuid::Uuid::from_u128(5);
+        let text = logged(true, || {
+            let step =
+                trace::StepSpan { step: "plan_run", step_id: uuid::Uuid::nil(), run_id: Some(run_id), attempt: 2 };
+            let span = trace::span_from_traceparent(Some(&traceparent), &step);
+            span.in_scope(|| tracing::warn!(event = events::STEP_RETRIED, "again"));
+        });
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(line["event"], "step_retried");
+        assert_eq!(line["span"]["trace_id"], traceparent.split('-').nth(1).unwrap());
+        assert_eq!(line["span"]["run_id"], run_id.to_string());
+        assert_eq!(line["span"]["attempt"], 2);
+    }
+
+    #[test]
+    fn a_bare_level_is_this_programs_and_a_wrong_filter_says_what_is_right() {
+        assert_eq!(filter("debug").unwrap().to_string(), "syncline=debug,warn");
+        assert_eq!(filter("error").unwrap().to_string(), "error");
+        assert_eq!(filter("warn,sqlx=debug").unwrap().to_string(), "sqlx=debug,warn");
+        let error = filter("syncline=loud").unwrap_err().to_string();
+        assert!(error.contains("syncline=loud") && error.contains("directives"), "{error}");
+        assert!(LogFormat::from_str("xml").unwrap_err().contains("auto, text or json"));
+    }
+}

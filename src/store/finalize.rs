@@ -1,0 +1,132 @@
+//! The end of a run: its outcome, its totals, and the run that was kept to come next.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::store::Result;
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// `succeeded`, `failed` or `cancelled`.
+    pub state: String,
+    /// `incremental` or `full`.
+    pub kind: String,
+    /// What asked for it.
+    pub trigger: String,
+    /// From start to end.
+    pub duration_seconds: f64,
+    /// Issues seen.
+    pub issues_seen: i64,
+    /// Of those, new.
+    pub issues_created: i64,
+    /// Of those, changed.
+    pub issues_updated: i64,
+    /// Of those, as they were.
+    pub issues_unchanged: i64,
+    /// Could not be read.
+    pub issues_rejected: i64,
+    /// Why it failed.
+    pub error_code: Option<String>,
+    /// The same in words.
+    pub error_message: Option<String>,
+    /// The run that was kept and is active now.
+    pub next_run: Option<Uuid>,
+}
+
+/// Ends the run, removes its staged pages and partitions, and activates the run that was kept for the project, if any.
+pub async fn finalize(
+    conn: &mut PgConnection,
+    run_id: Uuid,
+    project_id: Uuid,
+    last_sync_time: DateTime<Utc>,
+) -> Result<Outcome> {
+    // Requests for this project and its end see each other in turn (request_run takes the same lock).
+    let project_state =
+        sqlx::query_scalar!("SELECT state FROM syncline.project WHERE id = $1 FOR NO KEY UPDATE", project_id)
+            .fetch_one(&mut *conn)
+            .await?;
+    let row = sqlx::query!(
+        r#"
+        WITH totals AS (
+            SELECT coalesce(sum(pages_applied), 0)::int AS pages, coalesce(sum(issues_seen), 0)::int8 AS issues_seen,
+                   coalesce(sum(issues_created), 0)::int8 AS issues_created, coalesce(sum(issues_updated), 0)::int8 AS issues_updated,
+                   coalesce(sum(issues_unchanged), 0)::int8 AS issues_unchanged, coalesce(sum(issues_rejected), 0)::int8 AS issues_rejected,
+                   coalesce(sum(comments_written), 0)::int8 AS comments_written, coalesce(sum(comments_removed), 0)::int8 AS comments_removed,
+                   coalesce(sum(worklogs_written), 0)::int8 AS worklogs_written, coalesce(sum(worklogs_removed), 0)::int8 AS worklogs_removed
+              FROM syncline.sync_partition WHERE run_id = $1
+        )
+        UPDATE syncline.sync_run r
+           SET state = CASE WHEN r.error_code IS NOT NULL THEN 'failed' WHEN r.cancel_requested_at IS NOT NULL THEN 'cancelled' ELSE 'succeeded' END,
+               finished_at = clock_timestamp(), pages = t.pages, issues_seen = t.issues_seen, issues_created = t.issues_created,
+               issues_updated = t.issues_updated, issues_unchanged = t.issues_unchanged, issues_rejected = t.issues_rejected,
+               comments_written = t.comments_written, comments_removed = t.comments_removed,
+               worklogs_written = t.worklogs_written, worklogs_removed = t.worklogs_removed
+          FROM totals t
+         WHERE r.id = $1 AND r.state = 'running'
+        RETURNING r.state, r.kind, r.trigger, r.issues_seen, r.issues_created, r.issues_updated, r.issues_unchanged, r.issues_rejected,
+                  r.error_code, r.error_message,
+                  extract(epoch FROM r.finished_at - coalesce(r.started_at, r.created_at))::float8 AS "duration_seconds!"
+        "#,
+        run_id
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    sqlx::query!(
+        r#"
+        WITH pages AS (DELETE FROM syncline.sync_page WHERE run_id = $1),
+        partitions AS (DELETE FROM syncline.sync_partition WHERE run_id = $1)
+        UPDATE syncline.sync_state
+           SET status = $3, last_run_id = $1, last_sync_time = CASE WHEN $3 = 'succeeded' THEN $4 ELSE last_sync_time END
+         WHERE project_id = $2
+        "#,
+        run_id,
+        project_id,
+        row.state,
+        last_sync_time,
+    )
+    .execute(&mut *conn)
+    .await?;
+    let kept = sqlx::query_scalar!(
+        "SELECT id FROM syncline.sync_run WHERE project_id = $1 AND state = 'queued' FOR UPDATE",
+        project_id
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    let next_run = match kept {
+        Some(kept) if project_state == "active" => {
+            sqlx::query!("SELECT syncline.activate_run($1)", kept).fetch_one(&mut *conn).await?;
+            Some(kept)
+        }
+        Some(kept) => {
+            // Every acknowledged request ends visibly, also when its project was paused meanwhile.
+            sqlx::query!(
+                r#"UPDATE syncline.sync_run
+                      SET state = 'cancelled', finished_at = clock_timestamp(), cancel_requested_at = clock_timestamp(),
+                          error_message = 'the project was ' || $2 || ' while the run waited'
+                    WHERE id = $1"#,
+                kept,
+                project_state,
+            )
+            .execute(&mut *conn)
+            .await?;
+            None
+        }
+        None => None,
+    };
+    Ok(Outcome {
+        state: row.state,
+        kind: row.kind,
+        trigger: row.trigger,
+        duration_seconds: row.duration_seconds,
+        issues_seen: row.issues_seen,
+        issues_created: row.issues_created,
+        issues_updated: row.issues_updated,
+        issues_unchanged: row.issues_unchanged,
+        issues_rejected: row.issues_rejected,
+        error_code: row.error_code,
+        error_message: row.error_message,
+        next_run,
+    })
+}

@@ -1,0 +1,249 @@
+//! Staged pages and the walk over them: what was fetched, what was written, and who sets a stalled walk going again.
+//!
+//! What must hold: fetching and writing of one partition meet at its row, so that exactly one of them enqueues the next
+//! fetch when the bound on pages in flight is reached.
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, PgExecutor, PgPool};
+use uuid::Uuid;
+
+use crate::domain::window::Window;
+use crate::store::Result;
+
+/// Which page of which walk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PageId {
+    /// The run.
+    pub run_id: Uuid,
+    /// The partition's number.
+    pub partition: i32,
+    /// The page's number in the walk, from 0.
+    pub seq: i32,
+}
+
+/// What a fetched page leaves behind.
+pub struct Staged<'a> {
+    /// The compressed body.
+    pub body: &'a [u8],
+    /// Its length before compression.
+    pub body_bytes: i32,
+    /// The parameters of the next page's fetch; `None` on the last.
+    pub next_walk: Option<&'a serde_json::Value>,
+}
+
+/// The partition's window.
+pub async fn window(pool: &PgPool, run_id: Uuid, partition: i32) -> Result<Option<Window>> {
+    let row = sqlx::query!(
+        "SELECT window_from, window_to FROM syncline.sync_partition WHERE run_id = $1 AND number = $2",
+        run_id,
+        partition
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(|row| Window { from: row.window_from, to: row.window_to }))
+}
+
+/// Keeps a page until it is written. True when the next page may be fetched now: there is one, and fewer than `bound`
+/// pages wait; otherwise the walk stalls until a page was written.
+pub async fn stage(conn: &mut PgConnection, page: PageId, staged: &Staged<'_>, bound: i32) -> Result<bool> {
+    let go_on = sqlx::query_scalar!(
+        r#"
+        WITH page AS (
+            INSERT INTO syncline.sync_page (run_id, partition, seq, body, body_bytes) VALUES ($1, $2, $3, $4, $5)
+        )
+        UPDATE syncline.sync_partition
+           SET pages_fetched = pages_fetched + 1, next_walk = $6, fetched_all = $6::jsonb IS NULL,
+               stalled = $6::jsonb IS NOT NULL AND pages_fetched + 1 - pages_applied >= $7
+         WHERE run_id = $1 AND number = $2
+        RETURNING (NOT stalled AND NOT fetched_all) AS "go_on!"
+        "#,
+        page.run_id,
+        page.partition,
+        page.seq,
+        staged.body,
+        staged.body_bytes,
+        staged.next_walk,
+        bound,
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(go_on)
+}
+
+/// The staged body and its length before compression; `None` when it was written already.
+pub async fn body(pool: &PgPool, page: PageId) -> Result<Option<(Vec<u8>, i32)>> {
+    let row = sqlx::query!(
+        r#"SELECT body AS "body!", body_bytes FROM syncline.sync_page
+            WHERE run_id = $1 AND partition = $2 AND seq = $3 AND body IS NOT NULL"#,
+        page.run_id,
+        page.partition,
+        page.seq
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.map(|row| (row.body, row.body_bytes)))
+}
+
+/// What writing a page did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)] // the columns of sync_partition
+pub struct PageCounts {
+    pub issues_seen: i64,
+    pub issues_created: i64,
+    pub issues_updated: i64,
+    pub issues_unchanged: i64,
+    pub issues_rejected: i64,
+    pub comments_written: i64,
+    pub comments_removed: i64,
+    pub worklogs_written: i64,
+    pub worklogs_removed: i64,
+}
+
+/// What comes after a written page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AfterPage {
+    /// The walk had stalled: the fetch with these parameters is to be enqueued now.
+    pub resume: Option<serde_json::Value>,
+    /// Every page of the partition is written.
+    pub complete: bool,
+}
+
+/// Marks a page written: its body is dropped, the partition counts it, and a stalled walk goes on.
+pub async fn applied(
+    conn: &mut PgConnection,
+    page: PageId,
+    newest: Option<DateTime<Utc>>,
+    counts: &PageCounts,
+    comments_pending: i32,
+    worklogs_pending: i32,
+) -> Result<AfterPage> {
+    let row = sqlx::query!(
+        r#"
+        WITH before AS (
+            SELECT stalled FROM syncline.sync_partition WHERE run_id = $1 AND number = $2 FOR UPDATE
+        ), page AS (
+            UPDATE syncline.sync_page
+               SET body = NULL, applied = true, max_updated_at = $4, comments_pending = $5, worklogs_pending = $6
+             WHERE run_id = $1 AND partition = $2 AND seq = $3
+        )
+        UPDATE syncline.sync_partition p
+           SET pages_applied = p.pages_applied + 1, stalled = false,
+               issues_seen = p.issues_seen + $7, issues_created = p.issues_created + $8,
+               issues_updated = p.issues_updated + $9, issues_unchanged = p.issues_unchanged + $10,
+               issues_rejected = p.issues_rejected + $11,
+               comments_written = p.comments_written + $12, comments_removed = p.comments_removed + $13,
+               worklogs_written = p.worklogs_written + $14, worklogs_removed = p.worklogs_removed + $15
+          FROM before
+         WHERE p.run_id = $1 AND p.number = $2
+        RETURNING before.stalled AS "was_stalled!", p.next_walk,
+                  (p.fetched_all AND p.pages_applied = p.pages_fetched) AS "complete!"
+        "#,
+        page.run_id,
+        page.partition,
+        page.seq,
+        newest,
+        comments_pending,
+        worklogs_pending,
+        counts.issues_seen,
+        counts.issues_created,
+        counts.issues_updated,
+        counts.issues_unchanged,
+        counts.issues_rejected,
+        counts.comments_written,
+        counts.comments_removed,
+        counts.worklogs_written,
+        counts.worklogs_removed,
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(AfterPage { resume: row.next_walk.filter(|_| row.was_stalled), complete: row.complete })
+}
+
+/// A page as the cursors see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageState {
+    /// The partition's number.
+    pub partition: i32,
+    /// Whether the partition has no further pages.
+    pub fetched_all: bool,
+    /// The page is written; `None` stands for a partition without pages yet.
+    pub applied: Option<bool>,
+    /// The newest `updated` on it.
+    pub newest: Option<DateTime<Utc>>,
+    /// Collections that are still being fetched.
+    pub comments_pending: i32,
+    /// As above.
+    pub worklogs_pending: i32,
+}
+
+/// The pages of a run, in the order of time.
+pub async fn states<'e>(executor: impl PgExecutor<'e>, run_id: Uuid) -> Result<Vec<PageState>> {
+    let rows = sqlx::query_as!(
+        PageState,
+        r#"SELECT p.number AS partition, p.fetched_all, g.applied AS "applied?", g.max_updated_at AS newest,
+                  coalesce(g.comments_pending, 0) AS "comments_pending!", coalesce(g.worklogs_pending, 0) AS "worklogs_pending!"
+             FROM syncline.sync_partition p
+             LEFT JOIN syncline.sync_page g ON g.run_id = p.run_id AND g.partition = p.number
+            WHERE p.run_id = $1
+            ORDER BY p.number, g.seq"#,
+        run_id
+    )
+    .fetch_all(executor)
+    .await?;
+    Ok(rows)
+}
+
+/// Moves the cursors of [`super::work::ENTITIES`] forward, never back.
+pub async fn advance_cursors<'e>(
+    executor: impl PgExecutor<'e>,
+    project_id: Uuid,
+    through: [Option<DateTime<Utc>>; 3],
+) -> Result<()> {
+    let entities: Vec<String> = super::work::ENTITIES.iter().map(|entity| (*entity).to_owned()).collect();
+    sqlx::query!(
+        r#"UPDATE syncline.sync_state s SET cursor_at = greatest(s.cursor_at, n.through)
+             FROM unnest($2::text[], $3::timestamptz[]) AS n (entity, through)
+            WHERE s.project_id = $1 AND s.entity = n.entity AND n.through IS NOT NULL
+              AND (s.cursor_at IS NULL OR s.cursor_at < n.through)"#,
+        project_id,
+        &entities,
+        &through as &[Option<DateTime<Utc>>],
+    )
+    .execute(executor)
+    .await?;
+    Ok(())
+}
+
+/// One collection of a page's issue has been fetched in full.
+pub async fn collection_done(
+    conn: &mut PgConnection,
+    page: PageId,
+    comments: bool,
+    written: i64,
+    removed: i64,
+) -> Result<()> {
+    sqlx::query!(
+        r#"
+        WITH page AS (
+            UPDATE syncline.sync_page
+               SET comments_pending = comments_pending - $4::bool::int, worklogs_pending = worklogs_pending - (NOT $4::bool)::int
+             WHERE run_id = $1 AND partition = $2 AND seq = $3
+        )
+        UPDATE syncline.sync_partition
+           SET comments_written = comments_written + CASE WHEN $4 THEN $5::int8 ELSE 0 END,
+               comments_removed = comments_removed + CASE WHEN $4 THEN $6::int8 ELSE 0 END,
+               worklogs_written = worklogs_written + CASE WHEN $4 THEN 0 ELSE $5::int8 END,
+               worklogs_removed = worklogs_removed + CASE WHEN $4 THEN 0 ELSE $6::int8 END
+         WHERE run_id = $1 AND number = $2
+        "#,
+        page.run_id,
+        page.partition,
+        page.seq,
+        comments,
+        written,
+        removed,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}

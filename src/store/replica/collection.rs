@@ -1,0 +1,146 @@
+//! Comments and worklogs: written by batch, and removed where a complete list no longer holds them.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::domain::record::{CommentRecord, WorklogRecord};
+use crate::store::Result;
+
+/// What a batch did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Rows that are new or changed.
+    pub written: i64,
+    /// Rows that are gone.
+    pub removed: i64,
+}
+
+/// Writes comments. Of the issues in `complete`, every comment that is not in the batch is removed.
+pub async fn apply_comments(
+    conn: &mut PgConnection,
+    site_id: Uuid,
+    comments: &[&CommentRecord],
+    complete: &[i64],
+    also_seen: &[i64],
+) -> Result<Applied> {
+    let mut sorted: Vec<&CommentRecord> = comments.to_vec();
+    sorted.sort_unstable_by_key(|comment| comment.id);
+    sorted.dedup_by_key(|comment| comment.id);
+    let ids: Vec<i64> = sorted.iter().map(|c| c.id).collect();
+    let issues: Vec<i64> = sorted.iter().map(|c| c.issue_id).collect();
+    let authors: Vec<Option<&str>> = sorted.iter().map(|c| c.author.as_deref()).collect();
+    let editors: Vec<Option<&str>> = sorted.iter().map(|c| c.update_author.as_deref()).collect();
+    let bodies: Vec<&str> = sorted.iter().map(|c| c.body.as_str()).collect();
+    let created: Vec<DateTime<Utc>> = sorted.iter().map(|c| c.created_at).collect();
+    let updated: Vec<DateTime<Utc>> = sorted.iter().map(|c| c.updated_at).collect();
+    let hashes: Vec<&[u8]> = sorted.iter().map(|c| c.content_hash.as_slice()).collect();
+    let row = sqlx::query!(
+        r#"
+        WITH input AS MATERIALIZED (
+            SELECT * FROM unnest($2::int8[], $3::int8[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::timestamptz[], $9::bytea[])
+                AS n (id, issue_id, author, editor, body, created_at, updated_at, content_hash)
+        ), same AS (
+            SELECT c.id FROM input n JOIN syncline.comment c ON c.site_id = $1 AND c.id = n.id
+             WHERE c.content_hash = n.content_hash
+        ), written AS (
+            INSERT INTO syncline.comment AS c (site_id, id, issue_id, author_account_id, update_author_account_id, body, created_at, updated_at, content_hash)
+            SELECT $1, n.id, n.issue_id, n.author, n.editor, n.body, n.created_at, n.updated_at, n.content_hash
+              FROM input n WHERE n.id NOT IN (SELECT id FROM same) ORDER BY n.id
+            ON CONFLICT (site_id, id) DO UPDATE
+               SET issue_id = excluded.issue_id, author_account_id = excluded.author_account_id,
+                   update_author_account_id = excluded.update_author_account_id, body = excluded.body,
+                   created_at = excluded.created_at, updated_at = excluded.updated_at, content_hash = excluded.content_hash
+             WHERE c.updated_at <= excluded.updated_at
+            RETURNING 1
+        ), removed AS (
+            DELETE FROM syncline.comment c
+             WHERE c.site_id = $1 AND c.issue_id = ANY ($10) AND c.id <> ALL ($2) AND c.id <> ALL ($11)
+            RETURNING 1
+        )
+        SELECT (SELECT count(*) FROM written) AS "written!", (SELECT count(*) FROM removed) AS "removed!"
+        "#,
+        site_id,
+        &ids,
+        &issues,
+        &authors as &[Option<&str>],
+        &editors as &[Option<&str>],
+        &bodies as &[&str],
+        &created,
+        &updated,
+        &hashes as &[&[u8]],
+        complete,
+        also_seen,
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(Applied { written: row.written, removed: row.removed })
+}
+
+/// Writes worklogs. Of the issues in `complete`, every worklog that is not in the batch is removed.
+pub async fn apply_worklogs(
+    conn: &mut PgConnection,
+    site_id: Uuid,
+    worklogs: &[&WorklogRecord],
+    complete: &[i64],
+    also_seen: &[i64],
+) -> Result<Applied> {
+    let mut sorted: Vec<&WorklogRecord> = worklogs.to_vec();
+    sorted.sort_unstable_by_key(|worklog| worklog.id);
+    sorted.dedup_by_key(|worklog| worklog.id);
+    let ids: Vec<i64> = sorted.iter().map(|w| w.id).collect();
+    let issues: Vec<i64> = sorted.iter().map(|w| w.issue_id).collect();
+    let authors: Vec<Option<&str>> = sorted.iter().map(|w| w.author.as_deref()).collect();
+    let editors: Vec<Option<&str>> = sorted.iter().map(|w| w.update_author.as_deref()).collect();
+    let comments: Vec<Option<&str>> = sorted.iter().map(|w| w.comment.as_deref()).collect();
+    let started: Vec<DateTime<Utc>> = sorted.iter().map(|w| w.started_at).collect();
+    let seconds: Vec<i32> = sorted.iter().map(|w| w.time_spent_seconds).collect();
+    let created: Vec<DateTime<Utc>> = sorted.iter().map(|w| w.created_at).collect();
+    let updated: Vec<DateTime<Utc>> = sorted.iter().map(|w| w.updated_at).collect();
+    let hashes: Vec<&[u8]> = sorted.iter().map(|w| w.content_hash.as_slice()).collect();
+    let row = sqlx::query!(
+        r#"
+        WITH input AS MATERIALIZED (
+            SELECT * FROM unnest($2::int8[], $3::int8[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::int4[],
+                                 $9::timestamptz[], $10::timestamptz[], $11::bytea[])
+                AS n (id, issue_id, author, editor, comment, started_at, seconds, created_at, updated_at, content_hash)
+        ), same AS (
+            SELECT w.id FROM input n JOIN syncline.worklog w ON w.site_id = $1 AND w.id = n.id
+             WHERE w.content_hash = n.content_hash
+        ), written AS (
+            INSERT INTO syncline.worklog AS w (site_id, id, issue_id, author_account_id, update_author_account_id, comment,
+                   started_at, time_spent_seconds, created_at, updated_at, content_hash)
+            SELECT $1, n.id, n.issue_id, n.author, n.editor, n.comment, n.started_at, n.seconds, n.created_at, n.updated_at, n.content_hash
+              FROM input n WHERE n.id NOT IN (SELECT id FROM same) ORDER BY n.id
+            ON CONFLICT (site_id, id) DO UPDATE
+               SET issue_id = excluded.issue_id, author_account_id = excluded.author_account_id,
+                   update_author_account_id = excluded.update_author_account_id, comment = excluded.comment,
+                   started_at = excluded.started_at, time_spent_seconds = excluded.time_spent_seconds,
+                   created_at = excluded.created_at, updated_at = excluded.updated_at, content_hash = excluded.content_hash
+             WHERE w.updated_at <= excluded.updated_at
+            RETURNING 1
+        ), removed AS (
+            DELETE FROM syncline.worklog w
+             WHERE w.site_id = $1 AND w.issue_id = ANY ($12) AND w.id <> ALL ($2) AND w.id <> ALL ($13)
+            RETURNING 1
+        )
+        SELECT (SELECT count(*) FROM written) AS "written!", (SELECT count(*) FROM removed) AS "removed!"
+        "#,
+        site_id,
+        &ids,
+        &issues,
+        &authors as &[Option<&str>],
+        &editors as &[Option<&str>],
+        &comments as &[Option<&str>],
+        &started,
+        &seconds,
+        &created,
+        &updated,
+        &hashes as &[&[u8]],
+        complete,
+        also_seen,
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(Applied { written: row.written, removed: row.removed })
+}

@@ -1,0 +1,167 @@
+//! Issues, by Jira's id: a move keeps the row.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::domain::record::IssueRecord;
+use crate::store::Result;
+
+/// What a batch did.
+#[derive(Clone, Debug, Default)]
+pub struct UpsertedIssues {
+    /// New rows.
+    pub created: i64,
+    /// Changed rows.
+    pub updated: i64,
+    /// Rows that were as Jira shows them, or newer.
+    pub unchanged: i64,
+    /// The issues of which the batch held the newest version: only theirs are the comments and worklogs to be applied.
+    pub current: HashSet<i64>,
+}
+
+/// Joins what travels as one text; labels are short words, and this character is in none.
+const UNIT_SEPARATOR: &str = "\u{1f}";
+
+/// Writes issues of one project. The batch must not hold an id twice.
+pub async fn upsert_issues(
+    conn: &mut PgConnection,
+    site_id: Uuid,
+    project_id: Uuid,
+    issues: &[&IssueRecord],
+) -> Result<UpsertedIssues> {
+    let mut sorted: Vec<&IssueRecord> = issues.to_vec();
+    sorted.sort_unstable_by_key(|issue| issue.id);
+    let column = |f: fn(&IssueRecord) -> String| sorted.iter().map(|i| f(i)).collect::<Vec<String>>();
+    let optional = |f: fn(&IssueRecord) -> Option<String>| sorted.iter().map(|i| f(i)).collect::<Vec<Option<String>>>();
+    let ids: Vec<i64> = sorted.iter().map(|i| i.id).collect();
+    let parent_ids: Vec<Option<i64>> = sorted.iter().map(|i| i.parent_id).collect();
+    let points: Vec<Option<f64>> = sorted.iter().map(|i| i.story_points).collect();
+    let created: Vec<DateTime<Utc>> = sorted.iter().map(|i| i.created_at).collect();
+    let updated: Vec<DateTime<Utc>> = sorted.iter().map(|i| i.updated_at).collect();
+    let resolved: Vec<Option<DateTime<Utc>>> = sorted.iter().map(|i| i.resolved_at).collect();
+    let due: Vec<Option<NaiveDate>> = sorted.iter().map(|i| i.due_date).collect();
+    let hashes: Vec<Vec<u8>> = sorted.iter().map(|i| i.content_hash.to_vec()).collect();
+    let rows = sqlx::query!(
+        r#"
+        WITH input AS MATERIALIZED (
+            SELECT * FROM unnest($3::int8[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
+                                 $11::text[], $12::text[], $13::text[], $14::text[], $15::int8[], $16::text[], $17::text[],
+                                 $18::float8[], $19::timestamptz[], $20::timestamptz[], $21::timestamptz[], $22::date[], $23::bytea[])
+                AS n (id, key, summary, description, issue_type, status, status_category, priority, resolution, assignee,
+                      reporter, creator, parent_id, parent_key, labels, story_points, created_at, updated_at, resolved_at,
+                      due_date, content_hash)
+        ), same AS (
+            -- Rows that are as Jira shows them are neither written nor locked.
+            SELECT i.id FROM input n JOIN syncline.issue i ON i.site_id = $1 AND i.id = n.id
+             WHERE i.content_hash = n.content_hash AND i.deleted_at IS NULL AND i.project_id = $2
+        ), written AS (
+            INSERT INTO syncline.issue AS i (site_id, id, project_id, key, summary, description, issue_type, status, status_category,
+                   priority, resolution, assignee_account_id, reporter_account_id, creator_account_id, parent_id, parent_key,
+                   labels, story_points, created_at, updated_at, resolved_at, due_date, content_hash, synced_at)
+            SELECT $1, n.id, $2, n.key, n.summary, n.description, n.issue_type, n.status, n.status_category, n.priority, n.resolution,
+                   n.assignee, n.reporter, n.creator, n.parent_id, n.parent_key, string_to_array(n.labels, $24),
+                   n.story_points, n.created_at, n.updated_at, n.resolved_at, n.due_date, n.content_hash, clock_timestamp()
+              FROM input n
+             WHERE n.id NOT IN (SELECT id FROM same)
+             ORDER BY n.id
+            ON CONFLICT (site_id, id) DO UPDATE
+               SET project_id = excluded.project_id, key = excluded.key, summary = excluded.summary,
+                   description = excluded.description, issue_type = excluded.issue_type, status = excluded.status,
+                   status_category = excluded.status_category, priority = excluded.priority, resolution = excluded.resolution,
+                   assignee_account_id = excluded.assignee_account_id, reporter_account_id = excluded.reporter_account_id,
+                   creator_account_id = excluded.creator_account_id, parent_id = excluded.parent_id,
+                   parent_key = excluded.parent_key, labels = excluded.labels, story_points = excluded.story_points,
+                   created_at = excluded.created_at, updated_at = excluded.updated_at, resolved_at = excluded.resolved_at,
+                   due_date = excluded.due_date, content_hash = excluded.content_hash, synced_at = excluded.synced_at,
+                   deleted_at = NULL
+             WHERE i.updated_at <= excluded.updated_at
+            RETURNING i.id, i.xmax = 0 AS created
+        )
+        SELECT id AS "id!", created AS "created?" FROM written
+        UNION ALL
+        SELECT id, NULL FROM same
+        "#,
+        site_id,
+        project_id,
+        &ids,
+        &column(|i| i.key.clone()),
+        &column(|i| i.summary.clone()),
+        &optional(|i| i.description.clone()) as &[Option<String>],
+        &column(|i| i.issue_type.clone()),
+        &column(|i| i.status.clone()),
+        &column(|i| i.status_category.clone()),
+        &optional(|i| i.priority.clone()) as &[Option<String>],
+        &optional(|i| i.resolution.clone()) as &[Option<String>],
+        &optional(|i| i.assignee.clone()) as &[Option<String>],
+        &optional(|i| i.reporter.clone()) as &[Option<String>],
+        &optional(|i| i.creator.clone()) as &[Option<String>],
+        &parent_ids as &[Option<i64>],
+        &optional(|i| i.parent_key.clone()) as &[Option<String>],
+        &column(|i| i.labels.join(UNIT_SEPARATOR)),
+        &points as &[Option<f64>],
+        &created,
+        &updated,
+        &resolved as &[Option<DateTime<Utc>>],
+        &due as &[Option<NaiveDate>],
+        &hashes,
+        UNIT_SEPARATOR,
+    )
+    .fetch_all(conn)
+    .await?;
+    let mut result = UpsertedIssues::default();
+    for row in rows {
+        match row.created {
+            Some(true) => result.created += 1,
+            Some(false) => result.updated += 1,
+            None => {}
+        }
+        result.current.insert(row.id);
+    }
+    result.unchanged = i64::try_from(issues.len()).unwrap_or(0) - result.created - result.updated;
+    Ok(result)
+}
+
+/// Locks an issue until the transaction ends, if the stored version is not newer than `version`.
+pub async fn lock_if_current(
+    conn: &mut PgConnection,
+    site_id: Uuid,
+    issue_id: i64,
+    version: DateTime<Utc>,
+) -> Result<bool> {
+    let found = sqlx::query_scalar!(
+        r#"SELECT 1 AS "one!" FROM syncline.issue WHERE site_id = $1 AND id = $2 AND updated_at <= $3 FOR NO KEY UPDATE"#,
+        site_id,
+        issue_id,
+        version
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(found.is_some())
+}
+
+/// Marks issues that Jira no longer has in this project; their rows stay, their comments and worklogs go.
+pub async fn mark_deleted(conn: &mut PgConnection, site_id: Uuid, project_id: Uuid, ids: &[i64]) -> Result<i64> {
+    let marked = sqlx::query_scalar!(
+        r#"
+        WITH gone AS (
+            UPDATE syncline.issue SET deleted_at = clock_timestamp() 
+             WHERE site_id = $1 AND id = ANY ($2) AND project_id = $3 AND deleted_at IS NULL
+            RETURNING id
+        ), comments AS (
+            DELETE FROM syncline.comment WHERE site_id = $1 AND issue_id IN (SELECT id FROM gone)
+        ), worklogs AS (
+            DELETE FROM syncline.worklog WHERE site_id = $1 AND issue_id IN (SELECT id FROM gone)
+        )
+        SELECT count(*) AS "n!" FROM gone
+        "#,
+        site_id,
+        ids,
+        project_id
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(marked)
+}

@@ -1,0 +1,75 @@
+//! People as Jira shows them, and the places where Jira's shapes differ from what is documented.
+
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::domain::record::UserRecord;
+use crate::store::Result;
+
+/// Writes users that are new or changed. A user is on most pages, so one that is as it was is not even locked.
+pub async fn upsert_users(conn: &mut PgConnection, site_id: Uuid, users: &[UserRecord]) -> Result<()> {
+    let mut sorted: Vec<&UserRecord> = users.iter().collect();
+    sorted.sort_unstable_by(|a, b| a.account_id.cmp(&b.account_id));
+    sorted.dedup_by(|a, b| a.account_id == b.account_id);
+    let ids: Vec<&str> = sorted.iter().map(|u| u.account_id.as_str()).collect();
+    let names: Vec<&str> = sorted.iter().map(|u| u.display_name.as_str()).collect();
+    let emails: Vec<Option<&str>> = sorted.iter().map(|u| u.email.as_deref()).collect();
+    let active: Vec<bool> = sorted.iter().map(|u| u.active).collect();
+    let zones: Vec<Option<&str>> = sorted.iter().map(|u| u.time_zone.as_deref()).collect();
+    let types: Vec<Option<&str>> = sorted.iter().map(|u| u.account_type.as_deref()).collect();
+    sqlx::query!(
+        r#"
+        INSERT INTO syncline.jira_user AS u (site_id, account_id, display_name, email, active, time_zone, account_type)
+        SELECT $1, n.account_id, n.display_name, n.email, n.active, n.time_zone, n.account_type
+          FROM unnest($2::text[], $3::text[], $4::text[], $5::bool[], $6::text[], $7::text[])
+               AS n (account_id, display_name, email, active, time_zone, account_type)
+         WHERE NOT EXISTS (
+               SELECT 1 FROM syncline.jira_user o
+                WHERE o.site_id = $1 AND o.account_id = n.account_id
+                  AND (o.display_name, o.email, o.active, o.time_zone, o.account_type)
+                      IS NOT DISTINCT FROM (n.display_name, n.email, n.active, n.time_zone, n.account_type))
+         ORDER BY n.account_id
+        ON CONFLICT (site_id, account_id) DO UPDATE
+           SET display_name = excluded.display_name, email = excluded.email, active = excluded.active,
+               time_zone = excluded.time_zone, account_type = excluded.account_type, updated_at = clock_timestamp()
+        "#,
+        site_id,
+        &ids as &[&str],
+        &names as &[&str],
+        &emails as &[Option<&str>],
+        &active,
+        &zones as &[Option<&str>],
+        &types as &[Option<&str>],
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Records drifts, given as (entity, field, expected, found); the same place is counted, not repeated.
+pub async fn record_drifts(conn: &mut PgConnection, site_id: Uuid, drifts: &[[&str; 4]]) -> Result<()> {
+    if drifts.is_empty() {
+        return Ok(());
+    }
+    let mut sorted = drifts.to_vec();
+    sorted.sort_unstable();
+    sorted.dedup();
+    let part = |i: usize| sorted.iter().map(|drift| drift[i].to_owned()).collect::<Vec<String>>();
+    sqlx::query!(
+        r#"
+        INSERT INTO syncline.schema_drift AS d (site_id, entity, field, expected, found)
+        SELECT $1, n.entity, n.field, n.expected, n.found
+          FROM unnest($2::text[], $3::text[], $4::text[], $5::text[]) AS n (entity, field, expected, found)
+        ON CONFLICT (site_id, entity, field, expected, found) DO UPDATE
+           SET occurrences = d.occurrences + 1, last_seen_at = clock_timestamp()
+        "#,
+        site_id,
+        &part(0),
+        &part(1),
+        &part(2),
+        &part(3),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,128 @@
+//! What a step needs to know of its run: the project, the site, and how far everything is applied.
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use crate::domain::window::Window;
+use crate::store::Result;
+
+/// A run with its project and site, as its steps need them.
+#[derive(Clone)]
+pub struct Work {
+    /// The run.
+    pub run_id: Uuid,
+    /// `incremental` or `full`.
+    pub kind: String,
+    /// The project.
+    pub project_id: Uuid,
+    /// Its key when it was last seen.
+    pub project_key: String,
+    /// Jira's id of the project, once it is known.
+    pub jira_project_id: Option<i64>,
+    /// The site.
+    pub site_id: Uuid,
+    /// Its name here.
+    pub site_name: String,
+    /// Its URL.
+    pub base_url: String,
+    /// The account.
+    pub account_email: String,
+    /// A reference to the credential, or the encrypted credential; never plain.
+    pub credential: String,
+    /// How many requests may be under way at once.
+    pub max_concurrency: i32,
+    /// The custom fields of the site, as far as they are known: `{"story_points": "customfield_10016"}`.
+    pub field_map: Option<serde_json::Value>,
+}
+
+/// Loads it; `None` when the run no longer exists.
+pub async fn load(pool: &PgPool, run_id: Uuid) -> Result<Option<Work>> {
+    let work = sqlx::query_as!(
+        Work,
+        r#"SELECT r.id AS run_id, r.kind, p.id AS project_id, p.key AS project_key, p.jira_id AS jira_project_id,
+                  s.id AS site_id, s.name AS site_name, s.base_url, s.account_email, s.credential, s.max_concurrency, s.field_map
+             FROM syncline.sync_run r
+             JOIN syncline.project p ON p.id = r.project_id
+             JOIN syncline.site s ON s.id = p.site_id
+            WHERE r.id = $1"#,
+        run_id
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(work)
+}
+
+/// The entities that have a cursor, in the order used everywhere.
+pub const ENTITIES: [&str; 3] = ["issue", "comment", "worklog"];
+
+/// How far each of [`ENTITIES`] has been applied.
+pub async fn cursors(pool: &PgPool, project_id: Uuid) -> Result<[Option<DateTime<Utc>>; 3]> {
+    let rows = sqlx::query!("SELECT entity, cursor_at FROM syncline.sync_state WHERE project_id = $1", project_id)
+        .fetch_all(pool)
+        .await?;
+    Ok(ENTITIES.map(|entity| rows.iter().find(|row| row.entity == entity).and_then(|row| row.cursor_at)))
+}
+
+/// What was planned for a run.
+pub struct Plan<'a> {
+    /// The whole of it.
+    pub window: Window,
+    /// How many issues to expect.
+    pub estimated_issues: Option<i64>,
+    /// Ranges that are walked side by side, with their estimates.
+    pub partitions: &'a [(Window, Option<i64>)],
+    /// What Jira says of the project.
+    pub jira_project_id: i64,
+    /// Its key now.
+    pub project_key: &'a str,
+    /// Its name.
+    pub project_name: &'a str,
+    /// The site's custom fields.
+    pub field_map: &'a serde_json::Value,
+}
+
+/// Writes the plan: the run has started.
+pub async fn write_plan(conn: &mut PgConnection, work: &Work, plan: &Plan<'_>) -> Result<()> {
+    let numbers: Vec<i32> = (0..).take(plan.partitions.len()).collect();
+    let froms: Vec<Option<DateTime<Utc>>> = plan.partitions.iter().map(|(window, _)| window.from).collect();
+    let tos: Vec<Option<DateTime<Utc>>> = plan.partitions.iter().map(|(window, _)| window.to).collect();
+    let estimates: Vec<Option<i64>> = plan.partitions.iter().map(|(_, estimate)| *estimate).collect();
+    sqlx::query!(
+        r#"
+        WITH run AS (
+            UPDATE syncline.sync_run
+               SET started_at = coalesce(started_at, clock_timestamp()), window_from = $2, window_to = $3, estimated_issues = $4
+             WHERE id = $1
+        ), site AS (
+            UPDATE syncline.site SET field_map = $12 WHERE id = $11 AND field_map IS DISTINCT FROM $12
+        ), project AS (
+            UPDATE syncline.project SET jira_id = $9, name = $10, updated_at = clock_timestamp()
+             WHERE id = $8 AND (jira_id IS DISTINCT FROM $9 OR name <> $10)
+        ), state AS (
+            INSERT INTO syncline.sync_state (project_id, entity, status, last_run_id)
+            SELECT $8, e, 'running', $1 FROM unnest(ARRAY['issue', 'comment', 'worklog']) AS e
+            ON CONFLICT (project_id, entity) DO UPDATE SET status = 'running', last_run_id = $1
+        )
+        INSERT INTO syncline.sync_partition (run_id, number, window_from, window_to, estimated_issues)
+        SELECT $1, n.number, n.window_from, n.window_to, n.estimated
+          FROM unnest($5::int[], $6::timestamptz[], $7::timestamptz[], $13::int8[]) AS n (number, window_from, window_to, estimated)
+        "#,
+        work.run_id,
+        plan.window.from,
+        plan.window.to,
+        plan.estimated_issues,
+        &numbers,
+        &froms as &[Option<DateTime<Utc>>],
+        &tos as &[Option<DateTime<Utc>>],
+        work.project_id,
+        plan.jira_project_id,
+        plan.project_name,
+        work.site_id,
+        plan.field_map,
+        &estimates as &[Option<i64>],
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}

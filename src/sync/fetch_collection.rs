@@ -1,0 +1,212 @@
+//! `fetch_collection`: the comments or worklogs of one issue, in full, because Jira inlined only some of them.
+//!
+//! What must hold: what disappeared is removed only after the whole list was read, and only if no newer version of the
+//! issue was written meanwhile (whose own steps see to it then).
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+
+use super::workshop::{self, Workshop};
+use super::{report, workshop::Job};
+use crate::domain::queue::Queue;
+use crate::domain::record::{CommentRecord, WorklogRecord};
+use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
+use crate::jira::normalise::{self, ParsedCollection, ParsedIssue};
+use crate::store::page::{self, PageId};
+use crate::store::replica;
+
+pub(super) struct FetchCollection(pub Arc<Workshop>);
+
+const KIND: &str = "fetch_collection";
+/// Pages that one step reads before it writes and goes on in a successor: bounds what is in memory.
+const PAGES_PER_STEP: u32 = 10;
+const COMMENTS_PER_PAGE: u32 = 100;
+const WORKLOGS_PER_PAGE: u32 = 5000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Collection {
+    Comment,
+    Worklog,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Walk {
+    collection: Collection,
+    issue_id: i64,
+    version: DateTime<Utc>,
+    /// The page that waits for this collection; none for a repair.
+    page: Option<(i32, i32)>,
+    start_at: u64,
+    /// The ids read by earlier steps of this walk.
+    seen: Vec<i64>,
+}
+
+/// The fetch of all comments of an issue.
+pub(super) fn comments(job: &Job, page: PageId, issue: &ParsedIssue, priority: i16) -> NewStep {
+    first(job, Some(page), issue, Collection::Comment, priority)
+}
+
+/// The fetch of all worklogs of an issue.
+pub(super) fn worklogs(job: &Job, page: PageId, issue: &ParsedIssue, priority: i16) -> NewStep {
+    first(job, Some(page), issue, Collection::Worklog, priority)
+}
+
+/// Both as far as they are short, with no page that waits for them.
+pub(super) fn for_repair(
+    job: &Job,
+    comments: &[&ParsedIssue],
+    worklogs: &[&ParsedIssue],
+    priority: i16,
+) -> Vec<NewStep> {
+    let comments = comments.iter().map(|issue| first(job, None, issue, Collection::Comment, priority));
+    comments.chain(worklogs.iter().map(|issue| first(job, None, issue, Collection::Worklog, priority))).collect()
+}
+
+fn first(job: &Job, page: Option<PageId>, issue: &ParsedIssue, collection: Collection, priority: i16) -> NewStep {
+    let walk = Walk {
+        collection,
+        issue_id: issue.issue.id,
+        version: issue.issue.updated_at,
+        page: page.map(|page| (page.partition, page.seq)),
+        start_at: 0,
+        seen: Vec::new(),
+    };
+    step(job, &walk, priority)
+}
+
+fn step(job: &Job, walk: &Walk, priority: i16) -> NewStep {
+    let (name, endpoint) = match walk.collection {
+        Collection::Comment => ("comment", "comment"),
+        Collection::Worklog => ("worklog", "worklog"),
+    };
+    // An issue may be on two pages of a run (it was updated in between), each with a version of its own.
+    let key = format!("{name}/{}/{}/{}", walk.issue_id, walk.version.timestamp_millis(), walk.start_at);
+    NewStep::new(Queue::Jira, KIND, key).with(walk).behind(&job.gates(endpoint)).priority(priority)
+}
+
+/// What was read of the collection, either kind.
+#[derive(Default)]
+struct Read {
+    comments: Vec<CommentRecord>,
+    worklogs: Vec<WorklogRecord>,
+    people: Vec<crate::domain::record::UserRecord>,
+    rejected: Vec<normalise::RecordError>,
+    drifts: Vec<normalise::Drift>,
+    next_start: Option<u64>,
+}
+
+impl Read {
+    /// Takes over a page; true when another one follows.
+    fn add<T>(&mut self, page: ParsedCollection<T>, into: fn(&mut Self) -> &mut Vec<T>) -> bool {
+        let end = page.start_at.saturating_add(page.received);
+        let more = page.received > 0 && end < page.total;
+        self.next_start = more.then_some(u64::try_from(end).unwrap_or(0));
+        into(self).extend(page.records);
+        self.people.extend(page.users);
+        self.rejected.extend(page.rejected);
+        self.drifts.extend(page.drifts);
+        more
+    }
+}
+
+impl Step for FetchCollection {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    fn run<'a>(&'a self, context: &'a StepContext) -> BoxFuture<'a, Result<Commit, StepError>> {
+        Box::pin(self.fetch(context))
+    }
+}
+
+impl FetchCollection {
+    async fn fetch(&self, context: &StepContext) -> Result<Commit, StepError> {
+        let mut walk: Walk = context.payload()?;
+        let job = self.0.job(context).await?;
+        let run_id = workshop::run_id(context)?;
+        let Some(read) = read(&job, &walk).await? else {
+            // The issue is gone. That is for the reconciliation to see; this collection has nothing more to wait for.
+            return Ok(Commit::effects(move |conn| {
+                Box::pin(async move {
+                    done(conn, run_id, &walk, 0, 0).await?;
+                    Ok(Vec::new())
+                })
+            }));
+        };
+        let priority = context.step.priority;
+        Ok(Commit::effects(move |conn| {
+            Box::pin(async move {
+                let mut applied = replica::Applied::default();
+                let site_id = job.work.site_id;
+                // A record that could not be read is not gone: without it the list is not complete.
+                let last = read.next_start.is_none() && read.rejected.is_empty();
+                let complete = if last { vec![walk.issue_id] } else { Vec::new() };
+                replica::upsert_users(conn, site_id, &read.people).await?;
+                if replica::lock_if_current(conn, site_id, walk.issue_id, walk.version).await? {
+                    let comments: Vec<_> = read.comments.iter().collect();
+                    let worklogs: Vec<_> = read.worklogs.iter().collect();
+                    applied = match walk.collection {
+                        Collection::Comment => {
+                            replica::apply_comments(conn, site_id, &comments, &complete, &walk.seen).await?
+                        }
+                        Collection::Worklog => {
+                            replica::apply_worklogs(conn, site_id, &worklogs, &complete, &walk.seen).await?
+                        }
+                    };
+                }
+                report::records(conn, &job, KIND, &read.rejected, &read.drifts).await?;
+                let Some(start_at) = read.next_start else {
+                    done(conn, run_id, &walk, applied.written, applied.removed).await?;
+                    return Ok(Vec::new());
+                };
+                walk.seen.extend(read.comments.iter().map(|c| c.id).chain(read.worklogs.iter().map(|w| w.id)));
+                walk.start_at = start_at;
+                Ok(vec![step(&job, &walk, priority)])
+            })
+        }))
+    }
+}
+
+async fn read(job: &Job, walk: &Walk) -> Result<Option<Read>, StepError> {
+    let mut read = Read::default();
+    let mut start_at = walk.start_at;
+    for _ in 0..PAGES_PER_STEP {
+        let more = match walk.collection {
+            Collection::Comment => {
+                let Some(page) = job.jira.comments(walk.issue_id, start_at, COMMENTS_PER_PAGE).await? else {
+                    return Ok(None);
+                };
+                read.add(normalise::parse_comments(&page.body, walk.issue_id)?, |read| &mut read.comments)
+            }
+            Collection::Worklog => {
+                let Some(page) = job.jira.worklogs(walk.issue_id, start_at, WORKLOGS_PER_PAGE).await? else {
+                    return Ok(None);
+                };
+                read.add(normalise::parse_worklogs(&page.body, walk.issue_id)?, |read| &mut read.worklogs)
+            }
+        };
+        if !more {
+            break;
+        }
+        start_at = read.next_start.unwrap_or(start_at);
+    }
+    Ok(Some(read))
+}
+
+async fn done(
+    conn: &mut sqlx::PgConnection,
+    run_id: uuid::Uuid,
+    walk: &Walk,
+    written: i64,
+    removed: i64,
+) -> Result<(), StepError> {
+    if let Some((partition, seq)) = walk.page {
+        let page = PageId { run_id, partition, seq };
+        page::collection_done(conn, page, walk.collection == Collection::Comment, written, removed).await?;
+    }
+    Ok(())
+}

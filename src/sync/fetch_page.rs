@@ -1,0 +1,113 @@
+//! `fetch_page`: asks Jira for one page and stages it as it came.
+//!
+//! Its commit enqueues the page's writing and, within the bound on pages in flight, the fetch of the next one, so that page
+//! n+1 is under way while page n is written.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+
+use super::upsert_batch;
+use super::workshop::{Job, Workshop};
+use crate::domain::failure::{Failure, FailureCode};
+use crate::domain::queue::Queue;
+use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
+use crate::jira::page::{Next, TokenGuard, page_head};
+use crate::jira::{SearchRequest, jql};
+use crate::store::page::{self, PageId, Staged};
+
+pub(super) struct FetchPage(pub Arc<Workshop>);
+
+const KIND: &str = "fetch_page";
+const ENDPOINT: &str = "search";
+
+/// Which page, and how the walk has gone so far.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Walk {
+    partition: i32,
+    seq: i32,
+    token: Option<String>,
+    guard: TokenGuard,
+}
+
+/// The fetch of a partition's first page.
+pub(super) fn first(job: &Job, partition: i32, priority: i16) -> NewStep {
+    let guard = TokenGuard::new(TokenGuard::ALLOWED_EMPTY_PAGES);
+    step(job, &Walk { partition, seq: 0, token: None, guard }, priority)
+}
+
+/// The fetch that a stalled walk goes on with.
+pub(super) fn resumed(job: &Job, walk: &serde_json::Value, priority: i16) -> Result<NewStep, StepError> {
+    let walk = Walk::deserialize(walk)
+        .map_err(|error| Failure::new(FailureCode::Internal, format!("a stored walk cannot be read: {error}")))?;
+    Ok(step(job, &walk, priority))
+}
+
+fn step(job: &Job, walk: &Walk, priority: i16) -> NewStep {
+    NewStep::new(Queue::Jira, KIND, format!("{}/{}", walk.partition, walk.seq))
+        .with(walk)
+        .behind(&job.gates(ENDPOINT))
+        .priority(priority)
+}
+
+impl Step for FetchPage {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    fn run<'a>(&'a self, context: &'a StepContext) -> BoxFuture<'a, Result<Commit, StepError>> {
+        Box::pin(self.fetch(context))
+    }
+}
+
+impl FetchPage {
+    async fn fetch(&self, context: &StepContext) -> Result<Commit, StepError> {
+        let mut walk: Walk = context.payload()?;
+        let job = self.0.job(context).await?;
+        let id = PageId { run_id: job.work.run_id, partition: walk.partition, seq: walk.seq };
+        let window = page::window(&context.pool, id.run_id, id.partition).await?;
+        let window = window
+            .ok_or_else(|| Failure::new(FailureCode::Internal, format!("partition {} is not planned", id.partition)))?;
+        let project = job.work.jira_project_id.map_or(jql::ProjectRef::Key(&job.work.project_key), jql::ProjectRef::Id);
+        let query = jql::window(project, window.from, window.to);
+        let fields = crate::jira::search_fields(&job.fields);
+        let request = SearchRequest {
+            jql: &query,
+            fields: &fields,
+            page_size: self.0.options.page_size,
+            next_page_token: walk.token.clone(),
+        };
+        let raw = match job.jira.search(&request).await {
+            Ok(raw) => raw,
+            Err(failure) => {
+                self.0.forget(id.run_id); // the credentials may have been changed: the next attempt reads them again
+                return Err(failure.into());
+            }
+        };
+        let head = page_head(&raw.body)?;
+        let ahead = match walk.guard.next(&head)? {
+            Next::Page(token) => Some(Walk { seq: walk.seq + 1, token: Some(token), ..walk }),
+            Next::End => None,
+        };
+        let body = raw.body;
+        let compressed = lz4_flex::block::compress(&body);
+        let body_bytes = i32::try_from(body.len())
+            .map_err(|_| Failure::new(FailureCode::SchemaChanged, format!("a page of {} bytes", body.len())))?;
+
+        let workshop = Arc::clone(&self.0);
+        let priority = context.step.priority;
+        Ok(Commit::effects(move |conn| {
+            Box::pin(async move {
+                let next_fetch = ahead.map(|ahead| step(&job, &ahead, priority));
+                let next_walk = next_fetch.as_ref().map(|step| &step.payload);
+                let staged = Staged { body: &compressed, body_bytes, next_walk };
+                let go_on = page::stage(conn, id, &staged, workshop.options.pages_in_flight).await?;
+                let mut next = vec![upsert_batch::step(id, priority)];
+                next.extend(next_fetch.filter(|_| go_on));
+                workshop.pages.put(id, body);
+                Ok(next)
+            })
+        }))
+    }
+}

@@ -1,0 +1,78 @@
+//! `repair_batch`: single issues, by id, because `verify` found them missing, stale or extra.
+//!
+//! What must hold: an issue is marked deleted only if Jira, asked for it by id with credentials that were just checked,
+//! leaves it out while answering.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+
+use super::workshop::Workshop;
+use super::{fetch_collection, report, upsert_batch};
+use crate::domain::queue::Queue;
+use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
+use crate::jira::client::BULK_FETCH_LIMIT;
+use crate::jira::normalise;
+use crate::store::replica;
+
+pub(super) struct Repair(pub Arc<Workshop>);
+
+const KIND: &str = "repair_batch";
+
+/// The issues of one step.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RepairBatch {
+    /// Jira's ids, at most 100.
+    pub ids: Vec<i64>,
+}
+
+/// The steps that repair `ids` on a site.
+pub fn repair_steps(site_id: uuid::Uuid, ids: &[i64]) -> Vec<NewStep> {
+    let gates = [format!("site:{site_id}"), format!("site:{site_id}/bulkfetch")];
+    ids.chunks(BULK_FETCH_LIMIT)
+        .enumerate()
+        .map(|(number, ids)| {
+            NewStep::new(Queue::Jira, KIND, number.to_string())
+                .with(&RepairBatch { ids: ids.to_vec() })
+                .behind(&gates)
+                .priority(10)
+        })
+        .collect()
+}
+
+impl Step for Repair {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    fn run<'a>(&'a self, context: &'a StepContext) -> BoxFuture<'a, Result<Commit, StepError>> {
+        Box::pin(self.repair(context))
+    }
+}
+
+impl Repair {
+    async fn repair(&self, context: &StepContext) -> Result<Commit, StepError> {
+        let batch: RepairBatch = context.payload()?;
+        let job = self.0.job(context).await?;
+        job.jira.myself().await?;
+        let project = job.jira.project(&job.work.project_key).await?;
+        let raw = job.jira.bulk_fetch(&batch.ids, &crate::jira::search_fields(&job.fields)).await?;
+        let mut page = normalise::parse_page(&raw.body, &job.fields)?;
+        // An issue that moved to another project is none of this project's any more.
+        let answered: HashSet<i64> = page.rejected.iter().filter_map(|error| error.issue_id).collect();
+        page.issues.retain(|issue| issue.issue.project_id == project.id);
+        let here: HashSet<i64> = page.issues.iter().map(|issue| issue.issue.id).chain(answered).collect();
+        let gone: Vec<i64> = batch.ids.iter().copied().filter(|id| !here.contains(id)).collect();
+        let priority = context.step.priority;
+        Ok(Commit::effects(move |conn| {
+            Box::pin(async move {
+                let written = upsert_batch::write_page(conn, &job, &page).await?;
+                replica::mark_deleted(conn, job.work.site_id, job.work.project_id, &gone).await?;
+                report::page(conn, &job, KIND, &page).await?;
+                Ok(fetch_collection::for_repair(&job, &written.short_comments, &written.short_worklogs, priority))
+            })
+        }))
+    }
+}

@@ -1,0 +1,160 @@
+//! `upsert_batch`: a staged page becomes rows.
+//!
+//! What must hold: one issue that cannot be read is recorded and skipped, the page goes on; comments and worklogs are
+//! applied only for issues of which this page holds the newest version; a collection that Jira inlined in part is fetched
+//! in full by a step of its own, and holds the cursor of its entity back until then.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+
+use super::workshop::{self, Job, Workshop};
+use super::{advance_cursor, fetch_collection, fetch_page, report};
+use crate::domain::failure::{Failure, FailureCode};
+use crate::domain::queue::Queue;
+use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
+use crate::jira::normalise::{self, ParsedIssue, ParsedPage};
+use crate::store::page::{self, PageCounts, PageId};
+use crate::store::replica;
+
+pub(super) struct UpsertBatch(pub Arc<Workshop>);
+
+const KIND: &str = "upsert_batch";
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Which {
+    partition: i32,
+    seq: i32,
+}
+
+/// The writing of a staged page. More urgent than fetching: what is written no longer takes space.
+pub(super) fn step(page: PageId, priority: i16) -> NewStep {
+    NewStep::new(Queue::Store, KIND, format!("{}/{}", page.partition, page.seq))
+        .with(&Which { partition: page.partition, seq: page.seq })
+        .priority(priority.saturating_add(1))
+}
+
+impl Step for UpsertBatch {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    fn run<'a>(&'a self, context: &'a StepContext) -> BoxFuture<'a, Result<Commit, StepError>> {
+        Box::pin(self.upsert(context))
+    }
+}
+
+impl UpsertBatch {
+    async fn upsert(&self, context: &StepContext) -> Result<Commit, StepError> {
+        let which: Which = context.payload()?;
+        let run_id = workshop::run_id(context)?;
+        let id = PageId { run_id, partition: which.partition, seq: which.seq };
+        let job = self.0.job(context).await?;
+        let body = match self.0.pages.take(id) {
+            Some(body) => body,
+            None => staged_body(context, id).await?,
+        };
+        let page = normalise::parse_page(&body, &job.fields)?;
+        drop(body);
+        let priority = context.step.priority;
+        Ok(Commit::effects(move |conn| Box::pin(async move { write(conn, &job, id, &page, priority).await })))
+    }
+}
+
+async fn staged_body(context: &StepContext, id: PageId) -> Result<Bytes, StepError> {
+    let lost = |problem: String| {
+        Failure::new(FailureCode::Internal, format!("staged page {}/{}: {problem}", id.partition, id.seq))
+    };
+    let (compressed, length) = page::body(&context.pool, id).await?.ok_or_else(|| lost("is missing".to_owned()))?;
+    let length = usize::try_from(length).unwrap_or(0);
+    let body = lz4_flex::block::decompress(&compressed, length).map_err(|error| lost(error.to_string()))?;
+    Ok(Bytes::from(body))
+}
+
+async fn write(
+    conn: &mut PgConnection,
+    job: &Job,
+    id: PageId,
+    page: &ParsedPage,
+    priority: i16,
+) -> Result<Vec<NewStep>, StepError> {
+    let written = write_page(conn, job, page).await?;
+    let mut next: Vec<NewStep> = Vec::new();
+    for issue in &written.short_comments {
+        next.push(fetch_collection::comments(job, id, issue, priority));
+    }
+    for issue in &written.short_worklogs {
+        next.push(fetch_collection::worklogs(job, id, issue, priority));
+    }
+    let pending = |issues: &[&ParsedIssue]| i32::try_from(issues.len()).unwrap_or(i32::MAX);
+    let newest = page.issues.iter().map(|issue| issue.issue.updated_at).max();
+    let after = page::applied(
+        conn,
+        id,
+        newest,
+        &written.counts,
+        pending(&written.short_comments),
+        pending(&written.short_worklogs),
+    )
+    .await?;
+    if let Some(walk) = &after.resume {
+        next.push(fetch_page::resumed(job, walk, priority.saturating_sub(1))?);
+    }
+    next.extend(advance_cursor::step_after(id, after.complete));
+    report::page(conn, job, KIND, page).await?;
+    Ok(next)
+}
+
+/// What writing the issues of a page did, and whose collections were inlined short.
+pub(super) struct Written<'a> {
+    pub counts: PageCounts,
+    pub short_comments: Vec<&'a ParsedIssue>,
+    pub short_worklogs: Vec<&'a ParsedIssue>,
+}
+
+/// Writes people, issues, comments and worklogs of a page: one statement each.
+pub(super) async fn write_page<'a>(
+    conn: &mut PgConnection,
+    job: &Job,
+    page: &'a ParsedPage,
+) -> Result<Written<'a>, StepError> {
+    let site_id = job.work.site_id;
+    let mut issues: Vec<&ParsedIssue> = page.issues.iter().collect();
+    // A page that shows an issue twice shows its newest version last.
+    issues.sort_by_key(|issue| (issue.issue.id, issue.issue.updated_at));
+    let issues: Vec<&ParsedIssue> =
+        issues.chunk_by(|a, b| a.issue.id == b.issue.id).filter_map(|versions| versions.last().copied()).collect();
+    replica::upsert_users(conn, site_id, &page.users).await?;
+    let records: Vec<_> = issues.iter().map(|issue| &issue.issue).collect();
+    let upserted = replica::upsert_issues(conn, site_id, job.work.project_id, &records).await?;
+
+    let current: Vec<&ParsedIssue> =
+        issues.into_iter().filter(|issue| upserted.current.contains(&issue.issue.id)).collect();
+    let whole = |total: i64, inlined: usize| usize::try_from(total).is_ok_and(|total| total <= inlined);
+    let (all_comments, short_comments): (Vec<&ParsedIssue>, Vec<&ParsedIssue>) =
+        current.iter().partition(|issue| whole(issue.comments_total, issue.comments.len()));
+    let (all_worklogs, short_worklogs): (Vec<&ParsedIssue>, Vec<&ParsedIssue>) =
+        current.iter().partition(|issue| whole(issue.worklogs_total, issue.worklogs.len()));
+    let ids = |issues: &[&ParsedIssue]| issues.iter().map(|issue| issue.issue.id).collect::<Vec<i64>>();
+    // Of an issue whose list is short, what was inlined is written already; the rest, and removals, come with its own step.
+    let comments: Vec<_> = current.iter().flat_map(|issue| &issue.comments).collect();
+    let worklogs: Vec<_> = current.iter().flat_map(|issue| &issue.worklogs).collect();
+    let comments = replica::apply_comments(conn, site_id, &comments, &ids(&all_comments), &[]).await?;
+    let worklogs = replica::apply_worklogs(conn, site_id, &worklogs, &ids(&all_worklogs), &[]).await?;
+
+    let counts = PageCounts {
+        issues_seen: i64::try_from(page.issues.len()).unwrap_or(i64::MAX),
+        issues_created: upserted.created,
+        issues_updated: upserted.updated,
+        issues_unchanged: upserted.unchanged,
+        issues_rejected: i64::try_from(page.rejected.len()).unwrap_or(i64::MAX),
+        comments_written: comments.written,
+        comments_removed: comments.removed,
+        worklogs_written: worklogs.written,
+        worklogs_removed: worklogs.removed,
+    };
+    Ok(Written { counts, short_comments, short_worklogs })
+}

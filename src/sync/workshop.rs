@@ -1,0 +1,146 @@
+//! What the steps share in a process: Jira clients by site, runs that are being worked on, pages that were just fetched.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use url::Url;
+use uuid::Uuid;
+
+use super::page_cache::PageCache;
+use crate::config::{SecretsConfig, secret};
+use crate::domain::failure::{Failure, FailureCode};
+use crate::engine::{StepContext, StepError};
+use crate::jira::{FieldMap, HttpPool, JiraClient, SiteAccess};
+use crate::store::work::{self, Work};
+
+/// How runs are carried out.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Issues asked for in one page, 1 to 5000; Jira gives at most 100 with fields.
+    pub page_size: u32,
+    /// How far an incremental window reaches back before its cursor: Jira's search is seconds to minutes behind its writes.
+    pub overlap: TimeDelta,
+    /// How many fetched pages of a partition may wait to be written.
+    pub pages_in_flight: i32,
+    /// A full run of more issues than this is divided; each part should hold about as many.
+    pub partition_target_issues: u64,
+    /// For one HTTP attempt.
+    pub request_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            page_size: 100,
+            overlap: TimeDelta::seconds(300),
+            pages_in_flight: 4,
+            partition_target_issues: 500,
+            request_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Shared by all steps of a process.
+pub struct Workshop {
+    pub(super) options: Options,
+    pub(super) pages: PageCache,
+    http: HttpPool,
+    secrets: SecretsConfig,
+    jobs: Mutex<HashMap<Uuid, Arc<Job>>>,
+}
+
+/// A run that is being worked on, with its site's client.
+pub(super) struct Job {
+    pub work: Work,
+    pub jira: JiraClient,
+    pub fields: FieldMap,
+}
+
+/// Runs that are kept in memory; more are loaded again when they are needed.
+const MAX_JOBS: usize = 256;
+
+impl Workshop {
+    /// A workshop over the process' connections to Jira.
+    pub fn new(options: Options, http: HttpPool, secrets: SecretsConfig) -> Arc<Self> {
+        Arc::new(Self { options, pages: PageCache::default(), http, secrets, jobs: Mutex::default() })
+    }
+
+    /// The run of a step.
+    pub(super) async fn job(&self, context: &StepContext) -> Result<Arc<Job>, StepError> {
+        let run_id = run_id(context)?;
+        if let Some(job) = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).get(&run_id) {
+            return Ok(Arc::clone(job));
+        }
+        let work = work::load(&context.pool, run_id).await?;
+        let work = work.ok_or_else(|| Failure::new(FailureCode::Internal, format!("run {run_id} does not exist")))?;
+        let job = Arc::new(self.prepare(work)?);
+        // Without its fields a run has not been planned: plan_run learns them, so they are not kept before.
+        if job.work.field_map.is_some() {
+            let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+            if jobs.len() >= MAX_JOBS {
+                jobs.clear();
+            }
+            jobs.insert(run_id, Arc::clone(&job));
+        }
+        Ok(job)
+    }
+
+    /// The project of a step's run, without the need of a usable site.
+    pub(super) async fn project_of(&self, context: &StepContext) -> Result<Uuid, StepError> {
+        let run_id = run_id(context)?;
+        let work = work::load(&context.pool, run_id).await?;
+        let work = work.ok_or_else(|| Failure::new(FailureCode::Internal, format!("run {run_id} does not exist")))?;
+        Ok(work.project_id)
+    }
+
+    /// Forgets a run: it ended, was planned anew, or its credentials were refused.
+    pub(super) fn forget(&self, run_id: Uuid) {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).remove(&run_id);
+    }
+
+    fn prepare(&self, work: Work) -> Result<Job, Failure> {
+        let base_url = Url::parse(&work.base_url).map_err(|error| {
+            Failure::new(FailureCode::Config, format!("site {}: its URL cannot be used: {error}", work.site_name))
+        })?;
+        let token = secret::resolve(&work.credential, &work.site_name, &self.secrets)
+            .map_err(|error| Failure::new(FailureCode::Config, format!("site {}: {error}", work.site_name)))?;
+        let access = SiteAccess {
+            base_url,
+            email: work.account_email.clone(),
+            token,
+            request_timeout: self.options.request_timeout,
+        };
+        let jira = JiraClient::new(&self.http, access)?;
+        let fields = work.field_map.as_ref().map(field_map).unwrap_or_default();
+        Ok(Job { work, jira, fields })
+    }
+}
+
+/// The custom fields as they are stored with the site.
+pub(super) fn field_map(stored: &serde_json::Value) -> FieldMap {
+    FieldMap { story_points: stored.get("story_points").and_then(|id| id.as_str()).map(str::to_owned) }
+}
+
+/// The same, to be stored.
+pub(super) fn stored_field_map(fields: &FieldMap) -> serde_json::Value {
+    serde_json::json!({ "story_points": fields.story_points })
+}
+
+/// The run of a step; sync steps never stand alone.
+pub(super) fn run_id(context: &StepContext) -> Result<Uuid, Failure> {
+    context
+        .step
+        .run_id
+        .ok_or_else(|| Failure::new(FailureCode::Internal, format!("step {} has no run", context.step.kind)))
+}
+
+impl Job {
+    /// The gates of requests to one endpoint of the site: the site's, then the endpoint's.
+    pub fn gates(&self, endpoint: &str) -> Vec<String> {
+        let site = format!("site:{}", self.work.site_id);
+        let endpoint = format!("{site}/{endpoint}");
+        vec![site, endpoint]
+    }
+}
