@@ -5,5 +5,7 @@
 mod architecture;
 mod database;
 mod embedded_postgres;
+mod enqueueing;
+mod scheduling;
 mod support;
 mod sync;

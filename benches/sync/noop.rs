@@ -107,7 +107,9 @@ async fn steps_per_second(database: &Database) -> (f64, f64) {
     let before = database.commits().await;
     let started = Instant::now();
     let worker = tokio::spawn(queue::run(engine, queue_options, Arc::new(Notify::new()), stop.clone()));
-    while database.number("SELECT count(*) FROM syncline.sync_step WHERE kind = 'finalize_run' AND state = 'done'").await
+    while database
+        .number("SELECT count(*) FROM syncline.sync_step WHERE kind = 'finalize_run' AND state = 'done'")
+        .await
         < i64::from(RUNS)
     {
         tokio::time::sleep(Duration::from_millis(50)).await;

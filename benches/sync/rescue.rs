@@ -40,13 +40,14 @@ pub async fn measure() -> Vec<(&'static str, f64)> {
             sqlx::query_scalar("SELECT clock_timestamp()").fetch_one(&database.pool).await.unwrap();
         victim.wait().unwrap();
         // What it held at the very moment of its death counts, not what it had finished since we looked.
-        let held: Vec<Uuid> =
-            sqlx::query_scalar("SELECT id FROM syncline.sync_step WHERE id = ANY ($1) AND state = 'running' AND owner = $2")
-                .bind(&held)
-                .bind(owner)
-                .fetch_all(&database.pool)
-                .await
-                .unwrap();
+        let held: Vec<Uuid> = sqlx::query_scalar(
+            "SELECT id FROM syncline.sync_step WHERE id = ANY ($1) AND state = 'running' AND owner = $2",
+        )
+        .bind(&held)
+        .bind(owner)
+        .fetch_all(&database.pool)
+        .await
+        .unwrap();
         for id in held {
             let taken: chrono::DateTime<chrono::Utc> = loop {
                 let taken = sqlx::query_scalar(
@@ -66,7 +67,10 @@ pub async fn measure() -> Vec<(&'static str, f64)> {
             waits.push((taken - killed).as_seconds_f64());
         }
         database.succeeded(run).await;
-        sqlx::raw_sql("DELETE FROM syncline.worker WHERE lease_until < clock_timestamp()").execute(&database.pool).await.unwrap();
+        sqlx::raw_sql("DELETE FROM syncline.worker WHERE lease_until < clock_timestamp()")
+            .execute(&database.pool)
+            .await
+            .unwrap();
     }
     survivor.kill().unwrap();
     survivor.wait().unwrap();

@@ -25,7 +25,9 @@ async fn server() -> SecretString {
         .get_or_init(|| async {
             let data_dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/bench/pg");
             let options = ClusterOptions { data_dir, bin_dir: None };
-            Mutex::new(Some(Cluster::start_or_join(&options, &Clock::system()).await.expect("PostgreSQL for the benchmark")))
+            Mutex::new(Some(
+                Cluster::start_or_join(&options, &Clock::system()).await.expect("PostgreSQL for the benchmark"),
+            ))
         })
         .await;
     cluster.lock().await.as_ref().unwrap().url().clone()
@@ -53,7 +55,8 @@ impl Database {
         let name = format!("bench_{}", Clock::system().new_id().simple());
         sqlx::query(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&admin).await.unwrap();
         for setting in ["fsync", "synchronous_commit", "full_page_writes"] {
-            let value: String = sqlx::query_scalar("SELECT current_setting($1)").bind(setting).fetch_one(&admin).await.unwrap();
+            let value: String =
+                sqlx::query_scalar("SELECT current_setting($1)").bind(setting).fetch_one(&admin).await.unwrap();
             assert_eq!(value, "on", "{setting} must be on for a figure");
         }
         let mut url = url::Url::parse(server.expose_secret()).unwrap();
@@ -66,21 +69,25 @@ impl Database {
     /// Registers a site with projects.
     pub async fn register(&self, jira: &Handle, projects: &[ProjectSpec]) {
         let site = Clock::system().new_id();
-        sqlx::query("INSERT INTO syncline.site (id, name, base_url, account_email, credential) VALUES ($1, 'sim', $2, $3, $4)")
-            .bind(site)
-            .bind(jira.base_url())
-            .bind(simulator::DEFAULT_EMAIL)
-            .bind(format!("file:{}", token_file().display()))
-            .execute(&self.pool)
-            .await
-            .unwrap();
+        sqlx::query(
+            "INSERT INTO syncline.site (id, name, base_url, account_email, credential) VALUES ($1, 'sim', $2, $3, $4)",
+        )
+        .bind(site)
+        .bind(jira.base_url())
+        .bind(simulator::DEFAULT_EMAIL)
+        .bind(format!("file:{}", token_file().display()))
+        .execute(&self.pool)
+        .await
+        .unwrap();
         let keys: Vec<&str> = projects.iter().map(|project| project.key.as_str()).collect();
-        sqlx::query("INSERT INTO syncline.project (id, site_id, key) SELECT syncline.new_id(), $1, k FROM unnest($2::text[]) k")
-            .bind(site)
-            .bind(keys)
-            .execute(&self.pool)
-            .await
-            .unwrap();
+        sqlx::query(
+            "INSERT INTO syncline.project (id, site_id, key) SELECT syncline.new_id(), $1, k FROM unnest($2::text[]) k",
+        )
+        .bind(site)
+        .bind(keys)
+        .execute(&self.pool)
+        .await
+        .unwrap();
     }
 
     pub async fn enqueue(&self, project: &str, kind: &str) -> Uuid {
@@ -117,7 +124,10 @@ impl Database {
     pub async fn commits(&self) -> i64 {
         // Backends report when they have been idle for a moment.
         tokio::time::sleep(Duration::from_millis(1500)).await;
-        self.number("SELECT (xact_commit + xact_rollback)::int8 FROM pg_stat_database WHERE datname = current_database()").await
+        self.number(
+            "SELECT (xact_commit + xact_rollback)::int8 FROM pg_stat_database WHERE datname = current_database()",
+        )
+        .await
     }
 }
 
@@ -162,7 +172,8 @@ pub fn worker_process(url: &str) -> Child {
 
 /// Waits until `workers` processes have a lease.
 pub async fn alive(database: &Database, workers: i64) {
-    while database.number("SELECT count(*) FROM syncline.worker WHERE lease_until > clock_timestamp()").await < workers {
+    while database.number("SELECT count(*) FROM syncline.worker WHERE lease_until > clock_timestamp()").await < workers
+    {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -52,8 +52,7 @@ pub async fn steps_per_second(database: &Database, runs: i32, steps: u32, concur
     };
     let backend =
         PostgresStorage::<Job>::new(&database.pool).with_config(Config::default().queue("bench")).with_pubsub();
-    let worker =
-        WorkerBuilder::new("stock").backend(backend).data(shared.clone()).concurrency(concurrency).build(step);
+    let worker = WorkerBuilder::new("stock").backend(backend).data(shared.clone()).concurrency(concurrency).build(step);
     let started = Instant::now();
     let running = tokio::spawn(worker.run());
     let _ = tokio::time::timeout(Duration::from_secs(120), shared.finished.notified()).await;
