@@ -36,11 +36,17 @@ pub struct Outcome {
 }
 
 /// Ends the run, removes its staged pages and partitions, and activates the run that was kept for the project, if any.
-pub async fn finalize(conn: &mut PgConnection, run_id: Uuid, project_id: Uuid, last_sync_time: DateTime<Utc>) -> Result<Outcome> {
+pub async fn finalize(
+    conn: &mut PgConnection,
+    run_id: Uuid,
+    project_id: Uuid,
+    last_sync_time: DateTime<Utc>,
+) -> Result<Outcome> {
     // Requests for this project and its end see each other in turn (request_run takes the same lock).
-    let project_state = sqlx::query_scalar!("SELECT state FROM syncline.project WHERE id = $1 FOR NO KEY UPDATE", project_id)
-        .fetch_one(&mut *conn)
-        .await?;
+    let project_state =
+        sqlx::query_scalar!("SELECT state FROM syncline.project WHERE id = $1 FOR NO KEY UPDATE", project_id)
+            .fetch_one(&mut *conn)
+            .await?;
     let row = sqlx::query!(
         r#"
         WITH totals AS (

@@ -215,7 +215,13 @@ pub async fn advance_cursors<'e>(
 }
 
 /// One collection of a page's issue has been fetched in full.
-pub async fn collection_done(conn: &mut PgConnection, page: PageId, comments: bool, written: i64, removed: i64) -> Result<()> {
+pub async fn collection_done(
+    conn: &mut PgConnection,
+    page: PageId,
+    comments: bool,
+    written: i64,
+    removed: i64,
+) -> Result<()> {
     sqlx::query!(
         r#"
         WITH page AS (

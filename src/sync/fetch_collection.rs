@@ -56,7 +56,12 @@ pub(super) fn worklogs(job: &Job, page: PageId, issue: &ParsedIssue, priority: i
 }
 
 /// Both as far as they are short, with no page that waits for them.
-pub(super) fn for_repair(job: &Job, comments: &[&ParsedIssue], worklogs: &[&ParsedIssue], priority: i16) -> Vec<NewStep> {
+pub(super) fn for_repair(
+    job: &Job,
+    comments: &[&ParsedIssue],
+    worklogs: &[&ParsedIssue],
+    priority: i16,
+) -> Vec<NewStep> {
     let comments = comments.iter().map(|issue| first(job, None, issue, Collection::Comment, priority));
     comments.chain(worklogs.iter().map(|issue| first(job, None, issue, Collection::Worklog, priority))).collect()
 }
@@ -172,11 +177,15 @@ async fn read(job: &Job, walk: &Walk) -> Result<Option<Read>, StepError> {
     for _ in 0..PAGES_PER_STEP {
         let more = match walk.collection {
             Collection::Comment => {
-                let Some(page) = job.jira.comments(walk.issue_id, start_at, COMMENTS_PER_PAGE).await? else { return Ok(None) };
+                let Some(page) = job.jira.comments(walk.issue_id, start_at, COMMENTS_PER_PAGE).await? else {
+                    return Ok(None);
+                };
                 read.add(normalise::parse_comments(&page.body, walk.issue_id)?, |read| &mut read.comments)
             }
             Collection::Worklog => {
-                let Some(page) = job.jira.worklogs(walk.issue_id, start_at, WORKLOGS_PER_PAGE).await? else { return Ok(None) };
+                let Some(page) = job.jira.worklogs(walk.issue_id, start_at, WORKLOGS_PER_PAGE).await? else {
+                    return Ok(None);
+                };
                 read.add(normalise::parse_worklogs(&page.body, walk.issue_id)?, |read| &mut read.worklogs)
             }
         };
@@ -188,7 +197,13 @@ async fn read(job: &Job, walk: &Walk) -> Result<Option<Read>, StepError> {
     Ok(Some(read))
 }
 
-async fn done(conn: &mut sqlx::PgConnection, run_id: uuid::Uuid, walk: &Walk, written: i64, removed: i64) -> Result<(), StepError> {
+async fn done(
+    conn: &mut sqlx::PgConnection,
+    run_id: uuid::Uuid,
+    walk: &Walk,
+    written: i64,
+    removed: i64,
+) -> Result<(), StepError> {
     if let Some((partition, seq)) = walk.page {
         let page = PageId { run_id, partition, seq };
         page::collection_done(conn, page, walk.collection == Collection::Comment, written, removed).await?;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
-use super::workshop::{Job, Workshop};
 use super::upsert_batch;
+use super::workshop::{Job, Workshop};
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::queue::Queue;
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
@@ -67,7 +67,8 @@ impl FetchPage {
         let job = self.0.job(context).await?;
         let id = PageId { run_id: job.work.run_id, partition: walk.partition, seq: walk.seq };
         let window = page::window(&context.pool, id.run_id, id.partition).await?;
-        let window = window.ok_or_else(|| Failure::new(FailureCode::Internal, format!("partition {} is not planned", id.partition)))?;
+        let window = window
+            .ok_or_else(|| Failure::new(FailureCode::Internal, format!("partition {} is not planned", id.partition)))?;
         let project = job.work.jira_project_id.map_or(jql::ProjectRef::Key(&job.work.project_key), jql::ProjectRef::Id);
         let query = jql::window(project, window.from, window.to);
         let fields = normalise::search_fields(&job.fields);

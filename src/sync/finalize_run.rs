@@ -73,7 +73,8 @@ fn announce(outcome: &Outcome) {
         seconds = outcome.duration_seconds, issues = outcome.issues_seen, created = outcome.issues_created,
         updated = outcome.issues_updated, code = outcome.error_code,
     );
-    let label = |known: &[&'static str], text: &str| known.iter().find(|name| **name == text).copied().unwrap_or("other");
+    let label =
+        |known: &[&'static str], text: &str| known.iter().find(|name| **name == text).copied().unwrap_or("other");
     metrics::run_finished(
         label(&["incremental", "full"], &outcome.kind),
         label(&["schedule", "manual", "retry", "repair"], &outcome.trigger),

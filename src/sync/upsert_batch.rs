@@ -65,7 +65,9 @@ impl UpsertBatch {
 }
 
 async fn staged_body(context: &StepContext, id: PageId) -> Result<Bytes, StepError> {
-    let lost = |problem: String| Failure::new(FailureCode::Internal, format!("staged page {}/{}: {problem}", id.partition, id.seq));
+    let lost = |problem: String| {
+        Failure::new(FailureCode::Internal, format!("staged page {}/{}: {problem}", id.partition, id.seq))
+    };
     let (compressed, length) = page::body(&context.pool, id).await?.ok_or_else(|| lost("is missing".to_owned()))?;
     let length = usize::try_from(length).unwrap_or(0);
     let body = lz4_flex::block::decompress(&compressed, length).map_err(|error| lost(error.to_string()))?;
@@ -123,10 +125,8 @@ pub(super) async fn write_page<'a>(
     let mut issues: Vec<&ParsedIssue> = page.issues.iter().collect();
     // A page that shows an issue twice shows its newest version last.
     issues.sort_by_key(|issue| (issue.issue.id, issue.issue.updated_at));
-    let issues: Vec<&ParsedIssue> = issues
-        .chunk_by(|a, b| a.issue.id == b.issue.id)
-        .filter_map(|versions| versions.last().copied())
-        .collect();
+    let issues: Vec<&ParsedIssue> =
+        issues.chunk_by(|a, b| a.issue.id == b.issue.id).filter_map(|versions| versions.last().copied()).collect();
     replica::upsert_users(conn, site_id, &page.users).await?;
     let records: Vec<_> = issues.iter().map(|issue| &issue.issue).collect();
     let upserted = replica::upsert_issues(conn, site_id, job.work.project_id, &records).await?;

@@ -103,8 +103,9 @@ impl Workshop {
     }
 
     fn prepare(&self, work: Work) -> Result<Job, Failure> {
-        let base_url = Url::parse(&work.base_url)
-            .map_err(|error| Failure::new(FailureCode::Config, format!("site {}: its URL cannot be used: {error}", work.site_name)))?;
+        let base_url = Url::parse(&work.base_url).map_err(|error| {
+            Failure::new(FailureCode::Config, format!("site {}: its URL cannot be used: {error}", work.site_name))
+        })?;
         let token = secret::resolve(&work.credential, &work.site_name, &self.secrets)
             .map_err(|error| Failure::new(FailureCode::Config, format!("site {}: {error}", work.site_name)))?;
         let access = SiteAccess {
@@ -131,7 +132,10 @@ pub(super) fn stored_field_map(fields: &FieldMap) -> serde_json::Value {
 
 /// The run of a step; sync steps never stand alone.
 pub(super) fn run_id(context: &StepContext) -> Result<Uuid, Failure> {
-    context.step.run_id.ok_or_else(|| Failure::new(FailureCode::Internal, format!("step {} has no run", context.step.kind)))
+    context
+        .step
+        .run_id
+        .ok_or_else(|| Failure::new(FailureCode::Internal, format!("step {} has no run", context.step.kind)))
 }
 
 impl Job {

@@ -125,7 +125,12 @@ pub async fn upsert_issues(
 }
 
 /// Locks an issue until the transaction ends, if the stored version is not newer than `version`.
-pub async fn lock_if_current(conn: &mut PgConnection, site_id: Uuid, issue_id: i64, version: DateTime<Utc>) -> Result<bool> {
+pub async fn lock_if_current(
+    conn: &mut PgConnection,
+    site_id: Uuid,
+    issue_id: i64,
+    version: DateTime<Utc>,
+) -> Result<bool> {
     let found = sqlx::query_scalar!(
         r#"SELECT 1 AS "one!" FROM syncline.issue WHERE site_id = $1 AND id = $2 AND updated_at <= $3 FOR NO KEY UPDATE"#,
         site_id,
