@@ -1,1 +1,49 @@
-//! Under construction.
+//! A Jira Cloud site that lives in this binary, for rehearsal.
+//!
+//! Operators use it to see how a deployment behaves before it meets a real site, and tests use it as the other side of every
+//! promise. It invents a site from a seed, serves it over the REST interface (version 3) as Jira does (limits, truncation,
+//! lag, error shapes and all) and lets the site change and fail on demand. `docs/simulator.md` tells how to use it and what
+//! it leaves out.
+//!
+//! A request passes [`gate`] (counting, latency, faults, credentials, limits), then an endpoint ([`search_api`],
+//! [`endpoints`]), which reads the [`store`] and writes its answer with [`render`]. [`mutate`] changes the store; [`server`]
+//! starts and steers all of it.
+//!
+//! What must hold: the same options and the same calls give the same site, byte for byte; memory is a small fixed amount per
+//! issue, because texts are made from the seed when they are asked for; no answer is built under the lock.
+
+mod admin;
+mod auth;
+mod catalogue;
+mod connection;
+mod endpoints;
+mod faults;
+mod fields;
+mod gate;
+mod generate;
+mod issue;
+mod jql;
+mod json;
+mod mutate;
+mod options;
+mod people;
+mod render;
+mod reply;
+mod search;
+mod search_api;
+mod seed;
+mod server;
+mod site;
+mod store;
+#[cfg(test)]
+mod tests;
+mod text;
+mod threads;
+mod token;
+mod world;
+
+pub use faults::{FaultKind, FaultPlan, FaultRule};
+pub use mutate::{Change, Error as MutationError, Mutation};
+pub use options::{Account, Amount, DEFAULT_EMAIL, DEFAULT_TOKEN, Options, ProjectSpec};
+pub use server::{Control, Error, Handle, Simulator, router};
+pub use site::Stats;

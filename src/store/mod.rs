@@ -7,8 +7,10 @@
 
 mod audit;
 pub mod connect;
+pub mod due;
 mod error;
 pub mod finalize;
+pub mod gauges;
 pub mod log;
 pub mod migrate;
 pub mod page;
@@ -19,6 +21,7 @@ pub mod run_view;
 pub mod schedule_admin;
 pub mod site;
 pub mod step;
+pub mod upkeep;
 pub mod work;
 
 pub use connect::{PoolOptions, Route, connect};

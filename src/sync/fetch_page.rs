@@ -14,7 +14,7 @@ use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::queue::Queue;
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
 use crate::jira::page::{Next, TokenGuard, page_head};
-use crate::jira::{SearchRequest, jql, normalise};
+use crate::jira::{SearchRequest, jql};
 use crate::store::page::{self, PageId, Staged};
 
 pub(super) struct FetchPage(pub Arc<Workshop>);
@@ -71,7 +71,7 @@ impl FetchPage {
             .ok_or_else(|| Failure::new(FailureCode::Internal, format!("partition {} is not planned", id.partition)))?;
         let project = job.work.jira_project_id.map_or(jql::ProjectRef::Key(&job.work.project_key), jql::ProjectRef::Id);
         let query = jql::window(project, window.from, window.to);
-        let fields = normalise::search_fields(&job.fields);
+        let fields = crate::jira::search_fields(&job.fields);
         let request = SearchRequest {
             jql: &query,
             fields: &fields,

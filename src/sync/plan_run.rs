@@ -135,7 +135,7 @@ impl PlanRun {
         direction: &str,
     ) -> Result<Option<DateTime<Utc>>, StepError> {
         let query = format!("{} ORDER BY updated {direction}", jql::clauses(jql::ProjectRef::Id(project), None, None));
-        let wanted = normalise::search_fields(fields);
+        let wanted = crate::jira::search_fields(fields);
         let request = SearchRequest { jql: &query, fields: &wanted, page_size: 1, next_page_token: None };
         let page = job.jira.search(&request).await?;
         let parsed = normalise::parse_page(&page.body, fields)?;

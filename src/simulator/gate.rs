@@ -1,0 +1,220 @@
+//! What stands before every endpoint: counting, waiting, faults, credentials, limits.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::StatusCode;
+use axum::middleware::Next;
+use bytes::Bytes;
+use chrono::SecondsFormat;
+
+use super::auth::{Caller, unauthenticated};
+use super::connection::Connection;
+use super::faults::{Fault, FaultKind};
+use super::reply::{self, Reply};
+use super::seed::{Dice, Purpose};
+use super::site::{Site, lock};
+
+/// What Jira's burst limit allows reads, per endpoint and second; told in headers when no limit is simulated.
+const TOLD_LIMIT: u32 = 100;
+
+/// Passes a request to its endpoint, or lets it fail.
+pub(super) async fn gate(State(site): State<Arc<Site>>, mut request: Request, next: Next) -> Reply {
+    let number = site.requests.fetch_add(1, Ordering::Relaxed) + 1;
+    let path = request.uri().path().to_owned();
+    let endpoint = template(&path);
+    let _in_flight = site.enter(endpoint);
+    wait(&site, number).await;
+    let fault = lock(&site.faults).decide(number, &path);
+    if let Some(fault) = fault {
+        site.count_fault(fault.kind);
+    }
+    let connection = request.extensions().get::<ConnectInfo<Connection>>().map(|info| info.0.clone());
+    let reply = match fault {
+        Some(fault) => match before(&site, fault, endpoint, connection.as_ref()).await {
+            Some(reply) => reply,
+            None => {
+                request.extensions_mut().insert(fault.kind);
+                after(fault.kind, admit(&site, endpoint, request, next).await, connection).await
+            }
+        },
+        None => admit(&site, endpoint, request, next).await,
+    };
+    site.count_status(reply.status().as_u16());
+    reply::with(reply, "atl-traceid", &format!("{number:032x}"))
+}
+
+async fn wait(site: &Site, number: u64) {
+    if *site.paused.borrow() {
+        // The sender lives in the site itself: this ends only when the pause does.
+        let _ = site.paused.subscribe().wait_for(|paused| !paused).await;
+    }
+    let jitter = site.jitter_micros.load(Ordering::Relaxed);
+    let extra = if jitter == 0 { 0 } else { Dice::new(site.seed, Purpose::Latency, number, 0).below(jitter + 1) };
+    let micros = site.latency_micros.load(Ordering::Relaxed).saturating_add(extra);
+    if micros > 0 {
+        tokio::time::sleep(Duration::from_micros(micros)).await;
+    }
+}
+
+/// Credentials and limits, then the endpoint.
+async fn admit(site: &Site, endpoint: &'static str, mut request: Request, next: Next) -> Reply {
+    let caller = match request.extensions().get::<FaultKind>() {
+        Some(FaultKind::Anonymous) => Caller::Anonymous,
+        _ => match site.accounts.identify(request.headers()) {
+            Ok(caller) => caller,
+            Err(refusal) => return *refusal,
+        },
+    };
+    request.extensions_mut().insert(caller);
+    let limit = site.burst_limit.unwrap_or(TOLD_LIMIT);
+    let left = match site.burst_limit {
+        None => limit - 1,
+        Some(limit) => match site.burst(endpoint, limit) {
+            Some(left) => left,
+            None => {
+                let fault = Fault { kind: FaultKind::RateLimit, retry_after_seconds: 1 };
+                return limited(site, fault, limit, "jira-burst-based");
+            }
+        },
+    };
+    let reply = next.run(request).await;
+    let reply = reply::with(reply, "x-ratelimit-limit", &limit.to_string());
+    reply::with(reply, "x-ratelimit-remaining", &left.to_string())
+}
+
+fn limited(site: &Site, fault: Fault, limit: u32, reason: &str) -> Reply {
+    let seconds = i64::try_from(fault.retry_after_seconds).unwrap_or(i64::MAX / 2_000);
+    let reset =
+        chrono::DateTime::from_timestamp_millis(site.world.now_ms().saturating_add(seconds.saturating_mul(1_000)));
+    let reply = reply::refuse(StatusCode::TOO_MANY_REQUESTS, "Rate limit exceeded.");
+    let reply = reply::with(reply, "retry-after", &fault.retry_after_seconds.to_string());
+    let reply = reply::with(reply, "x-ratelimit-limit", &limit.to_string());
+    let reply = reply::with(reply, "x-ratelimit-remaining", "0");
+    let reset = reset.map(|at| at.to_rfc3339_opts(SecondsFormat::Secs, true)).unwrap_or_default();
+    let reply = reply::with(reply, "x-ratelimit-reset", &reset);
+    reply::with(reply, "ratelimit-reason", reason)
+}
+
+/// Faults that take the place of an answer; `None` for those that spoil one.
+async fn before(site: &Site, fault: Fault, endpoint: &str, connection: Option<&Connection>) -> Option<Reply> {
+    use FaultKind as F;
+    let refuse = |status: u16, message: &str| {
+        reply::refuse(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), message)
+    };
+    Some(match fault.kind {
+        F::RateLimit => limited(site, fault, TOLD_LIMIT, "jira-burst-based"),
+        F::Quota => limited(site, fault, 65_000, "jira-quota-tenant-based"),
+        F::RateLimitBare => refuse(429, "Rate limit exceeded."),
+        F::RateLimitHtml => reply::html(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests"),
+        F::Maintenance => {
+            let reply = refuse(503, "The site is being maintained.");
+            reply::with(reply, "retry-after", &fault.retry_after_seconds.to_string())
+        }
+        F::Unavailable => reply::html(StatusCode::SERVICE_UNAVAILABLE, "Page Unavailable"),
+        F::ServerError => refuse(500, "Internal server error"),
+        F::Problem => {
+            let body = format!(
+                r#"{{"type":"about:blank","title":"Internal Server Error","status":500,"detail":"Simulated.","instance":"{endpoint}"}}"#
+            );
+            reply::with(
+                reply::json(StatusCode::INTERNAL_SERVER_ERROR, body),
+                "content-type",
+                "application/problem+json",
+            )
+        }
+        F::BadGateway => reply::html(StatusCode::BAD_GATEWAY, "502 Bad Gateway"),
+        F::GatewayTimeout => reply::html(StatusCode::GATEWAY_TIMEOUT, "504 Gateway Timeout"),
+        F::SiteUnavailable => {
+            let body = r#"{"errorMessage":"Site temporarily unavailable","errorCode":"OTHER"}"#;
+            reply::json(StatusCode::NOT_FOUND, body)
+        }
+        F::SignInPage => reply::html(StatusCode::OK, "Log in to continue"),
+        F::Unauthorized => unauthenticated("AUTHENTICATED_FAILED"),
+        F::UnauthorizedText => reply::text(StatusCode::UNAUTHORIZED, "Basic authentication failed\n"),
+        F::Captcha => {
+            let reason = "CAPTCHA_CHALLENGE; login-url=https://jira.example.com/login.jsp";
+            reply::with(unauthenticated("AUTHENTICATION_DENIED"), "x-authentication-denied-reason", reason)
+        }
+        F::PaymentRequired => refuse(402, "Payment required."),
+        F::Forbidden => refuse(403, "You do not have permission to do this."),
+        F::ForbiddenUnpaid => {
+            let body =
+                r#"{"errorMessage":"The subscription of this site has ended","errorCode":"SITE_SUSPENDED_PAYMENT"}"#;
+            reply::json(StatusCode::FORBIDDEN, body)
+        }
+        F::Gone => refuse(410, "The requested API has been removed."),
+        F::Reset => {
+            reset(connection);
+            reply::text(StatusCode::INTERNAL_SERVER_ERROR, "")
+        }
+        F::Hang => {
+            tokio::time::sleep(Duration::from_secs(600)).await;
+            reply::html(StatusCode::GATEWAY_TIMEOUT, "504 Gateway Timeout")
+        }
+        F::WrongShape => reply::ok(br#"{"unexpected":{"shape":true}}"#.to_vec()),
+        F::Slow | F::Truncated | F::BrokenJson | F::Anonymous | F::RepeatedToken | F::EmptyPage => return None,
+    })
+}
+
+/// Faults that spoil a good answer.
+async fn after(kind: FaultKind, reply: Reply, connection: Option<Connection>) -> Reply {
+    match kind {
+        FaultKind::Slow => tokio::time::sleep(Duration::from_secs(5)).await,
+        FaultKind::Truncated | FaultKind::BrokenJson => {
+            let (mut parts, body) = reply.into_parts();
+            let whole = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+            let half = whole.slice(..whole.len() / 2);
+            if kind == FaultKind::BrokenJson {
+                return Reply::from_parts(parts, Body::from(half));
+            }
+            // The full length is promised, half is sent, then the connection breaks.
+            parts.headers.insert("content-length", whole.len().into());
+            let cut = futures::stream::unfold(Some(half), move |rest| {
+                let connection = connection.clone();
+                async move {
+                    if let Some(half) = rest {
+                        return Some((Ok(half), None));
+                    }
+                    // What was written must reach the client before the reset overtakes it.
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    reset(connection.as_ref());
+                    Some((Err::<Bytes, _>(std::io::Error::from(std::io::ErrorKind::ConnectionReset)), None))
+                }
+            });
+            return Reply::from_parts(parts, Body::from_stream(cut));
+        }
+        _ => {}
+    }
+    reply
+}
+
+fn reset(connection: Option<&Connection>) {
+    if let Some(connection) = connection {
+        connection.reset();
+    }
+}
+
+/// The endpoint of a path, for counting and for limits: a closed set, whatever clients send.
+fn template(path: &str) -> &'static str {
+    let rest = path.strip_prefix("/rest/api/3/").unwrap_or_default();
+    match rest.split('/').collect::<Vec<_>>().as_slice() {
+        ["myself"] => "/myself",
+        ["serverInfo"] => "/serverInfo",
+        ["search", "jql"] => "/search/jql",
+        ["search", "approximate-count"] => "/search/approximate-count",
+        ["search"] => "/search",
+        ["issue", "bulkfetch"] => "/issue/bulkfetch",
+        ["issue", _] => "/issue/{}",
+        ["issue", _, "comment"] => "/issue/{}/comment",
+        ["issue", _, "worklog"] => "/issue/{}/worklog",
+        ["project", "search"] => "/project/search",
+        ["project", _] => "/project/{}",
+        ["field"] => "/field",
+        ["users", "search"] => "/users/search",
+        _ => "other",
+    }
+}

@@ -1,0 +1,291 @@
+//! What people do to issues while a sync runs.
+//!
+//! What must hold: a mutation moves the `updated` of every issue that it touches strictly forward, and the same seed and the
+//! same calls give the same history.
+
+use serde::{Deserialize, Serialize};
+
+use super::catalogue::{FIRST_DONE, kind};
+use super::issue::{Entry, Issue, writer};
+use super::seed::{Dice, Purpose};
+use super::store::Store;
+use super::world::World;
+
+/// One thing that happens to the site. Issues are named by id or key, projects by key or id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
+#[allow(missing_docs)] // the variants say it
+pub enum Mutation {
+    CreateIssue {
+        project: String,
+    },
+    /// New summary, description, labels, estimates and priority.
+    EditIssue {
+        issue: String,
+    },
+    /// Another status; into and out of the resolved ones.
+    Transition {
+        issue: String,
+    },
+    Assign {
+        issue: String,
+    },
+    AddComment {
+        issue: String,
+    },
+    /// Changes one of the comments, chosen by the seed.
+    EditComment {
+        issue: String,
+    },
+    DeleteComment {
+        issue: String,
+    },
+    AddWorklog {
+        issue: String,
+    },
+    EditWorklog {
+        issue: String,
+    },
+    DeleteWorklog {
+        issue: String,
+    },
+    /// The id stays, the key changes; children are touched, because they name their parent's key.
+    MoveIssue {
+        issue: String,
+        project: String,
+    },
+    /// Children lose their parent.
+    DeleteIssue {
+        issue: String,
+    },
+}
+
+/// What a mutation did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// The mutation that was carried out.
+    pub mutation: Mutation,
+    /// Id of the issue.
+    pub issue_id: u64,
+    /// Its key afterwards; before, when it was deleted.
+    pub key: String,
+}
+
+/// Why a mutation was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// No issue with this id or key.
+    #[error("no issue '{0}' on the simulated site: name a present id or key")]
+    NoIssue(String),
+    /// No project with this key or id.
+    #[error("no project '{0}' on the simulated site: name one of its keys")]
+    NoProject(String),
+    /// The issue has nothing that could be edited or deleted.
+    #[error("issue '{0}' has no such comment or worklog: add one first")]
+    NothingThere(String),
+}
+
+impl World {
+    /// Carries out one mutation.
+    pub(super) fn apply(&self, mutation: Mutation) -> Result<Change, Error> {
+        let mut store = self.write();
+        store.mutations += 1;
+        let mut dice = Dice::new(self.catalogue.seed, Purpose::Mutation, store.mutations, 1);
+        self.apply_to(&mut store, mutation, &mut dice)
+    }
+
+    /// Carries out the next `count` mutations of the site's seeded history.
+    pub(super) fn mutate(&self, count: usize) -> Vec<Change> {
+        (0..count).filter_map(|_| self.mutate_once()).collect()
+    }
+
+    fn mutate_once(&self) -> Option<Change> {
+        let mut store = self.write();
+        store.mutations += 1;
+        let mut dice = Dice::new(self.catalogue.seed, Purpose::Mutation, store.mutations, 0);
+        // A few draws may hit deleted issues, or issues without comments to edit.
+        (0..50).find_map(|_| {
+            let mutation = self.draw(&store, &mut dice)?;
+            self.apply_to(&mut store, mutation, &mut dice).ok()
+        })
+    }
+
+    fn draw(&self, store: &Store, dice: &mut Dice) -> Option<Mutation> {
+        let roll = dice.below(100);
+        let mut project = || self.catalogue.projects.get(dice.index(self.catalogue.projects.len()));
+        if roll < 8 {
+            return Some(Mutation::CreateIssue { project: project()?.key.clone() });
+        }
+        let target = project()?.key.clone();
+        let chosen = super::generate::FIRST_ISSUE_ID + dice.below(store.ids_given() as u64);
+        store.live(chosen)?;
+        let issue = chosen.to_string();
+        Some(match roll {
+            8..30 => Mutation::EditIssue { issue },
+            30..45 => Mutation::Transition { issue },
+            45..53 => Mutation::Assign { issue },
+            53..70 => Mutation::AddComment { issue },
+            70..76 => Mutation::EditComment { issue },
+            76..80 => Mutation::DeleteComment { issue },
+            80..88 => Mutation::AddWorklog { issue },
+            88..91 => Mutation::EditWorklog { issue },
+            91..94 => Mutation::DeleteWorklog { issue },
+            94..97 => Mutation::MoveIssue { issue, project: target },
+            _ => Mutation::DeleteIssue { issue },
+        })
+    }
+
+    fn apply_to(&self, store: &mut Store, mutation: Mutation, dice: &mut Dice) -> Result<Change, Error> {
+        use Mutation as M;
+        let issue = match &mutation {
+            M::CreateIssue { project } => self.create(store, project, dice)?,
+            M::DeleteIssue { issue } => self.delete(store, issue)?,
+            M::MoveIssue { issue, project } => self.relocate(store, issue, project)?,
+            M::EditIssue { issue } => self.change(store, issue, |issue, _, _| {
+                issue.edits += 1;
+                issue.priority = dice.below(5) as u8;
+                true
+            })?,
+            M::Transition { issue } => self.change(store, issue, |issue, _, now_ms| {
+                issue.status = (issue.status + 1 + dice.below(4) as u8) % 5;
+                issue.resolved_ms = (issue.status >= FIRST_DONE).then_some(now_ms);
+                true
+            })?,
+            M::Assign { issue } => self.change(store, issue, |issue, _, _| {
+                issue.assignee = dice.chance(0.85).then(|| writer(&self.catalogue, dice));
+                true
+            })?,
+            M::AddComment { issue } => self.change(store, issue, |issue, store, now_ms| {
+                let entry = new_entry(store.next_comment, writer(&self.catalogue, dice), now_ms);
+                store.next_comment += 1;
+                issue.threads_mut(&self.catalogue).comments.push(entry);
+                true
+            })?,
+            M::AddWorklog { issue } => self.change(store, issue, |issue, store, now_ms| {
+                let entry = new_entry(store.next_worklog, writer(&self.catalogue, dice), now_ms);
+                store.next_worklog += 1;
+                issue.threads_mut(&self.catalogue).worklogs.push(entry);
+                true
+            })?,
+            M::EditComment { issue } => self.change(store, issue, |issue, _, now_ms| {
+                let by = writer(&self.catalogue, dice);
+                edit_one(&mut issue.threads_mut(&self.catalogue).comments, by, now_ms, dice)
+            })?,
+            M::EditWorklog { issue } => self.change(store, issue, |issue, _, now_ms| {
+                let by = writer(&self.catalogue, dice);
+                edit_one(&mut issue.threads_mut(&self.catalogue).worklogs, by, now_ms, dice)
+            })?,
+            M::DeleteComment { issue } => self.change(store, issue, |issue, _, _| {
+                delete_one(&mut issue.threads_mut(&self.catalogue).comments, dice)
+            })?,
+            M::DeleteWorklog { issue } => self.change(store, issue, |issue, _, _| {
+                delete_one(&mut issue.threads_mut(&self.catalogue).worklogs, dice)
+            })?,
+        };
+        let key = self.catalogue.key(issue.project, issue.number);
+        Ok(Change { mutation, issue_id: issue.id, key })
+    }
+
+    fn existing(&self, store: &Store, named: &str) -> Result<Issue, Error> {
+        self.find(store, named).map(|issue| (*issue).clone()).ok_or_else(|| Error::NoIssue(named.to_owned()))
+    }
+
+    /// Changes one issue; `change` answers false when there was nothing to change.
+    fn change(
+        &self,
+        store: &mut Store,
+        named: &str,
+        change: impl FnOnce(&mut Issue, &mut Store, i64) -> bool,
+    ) -> Result<Issue, Error> {
+        let mut issue = self.existing(store, named)?;
+        issue.updated_ms = self.now_ms().max(issue.updated_ms + 1);
+        let now_ms = issue.updated_ms;
+        if !change(&mut issue, store, now_ms) {
+            return Err(Error::NothingThere(named.to_owned()));
+        }
+        store.write(issue.clone(), self.search_due_ms());
+        Ok(issue)
+    }
+
+    fn project_named(&self, named: &str) -> Result<u16, Error> {
+        self.catalogue.project(named).ok_or_else(|| Error::NoProject(named.to_owned()))
+    }
+
+    fn create(&self, store: &mut Store, project: &str, dice: &mut Dice) -> Result<Issue, Error> {
+        let project = self.project_named(project)?;
+        let id = store.next_id();
+        let now_ms = self.now_ms().max(store.last_created_ms());
+        let issue = Issue {
+            id,
+            project,
+            number: store.give_number(project, id),
+            kind: *dice.pick(&[kind::STORY, kind::TASK, kind::BUG]),
+            status: 0,
+            priority: dice.below(5) as u8,
+            assignee: dice.chance(0.5).then(|| writer(&self.catalogue, dice)),
+            reporter: writer(&self.catalogue, dice),
+            parent: None,
+            created_ms: now_ms,
+            updated_ms: now_ms,
+            resolved_ms: None,
+            edits: 0,
+            history_updated_ms: now_ms,
+            first_comment: 0,
+            first_worklog: 0,
+            comments: 0,
+            worklogs: 0,
+            changed: None,
+        };
+        store.write(issue.clone(), self.search_due_ms());
+        Ok(issue)
+    }
+
+    fn delete(&self, store: &mut Store, named: &str) -> Result<Issue, Error> {
+        let issue = self.existing(store, named)?;
+        for child in store.children(issue.id).to_vec() {
+            self.change(store, &child.to_string(), |child, _, _| {
+                child.parent = None;
+                true
+            })?;
+        }
+        store.delete(issue.id, self.search_due_ms());
+        Ok(issue)
+    }
+
+    fn relocate(&self, store: &mut Store, named: &str, project: &str) -> Result<Issue, Error> {
+        let target = self.project_named(project)?;
+        let issue = self.change(store, named, |issue, store, _| {
+            if issue.project == target {
+                return false;
+            }
+            issue.project = target;
+            issue.number = store.give_number(target, issue.id);
+            true
+        })?;
+        for child in store.children(issue.id).to_vec() {
+            self.change(store, &child.to_string(), |_, _, _| true)?;
+        }
+        Ok(issue)
+    }
+}
+
+fn new_entry(id: u64, author: u16, now_ms: i64) -> Entry {
+    Entry { id, author, update_author: author, created_ms: now_ms, updated_ms: now_ms, edits: 0 }
+}
+
+fn edit_one(entries: &mut [Entry], by: u16, now_ms: i64, dice: &mut Dice) -> bool {
+    let chosen = dice.index(entries.len());
+    let Some(entry) = entries.get_mut(chosen) else { return false };
+    entry.edits += 1;
+    entry.update_author = by;
+    entry.updated_ms = now_ms;
+    true
+}
+
+fn delete_one(entries: &mut Vec<Entry>, dice: &mut Dice) -> bool {
+    if entries.is_empty() {
+        return false;
+    }
+    entries.remove(dice.index(entries.len()));
+    true
+}

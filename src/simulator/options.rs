@@ -1,0 +1,218 @@
+//! What a simulated site looks like and how it behaves.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+
+use super::faults::FaultPlan;
+use crate::clock::Clock;
+
+/// How many comments or worklogs an issue has.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Amount {
+    /// Every issue has exactly this many.
+    Exactly(u16),
+    /// Issues have this many on average; most have few, some have many.
+    About(f64),
+}
+
+impl FromStr for Amount {
+    type Err = String;
+
+    /// `3` is exact, `~3` is a mean.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong =
+            |_| format!("'{text}' is neither a number (exactly that many) nor '~' and a number (that many on average)");
+        match text.strip_prefix('~') {
+            Some(mean) => match mean.parse::<f64>() {
+                Ok(mean) if (0.0..=100.0).contains(&mean) => Ok(Self::About(mean)),
+                _ => Err(format!("the mean in '{text}' must be a number from 0 to 100")),
+            },
+            None => text.parse().map(Self::Exactly).map_err(wrong),
+        }
+    }
+}
+
+/// A project to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProjectSpec {
+    /// Upper-case key, such as `ACME`.
+    pub key: String,
+    /// Name shown to people.
+    pub name: String,
+    /// Issues in it; without a number the project takes an equal share of [`Options::issues`].
+    pub issues: Option<u32>,
+}
+
+impl FromStr for ProjectSpec {
+    type Err = String;
+
+    /// `ACME` or `ACME=500`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (key, issues) = match text.split_once('=') {
+            None => (text, None),
+            Some((key, count)) => {
+                let count = count.parse().map_err(|_| format!("'{count}' in '{text}' is not a number of issues"))?;
+                (key, Some(count))
+            }
+        };
+        let valid = key.len() >= 2
+            && key.starts_with(|c: char| c.is_ascii_uppercase())
+            && key.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_');
+        if !valid {
+            return Err(format!("'{key}' is not a project key: two or more capitals, digits or '_', a capital first"));
+        }
+        let name = format!("{}{} project", &key[..1], key[1..].to_ascii_lowercase());
+        Ok(Self { key: key.to_owned(), name, issues })
+    }
+}
+
+/// An account that may call the API.
+#[derive(Clone)]
+pub struct Account {
+    /// The user name of Basic authentication.
+    pub email: String,
+    /// The API token, its password.
+    pub token: String,
+    /// Time zone of the profile, in which quoted JQL dates are read.
+    pub zone: Tz,
+    /// Keys of the projects it may browse; `None` for all.
+    pub projects: Option<Vec<String>>,
+}
+
+impl std::fmt::Debug for Account {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Account").field("email", &self.email).field("projects", &self.projects).finish_non_exhaustive()
+    }
+}
+
+impl FromStr for Account {
+    type Err = String;
+
+    /// `email:token`, then optionally `:time zone` and `:KEY,KEY`, such as `ana@example.com:secret:Europe/Berlin:ACME`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut parts = text.split(':');
+        let (Some(email), Some(token)) = (parts.next(), parts.next()) else {
+            return Err("an account is written email:token[:time zone[:KEY,KEY]]".to_owned());
+        };
+        if !email.contains('@') || token.is_empty() {
+            return Err(format!("account '{email}': an e-mail address and a token are needed, as email:token"));
+        }
+        let zone = match parts.next() {
+            None | Some("") => Tz::UTC,
+            Some(zone) => zone.parse().map_err(|_| format!("account '{email}': '{zone}' is not a time zone"))?,
+        };
+        let projects = parts.next().map(|keys| keys.split(',').map(str::to_owned).collect());
+        Ok(Self { email: email.to_owned(), token: token.to_owned(), zone, projects })
+    }
+}
+
+/// E-mail address of the account that every simulated site has unless told otherwise.
+pub const DEFAULT_EMAIL: &str = "sync@example.com";
+/// API token of [`DEFAULT_EMAIL`]. No secret: the site and its data are invented.
+pub const DEFAULT_TOKEN: &str = "simulator-token";
+
+/// Settings of a simulated site. The same options give the same site, byte for byte.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Decides everything that chance decides.
+    pub seed: u64,
+    /// The projects; at most 65,000.
+    pub projects: Vec<ProjectSpec>,
+    /// Issues shared by the projects that name no number of their own.
+    pub issues: u32,
+    /// Users who write, besides the accounts.
+    pub people: u16,
+    /// Comments of each issue.
+    pub comments: Amount,
+    /// Worklogs of each issue.
+    pub worklogs: Amount,
+    /// Share of issues (0–1) whose comments or worklogs run far past what search puts inline (25 to 150).
+    pub long_threads: f64,
+    /// Who may call the API.
+    pub accounts: Vec<Account>,
+    /// Source of time; mutations are stamped with it.
+    pub clock: Clock,
+    /// When the generated history ends; the earlier of 2025-06-01 and now unless given.
+    pub history_end: Option<DateTime<Utc>>,
+    /// How long the generated history is, days.
+    pub history_days: u16,
+    /// How far search is behind writes; direct reads are not.
+    pub search_lag: Duration,
+    /// Added to every answer.
+    pub latency: Duration,
+    /// Up to this much more, by chance.
+    pub latency_jitter: Duration,
+    /// What goes wrong from the start.
+    pub faults: FaultPlan,
+    /// Random mutations while the site runs.
+    pub mutations_per_second: f64,
+    /// Requests per second and endpoint above which 429 is answered; `None` for no limit.
+    pub burst_limit_per_second: Option<u32>,
+    /// Leaves `isLast` out of search pages, as Jira may.
+    pub omit_is_last: bool,
+    /// How long a `nextPageToken` stays valid.
+    pub token_lifetime: Duration,
+}
+
+impl Options {
+    /// Three projects (ACME, BETA, GAMMA) sharing 1,200 issues, one account, nothing that goes wrong.
+    pub fn new(clock: Clock) -> Self {
+        let spec = |key: &str, name: &str| ProjectSpec { key: key.to_owned(), name: name.to_owned(), issues: None };
+        Self {
+            seed: 1,
+            projects: vec![spec("ACME", "Acme shop"), spec("BETA", "Beta billing"), spec("GAMMA", "Gamma mobile")],
+            issues: 1_200,
+            people: 40,
+            comments: Amount::About(2.5),
+            worklogs: Amount::About(1.5),
+            long_threads: 0.005,
+            accounts: vec![Account {
+                email: DEFAULT_EMAIL.to_owned(),
+                token: DEFAULT_TOKEN.to_owned(),
+                zone: Tz::UTC,
+                projects: None,
+            }],
+            clock,
+            history_end: None,
+            history_days: 730,
+            search_lag: Duration::ZERO,
+            latency: Duration::ZERO,
+            latency_jitter: Duration::ZERO,
+            faults: FaultPlan::default(),
+            mutations_per_second: 0.0,
+            burst_limit_per_second: None,
+            omit_is_last: false,
+            token_lifetime: Duration::from_secs(7 * 24 * 3600),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_exact_unless_marked_as_a_mean() {
+        assert_eq!("3".parse(), Ok(Amount::Exactly(3)));
+        assert_eq!("~2.5".parse(), Ok(Amount::About(2.5)));
+        assert!("three".parse::<Amount>().is_err());
+        assert!("~-1".parse::<Amount>().is_err());
+    }
+
+    #[test]
+    fn a_project_may_bring_its_own_number_of_issues() {
+        let spec: ProjectSpec = "ACME=500".parse().unwrap();
+        assert_eq!((spec.key.as_str(), spec.issues), ("ACME", Some(500)));
+        assert!("acme".parse::<ProjectSpec>().is_err());
+    }
+
+    #[test]
+    fn an_account_never_shows_its_token() {
+        let account: Account = "ana@example.com:s3cret:Europe/Berlin:ACME,BETA".parse().unwrap();
+        assert_eq!(account.projects.as_deref(), Some(&["ACME".to_owned(), "BETA".to_owned()][..]));
+        assert!(!format!("{account:?}").contains("s3cret"));
+    }
+}

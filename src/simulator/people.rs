@@ -1,0 +1,108 @@
+//! The people of the simulated site, each with the JSON that names them, rendered once.
+
+use chrono_tz::Tz;
+
+use super::json::Json;
+use super::seed::{Dice, Purpose};
+
+/// One user of the site.
+#[derive(Debug)]
+pub(super) struct Person {
+    pub(super) account_id: String,
+    pub(super) display_name: String,
+    pub(super) email: String,
+    pub(super) zone: Tz,
+    /// The user object as it stands in issues, comments and worklogs.
+    pub(super) json: String,
+    /// The same with the e-mail address always shown: what `/myself` tells about oneself.
+    pub(super) own_json: String,
+}
+
+const FIRST: [&str; 20] = [
+    "Ada", "Bruno", "Chiara", "Dmitri", "Elif", "Farid", "Greta", "Hiro", "Ines", "Jonas", "Kavya", "Liam", "Mei",
+    "Nadia", "Oskar", "Priya", "Quentin", "Rosa", "Søren", "Tala",
+];
+const LAST: [&str; 20] = [
+    "Abara",
+    "Bergström",
+    "Castillo",
+    "Dvořák",
+    "Eklund",
+    "Ferrari",
+    "Grün",
+    "Haddad",
+    "Ito",
+    "Jansen",
+    "Kowalska",
+    "Lindqvist",
+    "Moreau",
+    "Nakamura",
+    "O'Leary",
+    "Petrov",
+    "Quispe",
+    "Rossi",
+    "Silva",
+    "Tanaka",
+];
+const ZONES: [Tz; 6] =
+    [Tz::UTC, Tz::Europe__Berlin, Tz::America__New_York, Tz::Asia__Kolkata, Tz::Asia__Tokyo, Tz::America__St_Johns];
+
+/// How a person is told apart from the generated ones: the holder of an API token.
+#[derive(Debug)]
+pub(super) struct Holder<'a> {
+    pub(super) email: &'a str,
+    pub(super) zone: Tz,
+}
+
+/// Makes the person with number `index`; `holder` fixes what an API account prescribes.
+pub(super) fn person(seed: u64, index: usize, base_url: &str, holder: Option<Holder<'_>>) -> Person {
+    let mut dice = Dice::new(seed, Purpose::Person, index as u64, 0);
+    let account_id = format!(
+        "712020:{:08x}-{:04x}-4{:03x}-9{:03x}-{:012x}",
+        dice.next() as u32,
+        dice.next() as u16,
+        dice.below(4096),
+        dice.below(4096),
+        dice.next() >> 16
+    );
+    let (first, last) = (FIRST[index % FIRST.len()], *dice.pick(&LAST));
+    let generated = format!("{}.{index}@example.com", first.to_lowercase().replace('ø', "oe"));
+    let hidden = dice.chance(0.33);
+    let active = holder.is_some() || !dice.chance(0.08);
+    let account_type = match dice.below(20) {
+        _ if holder.is_some() => "atlassian",
+        0 => "app",
+        1 => "customer",
+        _ => "atlassian",
+    };
+    let zone = holder.as_ref().map_or_else(|| *dice.pick(&ZONES), |holder| holder.zone);
+    let mut person = Person {
+        account_id,
+        display_name: if account_type == "app" { format!("{last} Bot") } else { format!("{first} {last}") },
+        email: holder.map_or(generated, |holder| holder.email.to_owned()),
+        zone,
+        json: String::new(),
+        own_json: String::new(),
+    };
+    person.json = render(&person, base_url, !hidden, active, account_type);
+    person.own_json = render(&person, base_url, true, active, account_type);
+    person
+}
+
+fn render(person: &Person, base_url: &str, show_email: bool, active: bool, account_type: &str) -> String {
+    let mut json = Json::default();
+    json.open('{').text("self", &format!("{base_url}/rest/api/3/user?accountId={}", person.account_id));
+    json.text("accountId", &person.account_id);
+    // Jira leaves the address out when its owner hides it.
+    if show_email {
+        json.text("emailAddress", &person.email);
+    }
+    json.key("avatarUrls").open('{');
+    for size in ["48x48", "24x24", "16x16", "32x32"] {
+        json.text(size, &format!("{base_url}/avatar/{size}.png"));
+    }
+    json.close('}').text("displayName", &person.display_name);
+    json.member("active", if active { "true" } else { "false" });
+    json.text("timeZone", person.zone.name()).text("accountType", account_type).close('}');
+    String::from_utf8_lossy(&json.into_bytes()).into_owned()
+}

@@ -1,0 +1,232 @@
+//! Starting, steering and stopping a simulated site.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::connection::{Connection, Resettable};
+use super::faults::{FaultPlan, FaultRule, Faults};
+use super::mutate::{self, Change, Mutation};
+use super::options::Options;
+use super::site::{Site, Stats, lock, micros};
+use super::{admin, endpoints, gate, search_api};
+
+/// Why a site could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The address is taken or not ours.
+    #[error("the simulated Jira cannot listen on {address}: choose another address, or port 0 for any free one")]
+    Listen {
+        /// What was asked for.
+        address: SocketAddr,
+        /// What the system answered.
+        source: std::io::Error,
+    },
+}
+
+/// A Jira Cloud site in this process.
+#[derive(Debug)]
+pub struct Simulator;
+
+impl Simulator {
+    /// Makes the site and serves it on `address` (port 0 for any free one) until the handle is stopped or dropped.
+    pub async fn start(options: Options, address: SocketAddr) -> Result<Handle, Error> {
+        let failed = |source| Error::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let base_url = format!("http://{address}");
+        let control = Control(Arc::new(Site::new(&options, base_url.clone())));
+        let service = router(control.clone()).into_make_service_with_connect_info::<Connection>();
+        let (stop, stopped) = watch::channel(false);
+        let mut wanted = stopped.clone();
+        let server = axum::serve(Resettable(listener), service).with_graceful_shutdown(async move {
+            // A dropped handle stops the site as well.
+            let _ = wanted.wait_for(|stop| *stop).await;
+        });
+        let server =
+            tokio::spawn(async move { server.await.map_err(|error| tracing::warn!(%error, "simulator ended")) });
+        let mutator = tokio::spawn(mutate_steadily(control.clone(), stopped));
+        Ok(Handle { base_url, control, stop, server, mutator })
+    }
+}
+
+/// The site's routes, for serving it in another way than [`Simulator::start`] (connection faults need that one).
+pub fn router(control: Control) -> Router {
+    let api = Router::new()
+        .route("/myself", get(endpoints::myself))
+        .route("/serverInfo", get(endpoints::server_info))
+        .route("/search/jql", get(search_api::search_get).post(search_api::search_post))
+        .route("/search/approximate-count", post(search_api::approximate_count))
+        .route("/search", get(endpoints::old_search).post(endpoints::old_search))
+        .route("/issue/bulkfetch", post(search_api::bulk_fetch))
+        .route("/issue/{issue}", get(endpoints::issue))
+        .route("/issue/{issue}/comment", get(endpoints::comments))
+        .route("/issue/{issue}/worklog", get(endpoints::worklogs))
+        .route("/project/search", get(endpoints::projects))
+        .route("/project/{project}", get(endpoints::project))
+        .route("/field", get(endpoints::fields))
+        .route("/users/search", get(endpoints::users))
+        .fallback(endpoints::nothing_here)
+        .layer(from_fn_with_state(control.0.clone(), gate::gate));
+    Router::new()
+        .nest("/rest/api/3", api)
+        .nest("/__sim", admin::router(control.clone()))
+        .fallback(endpoints::nothing_here)
+        .with_state(control.0)
+}
+
+/// A running site.
+#[derive(Debug)]
+pub struct Handle {
+    base_url: String,
+    control: Control,
+    stop: watch::Sender<bool>,
+    server: JoinHandle<Result<(), ()>>,
+    mutator: JoinHandle<()>,
+}
+
+impl Handle {
+    /// Where the site is, such as `http://127.0.0.1:41234`.
+    pub fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    /// The hands on the site.
+    pub fn control(&self) -> &Control {
+        &self.control
+    }
+
+    /// Stops accepting, lets requests finish for up to two seconds, then drops them.
+    pub async fn stop(mut self) {
+        const GRACE: Duration = Duration::from_secs(2);
+        self.control.set_paused(false);
+        self.stop.send_replace(true);
+        if tokio::time::timeout(GRACE, &mut self.server).await.is_err() {
+            self.server.abort();
+        }
+        let _ = (&mut self.mutator).await;
+    }
+
+    /// Waits until the server ends, which it does only when it is stopped or its socket fails.
+    pub async fn wait(&mut self) {
+        let _ = (&mut self.server).await;
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.server.abort();
+        self.mutator.abort();
+    }
+}
+
+/// Changes a site while it runs. Cheap to clone; the admin endpoints do the same over HTTP.
+#[derive(Clone)]
+pub struct Control(pub(super) Arc<Site>);
+
+impl std::fmt::Debug for Control {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Control").field("base_url", &self.0.world.catalogue.base_url).finish_non_exhaustive()
+    }
+}
+
+impl Control {
+    /// A site that is not served yet; `base_url` stands in the links of its answers.
+    pub fn new(options: &Options, base_url: impl Into<String>) -> Self {
+        Self(Arc::new(Site::new(options, base_url.into())))
+    }
+
+    /// Carries out the next `count` mutations of the seeded history; fewer when the site has hardly any issues.
+    pub fn mutate(&self, count: usize) -> Vec<Change> {
+        self.0.world.mutate(count)
+    }
+
+    /// Carries out one mutation.
+    pub fn apply(&self, mutation: Mutation) -> Result<Change, mutate::Error> {
+        self.0.world.apply(mutation)
+    }
+
+    /// Random mutations per second from now on; 0 for none.
+    pub fn set_mutations_per_second(&self, rate: f64) {
+        self.0.mutations_per_second.send_replace(if rate.is_finite() { rate.clamp(0.0, 100_000.0) } else { 0.0 });
+    }
+
+    /// Replaces what goes wrong; counting for scheduled faults starts anew.
+    pub fn set_faults(&self, plan: FaultPlan) {
+        *lock(&self.0.faults) = Faults::new(self.0.seed, plan);
+    }
+
+    /// Adds one scheduled fault to the others.
+    pub fn add_fault(&self, rule: FaultRule) {
+        lock(&self.0.faults).add(rule);
+    }
+
+    /// What goes wrong now.
+    pub fn faults(&self) -> FaultPlan {
+        lock(&self.0.faults).plan().clone()
+    }
+
+    /// Holds every request until it is called with false.
+    pub fn set_paused(&self, paused: bool) {
+        self.0.paused.send_replace(paused);
+    }
+
+    /// Time added to every answer, and the most that chance adds to it.
+    pub fn set_latency(&self, latency: Duration, jitter: Duration) {
+        self.0.latency_micros.store(micros(latency), Ordering::Relaxed);
+        self.0.jitter_micros.store(micros(jitter), Ordering::Relaxed);
+    }
+
+    /// How far search is behind writes that are made from now on.
+    pub fn set_search_lag(&self, lag: Duration) {
+        self.0.world.set_search_lag_ms(i64::try_from(lag.as_millis()).unwrap_or(i64::MAX / 2));
+    }
+
+    /// Leaves `isLast` out of search pages.
+    pub fn set_omit_is_last(&self, omit: bool) {
+        self.0.omit_is_last.store(omit, Ordering::Relaxed);
+    }
+
+    /// What has happened so far. Counts comments of all issues: O(issues).
+    pub fn stats(&self) -> Stats {
+        self.0.stats()
+    }
+
+    /// Ids of the issues that exist in a project, ascending; empty when there is no such project.
+    pub fn issue_ids(&self, project_key: &str) -> Vec<u64> {
+        let Some(project) = self.0.world.catalogue.project(project_key) else { return Vec::new() };
+        let store = self.0.world.read();
+        store.all_live().filter(|issue| issue.project == project).map(|issue| issue.id).collect()
+    }
+}
+
+async fn mutate_steadily(control: Control, mut stopped: watch::Receiver<bool>) {
+    const TICK: Duration = Duration::from_millis(20);
+    let mut rates = control.0.mutations_per_second.subscribe();
+    let mut owed = 0.0;
+    let mut since = Instant::now();
+    loop {
+        let rate = *rates.borrow_and_update();
+        let ticking = rate > 0.0;
+        tokio::select! {
+            _ = stopped.wait_for(|stop| *stop) => return,
+            _ = rates.changed() => {}
+            () = tokio::time::sleep(TICK), if ticking => {}
+        }
+        let elapsed = since.elapsed().as_secs_f64();
+        since = Instant::now();
+        owed += if ticking { elapsed * rate } else { 0.0 };
+        let due = owed.floor();
+        owed -= due;
+        control.mutate(due as usize);
+    }
+}

@@ -1,0 +1,172 @@
+//! The running site: the world, who may call it, what goes wrong, and what has been counted.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::watch;
+
+use super::auth::Accounts;
+use super::faults::{FaultKind, Faults};
+use super::options::Options;
+use super::world::World;
+
+/// Shared by all requests.
+pub(super) struct Site {
+    pub(super) seed: u64,
+    pub(super) world: World,
+    pub(super) accounts: Accounts,
+    pub(super) faults: Mutex<Faults>,
+    /// Microseconds added to every answer, and the most that chance adds to them.
+    pub(super) latency_micros: AtomicU64,
+    pub(super) jitter_micros: AtomicU64,
+    /// While true, requests wait.
+    pub(super) paused: watch::Sender<bool>,
+    pub(super) mutations_per_second: watch::Sender<f64>,
+    pub(super) omit_is_last: AtomicBool,
+    pub(super) token_lifetime_ms: i64,
+    pub(super) burst_limit: Option<u32>,
+    bursts: Mutex<HashMap<&'static str, (i64, u32)>>,
+    pub(super) requests: AtomicU64,
+    in_flight: AtomicU64,
+    counts: Mutex<Counts>,
+}
+
+#[derive(Default)]
+struct Counts {
+    in_flight_peak: u64,
+    by_endpoint: BTreeMap<&'static str, u64>,
+    by_status: BTreeMap<u16, u64>,
+    faults: BTreeMap<FaultKind, u64>,
+    issues_served: u64,
+}
+
+/// What has happened on the site since it started.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Stats {
+    /// Requests to the REST interface.
+    pub requests: u64,
+    /// The same by endpoint template, such as `/issue/{}/comment`.
+    pub by_endpoint: BTreeMap<&'static str, u64>,
+    /// Answers by status.
+    pub by_status: BTreeMap<u16, u64>,
+    /// Faults that happened.
+    pub faults: BTreeMap<FaultKind, u64>,
+    /// Issues in answers of search and bulk fetch.
+    pub issues_served: u64,
+    /// Requests being answered now.
+    pub in_flight: u64,
+    /// The most that were ever answered at once.
+    pub in_flight_peak: u64,
+    /// Issues that exist, by project key.
+    pub issues: BTreeMap<String, u64>,
+    /// Comments of all issues.
+    pub comments: u64,
+    /// Worklogs of all issues.
+    pub worklogs: u64,
+    /// Mutations so far.
+    pub mutations: u64,
+}
+
+pub(super) fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Site {
+    pub(super) fn new(options: &Options, base_url: String) -> Self {
+        let world = World::new(options, base_url);
+        Self {
+            seed: options.seed,
+            accounts: Accounts::new(&options.accounts, &world.catalogue),
+            world,
+            faults: Mutex::new(Faults::new(options.seed, options.faults.clone())),
+            latency_micros: AtomicU64::new(micros(options.latency)),
+            jitter_micros: AtomicU64::new(micros(options.latency_jitter)),
+            paused: watch::Sender::new(false),
+            mutations_per_second: watch::Sender::new(options.mutations_per_second),
+            omit_is_last: AtomicBool::new(options.omit_is_last),
+            token_lifetime_ms: i64::try_from(options.token_lifetime.as_millis()).unwrap_or(i64::MAX),
+            burst_limit: options.burst_limit_per_second,
+            bursts: Mutex::default(),
+            requests: AtomicU64::new(0),
+            in_flight: AtomicU64::new(0),
+            counts: Mutex::default(),
+        }
+    }
+
+    /// Counts a request in this second; the number of requests left, `None` when there are too many.
+    pub(super) fn burst(&self, endpoint: &'static str, limit: u32) -> Option<u32> {
+        let second = self.world.now_ms() / 1_000;
+        let mut bursts = lock(&self.bursts);
+        let (since, count) = bursts.entry(endpoint).or_insert((second, 0));
+        if *since != second {
+            (*since, *count) = (second, 0);
+        }
+        *count = count.saturating_add(1);
+        limit.checked_sub(*count)
+    }
+
+    /// Counts a request in; it is counted out when the guard is dropped, also when the client gives up.
+    pub(super) fn enter(&self, endpoint: &'static str) -> InFlight<'_> {
+        let now = self.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut counts = lock(&self.counts);
+        counts.in_flight_peak = counts.in_flight_peak.max(now);
+        *counts.by_endpoint.entry(endpoint).or_default() += 1;
+        InFlight(self)
+    }
+
+    pub(super) fn count_status(&self, status: u16) {
+        *lock(&self.counts).by_status.entry(status).or_default() += 1;
+    }
+
+    pub(super) fn count_fault(&self, kind: FaultKind) {
+        *lock(&self.counts).faults.entry(kind).or_default() += 1;
+    }
+
+    pub(super) fn count_issues(&self, issues: usize) {
+        lock(&self.counts).issues_served += issues as u64;
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        let mut stats = Stats::default();
+        {
+            let store = self.world.read();
+            for issue in store.all_live() {
+                let key = &self.world.catalogue.projects[usize::from(issue.project)].key;
+                match stats.issues.get_mut(key) {
+                    Some(count) => *count += 1,
+                    None => drop(stats.issues.insert(key.clone(), 1)),
+                }
+                stats.comments += issue.comment_count() as u64;
+                stats.worklogs += issue.worklog_count() as u64;
+            }
+            stats.mutations = store.mutations;
+        }
+        let counts = lock(&self.counts);
+        Stats {
+            requests: self.requests.load(Ordering::Relaxed),
+            by_endpoint: counts.by_endpoint.clone(),
+            by_status: counts.by_status.clone(),
+            faults: counts.faults.clone(),
+            issues_served: counts.issues_served,
+            in_flight: self.in_flight.load(Ordering::Relaxed),
+            in_flight_peak: counts.in_flight_peak,
+            ..stats
+        }
+    }
+}
+
+/// A request that is being answered.
+pub(super) struct InFlight<'a>(&'a Site);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}

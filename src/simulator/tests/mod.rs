@@ -1,0 +1,1 @@
+//! The promises of the simulator, over its routes and over HTTP.

@@ -1,0 +1,135 @@
+//! Comments and worklogs, inline in an issue and in collections of their own.
+
+use super::issue::{Entry, Issue};
+use super::json::Json;
+use super::render::{Free, INLINE_LIMIT, Renderer};
+use super::seed::{Dice, Purpose};
+use super::text;
+
+/// Writes the `comment` field: the oldest comments, up to the inline limit, and how many there are.
+pub(super) fn inline_comments(renderer: &Renderer<'_>, json: &mut Json, issue: &Issue) {
+    let total = issue.comment_count();
+    json.open('{').key("comments").open('[');
+    for at in 0..total.min(INLINE_LIMIT) {
+        comment(renderer, json, issue, issue.comment(renderer.catalogue, at));
+    }
+    json.close(']').key("self").raw("\"").raw(&renderer.catalogue.base_url).raw("/rest/api/3/issue/");
+    json.int(issue.id as i64).raw("/comment\"").number("maxResults", INLINE_LIMIT as i64);
+    json.number("total", total as i64).number("startAt", 0).close('}');
+}
+
+/// Writes the `worklog` field, in the same way.
+pub(super) fn inline_worklogs(renderer: &Renderer<'_>, json: &mut Json, issue: &Issue) {
+    worklog_page(renderer, json, issue, 0, INLINE_LIMIT);
+}
+
+/// Writes a page of `/issue/{id}/comment`.
+pub(super) fn comment_page(
+    renderer: &Renderer<'_>,
+    json: &mut Json,
+    issue: &Issue,
+    start_at: usize,
+    max_results: usize,
+    newest_first: bool,
+) {
+    let total = issue.comment_count();
+    json.open('{').number("startAt", start_at as i64).number("maxResults", max_results as i64);
+    json.number("total", total as i64).key("comments").open('[');
+    for at in (start_at..total).take(max_results) {
+        let at = if newest_first { total - 1 - at } else { at };
+        comment(renderer, json, issue, issue.comment(renderer.catalogue, at));
+    }
+    json.close(']').close('}');
+}
+
+/// Writes a page of `/issue/{id}/worklog`.
+pub(super) fn worklog_page(
+    renderer: &Renderer<'_>,
+    json: &mut Json,
+    issue: &Issue,
+    start_at: usize,
+    max_results: usize,
+) {
+    let total = issue.worklog_count();
+    json.open('{').number("startAt", start_at as i64).number("maxResults", max_results as i64);
+    json.number("total", total as i64).key("worklogs").open('[');
+    for at in (start_at..total).take(max_results) {
+        worklog(renderer, json, issue, issue.worklog(renderer.catalogue, at));
+    }
+    json.close(']').close('}');
+}
+
+fn head(renderer: &Renderer<'_>, json: &mut Json, issue: &Issue, entry: Entry, collection: &str) {
+    let user = |index: u16| renderer.catalogue.people[usize::from(index)].json.as_str();
+    json.item().open('{').key("self").raw("\"").raw(&renderer.catalogue.base_url).raw("/rest/api/3/issue/");
+    json.int(issue.id as i64).raw(collection).int(entry.id as i64).raw("\"").id("id", entry.id);
+    json.member("author", user(entry.author)).member("updateAuthor", user(entry.update_author));
+    json.time("created", entry.created_ms, renderer.zone).time("updated", entry.updated_ms, renderer.zone);
+}
+
+fn comment(renderer: &Renderer<'_>, json: &mut Json, issue: &Issue, entry: Entry) {
+    head(renderer, json, issue, entry, "/comment/");
+    let mut dice = Dice::new(renderer.catalogue.seed, Purpose::Comment, entry.id, u64::from(entry.edits));
+    if dice.chance(0.04) {
+        json.member("visibility", r#"{"type":"role","value":"Administrators","identifier":"Administrators"}"#);
+    }
+    text::short_document(json.key("body"), &mut dice, 10, renderer.mention(issue.reporter));
+    json.member("jsdPublic", "true").close('}');
+}
+
+fn worklog(renderer: &Renderer<'_>, json: &mut Json, issue: &Issue, entry: Entry) {
+    head(renderer, json, issue, entry, "/worklog/");
+    let mut dice = Dice::new(renderer.catalogue.seed, Purpose::Worklog, entry.id, u64::from(entry.edits));
+    let seconds = spent_seconds(&mut dice);
+    json.time("started", entry.created_ms - dice.below(172_800_000) as i64, renderer.zone);
+    json.key("timeSpent").raw("\"").raw(&in_words(seconds)).raw("\"").number("timeSpentSeconds", seconds);
+    // A note is optional.
+    if dice.chance(0.7) {
+        text::short_document(json.key("comment"), &mut dice, 4, renderer.mention(issue.reporter));
+    }
+    json.id("issueId", issue.id).close('}');
+}
+
+fn spent_seconds(dice: &mut Dice) -> i64 {
+    900 * (1 + dice.below(32) as i64)
+}
+
+fn in_words(seconds: i64) -> String {
+    match (seconds / 3600, seconds % 3600 / 60) {
+        (0, minutes) => format!("{minutes}m"),
+        (hours, 0) => format!("{hours}h"),
+        (hours, minutes) => format!("{hours}h {minutes}m"),
+    }
+}
+
+/// Writes `timespent`, `timeoriginalestimate` or `timetracking`, which agree with the worklogs.
+pub(super) fn time_fields(renderer: &Renderer<'_>, json: &mut Json, issue: &Issue, free: &Free, name: &'static str) {
+    let spent = || -> Option<i64> {
+        let all = (0..issue.worklog_count()).map(|at| issue.worklog(renderer.catalogue, at));
+        let seconds = all.map(|entry| {
+            spent_seconds(&mut Dice::new(renderer.catalogue.seed, Purpose::Worklog, entry.id, u64::from(entry.edits)))
+        });
+        Some(seconds.sum()).filter(|total| *total > 0)
+    };
+    match name {
+        "timespent" => optional(json.key(name), spent()),
+        "timeoriginalestimate" => optional(json.key(name), free.estimate_seconds),
+        _ => {
+            json.key(name).open('{');
+            if let Some(estimate) = free.estimate_seconds {
+                json.text("originalEstimate", &in_words(estimate)).number("originalEstimateSeconds", estimate);
+            }
+            if let Some(spent) = spent() {
+                json.text("timeSpent", &in_words(spent)).number("timeSpentSeconds", spent);
+            }
+            json.close('}');
+        }
+    }
+}
+
+fn optional(json: &mut Json, value: Option<i64>) {
+    match value {
+        Some(value) => json.int(value),
+        None => json.raw("null"),
+    };
+}
