@@ -72,6 +72,16 @@ impl Output {
         self.stderr_is_terminal && !self.quiet
     }
 
+    /// Whether `--quiet` was given.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// Whether colour is wanted.
+    pub fn is_styled(&self) -> bool {
+        self.styled
+    }
+
     /// Prints many of a kind. An empty table is a note on standard error, `nothing`; empty JSON is `[]`.
     ///
     /// # Errors
