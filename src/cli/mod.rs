@@ -15,6 +15,7 @@ mod doctor;
 mod error;
 mod log;
 pub mod migrate;
+<<<<<<< HEAD
 mod output;
 mod progress;
 mod project;
@@ -137,3 +138,6 @@ async fn dispatch(command: Command, context: &Context) -> Result<(), Error> {
         | Command::Completions(_) => Ok(()),
     }
 }
+=======
+pub mod simulate;
+>>>>>>> main
