@@ -1,3 +1,11 @@
 //! The `syncline` program: parse, run, exit code. Everything else is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use syncline::cli::{self, Cli};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    cli::main(Cli::parse()).await.into()
+}
