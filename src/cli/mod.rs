@@ -1,3 +1,4 @@
 //! Under construction.
 
 pub mod migrate;
+pub mod simulate;
