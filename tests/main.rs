@@ -6,3 +6,4 @@ mod architecture;
 mod database;
 mod embedded_postgres;
 mod support;
+mod sync;

@@ -23,6 +23,9 @@ use super::{admin, endpoints, gate, search_api};
 /// Why a site could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The options contradict each other.
+    #[error("{0}")]
+    Options(String),
     /// The address is taken or not ours.
     #[error("the simulated Jira cannot listen on {address}: choose another address, or port 0 for any free one")]
     Listen {
@@ -40,6 +43,7 @@ pub struct Simulator;
 impl Simulator {
     /// Makes the site and serves it on `address` (port 0 for any free one) until the handle is stopped or dropped.
     pub async fn start(options: Options, address: SocketAddr) -> Result<Handle, Error> {
+        options.check().map_err(Error::Options)?;
         let failed = |source| Error::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
@@ -110,14 +114,20 @@ impl Handle {
         const GRACE: Duration = Duration::from_secs(2);
         self.control.set_paused(false);
         self.stop.send_replace(true);
-        if tokio::time::timeout(GRACE, &mut self.server).await.is_err() {
+        // A task whose end was already waited for must not be waited for again.
+        if !self.server.is_finished() && tokio::time::timeout(GRACE, &mut self.server).await.is_err() {
             self.server.abort();
         }
-        let _ = (&mut self.mutator).await;
+        if !self.mutator.is_finished() {
+            let _ = (&mut self.mutator).await;
+        }
     }
 
     /// Waits until the server ends, which it does only when it is stopped or its socket fails.
     pub async fn wait(&mut self) {
+        if self.server.is_finished() {
+            return;
+        }
         let _ = (&mut self.server).await;
     }
 }
