@@ -20,7 +20,7 @@ mod progress;
 mod project;
 mod queue;
 mod run;
-mod simulate;
+pub mod simulate;
 mod site;
 mod sync;
 mod verify;

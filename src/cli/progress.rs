@@ -78,6 +78,14 @@ impl ProgressView {
         }
     }
 
+    /// Says something beside the progress.
+    fn note(&self, text: &str) {
+        match &self.shown {
+            Shown::Bar(bar) => bar.suspend(|| self.output.note(text)),
+            Shown::Nowhere | Shown::Lines { .. } => self.output.note(text),
+        }
+    }
+
     /// Leaves the terminal clean.
     pub fn finish(self) {
         if let Shown::Bar(bar) = self.shown {
@@ -104,7 +112,7 @@ pub async fn watch(pool: &PgPool, run_id: Uuid, mut view: ProgressView) -> Resul
         }
         if progress.workers == 0 && progress.elapsed_seconds > 5.0 && !said_no_worker {
             said_no_worker = true;
-            view.output.note("no worker is running: start one with `syncline worker`");
+            view.note("no worker is running: start one with `syncline worker`");
         }
         tokio::time::sleep(view.pace()).await;
     }
