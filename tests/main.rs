@@ -4,6 +4,7 @@
 
 mod architecture;
 mod cli;
+mod convergence;
 mod database;
 mod embedded_postgres;
 mod enqueueing;

@@ -22,6 +22,7 @@ pub mod schedule_admin;
 pub mod site;
 pub mod step;
 pub mod upkeep;
+pub mod verify;
 pub mod work;
 
 pub use connect::{PoolOptions, Route, connect};
