@@ -11,3 +11,7 @@ mod enqueueing;
 mod scheduling;
 mod support;
 mod sync;
+mod sync_changes;
+mod sync_failures;
+mod sync_pages;
+mod verify;
