@@ -1,1 +1,190 @@
-//! Under construction.
+//! The composition root: what a worker process is made of, how it starts, and how it stops.
+//!
+//! What must hold: a worker that is asked to stop claims nothing more, finishes or hands back its steps within the grace
+//! period, and spends no attempt; a second signal ends it at once.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use chrono::TimeDelta;
+use futures::future::BoxFuture;
+use secrecy::ExposeSecret;
+use sqlx::PgPool;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::engine::{Engine, EngineOptions, RetryOptions};
+use crate::http::admin;
+use crate::jira::HttpPool;
+use crate::observe::health::{Heartbeats, Readiness, State};
+use crate::observe::metrics;
+use crate::queue::{self, QueueOptions};
+use crate::scheduler;
+use crate::store::{self, gauges};
+use crate::sync::{self, Workshop};
+
+/// A worker process that is running.
+pub struct Worker {
+    /// Where probes and metrics are served.
+    pub admin: Option<SocketAddr>,
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+    server: Option<admin::Server>,
+}
+
+impl Worker {
+    /// Checks the schema's version and starts everything: admin server, queue workers, scheduler.
+    pub async fn start(config: &Config, pool: PgPool, clock: Clock) -> anyhow::Result<Self> {
+        store::check_version(&pool).await?;
+        let readiness = Readiness::default();
+        let heartbeats = Heartbeats::default();
+        let server = match config.http.address {
+            Some(address) => Some(serve(address, &pool, &readiness, &heartbeats).await?),
+            None => None,
+        };
+        let workshop = Workshop::new(sync_options(config), HttpPool::new(clock.clone())?, config.secrets.clone());
+        let engine = Engine::new(pool.clone(), clock.clone(), sync::steps(&workshop), engine_options(config));
+        let stop = CancellationToken::new();
+        let schedule_changed = Arc::new(Notify::new());
+        let mut tasks = JoinSet::new();
+        let options = queue_options(config, &heartbeats);
+        tasks.spawn(queue::run(engine.clone(), options, Arc::clone(&schedule_changed), stop.clone()));
+        tasks.spawn(scheduler::run(pool.clone(), clock, schedule_changed, stop.clone()));
+        tasks.spawn(watch(engine, readiness, stop.clone()));
+        Ok(Self { admin: server.as_ref().map(admin::Server::address), stop, tasks, server })
+    }
+
+    /// Runs until SIGTERM or SIGINT, then stops gracefully; a second signal gives up waiting.
+    pub async fn run_until_signal(self) -> anyhow::Result<()> {
+        stop_signal().await?;
+        tokio::select! {
+            () = self.stop() => Ok(()),
+            second = stop_signal() => {
+                second?;
+                anyhow::bail!("stopped at once by a second signal; others take the steps over when the lease ends")
+            }
+        }
+    }
+
+    /// Stops gracefully.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.join_all().await;
+        if let Some(server) = self.server {
+            server.stop().await;
+        }
+    }
+}
+
+/// `syncline worker`: a worker until SIGTERM or SIGINT.
+pub fn work(context: &cli::Context) -> BoxFuture<'_, anyhow::Result<()>> {
+    Box::pin(async move {
+        let worker = Worker::start(&context.config, context.pool.clone(), context.clock.clone()).await?;
+        worker.run_until_signal().await
+    })
+}
+
+/// Waits for SIGTERM or SIGINT.
+pub async fn stop_signal() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        interrupted = tokio::signal::ctrl_c() => interrupted.context("cannot listen for SIGINT"),
+    }
+}
+
+async fn serve(
+    address: SocketAddr,
+    pool: &PgPool,
+    readiness: &Readiness,
+    heartbeats: &Heartbeats,
+) -> anyhow::Result<admin::Server> {
+    let recorder = metrics::install().context("cannot install the metrics recorder")?;
+    let pool = pool.clone();
+    let sources = admin::Sources {
+        recorder,
+        gauges: Arc::new(move || {
+            let pool = pool.clone();
+            Box::pin(async move {
+                metrics::db_pool(
+                    pool.num_idle(),
+                    usize::try_from(pool.size()).unwrap_or(0).saturating_sub(pool.num_idle()),
+                );
+                gauges::read(&pool).await.ok()
+            })
+        }),
+        readiness: readiness.clone(),
+        heartbeats: heartbeats.clone(),
+    };
+    Ok(admin::serve(address, sources).await?)
+}
+
+/// Keeps the readiness true to what the process can do.
+async fn watch(engine: Engine, readiness: Readiness, stop: CancellationToken) {
+    readiness.set(State::Ready);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+        }
+        readiness.set(if engine.database_lost() { State::DatabaseLost } else { State::Ready });
+        engine.report_slots();
+    }
+    readiness.set(State::Draining);
+}
+
+/// How the engine is told to work.
+pub fn engine_options(config: &Config) -> EngineOptions {
+    let queue = &config.queue;
+    EngineOptions {
+        concurrency: [queue.jira_concurrency, queue.store_concurrency, queue.control_concurrency].map(|n| n as usize),
+        retry: RetryOptions {
+            base: Duration::from_secs(u64::from(queue.backoff_base_seconds)),
+            cap: Duration::from_secs(u64::from(queue.backoff_cap_seconds)),
+        },
+        max_attempts: i16::try_from(queue.max_attempts).unwrap_or(i16::MAX),
+        ..EngineOptions::default()
+    }
+}
+
+/// How runs are told to work.
+pub fn sync_options(config: &Config) -> sync::Options {
+    let options = &config.sync;
+    sync::Options {
+        page_size: options.page_size,
+        overlap: TimeDelta::seconds(i64::from(options.overlap_seconds)),
+        pages_in_flight: i32::try_from(options.pages_in_flight).unwrap_or(i32::MAX),
+        partition_target_issues: u64::from(options.partition_target_issues),
+        request_timeout: Duration::from_secs(u64::from(options.request_timeout_seconds)),
+    }
+}
+
+fn queue_options(config: &Config, heartbeats: &Heartbeats) -> QueueOptions {
+    let queue = &config.queue;
+    let seconds = |n: u32| Duration::from_secs(u64::from(n));
+    QueueOptions {
+        lease: seconds(queue.lease_seconds),
+        pulse: seconds(queue.pulse_seconds),
+        grace: seconds(queue.grace_seconds),
+        direct_url: config.database.direct_url.as_ref().map(|url| url.expose_secret().to_owned()),
+        host: host_name(),
+        heartbeat: heartbeats.register("pulse", Duration::from_secs(30)),
+    }
+}
+
+/// The name of this machine, for operators; never an identity.
+fn host_name() -> String {
+    std::env::var("HOSTNAME")
+        .ok()
+        .or_else(|| std::fs::read_to_string("/etc/hostname").ok())
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "unknown".to_owned())
+}

@@ -3,6 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod architecture;
+mod cli;
 mod database;
 mod embedded_postgres;
+mod enqueueing;
+mod scheduling;
 mod support;
+mod sync;

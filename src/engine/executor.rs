@@ -1,6 +1,7 @@
 //! From a claimed step to its commit, or to its recorded failure.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use super::{Commit, Step, StepContext, StepError};
 use crate::clock::Clock;
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::queue::Queue;
+use crate::observe::{metrics, trace};
 use crate::store::step::{self, ClaimedStep, Ended, NewStep, Placement};
 
 /// How often a step may lose its process before it is held responsible.
@@ -30,11 +32,18 @@ pub struct EngineOptions {
     pub retry: RetryOptions,
     /// The least time between two wake-ups of other processes for one queue.
     pub notify_interval: Duration,
+    /// How many failures make a step dead, where its kind does not say otherwise.
+    pub max_attempts: i16,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { concurrency: [8, 2, 2], retry: RetryOptions::default(), notify_interval: Duration::from_millis(20) }
+        Self {
+            concurrency: [8, 2, 2],
+            retry: RetryOptions::default(),
+            notify_interval: Duration::from_millis(20),
+            max_attempts: 5,
+        }
     }
 }
 
@@ -62,6 +71,7 @@ pub(super) struct Inner {
     notified: Mutex<[Option<Instant>; 3]>,
     draining: CancellationToken,
     out_of_grace: CancellationToken,
+    database_lost: AtomicBool,
 }
 
 impl Engine {
@@ -79,6 +89,7 @@ impl Engine {
             notified: Mutex::default(),
             draining: CancellationToken::new(),
             out_of_grace: CancellationToken::new(),
+            database_lost: AtomicBool::new(false),
         }))
     }
 
@@ -117,6 +128,29 @@ impl Engine {
         &self.0.out_of_grace
     }
 
+    /// Whether the last pulse found no database.
+    pub fn database_lost(&self) -> bool {
+        self.0.database_lost.load(Ordering::Relaxed)
+    }
+
+    /// Says whether the database was found.
+    pub fn set_database_lost(&self, lost: bool) {
+        self.0.database_lost.store(lost, Ordering::Relaxed);
+    }
+
+    /// The name of a kind as a metric's label: only kinds that this engine knows.
+    pub fn kind_label(&self, kind: &str) -> &'static str {
+        self.0.steps.get_key_value(kind).map_or("other", |(known, _)| *known)
+    }
+
+    /// Records how many places are busy.
+    pub fn report_slots(&self) {
+        for queue in Queue::ALL {
+            let free = self.0.slots.free(queue);
+            metrics::worker_slots(queue.as_str(), self.0.slots.capacity(queue).saturating_sub(free), free);
+        }
+    }
+
     /// The steps that this process is executing.
     pub fn in_flight(&self) -> Vec<Uuid> {
         self.0.in_flight.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
@@ -139,9 +173,10 @@ impl Engine {
     pub async fn execute(&self, claimed: Claimed) {
         let step = Arc::clone(&claimed.step);
         let epoch = claimed.epoch.clone();
-        let span = tracing::info_span!(
-            "step", otel.name = %step.kind, step = %step.kind, run_id = step.run_id.map(tracing::field::display),
-            attempt = step.attempt, queue = %step.queue,
+        let label = self.kind_label(&step.kind);
+        let span = trace::span_from_traceparent(
+            step.trace_context.as_deref(),
+            &trace::StepSpan { step: label, step_id: step.id, run_id: step.run_id, attempt: step.attempt },
         );
         let engine = self.clone();
         // On a task of its own: all handlers of an apalis worker share one, and a panic must end only this step.
@@ -176,6 +211,7 @@ impl Engine {
             let failure = Failure::new(FailureCode::Internal, format!("unknown kind of step: {}", step.kind));
             return self.record(&step, &epoch, Disposition::NotYet(Duration::from_secs(5)), &failure).await;
         };
+        let began = Instant::now();
         let context = StepContext { step: Arc::clone(&step), pool: self.0.pool.clone(), clock: self.0.clock.clone() };
         let outcome = tokio::select! {
             biased;
@@ -195,6 +231,8 @@ impl Engine {
                     .into())
             }
         };
+        let outcome = if result.is_ok() { "succeeded" } else { "failed" };
+        metrics::step_finished(self.kind_label(&step.kind), outcome, began.elapsed());
         match result {
             Ok(()) => {}
             Err(StepError::NotYet(delay)) => {
@@ -215,10 +253,16 @@ impl Engine {
         let mut next = commit.next;
         let mut places = Places { own: Some((step.queue, permit)), taken: Vec::new() };
         let chained = chain < MAX_CHAIN && !inner.draining.is_cancelled() && !epoch.lost.is_cancelled();
+        for new in &mut next {
+            self.fit(new);
+        }
         let started = Instant::now();
         let (ended, next) = if let Some(effects) = commit.effects {
             let mut transaction = inner.pool.begin().await?;
-            next.extend(effects(&mut transaction).await?);
+            next.extend(effects(&mut transaction).await?.into_iter().map(|mut new| {
+                self.fit(&mut new);
+                new
+            }));
             let (placed, last) = places.assign(&inner.slots, next, chained);
             let notify = self.may_notify(&placed);
             let ended =
@@ -237,10 +281,11 @@ impl Engine {
         };
         match ended {
             Ended::Fenced => {
+                metrics::step_replayed(self.kind_label(&step.kind));
                 tracing::warn!(event = "step_fenced", step_id = %step.id, "the claim was taken over: nothing was written");
             }
             Ended::Done { next: stored, last } => {
-                tracing::debug!(event = "step_committed", seconds = started.elapsed().as_secs_f64());
+                metrics::checkpoint_committed(started.elapsed());
                 self.dispatch_successors(&step, &epoch, places, next, stored, last, chain);
             }
         }
@@ -290,6 +335,13 @@ impl Engine {
                 // This process may have a place for it by now; other processes hear of it by the notification.
                 self.0.slots.wake(new.queue);
             }
+        }
+    }
+
+    /// Gives a successor this process' limits, where its kind has none of its own.
+    fn fit(&self, new: &mut NewStep) {
+        if new.max_attempts == NewStep::DEFAULT_ATTEMPTS {
+            new.max_attempts = self.0.options.max_attempts;
         }
     }
 

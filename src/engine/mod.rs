@@ -119,6 +119,9 @@ impl From<sqlx::Error> for StepError {
 }
 
 impl NewStep {
+    /// Stands for the limit that the process is configured with.
+    pub const DEFAULT_ATTEMPTS: i16 = 0;
+
     /// A step of `kind`, one of its kind by `key`, ready at once.
     pub fn new(queue: Queue, kind: &'static str, key: impl Into<String>) -> Self {
         Self {
@@ -129,7 +132,7 @@ impl NewStep {
             gates: Vec::new(),
             priority: 0,
             delay: Duration::ZERO,
-            max_attempts: 5,
+            max_attempts: Self::DEFAULT_ATTEMPTS,
         }
     }
 

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::executor::{Engine, Epoch};
 use super::retry::{Disposition, decide};
 use crate::domain::failure::{Failure, PauseScope, sanitise};
+use crate::observe::metrics;
 use crate::store::Result;
 use crate::store::step::{self, ClaimedStep, Entry, Level};
 
@@ -53,6 +54,7 @@ impl Engine {
             }
             Disposition::Retry(delay) => {
                 if step::retry_later(&mut tx, owner, step, delay, true, failure).await? {
+                    metrics::step_retried(self.kind_label(&step.kind), failure.code);
                     tracing::warn!(event = "step_retried", code = %failure.code, delay_seconds = delay.as_secs_f64(), "{}", failure.message);
                     let entry = Entry::failure(Level::Warn, "step_retried", failure).with(details(delay, None));
                     step::journal(&mut *tx, step.run_id, &step.kind, &[entry]).await?;
@@ -77,6 +79,7 @@ impl Engine {
                 if !step::fail_run(&mut tx, &self.0.clock, owner, step, failure).await? {
                     return Ok(());
                 }
+                metrics::step_dead(self.kind_label(&step.kind), failure.code);
                 tracing::error!(event = "step_dead", code = %failure.code, "{}", failure.message);
                 let entry = Entry::failure(Level::Error, "step_dead", failure).with(details(Duration::ZERO, None));
                 step::journal(&mut *tx, step.run_id, &step.kind, &[entry]).await?;

@@ -6,7 +6,7 @@
 pub const QUEUES: &[&str] = &["jira", "store", "control"];
 /// Steps, by name.
 pub const STEPS: &[&str] =
-    &["plan_run", "fetch_page", "upsert_batch", "fetch_comments", "fetch_worklogs", "advance_cursor", "finalize_run"];
+    &["plan_run", "fetch_page", "upsert_batch", "fetch_collection", "repair_batch", "advance_cursor", "finalize_run"];
 /// How an attempt at a step ends.
 pub const STEP_OUTCOMES: &[&str] = &["done", "retried", "dead", "cancelled", "lost"];
 /// Kinds of runs.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::domain::failure::sanitise;
 use crate::domain::queue::Queue;
 use crate::engine::{Claimed, Engine};
+use crate::observe::metrics;
 use crate::store::step;
 
 /// The most steps that one claim takes: enough to make the statement cheap, few enough to leave some for others.
@@ -35,6 +36,8 @@ pub(super) async fn feed(engine: Engine, queue: Queue) {
                 failures = 0;
                 let full = steps.len() == limit;
                 for (step, permit) in steps.into_iter().zip(permits) {
+                    let waited = Duration::try_from_secs_f64(step.waited_seconds).unwrap_or_default();
+                    metrics::step_claimed(engine.kind_label(&step.kind), waited);
                     engine.dispatch(Claimed { step: Arc::new(step), epoch: epoch.clone(), permit, chain: 0 });
                 }
                 if full {

@@ -4,16 +4,25 @@ use std::time::{Duration, Instant};
 
 use crate::domain::failure::sanitise;
 use crate::engine::Engine;
+use crate::observe::health::Heartbeat;
+use crate::observe::metrics;
 use crate::store::step;
 
-/// Pulses until `stopped`. `lease` is how long others wait before they take over.
-pub(super) async fn beat(
-    engine: Engine,
-    host: String,
-    every: Duration,
-    lease: Duration,
-    stopped: impl Future<Output = ()>,
-) {
+/// How to pulse.
+pub(super) struct Beat {
+    /// The name of this machine, for operators.
+    pub host: String,
+    /// The time between two pulses.
+    pub every: Duration,
+    /// How long others wait before they take over.
+    pub lease: Duration,
+    /// Says that this loop turns.
+    pub heartbeat: Heartbeat,
+}
+
+/// Pulses until `stopped`.
+pub(super) async fn beat(engine: Engine, options: Beat, stopped: impl Future<Output = ()>) {
+    let Beat { host, every, lease, heartbeat } = options;
     let mut stopped = std::pin::pin!(stopped);
     let mut renewed = Instant::now();
     let mut next = Duration::ZERO;
@@ -23,6 +32,7 @@ pub(super) async fn beat(
             () = &mut stopped => return,
             () = tokio::time::sleep(next) => {}
         }
+        heartbeat.beat();
         let started = Instant::now();
         let epoch = engine.epoch();
         let in_flight = engine.in_flight();
@@ -33,7 +43,9 @@ pub(super) async fn beat(
         match tokio::time::timeout(remaining, pulse).await {
             Ok(Ok(report)) => {
                 renewed = started;
+                engine.set_database_lost(false);
                 for kind in &report.rescued {
+                    metrics::step_rescued(engine.kind_label(kind));
                     tracing::warn!(event = "step_rescued", kind, "its process died: taken over");
                 }
                 for queue in report.ready {
@@ -44,6 +56,7 @@ pub(super) async fn beat(
                 }
             }
             Ok(Err(error)) => {
+                engine.set_database_lost(true);
                 tracing::warn!(event = "pulse_failed", error = %sanitise(&error.to_string()));
             }
             Err(_) => tracing::warn!(event = "pulse_failed", error = "no answer in time"),

@@ -13,10 +13,11 @@ use super::{feeder, listener, pulse};
 use crate::domain::failure::sanitise;
 use crate::domain::queue::Queue;
 use crate::engine::{Claimed, Engine};
+use crate::observe::health::Heartbeat;
 use crate::store::step;
 
 /// How this process takes part in the queue.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct QueueOptions {
     /// How long others wait before they take over this process's steps.
     pub lease: Duration,
@@ -28,6 +29,8 @@ pub struct QueueOptions {
     pub direct_url: Option<String>,
     /// The name of this machine, for operators.
     pub host: String,
+    /// Beaten by the pulse: whether the process' loops turn.
+    pub heartbeat: Heartbeat,
 }
 
 /// Executes steps until `stop` is cancelled; then claims nothing more, lets running steps finish within the grace period,
@@ -37,9 +40,12 @@ pub async fn run(engine: Engine, options: QueueOptions, schedule_changed: Arc<No
     let mut background = JoinSet::new();
     background.spawn(pulse::beat(
         engine.clone(),
-        options.host.clone(),
-        options.pulse,
-        options.lease,
+        pulse::Beat {
+            host: options.host.clone(),
+            every: options.pulse,
+            lease: options.lease,
+            heartbeat: options.heartbeat,
+        },
         pulse_stopped.clone().cancelled_owned(),
     ));
     background.spawn(listener::listen(engine.clone(), options.direct_url.clone(), schedule_changed));

@@ -1,1 +1,103 @@
-//! Under construction.
+//! Schedules become runs.
+//!
+//! Any number of processes may run this; there is no leader. A due schedule is locked by whoever looks first (SKIP LOCKED)
+//! and moved on in the same transaction that requests its run; a unique key on project and slot stands behind it. Slots
+//! that passed while nobody looked become one run, and are counted as missed.
+//!
+//! What must hold: each slot is enqueued at most once, by any number of schedulers, whatever the clock does; the loop
+//! sleeps until something is due or a schedule changes.
+
+mod misfire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use sqlx::PgPool;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+pub use misfire::move_on;
+
+use crate::clock::Clock;
+use crate::domain::failure::sanitise;
+use crate::observe::{metrics, trace};
+use crate::store::upkeep::{self, Retention};
+use crate::store::{Result, due};
+
+/// Schedules that are handled in one transaction.
+const BATCH: i64 = 500;
+/// The longest sleep: the wall clock may be set while we sleep, and a notification may be lost.
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+const UPKEEP_EVERY: TimeDelta = TimeDelta::minutes(10);
+const UPKEEP_BATCH: i64 = 5_000;
+
+/// Turns schedules into runs until `stop`. `changed` is told when a schedule was added or changed.
+pub async fn run(pool: PgPool, clock: Clock, changed: Arc<Notify>, stop: CancellationToken) {
+    let mut next_upkeep = clock.now() + TimeDelta::minutes(1);
+    loop {
+        let sleep = match tick(&pool, &clock).await {
+            Ok(sleep) => sleep,
+            Err(error) => {
+                tracing::warn!(event = "scheduler_failed", error = %sanitise(&error.to_string()), "trying again in 2 s");
+                Duration::from_secs(2)
+            }
+        };
+        if clock.now() >= next_upkeep {
+            next_upkeep = clock.now() + UPKEEP_EVERY;
+            tidy(&pool).await;
+        }
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = changed.notified() => {}
+            () = tokio::time::sleep(sleep.min(LONGEST_SLEEP)) => {}
+        }
+    }
+}
+
+/// Enqueues everything that is due now; answers how long there is nothing to do.
+pub async fn tick(pool: &PgPool, clock: &Clock) -> Result<Duration> {
+    loop {
+        let now = clock.now();
+        let mut tx = pool.begin().await?;
+        let found = due::due(&mut tx, now, BATCH).await?;
+        let mut moved = Vec::with_capacity(found.len());
+        for schedule in &found {
+            match move_on(schedule, now, trace::new_traceparent(clock)) {
+                Ok(one) => moved.push(one),
+                Err(problem) => {
+                    tracing::error!(event = "schedule_paused", project_id = %schedule.project_id, problem);
+                    due::pause_broken(&mut tx, schedule.project_id, &problem).await?;
+                }
+            }
+        }
+        if !moved.is_empty() {
+            due::enqueue(&mut tx, &moved).await?;
+        }
+        tx.commit().await?;
+        for schedule in &found {
+            metrics::scheduler_lag((now - schedule.next_run_at).to_std().unwrap_or_default());
+        }
+        for one in moved.iter().filter(|one| one.missed > 0) {
+            let missed = u32::try_from(one.missed).unwrap_or(u32::MAX);
+            metrics::schedule_missed(missed);
+            tracing::warn!(event = "schedule_missed", project_id = %one.project_id, missed, "missed slots are served by one run");
+        }
+        if i64::try_from(found.len()).unwrap_or(0) < BATCH {
+            break;
+        }
+    }
+    let next = due::next_due(pool).await?;
+    let wait = next.map(|next| (next - clock.now()).to_std().unwrap_or_default());
+    // Due, but held by another scheduler just now: it will have moved it on in a moment.
+    Ok(wait.map_or(LONGEST_SLEEP, |wait| wait.max(Duration::from_millis(50))))
+}
+
+async fn tidy(pool: &PgPool) {
+    match upkeep::sweep(pool, &Retention::default(), UPKEEP_BATCH).await {
+        Ok(removed) if removed > 0 => tracing::info!(event = "upkeep_done", removed, "old rows removed"),
+        Ok(_) => {}
+        Err(error) => tracing::warn!(event = "upkeep_failed", error = %sanitise(&error.to_string())),
+    }
+}

@@ -46,7 +46,8 @@ impl PlanRun {
             "full" => Window::FULL,
             _ => window::incremental(&cursors, options.overlap),
         };
-        let estimate = jira.approximate_count(&jql::clauses(jql::ProjectRef::Id(project.id), window.from, window.to)).await?;
+        let estimate =
+            jira.approximate_count(&jql::clauses(jql::ProjectRef::Id(project.id), window.from, window.to)).await?;
         let partitions = if window.is_full() && estimate > 2 * options.partition_target_issues {
             self.divide(&job, &discovered, project.id, estimate).await?
         } else {
@@ -57,10 +58,8 @@ impl PlanRun {
             from = window.from.map(tracing::field::display),
         );
 
-        let next = (0..)
-            .zip(&partitions)
-            .map(|(number, _)| fetch_page::first(&job, number, context.step.priority))
-            .collect();
+        let next =
+            (0..).zip(&partitions).map(|(number, _)| fetch_page::first(&job, number, context.step.priority)).collect();
         let workshop = Arc::clone(&self.0);
         let mut commit = Commit::effects(move |conn| {
             Box::pin(async move {
@@ -99,7 +98,8 @@ impl PlanRun {
         estimate: u64,
     ) -> Result<Vec<(Window, Option<i64>)>, StepError> {
         let limit = usize::try_from(job.work.max_concurrency).unwrap_or(1).max(1);
-        let wanted = usize::try_from(estimate.div_ceil(self.0.options.partition_target_issues)).unwrap_or(limit).clamp(1, limit);
+        let wanted =
+            usize::try_from(estimate.div_ceil(self.0.options.partition_target_issues)).unwrap_or(limit).clamp(1, limit);
         let (oldest, newest) =
             futures::try_join!(self.edge(job, fields, project, "ASC"), self.edge(job, fields, project, "DESC"))?;
         let (Some(oldest), Some(newest)) = (oldest, newest) else {
@@ -118,20 +118,31 @@ impl PlanRun {
             .await?;
         let windows = window::split(oldest, newest, &counts, wanted);
         let held = |window: &Window| {
-            (0..parts).filter(|part| window.contains(bound(*part))).map(|part| i64::try_from(counts[part]).unwrap_or(0)).sum()
+            (0..parts)
+                .filter(|part| window.contains(bound(*part)))
+                .map(|part| i64::try_from(counts[part]).unwrap_or(0))
+                .sum()
         };
         Ok(windows.into_iter().map(|window| (window, Some(held(&window)))).collect())
     }
 
     /// The `updated` of the project's first or last issue.
-    async fn edge(&self, job: &Job, fields: &FieldMap, project: i64, direction: &str) -> Result<Option<DateTime<Utc>>, StepError> {
+    async fn edge(
+        &self,
+        job: &Job,
+        fields: &FieldMap,
+        project: i64,
+        direction: &str,
+    ) -> Result<Option<DateTime<Utc>>, StepError> {
         let query = format!("{} ORDER BY updated {direction}", jql::clauses(jql::ProjectRef::Id(project), None, None));
-        let wanted = normalise::search_fields(fields);
+        let wanted = crate::jira::search_fields(fields);
         let request = SearchRequest { jql: &query, fields: &wanted, page_size: 1, next_page_token: None };
         let page = job.jira.search(&request).await?;
         let parsed = normalise::parse_page(&page.body, fields)?;
         if parsed.issues.is_empty() && !parsed.rejected.is_empty() {
-            return Err(Failure::new(FailureCode::SchemaChanged, "the first issue of the project cannot be read").into());
+            return Err(
+                Failure::new(FailureCode::SchemaChanged, "the first issue of the project cannot be read").into()
+            );
         }
         Ok(parsed.issues.first().map(|issue| issue.issue.updated_at))
     }

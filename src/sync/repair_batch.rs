@@ -58,7 +58,7 @@ impl Repair {
         let job = self.0.job(context).await?;
         job.jira.myself().await?;
         let project = job.jira.project(&job.work.project_key).await?;
-        let raw = job.jira.bulk_fetch(&batch.ids, &normalise::search_fields(&job.fields)).await?;
+        let raw = job.jira.bulk_fetch(&batch.ids, &crate::jira::search_fields(&job.fields)).await?;
         let mut page = normalise::parse_page(&raw.body, &job.fields)?;
         // An issue that moved to another project is none of this project's any more.
         let answered: HashSet<i64> = page.rejected.iter().filter_map(|error| error.issue_id).collect();

@@ -9,7 +9,6 @@ use url::Url;
 use uuid::Uuid;
 
 use super::page_cache::PageCache;
-use crate::clock::Clock;
 use crate::config::{SecretsConfig, secret};
 use crate::domain::failure::{Failure, FailureCode};
 use crate::engine::{StepContext, StepError};
@@ -47,7 +46,6 @@ impl Default for Options {
 pub struct Workshop {
     pub(super) options: Options,
     pub(super) pages: PageCache,
-    pub(super) clock: Clock,
     http: HttpPool,
     secrets: SecretsConfig,
     jobs: Mutex<HashMap<Uuid, Arc<Job>>>,
@@ -65,8 +63,8 @@ const MAX_JOBS: usize = 256;
 
 impl Workshop {
     /// A workshop over the process' connections to Jira.
-    pub fn new(options: Options, http: HttpPool, secrets: SecretsConfig, clock: Clock) -> Arc<Self> {
-        Arc::new(Self { options, pages: PageCache::default(), clock, http, secrets, jobs: Mutex::default() })
+    pub fn new(options: Options, http: HttpPool, secrets: SecretsConfig) -> Arc<Self> {
+        Arc::new(Self { options, pages: PageCache::default(), http, secrets, jobs: Mutex::default() })
     }
 
     /// The run of a step.

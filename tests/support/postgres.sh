@@ -8,6 +8,7 @@
 # It does not sync to disk, which only a server without valuable data may do. It stops by itself once no client has been
 # connected for a minute. A script and not the program itself, because building the program needs a server first.
 set -euo pipefail
+export PGOPTIONS="-c client_min_messages=warning"
 
 command=${1:?start, schema or stop} folder=${2:?folder}
 mkdir -p "$folder"

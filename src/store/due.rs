@@ -1,0 +1,116 @@
+//! Schedules that are due: claimed by whichever scheduler looks first, moved on, and turned into runs, in one transaction.
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use crate::store::Result;
+
+/// A schedule whose time has come, locked until the transaction ends.
+#[derive(Clone, Debug)]
+pub struct Due {
+    /// The project.
+    pub project_id: Uuid,
+    /// Its cron expression.
+    pub cron: String,
+    /// The zone whose wall clock counts.
+    pub time_zone: String,
+    /// The slot that is due, as cron says.
+    pub next_slot_at: DateTime<Utc>,
+    /// When it should have started.
+    pub next_run_at: DateTime<Utc>,
+}
+
+/// A schedule that was moved on.
+#[derive(Clone, Debug)]
+pub struct Moved {
+    /// The project.
+    pub project_id: Uuid,
+    /// The slot that becomes a run now: the newest one that has passed.
+    pub slot_at: DateTime<Utc>,
+    /// Slots before it that are served by the same run.
+    pub missed: i64,
+    /// The slot after it.
+    pub next_slot_at: DateTime<Utc>,
+    /// When this project starts in it.
+    pub next_run_at: DateTime<Utc>,
+    /// The run's trace.
+    pub trace_context: String,
+}
+
+/// Up to `limit` schedules that are due at `now`, the longest waiting first; those that another scheduler holds are left out.
+pub async fn due(conn: &mut PgConnection, now: DateTime<Utc>, limit: i64) -> Result<Vec<Due>> {
+    let due = sqlx::query_as!(
+        Due,
+        r#"SELECT s.project_id, s.cron, s.time_zone, s.next_slot_at, s.next_run_at
+             FROM syncline.schedule s JOIN syncline.project p ON p.id = s.project_id
+            WHERE s.state = 'active' AND p.state = 'active' AND s.next_run_at <= $1
+            ORDER BY s.next_run_at
+            LIMIT $2
+            FOR UPDATE OF s SKIP LOCKED"#,
+        now,
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(due)
+}
+
+/// Moves schedules on and requests their runs. The unique key on project and slot refuses a slot that was enqueued before.
+pub async fn enqueue(conn: &mut PgConnection, moved: &[Moved]) -> Result<()> {
+    let projects: Vec<Uuid> = moved.iter().map(|m| m.project_id).collect();
+    let slots: Vec<DateTime<Utc>> = moved.iter().map(|m| m.slot_at).collect();
+    let missed: Vec<i64> = moved.iter().map(|m| m.missed).collect();
+    let next_slots: Vec<DateTime<Utc>> = moved.iter().map(|m| m.next_slot_at).collect();
+    let next_runs: Vec<DateTime<Utc>> = moved.iter().map(|m| m.next_run_at).collect();
+    let traces: Vec<String> = moved.iter().map(|m| m.trace_context.clone()).collect();
+    sqlx::query!(
+        r#"UPDATE syncline.schedule s
+              SET last_slot_at = n.slot_at, missed_total = s.missed_total + n.missed, next_slot_at = n.next_slot_at, next_run_at = n.next_run_at
+             FROM unnest($1::uuid[], $2::timestamptz[], $3::int8[], $4::timestamptz[], $5::timestamptz[])
+                  AS n (project_id, slot_at, missed, next_slot_at, next_run_at)
+            WHERE s.project_id = n.project_id"#,
+        &projects,
+        &slots,
+        &missed,
+        &next_slots,
+        &next_runs,
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        r#"SELECT syncline.request_run(n.project_id, 'incremental', 'schedule', 'scheduler', n.slot_at, trace => n.trace)
+             FROM unnest($1::uuid[], $2::timestamptz[], $3::text[]) AS n (project_id, slot_at, trace)"#,
+        &projects,
+        &slots,
+        &traces,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    Ok(())
+}
+
+/// A schedule that cannot be followed is paused, with the reason in the log, rather than tried again for ever.
+pub async fn pause_broken(conn: &mut PgConnection, project_id: Uuid, reason: &str) -> Result<()> {
+    sqlx::query!(
+        r#"WITH paused AS (UPDATE syncline.schedule SET state = 'paused' WHERE project_id = $1)
+           INSERT INTO syncline.sync_log (project_id, level, event, code, message, advice)
+           VALUES ($1, 'error', 'schedule_paused', 'CONFIG', $2, 'Correct it with "syncline project reschedule".')"#,
+        project_id,
+        reason
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// When the next schedule is due; `None` when none is active.
+pub async fn next_due(pool: &PgPool) -> Result<Option<DateTime<Utc>>> {
+    let next = sqlx::query_scalar!(
+        r#"SELECT s.next_run_at FROM syncline.schedule s JOIN syncline.project p ON p.id = s.project_id
+            WHERE s.state = 'active' AND p.state = 'active' ORDER BY s.next_run_at LIMIT 1"#
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(next)
+}

@@ -1,0 +1,60 @@
+//! The gauges that are read from the database: the same on every pod, asked for at most once every few seconds.
+
+use sqlx::PgPool;
+
+use crate::domain::queue::Queue;
+use crate::observe::metrics::{DbGauges, OldestReady, ProjectGauges, QueueDepth};
+use crate::store::Result;
+
+/// Reads them. Counts of ended steps are left out but for the dead: they would need a scan of history.
+pub async fn read(pool: &PgPool) -> Result<DbGauges> {
+    let depths = sqlx::query!(
+        r#"SELECT queue, state, count(*) AS "count!" FROM syncline.sync_step
+            WHERE state IN ('ready', 'later', 'running', 'dead') GROUP BY queue, state"#
+    )
+    .fetch_all(pool)
+    .await?;
+    let oldest = sqlx::query!(
+        r#"SELECT q.name AS "queue!",
+                  coalesce((SELECT extract(epoch FROM clock_timestamp() - min(s.ready_at))::float8 FROM syncline.sync_step s
+                             WHERE s.queue = q.name AND s.state = 'ready'), 0) AS "seconds!"
+             FROM unnest(ARRAY['jira', 'store', 'control']) AS q (name)"#
+    )
+    .fetch_all(pool)
+    .await?;
+    let projects = sqlx::query!(
+        r#"SELECT p.key, min(s.cursor_at) AS watermark, min(s.last_sync_time) AS last_success
+             FROM syncline.project p LEFT JOIN syncline.sync_state s ON s.project_id = p.id
+            WHERE p.state <> 'removed' GROUP BY p.id, p.key ORDER BY p.key"#
+    )
+    .fetch_all(pool)
+    .await?;
+    let size = sqlx::query_scalar!(r#"SELECT pg_database_size(current_database()) AS "size!""#).fetch_one(pool).await?;
+
+    let states = ["ready", "later", "running", "dead"];
+    let queue_jobs = Queue::ALL
+        .into_iter()
+        .flat_map(|queue| states.map(|state| (queue.as_str(), state)))
+        .map(|(queue, state)| {
+            let count = depths.iter().find(|row| row.queue == queue && row.state == state).map_or(0, |row| row.count);
+            QueueDepth { queue: queue.to_owned(), state: state.to_owned(), count: u64::try_from(count).unwrap_or(0) }
+        })
+        .collect();
+    Ok(DbGauges {
+        queue_jobs,
+        oldest_ready: oldest
+            .into_iter()
+            .map(|row| OldestReady { queue: row.queue, seconds: row.seconds.max(0.0) })
+            .collect(),
+        projects: projects
+            .into_iter()
+            .map(|row| ProjectGauges {
+                project: row.key,
+                watermark: row.watermark,
+                last_success: row.last_success,
+                ..ProjectGauges::default()
+            })
+            .collect(),
+        db_size_bytes: u64::try_from(size).ok(),
+    })
+}
