@@ -3,7 +3,7 @@
 use super::Error;
 use crate::config::Config;
 
-/// Shows it all with a simulated Jira: sync, changes, a killed worker, verification.
+/// Show it all on a simulated Jira: sync, changes, a killed worker, verification
 #[derive(Debug, clap::Args)]
 pub struct DemoArgs {
     /// Keep everything running until Ctrl-C

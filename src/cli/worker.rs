@@ -2,7 +2,7 @@
 
 use super::Error;
 
-/// Executes steps and follows schedules until SIGTERM; start as many as you like.
+/// Execute steps and follow schedules until SIGTERM; start as many as you like
 #[derive(Debug, clap::Args)]
 pub struct WorkerArgs {}
 
