@@ -2,7 +2,7 @@
 
 use super::Error;
 
-/// Compares the replica with Jira itself and prints what is missing, stale or extra.
+/// Compare the replica with Jira itself; print what is missing, stale or extra
 #[derive(Debug, clap::Args)]
 pub struct VerifyArgs {
     /// The project, as KEY or SITE/KEY [default: all]
