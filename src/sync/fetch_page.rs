@@ -105,6 +105,10 @@ impl FetchPage {
             }
         };
         let head = page_head(&raw.body)?;
+        if head.issue_count == 0 {
+            // Lost credentials look like this too, and a cursor must not pass what nobody was allowed to see.
+            job.jira.myself().await?;
+        }
         let ahead = match walk.guard.next(&head)? {
             Next::Page(token) => Some(Walk { seq: walk.seq + 1, token: Some(token), ..walk }),
             Next::End => None,
@@ -116,15 +120,16 @@ impl FetchPage {
 
         let workshop = Arc::clone(&self.0);
         let priority = context.step.priority;
+        let fetch = context.clock.new_id();
         Ok(Commit::effects(move |conn| {
             Box::pin(async move {
                 let next_fetch = ahead.map(|ahead| step(&job, &ahead, priority));
                 let next_walk = next_fetch.as_ref().map(|step| &step.payload);
                 let staged = Staged { body: &compressed, body_bytes, next_walk };
                 let go_on = page::stage(conn, id, &staged, workshop.options.pages_in_flight).await?;
-                let mut next = vec![upsert_batch::step(id, priority)];
+                let mut next = vec![upsert_batch::step(id, fetch, priority)];
                 next.extend(next_fetch.filter(|_| go_on));
-                workshop.pages.put(id, body);
+                workshop.pages.put(fetch, body);
                 Ok(next)
             })
         }))
