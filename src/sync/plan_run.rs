@@ -59,7 +59,8 @@ impl PlanRun {
             event = "run_planned", project = %project.key, kind = %job.work.kind, estimate = plan.estimate,
             partitions = plan.partitions.len(), repairs = repairs.len(), from = plan.window.from.map(tracing::field::display),
         );
-        let fetches = (0..).zip(&plan.partitions).map(|(number, _)| fetch_page::first(&job, number, context.step.priority));
+        let fetches =
+            (0..).zip(&plan.partitions).map(|(number, _)| fetch_page::first(&job, number, context.step.priority));
         let next = fetches.chain(repairs).collect();
         let workshop = Arc::clone(&self.0);
         let mut commit = Commit::effects(move |conn| {
