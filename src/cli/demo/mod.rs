@@ -66,7 +66,7 @@ async fn play(stack: &mut Stack, stage: &Stage) -> Result<(), Error> {
     stage.act("A worker is killed in the middle of a run");
     stack.jira.control().set_latency(Duration::from_millis(80), Duration::from_millis(40));
     let runs = stack.enqueue_all("full", stage).await?;
-    stack.kill_one_at_work(stage).await?;
+    stack.kill_one_at_work(&runs, stage).await?;
     stage.follow(&stack.pool, &runs).await?;
     stack.jira.control().set_latency(Duration::ZERO, Duration::ZERO);
     let rescued = totals::read(&stack.pool).await?.rescues;

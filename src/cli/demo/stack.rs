@@ -172,10 +172,22 @@ impl Stack {
         }
     }
 
-    /// Waits until a worker is executing several steps, and kills it.
-    pub async fn kill_one_at_work(&mut self, stage: &Stage) -> Result<(), Error> {
+    /// Waits until a third of the work is done and a worker is executing several steps, and kills it.
+    pub async fn kill_one_at_work(&mut self, runs: &[Uuid], stage: &Stage) -> Result<(), Error> {
         let deadline = Instant::now() + PATIENCE;
         loop {
+            give_up_after(deadline, "no worker was found at work")?;
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            let (mut done, mut total) = (0, 0);
+            for run in runs {
+                if let Some(progress) = run_view::progress(&self.pool, *run).await? {
+                    done += progress.issues_done;
+                    total += progress.issues_total_estimate.unwrap_or(i64::MAX / 16);
+                }
+            }
+            if done * 3 < total {
+                continue;
+            }
             let held = totals::held_steps(&self.pool).await?;
             let busy = |worker: &Worker| {
                 let pid = i32::try_from(worker.process.id()).unwrap_or(0);
@@ -193,8 +205,6 @@ impl Stack {
                 ));
                 return Ok(());
             }
-            give_up_after(deadline, "no worker was found at work")?;
-            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
