@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use syncline::cli::{self, Cli};
+use syncline::runtime;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    cli::main(Cli::parse()).await.into()
+    cli::main(Cli::parse(), runtime::work).await.into()
 }

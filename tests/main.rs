@@ -6,5 +6,7 @@ mod architecture;
 mod cli;
 mod database;
 mod embedded_postgres;
+mod enqueueing;
+mod scheduling;
 mod support;
 mod sync;

@@ -32,6 +32,10 @@ pub use output::{Fields, Format, Output, Row};
 pub use progress::{ProgressView, watch};
 
 use clap::{Parser, Subcommand};
+use futures::future::BoxFuture;
+
+/// What `syncline worker` does: composed by the runtime, which stands above the commands.
+pub type Work = for<'a> fn(&'a Context) -> BoxFuture<'a, anyhow::Result<()>>;
 
 /// Keeps a PostgreSQL replica of Jira fresh and provably right.
 #[derive(Debug, Parser)]
@@ -78,8 +82,8 @@ pub enum Command {
 }
 
 /// Executes a command and says how the process ends; a failure has been printed by then.
-pub async fn main(cli: Cli) -> Exit {
-    match execute(cli).await {
+pub async fn main(cli: Cli, work: Work) -> Exit {
+    match execute(cli, work).await {
         Ok(()) => Exit::Ok,
         Err(problem) => {
             problem.print();
@@ -88,7 +92,7 @@ pub async fn main(cli: Cli) -> Exit {
     }
 }
 
-async fn execute(cli: Cli) -> Result<(), Error> {
+async fn execute(cli: Cli, work: Work) -> Result<(), Error> {
     let Cli { globals, command } = cli;
     let output = globals.output();
     if let Command::Completions(args) = command {
@@ -102,26 +106,31 @@ async fn execute(cli: Cli) -> Result<(), Error> {
         Command::Simulate(args) => simulate::run(args).await.map_err(Error::from),
         Command::Demo(args) => demo::run(args, loaded.config, output).await,
         Command::Doctor(args) => doctor::run(args, loaded.config, output).await,
-        command => with_database(command, loaded.config, output).await,
+        command => with_database(command, loaded.config, output, work).await,
     };
     guard.flush().await;
     outcome
 }
 
-async fn with_database(command: Command, config: crate::config::Config, output: Output) -> Result<(), Error> {
+async fn with_database(
+    command: Command,
+    config: crate::config::Config,
+    output: Output,
+    work: Work,
+) -> Result<(), Error> {
     let context = Context::connect(config, output).await?;
-    let outcome = dispatch(command, &context).await;
+    let outcome = dispatch(command, &context, work).await;
     context.close().await;
     outcome
 }
 
-async fn dispatch(command: Command, context: &Context) -> Result<(), Error> {
+async fn dispatch(command: Command, context: &Context, work: Work) -> Result<(), Error> {
     if let Command::Migrate(args) = &command {
         return Ok(migrate::run(args, &context.pool, &mut std::io::stdout().lock()).await?);
     }
     context.check_schema().await?;
     match command {
-        Command::Worker(args) => worker::run(args, context).await,
+        Command::Worker(_) => Ok(work(context).await?),
         Command::Site(args) => site::run(args, context).await,
         Command::Project(args) => project::run(args, context).await,
         Command::Sync(args) => sync::run(args, context).await,

@@ -79,10 +79,11 @@ pub fn router(control: Control) -> Router {
         .route("/project/{project}", get(endpoints::project))
         .route("/field", get(endpoints::fields))
         .route("/users/search", get(endpoints::users))
-        .fallback(endpoints::nothing_here)
-        .layer(from_fn_with_state(control.0.clone(), gate::gate));
+        .fallback(endpoints::nothing_here);
     Router::new()
         .nest("/rest/api/3", api)
+        // Outside of the nest, where the path is still whole; what is added after it is not gated.
+        .layer(from_fn_with_state(control.0.clone(), gate::gate))
         .nest("/__sim", admin::router(control.clone()))
         .fallback(endpoints::nothing_here)
         .with_state(control.0)

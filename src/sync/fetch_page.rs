@@ -29,12 +29,18 @@ struct Walk {
     seq: i32,
     token: Option<String>,
     guard: TokenGuard,
+    /// How often the walk began anew because Jira did not take its own token.
+    #[serde(default)]
+    restarts: u32,
 }
+
+/// A token that Jira refuses (it expires after seven days, and a site that is moved forgets it) costs a new walk, so often.
+const MAX_RESTARTS: u32 = 3;
 
 /// The fetch of a partition's first page.
 pub(super) fn first(job: &Job, partition: i32, priority: i16) -> NewStep {
     let guard = TokenGuard::new(TokenGuard::ALLOWED_EMPTY_PAGES);
-    step(job, &Walk { partition, seq: 0, token: None, guard }, priority)
+    step(job, &Walk { partition, seq: 0, token: None, guard, restarts: 0 }, priority)
 }
 
 /// The fetch that a stalled walk goes on with.
@@ -45,7 +51,7 @@ pub(super) fn resumed(job: &Job, walk: &serde_json::Value, priority: i16) -> Res
 }
 
 fn step(job: &Job, walk: &Walk, priority: i16) -> NewStep {
-    NewStep::new(Queue::Jira, KIND, format!("{}/{}", walk.partition, walk.seq))
+    NewStep::new(Queue::Jira, KIND, format!("{}/{}/{}", walk.partition, walk.seq, walk.restarts))
         .with(walk)
         .behind(&job.gates(ENDPOINT))
         .priority(priority)
@@ -82,6 +88,19 @@ impl FetchPage {
             Ok(raw) => raw,
             Err(failure) => {
                 self.0.forget(id.run_id); // the credentials may have been changed: the next attempt reads them again
+                if failure.code == FailureCode::BadQuery && walk.token.is_some() && walk.restarts < MAX_RESTARTS {
+                    tracing::warn!(
+                        event = "walk_restarted",
+                        partition = id.partition,
+                        seq = id.seq,
+                        "{}",
+                        failure.message
+                    );
+                    // From the window's beginning: rows that are as they were are not written again.
+                    let guard = TokenGuard::new(TokenGuard::ALLOWED_EMPTY_PAGES);
+                    let anew = Walk { token: None, guard, restarts: walk.restarts + 1, ..walk };
+                    return Ok(Commit::next(vec![step(&job, &anew, context.step.priority)]));
+                }
                 return Err(failure.into());
             }
         };
