@@ -15,6 +15,7 @@ use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::window::{self, Window};
 use crate::engine::{Commit, Step, StepContext, StepError};
 use crate::jira::{FieldMap, SearchRequest, jql, normalise};
+use crate::observe::events;
 use crate::store::work::{self, Plan};
 
 pub(super) struct PlanRun(pub Arc<Workshop>);
@@ -54,7 +55,7 @@ impl PlanRun {
             vec![(window, i64::try_from(estimate).ok())]
         };
         tracing::info!(
-            event = "run_planned", project = %project.key, kind = %job.work.kind, estimate, partitions = partitions.len(),
+            event = events::RUN_PLANNED, project = %project.key, kind = %job.work.kind, estimate, partitions = partitions.len(),
             from = window.from.map(tracing::field::display),
         );
 
