@@ -3,7 +3,7 @@
 use super::Error;
 use crate::config::Config;
 
-/// Says what is wrong and what to do about it: configuration, database, sites, queue.
+/// Say what is wrong and what to do: configuration, database, sites, queue
 #[derive(Debug, clap::Args)]
 pub struct DoctorArgs {}
 

@@ -9,7 +9,7 @@ use super::{Context, Error, ProgressView, Row, site, watch};
 use crate::store;
 use crate::verify::{self, Options, Progress, Reason, Report, Scope};
 
-/// Compares the replica with Jira itself and prints what is missing, stale or extra
+/// Compare the replica with Jira itself; print what is missing, stale or extra
 #[derive(Debug, clap::Args)]
 pub struct VerifyArgs {
     /// KEY or SITE/KEY [default: all]

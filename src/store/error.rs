@@ -141,6 +141,18 @@ impl Error {
         }
     }
 
+    /// Whether the database as a whole cannot be worked with for a while: nothing is learned about the statement.
+    pub fn is_outage(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable { .. }
+                | Self::PoolExhausted
+                | Self::ConnectionLost(_)
+                | Self::ReadOnly(_)
+                | Self::DiskFull(_)
+        )
+    }
+
     /// The server's SQLSTATE, five characters, where the server raised the error.
     pub fn sqlstate(&self) -> Option<String> {
         match self {

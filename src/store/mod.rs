@@ -21,6 +21,7 @@ pub mod run_view;
 pub mod schedule_admin;
 pub mod site;
 pub mod step;
+pub mod totals;
 pub mod upkeep;
 pub mod verify;
 pub mod work;

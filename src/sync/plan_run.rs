@@ -16,6 +16,7 @@ use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::window::{self, Window};
 use crate::engine::{Commit, Step, StepContext, StepError};
 use crate::jira::{FieldMap, SearchRequest, jql, normalise};
+use crate::observe::events;
 use crate::store::work::{self, Plan};
 
 pub(super) struct PlanRun(pub Arc<Workshop>);
@@ -56,10 +57,11 @@ impl PlanRun {
             _ => self.ranges(context, &job, &discovered, project.id).await?,
         };
         tracing::info!(
-            event = "run_planned", project = %project.key, kind = %job.work.kind, estimate = plan.estimate,
+            event = events::RUN_PLANNED, project = %project.key, kind = %job.work.kind, estimate = plan.estimate,
             partitions = plan.partitions.len(), repairs = repairs.len(), from = plan.window.from.map(tracing::field::display),
         );
-        let fetches = (0..).zip(&plan.partitions).map(|(number, _)| fetch_page::first(&job, number, context.step.priority));
+        let fetches =
+            (0..).zip(&plan.partitions).map(|(number, _)| fetch_page::first(&job, number, context.step.priority));
         let next = fetches.chain(repairs).collect();
         let workshop = Arc::clone(&self.0);
         let mut commit = Commit::effects(move |conn| {
