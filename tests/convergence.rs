@@ -27,6 +27,8 @@ use crate::support::{TestDb, ended, enqueue};
 const SEEDS: u64 = 200;
 /// Tests that share them, so that they run side by side.
 const SHARES: u64 = 8;
+/// Histories of one share that run at once.
+const LANES: usize = 8;
 /// How far search may be behind writes; less than the overlap of windows.
 const LONGEST_LAG: Duration = Duration::from_millis(700);
 const OVERLAP_SECONDS: u32 = 2;
@@ -67,16 +69,23 @@ fn seeds(share: u64) -> Range<u64> {
 
 async fn converge(share: u64) {
     let seeds = seeds(share);
-    if seeds.is_empty() {
-        return;
-    }
-    let db = TestDb::new().await;
-    for seed in seeds {
-        let history = History::new(&db, seed).await;
-        // A history that hangs must say which one it is.
-        let outcome = tokio::time::timeout(Duration::from_secs(180), history.run()).await;
-        outcome.unwrap_or_else(|_| panic!("seed {seed} took too long"));
-    }
+    // Histories wait more than they work: several run side by side, each in a database of its own.
+    let lanes = (0..LANES).map(|lane| {
+        let seeds: Vec<u64> = seeds.clone().skip(lane).step_by(LANES).collect();
+        async move {
+            if seeds.is_empty() {
+                return;
+            }
+            let db = TestDb::new().await;
+            for seed in seeds {
+                let history = History::new(&db, seed).await;
+                // A history that hangs must say which one it is.
+                let outcome = tokio::time::timeout(Duration::from_secs(180), history.run()).await;
+                outcome.unwrap_or_else(|_| panic!("seed {seed} took too long"));
+            }
+        }
+    });
+    futures::future::join_all(lanes).await;
 }
 
 struct History<'a> {
@@ -174,7 +183,11 @@ impl<'a> History<'a> {
     async fn trouble(&mut self, round: usize) {
         let control = self.jira.control().clone();
         control.set_faults(self.faults());
-        let lag = if self.dice.random_bool(0.5) { self.dice.random_range(Duration::ZERO..LONGEST_LAG) } else { Duration::ZERO };
+        let lag = if self.dice.random_bool(0.5) {
+            self.dice.random_range(Duration::ZERO..LONGEST_LAG)
+        } else {
+            Duration::ZERO
+        };
         control.set_search_lag(lag);
         let expired = self.dice.random_bool(0.15);
         if expired {
@@ -214,9 +227,26 @@ impl<'a> History<'a> {
     fn faults(&mut self) -> FaultPlan {
         use FaultKind as F;
         const PASSING: &[F] = &[
-            F::RateLimit, F::RateLimitBare, F::RateLimitHtml, F::Maintenance, F::Unavailable, F::ServerError, F::Problem,
-            F::BadGateway, F::GatewayTimeout, F::Reset, F::Truncated, F::BrokenJson, F::SignInPage, F::WrongShape,
-            F::Unauthorized, F::Hang, F::EmptyPage, F::RepeatedToken, F::SiteUnavailable, F::Forbidden,
+            F::RateLimit,
+            F::RateLimitBare,
+            F::RateLimitHtml,
+            F::Maintenance,
+            F::Unavailable,
+            F::ServerError,
+            F::Problem,
+            F::BadGateway,
+            F::GatewayTimeout,
+            F::Reset,
+            F::Truncated,
+            F::BrokenJson,
+            F::SignInPage,
+            F::WrongShape,
+            F::Unauthorized,
+            F::Hang,
+            F::EmptyPage,
+            F::RepeatedToken,
+            F::SiteUnavailable,
+            F::Forbidden,
         ];
         // Most histories meet what heals; some meet what fails a run.
         let kinds = if self.dice.random_bool(0.7) { F::TRANSIENT } else { PASSING };
@@ -246,12 +276,13 @@ impl<'a> History<'a> {
                 if ended(self.db.pool(), run).await == "succeeded" {
                     break;
                 }
-                let why: Option<String> =
-                    sqlx::query_scalar("SELECT error_code || ': ' || error_message FROM syncline.sync_run WHERE id = $1")
-                        .bind(run)
-                        .fetch_one(self.db.pool())
-                        .await
-                        .unwrap();
+                let why: Option<String> = sqlx::query_scalar(
+                    "SELECT error_code || ': ' || error_message FROM syncline.sync_run WHERE id = $1",
+                )
+                .bind(run)
+                .fetch_one(self.db.pool())
+                .await
+                .unwrap();
                 assert!(attempt < 3, "seed {}: {key} fails although nothing goes wrong: {why:?}", self.seed);
             }
         }

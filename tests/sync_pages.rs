@@ -102,12 +102,12 @@ async fn a_cursor_never_passes_what_was_not_applied() {
         request_timeout: Duration::from_secs(10),
     };
     let jira = JiraClient::new(&HttpPool::new(clock).unwrap(), access).unwrap();
-    let run = rig.enqueue(&rig.projects[0], "full").await;
+    let mut run = rig.enqueue(&rig.projects[0], "full").await;
     let mut moved = 0;
     let mut before = None;
     for round in 0u64.. {
         let worker = rig.worker().await;
-        tokio::time::sleep(Duration::from_millis(20 + round * 37 % 120)).await;
+        tokio::time::sleep(Duration::from_millis(60 + round * 97 % 500)).await;
         drop(worker); // killed between pages, or in the middle of one
         let (at, state): (Option<chrono::DateTime<chrono::Utc>>, String) = sqlx::query_as(
             "SELECT (SELECT cursor_at FROM syncline.sync_state WHERE entity = 'issue'), state FROM syncline.sync_run WHERE id = $1",
@@ -122,10 +122,12 @@ async fn a_cursor_never_passes_what_was_not_applied() {
             before = at;
             assert_applied(&rig, &jira, at).await;
         }
-        if state == "succeeded" {
-            break;
+        match state.as_str() {
+            "succeeded" => break,
+            // A step that loses its process too often is held responsible; the next run goes on from the cursor.
+            "failed" => run = rig.enqueue(&rig.projects[0], "incremental").await,
+            _ => assert!(round < 200, "the run is still {state}"),
         }
-        assert!(round < 500, "the run is still {state}");
     }
     assert!(moved > 0, "the cursor was never seen to move");
     assert_eq!(cursor::advance(before, before.unwrap()), before);
