@@ -4,9 +4,14 @@
 
 mod architecture;
 mod cli;
+mod convergence;
 mod database;
 mod embedded_postgres;
 mod enqueueing;
 mod scheduling;
 mod support;
 mod sync;
+mod sync_changes;
+mod sync_failures;
+mod sync_pages;
+mod verify;

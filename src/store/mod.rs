@@ -23,6 +23,7 @@ pub mod site;
 pub mod step;
 pub mod totals;
 pub mod upkeep;
+pub mod verify;
 pub mod work;
 
 pub use connect::{PoolOptions, Route, connect};
