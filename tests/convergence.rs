@@ -174,7 +174,11 @@ impl<'a> History<'a> {
     async fn trouble(&mut self, round: usize) {
         let control = self.jira.control().clone();
         control.set_faults(self.faults());
-        let lag = if self.dice.random_bool(0.5) { self.dice.random_range(Duration::ZERO..LONGEST_LAG) } else { Duration::ZERO };
+        let lag = if self.dice.random_bool(0.5) {
+            self.dice.random_range(Duration::ZERO..LONGEST_LAG)
+        } else {
+            Duration::ZERO
+        };
         control.set_search_lag(lag);
         let expired = self.dice.random_bool(0.15);
         if expired {
@@ -214,9 +218,26 @@ impl<'a> History<'a> {
     fn faults(&mut self) -> FaultPlan {
         use FaultKind as F;
         const PASSING: &[F] = &[
-            F::RateLimit, F::RateLimitBare, F::RateLimitHtml, F::Maintenance, F::Unavailable, F::ServerError, F::Problem,
-            F::BadGateway, F::GatewayTimeout, F::Reset, F::Truncated, F::BrokenJson, F::SignInPage, F::WrongShape,
-            F::Unauthorized, F::Hang, F::EmptyPage, F::RepeatedToken, F::SiteUnavailable, F::Forbidden,
+            F::RateLimit,
+            F::RateLimitBare,
+            F::RateLimitHtml,
+            F::Maintenance,
+            F::Unavailable,
+            F::ServerError,
+            F::Problem,
+            F::BadGateway,
+            F::GatewayTimeout,
+            F::Reset,
+            F::Truncated,
+            F::BrokenJson,
+            F::SignInPage,
+            F::WrongShape,
+            F::Unauthorized,
+            F::Hang,
+            F::EmptyPage,
+            F::RepeatedToken,
+            F::SiteUnavailable,
+            F::Forbidden,
         ];
         // Most histories meet what heals; some meet what fails a run.
         let kinds = if self.dice.random_bool(0.7) { F::TRANSIENT } else { PASSING };
@@ -246,12 +267,13 @@ impl<'a> History<'a> {
                 if ended(self.db.pool(), run).await == "succeeded" {
                     break;
                 }
-                let why: Option<String> =
-                    sqlx::query_scalar("SELECT error_code || ': ' || error_message FROM syncline.sync_run WHERE id = $1")
-                        .bind(run)
-                        .fetch_one(self.db.pool())
-                        .await
-                        .unwrap();
+                let why: Option<String> = sqlx::query_scalar(
+                    "SELECT error_code || ': ' || error_message FROM syncline.sync_run WHERE id = $1",
+                )
+                .bind(run)
+                .fetch_one(self.db.pool())
+                .await
+                .unwrap();
                 assert!(attempt < 3, "seed {}: {key} fails although nothing goes wrong: {why:?}", self.seed);
             }
         }

@@ -30,8 +30,10 @@ async fn comments_and_worklogs_that_disappeared_are_removed() {
     assert_eq!(rig.count("SELECT count(*) FROM syncline.comment").await, 39);
     assert_eq!(rig.count("SELECT count(*) FROM syncline.worklog").await, 19);
     assert_eq!(
-        rig.count("SELECT (comments_removed + worklogs_removed) FROM syncline.sync_run ORDER BY created_at DESC LIMIT 1")
-            .await,
+        rig.count(
+            "SELECT (comments_removed + worklogs_removed) FROM syncline.sync_run ORDER BY created_at DESC LIMIT 1"
+        )
+        .await,
         2
     );
     worker.stop().await;

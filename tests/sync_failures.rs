@@ -83,7 +83,8 @@ async fn a_project_that_jira_does_not_know_fails_its_run_at_once() {
     let run = rig.enqueue("NOWHERE", "full").await;
     assert_eq!(rig.ended(run).await, "failed");
     assert_eq!(
-        rig.count("SELECT count(*) FROM syncline.sync_run WHERE error_code = 'NOT_FOUND_PROJECT' AND retries = 0").await,
+        rig.count("SELECT count(*) FROM syncline.sync_run WHERE error_code = 'NOT_FOUND_PROJECT' AND retries = 0")
+            .await,
         1
     );
     worker.stop().await;
@@ -103,7 +104,8 @@ async fn a_pause_that_jira_asks_for_is_kept_by_every_worker_and_spends_no_attemp
         assert_eq!(rig.count("SELECT sum(retries)::int8 FROM syncline.sync_run").await, 0);
         assert_eq!(rig.count("SELECT sum(failures)::int8 FROM syncline.sync_step").await, 0);
         assert_eq!(rig.count("SELECT count(*) FROM syncline.sync_log WHERE event = 'gate_shut'").await, 3);
-        let gate: String = sqlx::query_scalar("SELECT key FROM syncline.rate_gate").fetch_one(rig.db.pool()).await.unwrap();
+        let gate: String =
+            sqlx::query_scalar("SELECT key FROM syncline.rate_gate").fetch_one(rig.db.pool()).await.unwrap();
         let site = format!("site:{}", rig.site_id);
         match kind {
             FaultKind::RateLimit => assert_eq!(gate, format!("{site}/search")),

@@ -65,7 +65,8 @@ async fn a_replica_that_is_right_has_no_difference() {
 async fn every_kind_of_difference_is_named_and_mended() {
     let (rig, worker) = synced().await;
     let ids = rig.jira.control().issue_ids("ACME");
-    execute(&rig, "DELETE FROM syncline.issue WHERE id = (SELECT min(id) FROM syncline.issue WHERE key LIKE 'ACME-%')").await;
+    execute(&rig, "DELETE FROM syncline.issue WHERE id = (SELECT min(id) FROM syncline.issue WHERE key LIKE 'ACME-%')")
+        .await;
     // Altered behind the replica's back: the stored hashes know nothing of it.
     execute(&rig, "UPDATE syncline.issue SET summary = 'tampered' WHERE id = (SELECT min(id) FROM syncline.issue WHERE key LIKE 'ACME-%')").await;
     execute(&rig, "UPDATE syncline.comment SET body = 'tampered' WHERE id = (SELECT max(c.id) FROM syncline.comment c JOIN syncline.issue i ON i.id = c.issue_id WHERE i.key LIKE 'ACME-%')").await;

@@ -173,13 +173,7 @@ fn oldest_id(at: DateTime<Utc>) -> Uuid {
 }
 
 /// The issues of the project that were not met in Jira: the first `limit` of them with ids above `after`.
-pub async fn unseen(
-    pool: &PgPool,
-    verification: Uuid,
-    project_id: Uuid,
-    after: i64,
-    limit: i64,
-) -> Result<Vec<i64>> {
+pub async fn unseen(pool: &PgPool, verification: Uuid, project_id: Uuid, after: i64, limit: i64) -> Result<Vec<i64>> {
     let ids = sqlx::query_scalar!(
         r#"SELECT i.id FROM syncline.issue i
             WHERE i.project_id = $2 AND i.deleted_at IS NULL AND i.id > $3
@@ -221,13 +215,9 @@ pub async fn is_tracked(pool: &PgPool, site_id: Uuid, jira_id: i64, key: &str) -
 /// # Errors
 /// A refusal that says what to do, when the project is paused or removed.
 pub async fn request_repair(pool: &PgPool, project_id: Uuid, ids: &[i64], requested_by: &str) -> Result<Uuid> {
-    let run = sqlx::query_scalar!(
-        r#"SELECT syncline.request_repair($1, $2, $3) AS "run!""#,
-        project_id,
-        ids,
-        requested_by
-    )
-    .fetch_one(pool)
-    .await?;
+    let run =
+        sqlx::query_scalar!(r#"SELECT syncline.request_repair($1, $2, $3) AS "run!""#, project_id, ids, requested_by)
+            .fetch_one(pool)
+            .await?;
     Ok(run)
 }

@@ -146,8 +146,26 @@ fn differing_fields(jira: &IssueRecord, stored: &IssueRecord) -> Vec<&'static st
         ($($field:ident),+) => { [$((stringify!($field), jira.$field == stored.$field)),+] };
     }
     let same = compare!(
-        key, summary, description, issue_type, status, status_category, priority, resolution, assignee, reporter, creator,
-        parent_id, parent_key, labels, story_points, created_at, updated_at, resolved_at, due_date, content_hash
+        key,
+        summary,
+        description,
+        issue_type,
+        status,
+        status_category,
+        priority,
+        resolution,
+        assignee,
+        reporter,
+        creator,
+        parent_id,
+        parent_key,
+        labels,
+        story_points,
+        created_at,
+        updated_at,
+        resolved_at,
+        due_date,
+        content_hash
     );
     same.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
 }

@@ -208,7 +208,8 @@ impl Look<'_> {
         for ids in suspects.chunks(BULK_FETCH_LIMIT) {
             let raw = patiently(|| self.jira.bulk_fetch(ids, &self.wanted)).await?;
             let mut page = normalise::parse_page(&raw.body, &self.fields)?;
-            let elsewhere: Vec<_> = page.issues.iter().filter(|issue| issue.issue.project_id != self.project.id).collect();
+            let elsewhere: Vec<_> =
+                page.issues.iter().filter(|issue| issue.issue.project_id != self.project.id).collect();
             let mut moved = Vec::new();
             for issue in elsewhere {
                 let (id, key) = (issue.issue.project_id, &issue.issue.project_key);

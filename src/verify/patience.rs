@@ -30,7 +30,13 @@ where
         if attempt == ATTEMPTS || wait > LONGEST_WAIT || (failure.retry_after.is_none() && !may_pass) {
             return Err(failure);
         }
-        tracing::info!(event = "verify_waits", code = failure.code.as_str(), seconds = wait.as_secs_f64(), "{}", failure.message);
+        tracing::info!(
+            event = "verify_waits",
+            code = failure.code.as_str(),
+            seconds = wait.as_secs_f64(),
+            "{}",
+            failure.message
+        );
         tokio::time::sleep(wait).await;
         attempt += 1;
     }
