@@ -5,4 +5,10 @@
 mod architecture;
 mod database;
 mod embedded_postgres;
+mod engine_commit;
+mod engine_failure;
+mod engine_gate;
+mod engine_lease;
+mod engine_queue;
+mod engine_run;
 mod support;

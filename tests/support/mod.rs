@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each test uses a part
 
 mod database;
+pub mod toy;
 
 pub use database::{TestDb, server_url};
 
