@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use anyhow::Context;
 use chrono::TimeDelta;
+use futures::future::BoxFuture;
 use secrecy::ExposeSecret;
 use sqlx::PgPool;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::cli;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::{Engine, EngineOptions, RetryOptions};
@@ -78,6 +80,14 @@ impl Worker {
             server.stop().await;
         }
     }
+}
+
+/// `syncline worker`: a worker until SIGTERM or SIGINT.
+pub fn work(context: &cli::Context) -> BoxFuture<'_, anyhow::Result<()>> {
+    Box::pin(async move {
+        let worker = Worker::start(&context.config, context.pool.clone(), context.clock.clone()).await?;
+        worker.run_until_signal().await
+    })
 }
 
 /// Waits for SIGTERM or SIGINT.

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod architecture;
+mod cli;
 mod database;
 mod embedded_postgres;
 mod engine_commit;
@@ -11,4 +12,7 @@ mod engine_gate;
 mod engine_lease;
 mod engine_queue;
 mod engine_run;
+mod enqueueing;
+mod scheduling;
 mod support;
+mod sync;

@@ -1,3 +1,149 @@
-//! Under construction.
+//! The command line: `syncline NOUN VERB`.
+//!
+//! Data go to standard output, everything else to standard error; exit codes are those of [`Exit`]. One file per noun;
+//! each has its arguments and what they do. What is destructive asks, or takes `--yes`.
+//!
+//! What must hold: a failure is one `error:` line that says what is wrong and, where something can be done, one `help:`
+//! line; a command holds no SQL and no knowledge of Jira's shapes.
 
+mod completions;
+mod config;
+mod confirm;
+mod context;
+mod demo;
+mod doctor;
+mod error;
+mod log;
 pub mod migrate;
+mod output;
+mod progress;
+mod project;
+mod queue;
+mod run;
+pub mod simulate;
+mod site;
+mod sync;
+mod verify;
+mod worker;
+
+pub use context::{Context, Globals};
+pub use error::{Error, Exit};
+pub use output::{Fields, Format, Output, Row};
+pub use progress::{ProgressView, watch};
+
+use clap::{Parser, Subcommand};
+use futures::future::BoxFuture;
+
+/// What `syncline worker` does: composed by the runtime, which stands above the commands.
+pub type Work = for<'a> fn(&'a Context) -> BoxFuture<'a, anyhow::Result<()>>;
+
+/// Keeps a PostgreSQL replica of Jira fresh and provably right.
+#[derive(Debug, Parser)]
+#[command(name = "syncline", version, max_term_width = 100, after_help = AFTER_HELP)]
+pub struct Cli {
+    /// Flags of every command.
+    #[command(flatten)]
+    pub globals: Globals,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 ok, 1 failure, 2 usage or configuration, 3 something is unhealthy.
+Configuration: defaults < file < SYNCLINE__SECTION__KEY < flags; see `syncline config show`.
+
+First steps:
+  syncline demo                                      see it work, with a simulated Jira
+  syncline migrate                                   create the schema
+  syncline site add acme --url https://acme.atlassian.net \\
+      --email bot@example.com --credential env:JIRA_TOKEN
+  syncline project add acme KEY                      synchronise a project
+  syncline worker                                    do the work";
+
+/// Every command.
+#[derive(Debug, Subcommand)]
+#[allow(missing_docs)] // the variants' texts are those of their arguments
+pub enum Command {
+    Migrate(migrate::MigrateArgs),
+    Worker(worker::WorkerArgs),
+    Site(site::SiteArgs),
+    Project(project::ProjectArgs),
+    Sync(sync::SyncArgs),
+    Run(run::RunArgs),
+    Log(log::LogArgs),
+    Queue(queue::QueueArgs),
+    Verify(verify::VerifyArgs),
+    Doctor(doctor::DoctorArgs),
+    Simulate(simulate::SimulateArgs),
+    Demo(demo::DemoArgs),
+    Config(config::ConfigArgs),
+    Completions(completions::CompletionsArgs),
+}
+
+/// Executes a command and says how the process ends; a failure has been printed by then.
+pub async fn main(cli: Cli, work: Work) -> Exit {
+    match execute(cli, work).await {
+        Ok(()) => Exit::Ok,
+        Err(problem) => {
+            problem.print();
+            problem.exit
+        }
+    }
+}
+
+async fn execute(cli: Cli, work: Work) -> Result<(), Error> {
+    let Cli { globals, command } = cli;
+    let output = globals.output();
+    if let Command::Completions(args) = command {
+        return completions::run(&args, output);
+    }
+    let loaded = globals.load_config()?;
+    let is_service = matches!(command, Command::Worker(_) | Command::Simulate(_) | Command::Demo(_));
+    let guard = globals.start_logs(&loaded.config, is_service)?;
+    let outcome = match command {
+        Command::Config(args) => config::run(&args, &loaded, output),
+        Command::Simulate(args) => simulate::run(args).await.map_err(Error::from),
+        Command::Demo(args) => demo::run(args, loaded.config, output).await,
+        Command::Doctor(args) => doctor::run(args, loaded.config, output).await,
+        command => with_database(command, loaded.config, output, work).await,
+    };
+    guard.flush().await;
+    outcome
+}
+
+async fn with_database(
+    command: Command,
+    config: crate::config::Config,
+    output: Output,
+    work: Work,
+) -> Result<(), Error> {
+    let context = Context::connect(config, output).await?;
+    let outcome = dispatch(command, &context, work).await;
+    context.close().await;
+    outcome
+}
+
+async fn dispatch(command: Command, context: &Context, work: Work) -> Result<(), Error> {
+    if let Command::Migrate(args) = &command {
+        return Ok(migrate::run(args, &context.pool, &mut std::io::stdout().lock()).await?);
+    }
+    context.check_schema().await?;
+    match command {
+        Command::Worker(_) => Ok(work(context).await?),
+        Command::Site(args) => site::run(args, context).await,
+        Command::Project(args) => project::run(args, context).await,
+        Command::Sync(args) => sync::run(args, context).await,
+        Command::Run(args) => run::run(args, context).await,
+        Command::Log(args) => log::run(args, context).await,
+        Command::Queue(args) => queue::run(args, context).await,
+        Command::Verify(args) => verify::run(args, context).await,
+        // These have been handled before a database was needed.
+        Command::Migrate(_)
+        | Command::Doctor(_)
+        | Command::Simulate(_)
+        | Command::Demo(_)
+        | Command::Config(_)
+        | Command::Completions(_) => Ok(()),
+    }
+}

@@ -8,15 +8,15 @@
 //! [`MAX_DEPTH`] is left out and marked with `…`; Jira's editor stops far before.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use chrono::DateTime;
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess};
 
-use super::loose::{FromJson, Key, Loose, Number, Text};
+use super::loose::{FromJson, Loose};
+use node::{Kind, Node};
 
-/// The depth of nodes that is read. Each takes two levels of JSON, of which serde_json reads 128.
-pub const MAX_DEPTH: usize = 48;
+mod node;
+pub use node::MAX_DEPTH;
 
 /// One document; see [`Document::to_text`].
 #[derive(Debug)]
@@ -37,240 +37,19 @@ impl<'de: 'a, 'a> FromJson<'de> for Document<'a> {
     const EXPECTED: &'static str = "document";
     /// API version 2 and some apps give text instead of a document.
     fn text(text: Cow<'de, str>) -> Option<Self> {
-        Some(Self(Node { text: Some(text), ..Node::default() }))
+        Some(Self(Node::of_text(text)))
     }
     fn map<A: MapAccess<'de>>(map: A) -> Result<Option<Self>, A::Error> {
-        read_node(map, 0).map(|node| Some(Self(node)))
+        node::read(map, 0).map(|node| Some(Self(node)))
     }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Document<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let node = match Loose::<Self>::deserialize(deserializer)? {
-            Loose::Good(document) => return Ok(document),
-            Loose::Absent | Loose::Wrong(_) => Node::default(),
-        };
-        Ok(Self(node))
-    }
-}
-
-#[derive(Debug, Default)]
-struct Node<'a> {
-    kind: Kind,
-    text: Option<Cow<'a, str>>,
-    /// What an inline node or a block's head shows: text, short name, URL, alternative text, title.
-    label: Option<Cow<'a, str>>,
-    order: Option<f64>,
-    content: Vec<Node<'a>>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Kind {
-    #[default]
-    Unknown,
-    /// Starts and ends a line.
-    Block,
-    BulletList,
-    OrderedList,
-    ListItem,
-    TableRow,
-    TableCell,
-    HardBreak,
-    Rule,
-    Mention,
-    Media,
-    Date,
-    DoneTask,
-    /// What was nested too deep.
-    Cut,
-}
-
-impl Kind {
-    fn of(name: &str) -> Self {
-        match name {
-            "doc" | "paragraph" | "heading" | "codeBlock" | "blockquote" | "panel" | "table" | "expand"
-            | "nestedExpand" | "mediaSingle" | "mediaGroup" | "layoutSection" | "layoutColumn" | "blockCard"
-            | "embedCard" | "caption" | "bodiedExtension" => Self::Block,
-            "bulletList" | "taskList" | "decisionList" => Self::BulletList,
-            "orderedList" => Self::OrderedList,
-            "listItem" | "taskItem" | "decisionItem" => Self::ListItem,
-            "tableRow" => Self::TableRow,
-            "tableCell" | "tableHeader" => Self::TableCell,
-            "hardBreak" => Self::HardBreak,
-            "rule" => Self::Rule,
-            "mention" => Self::Mention,
-            "media" | "mediaInline" => Self::Media,
-            "date" => Self::Date,
-            _ => Self::Unknown,
+        match Loose::<Self>::deserialize(deserializer)? {
+            Loose::Good(document) => Ok(document),
+            Loose::Absent | Loose::Wrong(_) => Ok(Self(Node::default())),
         }
-    }
-}
-
-/// Reads a node; what has another type than expected is skipped.
-fn read_node<'de, A: MapAccess<'de>>(mut map: A, depth: usize) -> Result<Node<'de>, A::Error> {
-    let mut node = Node::default();
-    let mut done = false;
-    while let Some(key) = map.next_key::<Key<'de>>()? {
-        match key.0.as_ref() {
-            "type" => {
-                if let Loose::Good(Text(name)) = map.next_value()? {
-                    node.kind = Kind::of(&name);
-                }
-            }
-            "text" => {
-                if let Loose::Good(Text(text)) = map.next_value()? {
-                    node.text = Some(text);
-                }
-            }
-            "content" => node.content = map.next_value_seed(Content(depth))?,
-            "attrs" => {
-                if let Loose::Good(attributes) = map.next_value::<Loose<Attributes<'de>>>()? {
-                    node.label = attributes.label;
-                    node.order = attributes.order;
-                    done = attributes.done;
-                }
-            }
-            _ => drop(map.next_value::<IgnoredAny>()?),
-        }
-    }
-    if done && node.kind == Kind::ListItem {
-        node.kind = Kind::DoneTask;
-    }
-    Ok(node)
-}
-
-/// The children of a node at a depth.
-struct Content(usize);
-
-impl<'de> DeserializeSeed<'de> for Content {
-    type Value = Vec<Node<'de>>;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        if self.0 >= MAX_DEPTH {
-            IgnoredAny::deserialize(deserializer)?;
-            return Ok(vec![Node { kind: Kind::Cut, ..Node::default() }]);
-        }
-        deserializer.deserialize_any(Children(self.0))
-    }
-}
-
-/// Accepts any value: an array is a list of nodes, anything else is one node or none.
-struct Children(usize);
-
-impl<'de> Visitor<'de> for Children {
-    type Value = Vec<Node<'de>>;
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("nodes")
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let mut nodes = Vec::new();
-        while let Some(found) = seq.next_element_seed(Child(self.0 + 1))? {
-            nodes.extend(found);
-        }
-        Ok(nodes)
-    }
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        Ok(vec![read_node(map, self.0 + 1)?])
-    }
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(vec![Node { text: Some(Cow::Borrowed(text)), ..Node::default() }])
-    }
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(vec![Node { text: Some(Cow::Owned(text.to_owned())), ..Node::default() }])
-    }
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Vec::new())
-    }
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Vec::new())
-    }
-    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-        Ok(Vec::new())
-    }
-    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-        Ok(Vec::new())
-    }
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Vec::new())
-    }
-}
-
-/// One element of a content array.
-struct Child(usize);
-
-impl<'de> DeserializeSeed<'de> for Child {
-    type Value = Option<Node<'de>>;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        struct One(usize);
-        impl<'de> Visitor<'de> for One {
-            type Value = Option<Node<'de>>;
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("a node")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                read_node(map, self.0).map(Some)
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                while seq.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(None)
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Some(Node { text: Some(Cow::Owned(text.to_owned())), ..Node::default() }))
-            }
-            fn visit_unit<E>(self) -> Result<Self::Value, E> {
-                Ok(None)
-            }
-            fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-                Ok(None)
-            }
-            fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-                Ok(None)
-            }
-            fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-                Ok(None)
-            }
-            fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-                Ok(None)
-            }
-        }
-        deserializer.deserialize_any(One(self.0))
-    }
-}
-
-#[derive(Debug, Default)]
-struct Attributes<'a> {
-    label: Option<Cow<'a, str>>,
-    order: Option<f64>,
-    done: bool,
-}
-
-impl<'de> FromJson<'de> for Attributes<'de> {
-    const EXPECTED: &'static str = "attributes";
-    fn map<A: MapAccess<'de>>(mut map: A) -> Result<Option<Self>, A::Error> {
-        let mut attributes = Self::default();
-        // Of several, the one that reads best: `text` before a short name, before an id.
-        let mut best = usize::MAX;
-        const LABELS: [&str; 8] = ["text", "title", "alt", "url", "timestamp", "shortName", "fallback", "id"];
-        while let Some(key) = map.next_key::<Key<'de>>()? {
-            match (key.0.as_ref(), LABELS.iter().position(|label| *label == key.0)) {
-                (_, Some(rank)) => match map.next_value()? {
-                    Loose::Good(Text(text)) if rank < best && !text.is_empty() => {
-                        best = rank;
-                        attributes.label = if LABELS[rank] == "id" { None } else { Some(text) };
-                    }
-                    _ => {}
-                },
-                ("order", None) => {
-                    if let Loose::Good(Number(order)) = map.next_value()? {
-                        attributes.order = Some(order);
-                    }
-                }
-                ("state", None) => {
-                    attributes.done = matches!(map.next_value()?, Loose::Good(Text(state)) if state == "DONE");
-                }
-                _ => drop(map.next_value::<IgnoredAny>()?),
-            }
-        }
-        Ok(Some(attributes))
     }
 }
 
@@ -294,7 +73,7 @@ struct Writer {
 impl Writer {
     fn node(&mut self, node: &Node<'_>, position: &mut Position) {
         match node.kind {
-            Kind::Unknown => self.inside(node),
+            Kind::Inline | Kind::Mention => self.inside(node),
             Kind::Block => self.block(node),
             Kind::BulletList | Kind::OrderedList => self.list(node),
             Kind::ListItem | Kind::DoneTask => {
@@ -318,7 +97,6 @@ impl Writer {
                 self.new_line();
                 self.text("---\n");
             }
-            Kind::Mention => self.text(node.label.as_deref().or(node.text.as_deref()).unwrap_or("@unknown")),
             Kind::Media => self.text(node.label.as_deref().unwrap_or("[attachment]")),
             Kind::Date => {
                 let date =
@@ -337,6 +115,10 @@ impl Writer {
         if let Some(text) = node.text.as_deref().or(node.label.as_deref()) {
             self.text(text);
         }
+        self.children(node);
+    }
+
+    fn children(&mut self, node: &Node<'_>) {
         let mut position = Position::default();
         for child in &node.content {
             self.node(child, &mut position);
@@ -344,16 +126,12 @@ impl Writer {
     }
 
     fn block(&mut self, node: &Node<'_>) {
-        self.new_line();
-        if let Some(title) = &node.label {
-            self.text(title);
+        for words in [&node.label, &node.text].into_iter().flatten() {
             self.new_line();
+            self.text(words);
         }
-        self.inside(&Node { label: None, text: node.text.clone(), ..Node::default() });
-        let mut position = Position::default();
-        for child in &node.content {
-            self.node(child, &mut position);
-        }
+        self.new_line();
+        self.children(node);
         self.new_line();
     }
 
@@ -402,3 +180,6 @@ impl Writer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

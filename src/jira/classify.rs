@@ -53,10 +53,8 @@ const EXPIRED: [&str; 3] = ["INVALID_TOKEN", "INVALID_GRANT", "EXPIRED"];
 pub fn classify(answer: &Answer<'_>) -> Failure {
     let shape = Shape::of(answer.body_prefix, header(answer.headers, CONTENT_TYPE.as_str()));
     let (code, scope) = code(answer, &shape);
-    let wait = match code {
-        _ if answer.status == StatusCode::TOO_MANY_REQUESTS || answer.status.is_server_error() => wait(answer, code),
-        _ => None,
-    };
+    let may_name_a_wait = answer.status == StatusCode::TOO_MANY_REQUESTS || answer.status.is_server_error();
+    let wait = if may_name_a_wait { wait(answer, code) } else { None };
     Failure::new(code, message(answer, &shape)).after(wait).scoped(scope)
 }
 

@@ -12,18 +12,13 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// A value that may be absent (or null), as expected, or of another type.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) enum Loose<T> {
+    #[default]
     Absent,
     Good(T),
     /// With a word for what was found.
     Wrong(&'static str),
-}
-
-impl<T> Default for Loose<T> {
-    fn default() -> Self {
-        Self::Absent
-    }
 }
 
 /// How a type is made of the one or two kinds of JSON values that it accepts.

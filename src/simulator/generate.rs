@@ -121,7 +121,7 @@ fn interleave(quotas: &[u32]) -> Vec<u16> {
 fn last_change(dice: &mut Dice, created_ms: i64, end_ms: i64) -> i64 {
     const BULK_EVERY_MS: i64 = 45 * 86_400_000;
     let bulk_ms = (created_ms / BULK_EVERY_MS + 1) * BULK_EVERY_MS;
-    if bulk_ms <= end_ms && dice.chance(0.03) {
+    if bulk_ms <= end_ms && dice.chance(0.05) {
         return bulk_ms;
     }
     let share = dice.fraction();

@@ -188,6 +188,26 @@ impl Options {
             token_lifetime: Duration::from_secs(7 * 24 * 3600),
         }
     }
+
+    /// Says what is wrong with options that are each right by themselves.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let mut keys = std::collections::HashSet::new();
+        for spec in &self.projects {
+            if !keys.insert(spec.key.as_str()) {
+                return Err(format!("project '{}' is named twice: give every project its own key", spec.key));
+            }
+        }
+        if self.projects.is_empty() || self.projects.len() > 65_000 {
+            return Err(format!("{} projects: a site has 1 to 65000", self.projects.len()));
+        }
+        for account in &self.accounts {
+            let named = account.projects.iter().flatten();
+            if let Some(key) = named.into_iter().find(|key| !keys.contains(key.as_str())) {
+                return Err(format!("account '{}' names project '{key}', which the site does not have", account.email));
+            }
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -23,6 +23,9 @@ use super::{admin, endpoints, gate, search_api};
 /// Why a site could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The options contradict each other.
+    #[error("{0}")]
+    Options(String),
     /// The address is taken or not ours.
     #[error("the simulated Jira cannot listen on {address}: choose another address, or port 0 for any free one")]
     Listen {
@@ -40,6 +43,7 @@ pub struct Simulator;
 impl Simulator {
     /// Makes the site and serves it on `address` (port 0 for any free one) until the handle is stopped or dropped.
     pub async fn start(options: Options, address: SocketAddr) -> Result<Handle, Error> {
+        options.check().map_err(Error::Options)?;
         let failed = |source| Error::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
@@ -75,10 +79,11 @@ pub fn router(control: Control) -> Router {
         .route("/project/{project}", get(endpoints::project))
         .route("/field", get(endpoints::fields))
         .route("/users/search", get(endpoints::users))
-        .fallback(endpoints::nothing_here)
-        .layer(from_fn_with_state(control.0.clone(), gate::gate));
+        .fallback(endpoints::nothing_here);
     Router::new()
         .nest("/rest/api/3", api)
+        // Outside of the nest, where the path is still whole; what is added after it is not gated.
+        .layer(from_fn_with_state(control.0.clone(), gate::gate))
         .nest("/__sim", admin::router(control.clone()))
         .fallback(endpoints::nothing_here)
         .with_state(control.0)
@@ -105,19 +110,26 @@ impl Handle {
         &self.control
     }
 
-    /// Stops accepting, lets requests finish for up to two seconds, then drops them.
+    /// Stops accepting and lets requests finish, for up to two seconds; those held by a fault end at once.
     pub async fn stop(mut self) {
         const GRACE: Duration = Duration::from_secs(2);
         self.control.set_paused(false);
+        self.control.0.closing.send_replace(true);
         self.stop.send_replace(true);
-        if tokio::time::timeout(GRACE, &mut self.server).await.is_err() {
+        // A task whose end was already waited for must not be waited for again.
+        if !self.server.is_finished() && tokio::time::timeout(GRACE, &mut self.server).await.is_err() {
             self.server.abort();
         }
-        let _ = (&mut self.mutator).await;
+        if !self.mutator.is_finished() {
+            let _ = (&mut self.mutator).await;
+        }
     }
 
     /// Waits until the server ends, which it does only when it is stopped or its socket fails.
     pub async fn wait(&mut self) {
+        if self.server.is_finished() {
+            return;
+        }
         let _ = (&mut self.server).await;
     }
 }

@@ -165,6 +165,16 @@ impl Error {
         }
     }
 
+    /// What a function of the schema answered to a request that it refused: its message, and its hint. None for every other
+    /// error.
+    pub fn refusal(&self) -> Option<(String, Option<String>)> {
+        let Self::Database(source) = self else { return None };
+        let raised = source.as_database_error()?.try_downcast_ref::<sqlx::postgres::PgDatabaseError>()?;
+        // no_data_found, ambiguous_parameter, invalid_parameter_value, object_not_in_prerequisite_state
+        let is_refusal = matches!(raised.code(), "P0002" | "42P08" | "22023" | "55000") && raised.hint().is_some();
+        is_refusal.then(|| (raised.message().to_owned(), raised.hint().map(str::to_owned)))
+    }
+
     /// The name of the constraint that the statement violated, where it did.
     pub fn constraint(&self) -> Option<&str> {
         match self {

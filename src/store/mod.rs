@@ -5,15 +5,23 @@
 //!
 //! What must hold: nothing outside this module sends SQL, and no text that leaves it (errors, logs) shows a password.
 
+mod audit;
 pub mod connect;
 pub mod due;
 mod error;
 pub mod finalize;
 pub mod gauges;
+pub mod log;
 pub mod migrate;
 pub mod page;
+pub mod project;
+pub mod queue_view;
 pub mod replica;
+pub mod run_view;
+pub mod schedule_admin;
+pub mod site;
 pub mod step;
+pub mod totals;
 pub mod upkeep;
 pub mod work;
 

@@ -15,6 +15,7 @@ use crate::domain::queue::Queue;
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
 use crate::jira::page::{Next, TokenGuard, page_head};
 use crate::jira::{SearchRequest, jql};
+use crate::observe::events;
 use crate::store::page::{self, PageId, Staged};
 
 pub(super) struct FetchPage(pub Arc<Workshop>);
@@ -29,12 +30,18 @@ struct Walk {
     seq: i32,
     token: Option<String>,
     guard: TokenGuard,
+    /// How often the walk began anew because Jira did not take its own token.
+    #[serde(default)]
+    restarts: u32,
 }
+
+/// A token that Jira refuses (it expires after seven days, and a site that is moved forgets it) costs a new walk, so often.
+const MAX_RESTARTS: u32 = 3;
 
 /// The fetch of a partition's first page.
 pub(super) fn first(job: &Job, partition: i32, priority: i16) -> NewStep {
     let guard = TokenGuard::new(TokenGuard::ALLOWED_EMPTY_PAGES);
-    step(job, &Walk { partition, seq: 0, token: None, guard }, priority)
+    step(job, &Walk { partition, seq: 0, token: None, guard, restarts: 0 }, priority)
 }
 
 /// The fetch that a stalled walk goes on with.
@@ -45,7 +52,7 @@ pub(super) fn resumed(job: &Job, walk: &serde_json::Value, priority: i16) -> Res
 }
 
 fn step(job: &Job, walk: &Walk, priority: i16) -> NewStep {
-    NewStep::new(Queue::Jira, KIND, format!("{}/{}", walk.partition, walk.seq))
+    NewStep::new(Queue::Jira, KIND, format!("{}/{}/{}", walk.partition, walk.seq, walk.restarts))
         .with(walk)
         .behind(&job.gates(ENDPOINT))
         .priority(priority)
@@ -82,10 +89,27 @@ impl FetchPage {
             Ok(raw) => raw,
             Err(failure) => {
                 self.0.forget(id.run_id); // the credentials may have been changed: the next attempt reads them again
+                if failure.code == FailureCode::BadQuery && walk.token.is_some() && walk.restarts < MAX_RESTARTS {
+                    tracing::warn!(
+                        event = events::WALK_RESTARTED,
+                        partition = id.partition,
+                        seq = id.seq,
+                        "{}",
+                        failure.message
+                    );
+                    // From the window's beginning: rows that are as they were are not written again.
+                    let guard = TokenGuard::new(TokenGuard::ALLOWED_EMPTY_PAGES);
+                    let anew = Walk { token: None, guard, restarts: walk.restarts + 1, ..walk };
+                    return Ok(Commit::next(vec![step(&job, &anew, context.step.priority)]));
+                }
                 return Err(failure.into());
             }
         };
         let head = page_head(&raw.body)?;
+        if head.issue_count == 0 {
+            // Lost credentials look like this too, and a cursor must not pass what nobody was allowed to see.
+            job.jira.myself().await?;
+        }
         let ahead = match walk.guard.next(&head)? {
             Next::Page(token) => Some(Walk { seq: walk.seq + 1, token: Some(token), ..walk }),
             Next::End => None,
@@ -97,15 +121,16 @@ impl FetchPage {
 
         let workshop = Arc::clone(&self.0);
         let priority = context.step.priority;
+        let fetch = context.clock.new_id();
         Ok(Commit::effects(move |conn| {
             Box::pin(async move {
                 let next_fetch = ahead.map(|ahead| step(&job, &ahead, priority));
                 let next_walk = next_fetch.as_ref().map(|step| &step.payload);
                 let staged = Staged { body: &compressed, body_bytes, next_walk };
                 let go_on = page::stage(conn, id, &staged, workshop.options.pages_in_flight).await?;
-                let mut next = vec![upsert_batch::step(id, priority)];
+                let mut next = vec![upsert_batch::step(id, fetch, priority)];
                 next.extend(next_fetch.filter(|_| go_on));
-                workshop.pages.put(id, body);
+                workshop.pages.put(fetch, body);
                 Ok(next)
             })
         }))

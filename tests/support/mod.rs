@@ -2,9 +2,11 @@
 #![allow(dead_code)] // each test uses a part
 
 mod database;
+mod rig;
 pub mod toy;
 
 pub use database::{TestDb, server_url};
+pub use rig::{Rig, ended, enqueue};
 
 use std::path::Path;
 

@@ -1,0 +1,77 @@
+//! `target/bench/summary.json`: one flat object, one number per name, units in the names.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Goals: name, whether at least or at most, and the number.
+const GOALS: [(&str, &str, f64); 15] = [
+    ("full_sync_issues_per_second", "≥", 3000.0),
+    ("full_sync_ratio_to_bare", "≥", 0.75),
+    ("full_sync_120ms_5000_issues_seconds", "≤", 2.0),
+    ("noop_steps_per_second", "≥", 1500.0),
+    ("noop_steps_ratio_to_stock_apalis_postgres", "≥", 3.0),
+    ("commits_per_step", "≤", 1.5),
+    ("trigger_to_first_request_p50_ms", "≤", 5.0),
+    ("trigger_to_first_request_p99_ms", "≤", 20.0),
+    ("rescue_after_sigkill_p99_seconds", "≤", 5.0),
+    ("idle_worker_transactions_per_second", "≤", 2.0),
+    ("idle_worker_cpu_percent", "≤", 1.0),
+    ("worker_peak_rss_mebibytes", "≤", 100.0),
+    ("bare_sync_issues_per_second", "", 0.0),
+    ("stock_apalis_postgres_steps_per_second", "", 0.0),
+    ("memory_sync_issues_per_second", "", 0.0),
+];
+
+pub struct Summary(BTreeMap<String, f64>);
+
+fn path() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/bench/summary.json")
+}
+
+impl Summary {
+    /// Figures of an earlier, partial run are kept until they are measured again.
+    pub fn load() -> Self {
+        let text = std::fs::read_to_string(path()).unwrap_or_default();
+        Self(serde_json::from_str(&text).unwrap_or_default())
+    }
+
+    pub fn put(&mut self, name: &str, value: f64) {
+        eprintln!("  {name} = {value:.3}");
+        self.0.insert(name.to_owned(), (value * 1000.0).round() / 1000.0);
+    }
+
+    pub fn save(&self) {
+        std::fs::create_dir_all(path().parent().unwrap()).unwrap();
+        std::fs::write(path(), serde_json::to_string_pretty(&self.0).unwrap() + "\n").unwrap();
+    }
+
+    pub fn print(&self) {
+        let mut table = comfy_table::Table::new();
+        table.set_header(["figure", "measured", "goal", ""]);
+        for (name, sign, goal) in GOALS {
+            let Some(value) = self.0.get(name) else { continue };
+            let met = match sign {
+                "≥" => *value >= goal,
+                "≤" => *value <= goal,
+                _ => true,
+            };
+            let goal = if sign.is_empty() { "baseline".to_owned() } else { format!("{sign} {goal}") };
+            table.add_row([name.to_owned(), format!("{value:.3}"), goal, (if met { "" } else { "missed" }).to_owned()]);
+        }
+        println!("{table}");
+        println!("written to {}", path().display());
+    }
+}
+
+/// The middle of several rounds.
+pub fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// The value below which `share` of the values lie.
+pub fn percentile(values: &mut [f64], share: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let at = (values.len() as f64 * share).ceil() as usize;
+    values[at.clamp(1, values.len()) - 1]
+}

@@ -1,0 +1,163 @@
+//! What a command works with: the configuration, the database, the clock, the output.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use sqlx::PgPool;
+
+use super::Error;
+use super::output::{Format, Output};
+use crate::clock::Clock;
+use crate::config::{self, Config, LogFormat};
+use crate::observe::{self, logs};
+use crate::postgres::{Cluster, ClusterOptions};
+use crate::store;
+
+/// Flags of every command.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Globals {
+    /// Configuration file [default: $SYNCLINE_CONFIG, else syncline.toml if it exists]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// PostgreSQL server [default: $DATABASE_URL, else a private server that is started in .syncline/pg]
+    #[arg(long, global = true, value_name = "URL")]
+    pub database_url: Option<String>,
+    /// How data are printed [default: table]
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORMAT",
+        hide_possible_values = true,
+        long_help = "How data are printed: table, json, or jsonl [default: table]"
+    )]
+    pub output: Option<Format>,
+    /// Print without colour, as the environment variable NO_COLOR does
+    #[arg(long, global = true)]
+    pub no_color: bool,
+    /// Print data and errors only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Log more: -v what happens, -vv details
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+impl Globals {
+    /// The configuration that these flags, the environment and the file make.
+    ///
+    /// # Errors
+    /// What is wrong with it: exit code 2.
+    pub fn load_config(&self) -> Result<config::Loaded, Error> {
+        let mut sources = config::Sources { file: self.config.clone(), ..config::Sources::of_process() };
+        if let Some(url) = &self.database_url {
+            sources.flags.push(("--database-url", "database.url", url.clone()));
+        }
+        Ok(config::load(&sources)?)
+    }
+
+    /// The streams that these flags ask for.
+    pub fn output(&self) -> Output {
+        Output::new(self.output.unwrap_or_default(), self.no_color, self.quiet)
+    }
+
+    /// Starts logs. `is_service` commands (worker, simulate, demo) log as configured, the others warnings only; `-q` and
+    /// `-v` win over both.
+    ///
+    /// # Errors
+    /// When the filter or the trace collector's description cannot be read.
+    pub fn start_logs(&self, config: &Config, is_service: bool) -> Result<observe::Guard, Error> {
+        let filter = match (self.quiet, self.verbose) {
+            (true, _) => "error",
+            (_, 0) if is_service => &config.log.level,
+            (_, 0) => "warn",
+            (_, 1) => "info",
+            (_, _) => "debug",
+        };
+        let format = match config.log.format {
+            LogFormat::Auto => logs::LogFormat::Auto,
+            LogFormat::Text => logs::LogFormat::Text,
+            LogFormat::Json => logs::LogFormat::Json,
+        };
+        Ok(observe::init(&logs::LogOptions { format, filter: filter.to_owned() })?)
+    }
+}
+
+/// What a command works with. Close it at the end: a private server is stopped then.
+pub struct Context {
+    /// The configuration.
+    pub config: Config,
+    /// The database.
+    pub pool: PgPool,
+    /// The database's URL, for connections outside the pool (LISTEN).
+    pub database_url: SecretString,
+    /// Time and chance.
+    pub clock: Clock,
+    /// Where words go.
+    pub output: Output,
+    cluster: Option<Cluster>,
+}
+
+impl Context {
+    /// Connects to the configured database, or starts (or joins) the private server. The schema is not looked at.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or started.
+    pub async fn connect(config: Config, output: Output) -> Result<Self, Error> {
+        let clock = Clock::system();
+        let cluster = match &config.database.url {
+            Some(_) => None,
+            None => {
+                let options = ClusterOptions { data_dir: config.database.data_dir.clone(), bin_dir: None };
+                Some(Cluster::start_or_join(&options, &clock).await?)
+            }
+        };
+        let database_url = match (&config.database.url, &cluster) {
+            (Some(url), _) => url.clone(),
+            (None, Some(cluster)) => cluster.url().clone(),
+            (None, None) => return Err(Error::failure("no database is configured")),
+        };
+        let options = store::PoolOptions {
+            max_connections: config.database.max_connections,
+            acquire_timeout: Duration::from_secs(10),
+            ..store::PoolOptions::default()
+        };
+        let pool = match store::connect(&database_url, &options).await {
+            Ok(pool) => pool,
+            Err(problem) => {
+                if let Some(cluster) = cluster {
+                    cluster.stop().await;
+                }
+                return Err(problem.into());
+            }
+        };
+        Ok(Self { config, pool, database_url, clock, output, cluster })
+    }
+
+    /// Refuses a schema that this program does not fit.
+    ///
+    /// # Errors
+    /// When it is too old, too new, or half migrated.
+    pub async fn check_schema(&self) -> Result<(), Error> {
+        Ok(store::check_version(&self.pool).await?)
+    }
+
+    /// Lets go of the database, and stops the private server if this process started it.
+    pub async fn close(self) {
+        self.pool.close().await;
+        if let Some(cluster) = self.cluster {
+            cluster.stop().await;
+        }
+    }
+
+    /// Who asks, for the record: the user of the session.
+    pub fn actor(&self) -> String {
+        ["USER", "LOGNAME", "USERNAME"]
+            .into_iter()
+            .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()))
+            .unwrap_or_else(|| "cli".into())
+    }
+}

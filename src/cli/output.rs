@@ -1,0 +1,250 @@
+//! Where words go: data on standard output, everything else on standard error.
+//!
+//! What must hold: `-o json` and `-o jsonl` print nothing but data; colour only on a terminal that wants it (NO_COLOR,
+//! `--no-color`); a reader that leaves early (`| head`) ends the command quietly, without a panic.
+
+use std::io::{self, IsTerminal, Write};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
+use serde::Serialize;
+
+use super::Error;
+
+/// How data are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// Columns for people
+    #[default]
+    Table,
+    /// One JSON document
+    Json,
+    /// One JSON object a line
+    Jsonl,
+}
+
+/// What has a place in a table.
+pub trait Row: Serialize {
+    /// The columns' names.
+    const HEADERS: &'static [&'static str];
+
+    /// One text per column.
+    fn cells(&self) -> Vec<String>;
+}
+
+/// What is shown by itself, a field a line.
+pub trait Fields: Serialize {
+    /// Names and texts; those with an empty text are left out.
+    fn fields(&self) -> Vec<(&'static str, String)>;
+}
+
+/// The two streams of a command.
+#[derive(Clone, Copy, Debug)]
+pub struct Output {
+    format: Format,
+    quiet: bool,
+    styled: bool,
+    stdout_is_terminal: bool,
+    stderr_is_terminal: bool,
+}
+
+impl Output {
+    /// The streams of this process.
+    pub fn new(format: Format, no_color: bool, quiet: bool) -> Self {
+        let stdout_is_terminal = io::stdout().is_terminal();
+        let wanted = !no_color && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        Self {
+            format,
+            quiet,
+            styled: wanted && stdout_is_terminal,
+            stdout_is_terminal,
+            stderr_is_terminal: io::stderr().is_terminal(),
+        }
+    }
+
+    /// How data are printed.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Whether progress may be drawn: standard error is a terminal and nobody asked for silence.
+    pub fn draws_progress(&self) -> bool {
+        self.stderr_is_terminal && !self.quiet
+    }
+
+    /// Whether `--quiet` was given.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// Whether colour is wanted.
+    pub fn is_styled(&self) -> bool {
+        self.styled
+    }
+
+    /// Prints many of a kind. An empty table is a note on standard error, `nothing`; empty JSON is `[]`.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn rows<T: Row>(&self, rows: &[T], nothing: &str) -> Result<(), Error> {
+        match self.format {
+            Format::Table if rows.is_empty() => {
+                self.note(nothing);
+                Ok(())
+            }
+            Format::Table => {
+                let mut table = self.new_table();
+                table.set_header(T::HEADERS.iter().map(|name| self.styled_cell(name, Some(Attribute::Bold), None)));
+                for row in rows {
+                    let cells = T::HEADERS.iter().zip(row.cells());
+                    table.add_row(cells.map(|(header, text)| self.styled_cell(&text, None, color_of(header, &text))));
+                }
+                self.print(&table.trim_fmt())
+            }
+            Format::Json => self.json(&rows),
+            Format::Jsonl => rows.iter().try_for_each(|row| self.print(&serde_json::to_string(row)?)),
+        }
+    }
+
+    /// Prints one thing.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn fields<T: Fields>(&self, value: &T) -> Result<(), Error> {
+        match self.format {
+            Format::Table => {
+                let mut table = self.new_table();
+                for (name, text) in value.fields().into_iter().filter(|(_, text)| !text.is_empty()) {
+                    let color = color_of(&name.to_ascii_uppercase(), &text);
+                    table.add_row([
+                        self.styled_cell(name, Some(Attribute::Bold), None),
+                        self.styled_cell(&text, None, color),
+                    ]);
+                }
+                self.print(&table.trim_fmt())
+            }
+            Format::Json => self.json(value),
+            Format::Jsonl => self.print(&serde_json::to_string(value)?),
+        }
+    }
+
+    /// Prints one short result: `text` for people, `value` for machines.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn result(&self, text: &str, value: &impl Serialize) -> Result<(), Error> {
+        match self.format {
+            Format::Table => self.print(text),
+            Format::Json => self.json(value),
+            Format::Jsonl => self.print(&serde_json::to_string(value)?),
+        }
+    }
+
+    /// Tells people something beside the data, on standard error, unless `--quiet`.
+    pub fn note(&self, text: &str) {
+        if !self.quiet {
+            self.warn(text);
+        }
+    }
+
+    /// Tells people something that `--quiet` does not hide, on standard error.
+    pub fn warn(&self, text: &str) {
+        let _ = writeln!(io::stderr().lock(), "{text}");
+    }
+
+    /// Writes a line of data as it is.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn print(&self, line: &str) -> Result<(), Error> {
+        let mut stdout = io::stdout().lock();
+        writeln!(stdout, "{line}")?;
+        Ok(stdout.flush()?)
+    }
+
+    fn json(&self, value: &impl Serialize) -> Result<(), Error> {
+        self.print(&serde_json::to_string_pretty(value)?)
+    }
+
+    fn new_table(&self) -> Table {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        if self.stdout_is_terminal {
+            table.set_content_arrangement(ContentArrangement::Dynamic);
+        } else {
+            table.force_no_tty();
+        }
+        table
+    }
+
+    fn styled_cell(&self, text: &str, attribute: Option<Attribute>, color: Option<Color>) -> Cell {
+        let mut cell = Cell::new(text);
+        if self.styled {
+            cell = match attribute {
+                Some(attribute) => cell.add_attribute(attribute),
+                None => cell,
+            };
+            cell = match color {
+                Some(color) => cell.fg(color),
+                None => cell,
+            };
+        }
+        cell
+    }
+}
+
+/// States speak in colour, everything else does not.
+fn color_of(header: &str, text: &str) -> Option<Color> {
+    if !matches!(header, "STATE" | "STATUS" | "LEVEL" | "LAST SYNC") {
+        return None;
+    }
+    match text.split_whitespace().next().unwrap_or_default() {
+        "succeeded" | "active" | "done" => Some(Color::Green),
+        "running" | "ready" | "queued" => Some(Color::Cyan),
+        "paused" | "cancelling" | "cancelled" | "warn" | "later" | "never" => Some(Color::Yellow),
+        "failed" | "dead" | "error" => Some(Color::Red),
+        _ => None,
+    }
+}
+
+/// A time for people: UTC, whole seconds.
+pub fn time(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true).replace('T', " ")
+}
+
+/// A time for people, or a dash.
+pub fn time_or_dash(at: Option<DateTime<Utc>>) -> String {
+    at.map_or_else(|| "-".into(), time)
+}
+
+/// A span of time for people: its two largest units.
+pub fn span(seconds: i64) -> String {
+    let seconds = seconds.max(0);
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3_600 => format!("{}m {}s", seconds / 60, seconds % 60),
+        3_600..86_400 => format!("{}h {}m", seconds / 3_600, seconds % 3_600 / 60),
+        _ => format!("{}d {}h", seconds / 86_400, seconds % 86_400 / 3_600),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_and_times_read_well() {
+        assert_eq!(span(-5), "0s");
+        assert_eq!(span(61), "1m 1s");
+        assert_eq!(span(7_322), "2h 2m");
+        assert_eq!(span(90_000), "1d 1h");
+        assert_eq!(time(DateTime::UNIX_EPOCH), "1970-01-01 00:00:00Z");
+        assert_eq!(time_or_dash(None), "-");
+    }
+
+    #[test]
+    fn only_states_are_coloured() {
+        assert_eq!(color_of("STATE", "failed AUTH_INVALID"), Some(Color::Red));
+        assert_eq!(color_of("NAME", "failed"), None);
+    }
+}

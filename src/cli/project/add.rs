@@ -1,0 +1,118 @@
+//! `syncline project add`.
+
+use serde::Serialize;
+
+use super::super::{Context, Error, Row, site};
+use super::schedule;
+use crate::domain::cron::Schedule;
+use crate::domain::failure::FailureCode;
+use crate::store::project::{self, NewProject};
+
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  syncline project add acme WEB APP
+  syncline project add acme WEB --cron '0 6-20 * * MON-FRI' --time-zone Europe/Berlin")]
+pub(super) struct AddArgs {
+    /// The site's name
+    site: String,
+    /// The projects' keys in Jira
+    #[arg(required = true, value_name = "KEY")]
+    keys: Vec<String>,
+    /// When to synchronise: minute, hour, day of month, month, day of week [default: sync.default_cron]
+    #[arg(long, value_name = "EXPRESSION")]
+    cron: Option<String>,
+    /// The time zone of the expression, e.g. Europe/Berlin [default: sync.time_zone]
+    #[arg(long, value_name = "ZONE")]
+    time_zone: Option<String>,
+    /// Do not ask Jira whether the keys exist
+    #[arg(long)]
+    offline: bool,
+}
+
+/// What became of one key.
+#[derive(Serialize)]
+struct Outcome {
+    project: String,
+    name: String,
+    outcome: &'static str,
+}
+
+impl Row for Outcome {
+    const HEADERS: &'static [&'static str] = &["PROJECT", "NAME", "OUTCOME"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![self.project.clone(), self.name.clone(), self.outcome.to_owned()]
+    }
+}
+
+pub(super) async fn run(args: AddArgs, context: &Context) -> Result<(), Error> {
+    let mut keys: Vec<String> = args.keys.iter().map(|key| key.to_ascii_uppercase()).collect();
+    keys.sort();
+    keys.dedup();
+    if let Some(bad) = keys.iter().find(|key| !is_key(key)) {
+        return Err(Error::usage(format!("{bad:?} cannot be a project key"))
+            .help("a key is letters, digits and underscores, beginning with a letter, e.g. WEB; give the site first"));
+    }
+    let defaults = &context.config.sync;
+    let cron = args.cron.as_deref().unwrap_or(&defaults.default_cron);
+    let time_zone = args.time_zone.as_deref().unwrap_or(&defaults.time_zone);
+    let schedule = Schedule::parse(cron, time_zone)?;
+    let site = site::find(context, &args.site).await?;
+    let mut new = Vec::with_capacity(keys.len());
+    let client = if args.offline { None } else { Some(site::client(context, &site)?) };
+    for key in keys {
+        let known = match &client {
+            Some(client) => Some(client.project(&key).await.map_err(|failure| {
+                match failure.code {
+                    FailureCode::NotFoundProject => {
+                        Error::failure(format!("Jira does not know project {key} on site {}, or hides it", site.name))
+                            .help(
+                                "check the key in Jira, and that the account may browse the project; nothing was added",
+                            )
+                    }
+                    _ => failure.into(),
+                }
+            })?),
+            None => None,
+        };
+        let id = context.clock.new_id();
+        let next = schedule::next_slot(&schedule, id, context.clock.now())?;
+        new.push(NewProject {
+            id,
+            // A project that was renamed answers under its old key too.
+            key: known.as_ref().map_or(key, |project| project.key.clone()),
+            jira_id: known.as_ref().map(|project| project.id),
+            name: known.map(|project| project.name).unwrap_or_default(),
+            next_slot_at: next.slot_at,
+            next_run_at: next.run_at,
+        });
+    }
+    new.dedup_by(|a, b| a.key == b.key);
+    let zone = schedule.time_zone().name();
+    let actor = context.actor();
+    let added = project::add(&context.pool, site.id, &new, schedule.expression(), zone, &actor).await?;
+    let outcomes: Vec<Outcome> = new
+        .into_iter()
+        .map(|project| Outcome {
+            outcome: if added.contains(&project.key) { "added" } else { "exists" },
+            project: format!("{}/{}", site.name, project.key),
+            name: project.name,
+        })
+        .collect();
+    context.output.rows(&outcomes, "")?;
+    if let Some(first) = outcomes.iter().find(|outcome| outcome.outcome == "added") {
+        context.output.note(&format!(
+            "the schedule starts the first sync; start it now with `syncline sync start {} --watch`",
+            first.project
+        ));
+    }
+    Ok(())
+}
+
+/// The same rule as the table's.
+fn is_key(key: &str) -> bool {
+    key.starts_with(|c: char| c.is_ascii_uppercase())
+        && key.len() <= 255
+        && key.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+}

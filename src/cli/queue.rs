@@ -1,0 +1,154 @@
+//! `syncline queue`: what waits, who works, and what nobody tries any more.
+
+use clap::Subcommand;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::confirm::confirm;
+use super::output::{Format, span, time, time_or_dash};
+use super::{Context, Error, Row};
+use crate::store::queue_view::{self, DeadStep, QueueStats, ShutGate, Worker};
+
+/// Look at the queue and bring dead steps back
+#[derive(Debug, clap::Args)]
+pub struct QueueArgs {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Count steps by queue and state; list workers and pauses that Jira asked for
+    Stats,
+    /// List steps that nobody tries any more, newest first
+    Dead {
+        /// At most so many
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=10_000))]
+        limit: i64,
+    },
+    /// Bring dead steps back: a step of a run brings a new run in its run's place
+    Requeue {
+        /// Ids of dead steps
+        #[arg(required_unless_present = "all", value_name = "STEP")]
+        steps: Vec<Uuid>,
+        /// All of them
+        #[arg(long, conflicts_with = "steps")]
+        all: bool,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// The queue as one document.
+#[derive(Serialize)]
+struct Stats {
+    queues: Vec<QueueStats>,
+    workers: Vec<Worker>,
+    pauses: Vec<ShutGate>,
+}
+
+pub(super) async fn run(args: QueueArgs, context: &Context) -> Result<(), Error> {
+    match args.verb {
+        Verb::Stats => stats(context).await,
+        Verb::Dead { limit } => {
+            let steps = queue_view::dead(&context.pool, limit).await?;
+            context.output.rows(&steps, "no step is dead")
+        }
+        Verb::Requeue { steps, all, yes } => requeue(context, steps, all, yes).await,
+    }
+}
+
+async fn stats(context: &Context) -> Result<(), Error> {
+    let stats = Stats {
+        queues: queue_view::stats(&context.pool).await?,
+        workers: queue_view::workers(&context.pool).await?,
+        pauses: queue_view::shut_gates(&context.pool).await?,
+    };
+    if context.output.format() != Format::Table {
+        return context.output.result("", &stats);
+    }
+    context.output.rows(&stats.queues, "")?;
+    context.output.print("")?;
+    context.output.rows(&stats.workers, "no worker is running: start one with `syncline worker`")?;
+    if !stats.pauses.is_empty() {
+        context.output.print("")?;
+        context.output.rows(&stats.pauses, "")?;
+    }
+    Ok(())
+}
+
+async fn requeue(context: &Context, steps: Vec<Uuid>, all: bool, yes: bool) -> Result<(), Error> {
+    if all {
+        confirm("bring every dead step back", yes)?;
+    }
+    let chosen = if all { None } else { Some(steps.as_slice()) };
+    let requeued = queue_view::requeue(&context.pool, chosen, &context.actor()).await?;
+    let (ready, runs) = (requeued.ready.len(), requeued.runs.len());
+    if ready + runs == 0 && !all {
+        return Err(Error::failure("nothing was brought back: no such dead step, or its project is paused or removed")
+            .help("list them with `syncline queue dead`"));
+    }
+    context.output.result(&format!("{ready} steps are ready again, {runs} new runs were requested"), &requeued)
+}
+
+impl Row for QueueStats {
+    const HEADERS: &'static [&'static str] = &["QUEUE", "READY", "LATER", "RUNNING", "DEAD", "OLDEST", "NEXT"];
+
+    fn cells(&self) -> Vec<String> {
+        #[allow(clippy::cast_possible_truncation)] // an age in seconds fits
+        let oldest = self.oldest_ready_age_seconds.map_or_else(|| "-".into(), |age| span(age as i64));
+        vec![
+            self.queue.clone(),
+            self.ready.to_string(),
+            self.later.to_string(),
+            self.running.to_string(),
+            self.dead.to_string(),
+            oldest,
+            time_or_dash(self.next_ready_at),
+        ]
+    }
+}
+
+impl Row for Worker {
+    const HEADERS: &'static [&'static str] = &["WORKER", "HOST", "PID", "VERSION", "SINCE", "RUNNING"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.id.to_string(),
+            self.host.clone(),
+            self.pid.to_string(),
+            self.version.clone(),
+            time(self.started_at),
+            self.running.to_string(),
+        ]
+    }
+}
+
+impl Row for ShutGate {
+    const HEADERS: &'static [&'static str] = &["PAUSED", "UNTIL", "REASON"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![self.site.clone(), time(self.paused_until), self.reason.clone()]
+    }
+}
+
+impl Row for DeadStep {
+    const HEADERS: &'static [&'static str] = &["STEP", "KIND", "PROJECT", "DEAD SINCE", "ATTEMPTS", "ERROR"];
+
+    fn cells(&self) -> Vec<String> {
+        let error = match (&self.error_code, &self.error_message) {
+            (Some(code), Some(message)) => format!("{code}: {message}"),
+            (code, message) => code.as_ref().or(message.as_ref()).cloned().unwrap_or_default(),
+        };
+        let kind = if self.key.is_empty() { self.kind.clone() } else { format!("{} {}", self.kind, self.key) };
+        vec![
+            self.id.to_string(),
+            kind,
+            self.project.clone().unwrap_or_else(|| "-".into()),
+            time_or_dash(self.finished_at),
+            self.attempts.to_string(),
+            error,
+        ]
+    }
+}

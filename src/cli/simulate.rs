@@ -1,0 +1,195 @@
+//! `syncline simulate`: a Jira Cloud site for rehearsal.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::clock::Clock;
+use crate::simulator::{
+    Account, Amount, DEFAULT_EMAIL, DEFAULT_TOKEN, FaultKind, FaultPlan, FaultRule, Options, ProjectSpec, Simulator,
+};
+
+/// Serve an invented Jira Cloud site, the same one for the same seed
+#[derive(Args, Clone, Debug)]
+#[command(after_long_help = EXAMPLES)]
+pub struct SimulateArgs {
+    /// Address to listen on; port 0 takes any free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8070")]
+    listen: SocketAddr,
+
+    /// Decides all names, texts, mutations and faults
+    #[arg(long, value_name = "NUMBER", default_value_t = 1)]
+    seed: u64,
+
+    /// Projects, with a number of issues of their own or sharing --issues
+    #[arg(long, value_name = "KEY[=ISSUES]", value_delimiter = ',', default_value = "ACME,BETA,GAMMA")]
+    projects: Vec<ProjectSpec>,
+
+    /// Issues shared by the projects that bring no number of their own
+    #[arg(long, value_name = "COUNT", default_value_t = 1_200)]
+    issues: u32,
+
+    /// Comments per issue: '3' is exactly three, '~3' is three on average
+    #[arg(long, value_name = "AMOUNT", default_value = "~2.5")]
+    comments: Amount,
+
+    /// Worklogs per issue, in the same way
+    #[arg(long, value_name = "AMOUNT", default_value = "~1.5")]
+    worklogs: Amount,
+
+    /// Share of issues with 25 to 150 comments or worklogs, more than search puts inline [default: 0.005, or 0 when --comments and --worklogs are exact]
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    long_threads: Option<f64>,
+
+    /// Users who write
+    #[arg(long, value_name = "COUNT", default_value_t = 40, value_parser = clap::value_parser!(u16).range(1..=60_000))]
+    people: u16,
+
+    /// Account that may call the API, repeatable; without a list of projects it sees all [default: sync@example.com:simulator-token]
+    #[arg(long = "account", value_name = "EMAIL:TOKEN[:ZONE[:KEY,KEY]]")]
+    accounts: Vec<Account>,
+
+    /// Time added to every answer, milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    latency_ms: u64,
+
+    /// Up to this much more, by chance, milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    latency_jitter_ms: u64,
+
+    /// How far search is behind writes (direct reads are not), milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    search_lag_ms: u64,
+
+    /// Edits, comments, worklogs, moves, deletions and new issues per second
+    #[arg(long, value_name = "RATE", default_value_t = 0.0)]
+    mutate_per_second: f64,
+
+    /// Share of requests that fail, from 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
+    fault_rate: f64,
+
+    /// Kinds of failure that --fault-rate draws from [default: those that pass: limits, gateways, resets]
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    fault_kinds: Vec<FaultKind>,
+
+    /// Failure by schedule, repeatable: after so many requests, for so many, for paths that contain a part
+    #[arg(long = "fault", value_name = "KIND[@AFTER[xREQUESTS]][/PATH]")]
+    faults: Vec<FaultRule>,
+
+    /// Retry-After of failures that carry one, seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 1)]
+    retry_after_seconds: u64,
+
+    /// Requests per second and endpoint above which 429 is answered
+    #[arg(long, value_name = "COUNT")]
+    burst_limit: Option<u32>,
+
+    /// Leave isLast out of search pages, as Jira may
+    #[arg(long)]
+    omit_is_last: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  syncline simulate                                        1,200 issues in ACME, BETA and GAMMA
+  syncline simulate --issues 20000 --comments 3 --worklogs 2
+  syncline simulate --projects ACME=5000,OPS=200 --mutate-per-second 20 --search-lag-ms 3000
+  syncline simulate --latency-ms 120 --latency-jitter-ms 80 --fault-rate 0.02
+  syncline simulate --fault quota@50x1 --fault hang@10x1/comment
+
+Every account signs in with its e-mail address and token (Basic). While the site runs, /__sim/stats tells what
+happened, and /__sim/faults, /__sim/mutate and /__sim/settings change it; docs/simulator.md describes them.";
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err(format!("'{text}' is not a share from 0 to 1, such as 0.02")),
+    }
+}
+
+impl SimulateArgs {
+    fn options(&self) -> Options {
+        let mut options = Options::new(Clock::system());
+        let exact = matches!((self.comments, self.worklogs), (Amount::Exactly(_), Amount::Exactly(_)));
+        options.long_threads = self.long_threads.unwrap_or(if exact { 0.0 } else { options.long_threads });
+        if !self.accounts.is_empty() {
+            options.accounts.clone_from(&self.accounts);
+        }
+        options.seed = self.seed;
+        options.projects.clone_from(&self.projects);
+        options.issues = self.issues;
+        options.people = self.people;
+        options.comments = self.comments;
+        options.worklogs = self.worklogs;
+        options.latency = Duration::from_millis(self.latency_ms);
+        options.latency_jitter = Duration::from_millis(self.latency_jitter_ms);
+        options.search_lag = Duration::from_millis(self.search_lag_ms);
+        options.mutations_per_second = self.mutate_per_second;
+        options.burst_limit_per_second = self.burst_limit;
+        options.omit_is_last = self.omit_is_last;
+        options.faults = FaultPlan {
+            rate: self.fault_rate,
+            kinds: self.fault_kinds.clone(),
+            rules: self.faults.clone(),
+            retry_after_seconds: self.retry_after_seconds,
+        };
+        options
+    }
+}
+
+/// Serves the site until Ctrl-C or SIGTERM. The first line on stdout is its address, for scripts to read.
+pub async fn run(args: SimulateArgs) -> anyhow::Result<()> {
+    let mut handle = Simulator::start(args.options(), args.listen).await?;
+    let stats = handle.control().stats();
+    let (issues, comments, worklogs) = (stats.issues.values().sum::<u64>(), stats.comments, stats.worklogs);
+    writeln!(std::io::stdout(), "{}", handle.base_url())?;
+    let mut note = std::io::stderr();
+    writeln!(
+        note,
+        "Simulated Jira with {issues} issues, {comments} comments and {worklogs} worklogs (seed {}).",
+        args.seed
+    )?;
+    if args.accounts.is_empty() {
+        writeln!(note, "Sign in with {DEFAULT_EMAIL} and the token {DEFAULT_TOKEN}. Ctrl-C stops it.")?;
+    }
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+        () = handle.wait() => anyhow::bail!("the simulated Jira lost its listening socket: start it again"),
+    }
+    handle.stop().await;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        args: SimulateArgs,
+    }
+
+    #[test]
+    fn exact_amounts_leave_no_issue_with_more() {
+        let exact = Program::parse_from(["x", "--comments", "3", "--worklogs", "2"]).args.options();
+        assert_eq!((exact.comments, exact.worklogs, exact.long_threads), (Amount::Exactly(3), Amount::Exactly(2), 0.0));
+        assert!(Program::parse_from(["x"]).args.options().long_threads > 0.0);
+    }
+
+    #[test]
+    fn a_schedule_of_faults_is_read() {
+        let args = ["x", "--fault", "quota@50x1", "--fault", "hang@10x2/comment", "--fault-rate", "0.02"];
+        let plan = Program::parse_from(args).args.options().faults;
+        assert_eq!(plan.rules.len(), 2);
+        assert_eq!((plan.rules[1].kind, plan.rules[1].path.as_deref()), (FaultKind::Hang, Some("/comment")));
+        assert!(Program::try_parse_from(["x", "--fault-rate", "2"]).is_err());
+        assert!(Program::try_parse_from(["x", "--fault", "nonsense"]).is_err());
+    }
+}

@@ -1,0 +1,131 @@
+//! `syncline site`: where Jira is, and how to be let in.
+
+mod add;
+mod check;
+
+use clap::Subcommand;
+
+use super::confirm::confirm;
+use super::output::{time, time_or_dash};
+use super::{Context, Error, Fields, Row};
+use crate::config::secret;
+use crate::jira::{HttpPool, JiraClient, SiteAccess};
+use crate::store::site::{self, Site};
+
+/// Add, list, show, check or remove Jira sites
+#[derive(Debug, clap::Args)]
+pub struct SiteArgs {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Add a Jira Cloud site, or change one with --update
+    Add(add::AddArgs),
+    /// List all sites
+    List,
+    /// Show one site
+    Show {
+        /// Its name
+        name: String,
+    },
+    /// Ask Jira whether the site is there and lets the account in
+    Check {
+        /// Its name [default: all sites]
+        name: Option<String>,
+    },
+    /// Remove a site that has no projects left
+    Remove {
+        /// Its name
+        name: String,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+pub(super) async fn run(args: SiteArgs, context: &Context) -> Result<(), Error> {
+    match args.verb {
+        Verb::Add(args) => add::run(args, context).await,
+        Verb::List => {
+            let sites = site::list(&context.pool, None).await?;
+            context.output.rows(&sites, "no site yet: add one with `syncline site add`")
+        }
+        Verb::Show { name } => context.output.fields(&find(context, &name).await?),
+        Verb::Check { name } => check::run(name.as_deref(), context).await,
+        Verb::Remove { name, yes } => remove(context, &name, yes).await,
+    }
+}
+
+/// The site of that name, or an error that offers those that exist.
+pub(super) async fn find(context: &Context, name: &str) -> Result<Site, Error> {
+    if let Some(site) = site::list(&context.pool, Some(name)).await?.pop() {
+        return Ok(site);
+    }
+    let names: Vec<String> = site::list(&context.pool, None).await?.into_iter().map(|site| site.name).collect();
+    let help = match names.as_slice() {
+        [] => "there is no site yet: add one with `syncline site add`".to_owned(),
+        names => format!("the sites are: {}", names.join(", ")),
+    };
+    Err(Error::failure(format!("unknown site {name:?}")).help(help))
+}
+
+/// A client that may do what the workers may do.
+pub(super) fn client(context: &Context, site: &Site) -> Result<JiraClient, Error> {
+    let token = secret::resolve(&site.stored_credential, &site.name, &context.config.secrets)?;
+    let base_url = url::Url::parse(&site.base_url)
+        .map_err(|problem| Error::failure(format!("the URL of site {} is damaged: {problem}", site.name)))?;
+    let access = SiteAccess {
+        base_url,
+        email: site.account_email.clone(),
+        token,
+        request_timeout: std::time::Duration::from_secs(context.config.sync.request_timeout_seconds.into()),
+    };
+    Ok(JiraClient::new(&HttpPool::new(context.clock.clone())?, access)?)
+}
+
+async fn remove(context: &Context, name: &str, yes: bool) -> Result<(), Error> {
+    let site = find(context, name).await?;
+    let projects = site::remaining_projects(&context.pool, site.id).await?;
+    if let Some(first) = projects.first() {
+        return Err(Error::failure(format!("site {name} still has projects: {}", projects.join(", ")))
+            .help(format!("remove them first, e.g. syncline project remove {name}/{first} --purge")));
+    }
+    confirm(&format!("remove site {name}"), yes)?;
+    site::remove(&context.pool, &site, &context.actor()).await?;
+    context.output.note(&format!("removed site {name}"));
+    Ok(())
+}
+
+impl Row for Site {
+    const HEADERS: &'static [&'static str] = &["NAME", "URL", "ACCOUNT", "CREDENTIAL", "PROJECTS", "CONCURRENCY"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.name.clone(),
+            self.base_url.clone(),
+            self.account_email.clone(),
+            self.credential.clone(),
+            self.projects.to_string(),
+            self.max_concurrency.to_string(),
+        ]
+    }
+}
+
+impl Fields for Site {
+    fn fields(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("name", self.name.clone()),
+            ("url", self.base_url.clone()),
+            ("kind", self.kind.clone()),
+            ("account", self.account_email.clone()),
+            ("credential", self.credential.clone()),
+            ("concurrency", self.max_concurrency.to_string()),
+            ("projects", self.projects.to_string()),
+            ("paused until", time_or_dash(self.paused_until)),
+            ("added", time(self.created_at)),
+            ("changed", time(self.updated_at)),
+        ]
+    }
+}

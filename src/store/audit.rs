@@ -1,0 +1,18 @@
+//! Who changed what by hand.
+
+use sqlx::PgExecutor;
+
+use crate::store::Result;
+
+/// Records a change in the transaction that makes it: `action` as `site.add`, `subject` as the site's name or SITE/KEY.
+pub async fn record(executor: impl PgExecutor<'_>, actor: &str, action: &str, subjects: &[String]) -> Result<()> {
+    sqlx::query!(
+        "INSERT INTO syncline.audit (actor, action, subject) SELECT $1, $2, s FROM unnest($3::text[]) AS s",
+        actor,
+        action,
+        subjects
+    )
+    .execute(executor)
+    .await?;
+    Ok(())
+}

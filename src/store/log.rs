@@ -1,0 +1,72 @@
+//! The journal of runs and steps, as operators read it.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::store::Result;
+
+/// One entry.
+#[derive(Clone, Debug, Serialize)]
+pub struct LogEntry {
+    /// Its number; grows with time.
+    pub id: i64,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// `info`, `warn` or `error`.
+    pub level: String,
+    /// SITE/KEY.
+    pub project: Option<String>,
+    /// The run that it is about.
+    pub run_id: Option<Uuid>,
+    /// The kind of step that it is about.
+    pub step_kind: Option<String>,
+    /// What happened, as a stable name.
+    pub event: String,
+    /// The canonical failure code.
+    pub code: Option<String>,
+    /// One sentence.
+    pub message: String,
+    /// Who must do what.
+    pub advice: Option<String>,
+    /// More, for machines.
+    pub details: Option<serde_json::Value>,
+}
+
+/// Which entries to list; `None` leaves a condition out.
+#[derive(Clone, Debug, Default)]
+pub struct LogFilter {
+    /// About this run.
+    pub run_id: Option<Uuid>,
+    /// About this project.
+    pub project_id: Option<Uuid>,
+    /// As loud as one of these.
+    pub levels: Vec<String>,
+    /// The newest so many.
+    pub limit: i64,
+}
+
+/// The newest entries that match, oldest first.
+pub async fn list(pool: &PgPool, filter: &LogFilter) -> Result<Vec<LogEntry>> {
+    let mut entries = sqlx::query_as!(
+        LogEntry,
+        r#"SELECT l.id, l.at, l.level, s.name || '/' || p.key AS project, l.run_id, l.step_kind, l.event, l.code, l.message,
+                  l.advice, l.details
+             FROM syncline.sync_log l
+             LEFT JOIN syncline.project p ON p.id = l.project_id
+             LEFT JOIN syncline.site s ON s.id = p.site_id
+            WHERE ($1::uuid IS NULL OR l.run_id = $1) AND ($2::uuid IS NULL OR l.project_id = $2)
+              AND l.level = ANY($3::text[])
+            ORDER BY l.id DESC
+            LIMIT $4"#,
+        filter.run_id,
+        filter.project_id,
+        &filter.levels,
+        filter.limit
+    )
+    .fetch_all(pool)
+    .await?;
+    entries.reverse();
+    Ok(entries)
+}

@@ -1,0 +1,224 @@
+//! The queue as operators see it, and how dead steps come back.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::audit;
+use crate::store::Result;
+
+/// One queue, counted.
+#[derive(Clone, Debug, Serialize)]
+pub struct QueueStats {
+    /// `jira`, `store` or `control`.
+    pub queue: String,
+    /// Steps that may be claimed.
+    pub ready: i64,
+    /// Steps that wait for a time.
+    pub later: i64,
+    /// Steps that are being executed.
+    pub running: i64,
+    /// Steps that nobody tries any more.
+    pub dead: i64,
+    /// How long the oldest ready step has waited; none when none is ready.
+    pub oldest_ready_age_seconds: Option<f64>,
+    /// When the next waiting step becomes ready.
+    pub next_ready_at: Option<DateTime<Utc>>,
+}
+
+/// A part of a site that is being left alone.
+#[derive(Clone, Debug, Serialize)]
+pub struct ShutGate {
+    /// The site's name, or the gate's key when it is about something else.
+    pub site: String,
+    /// Until when.
+    pub paused_until: DateTime<Utc>,
+    /// Why.
+    pub reason: String,
+}
+
+/// A worker process.
+#[derive(Clone, Debug, Serialize)]
+pub struct Worker {
+    /// Made when the process started.
+    pub id: Uuid,
+    /// Where it runs.
+    pub host: String,
+    /// Its process id there.
+    pub pid: i32,
+    /// The program's version.
+    pub version: String,
+    /// Since when.
+    pub started_at: DateTime<Utc>,
+    /// Steps that it executes now.
+    pub running: i64,
+}
+
+/// A step that nobody tries any more.
+#[derive(Clone, Debug, Serialize)]
+pub struct DeadStep {
+    /// Its id.
+    pub id: Uuid,
+    /// Its queue.
+    pub queue: String,
+    /// What it does.
+    pub kind: String,
+    /// Which one of its kind within its run.
+    pub key: String,
+    /// Its run, if it belongs to one.
+    pub run_id: Option<Uuid>,
+    /// SITE/KEY.
+    pub project: Option<String>,
+    /// How often it was claimed.
+    pub attempts: i32,
+    /// When it was given up.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// The canonical code of its failure.
+    pub error_code: Option<String>,
+    /// What happened.
+    pub error_message: Option<String>,
+    /// Who must do what.
+    pub error_advice: Option<String>,
+}
+
+/// What became of the dead steps that were to be brought back.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Requeued {
+    /// Steps without a run that are ready again.
+    pub ready: Vec<Uuid>,
+    /// New runs in place of those whose steps were dead.
+    pub runs: Vec<Uuid>,
+}
+
+/// Every queue, counted in one statement.
+pub async fn stats(pool: &PgPool) -> Result<Vec<QueueStats>> {
+    let stats = sqlx::query_as!(
+        QueueStats,
+        r#"SELECT q.queue AS "queue!",
+                  count(*) FILTER (WHERE t.state = 'ready') AS "ready!",
+                  count(*) FILTER (WHERE t.state = 'later') AS "later!",
+                  count(*) FILTER (WHERE t.state = 'running') AS "running!",
+                  count(*) FILTER (WHERE t.state = 'dead') AS "dead!",
+                  extract(epoch FROM clock_timestamp() - min(t.ready_at) FILTER (WHERE t.state = 'ready'))::float8
+                      AS oldest_ready_age_seconds,
+                  min(t.ready_at) FILTER (WHERE t.state = 'later') AS next_ready_at
+             FROM unnest(ARRAY['jira', 'store', 'control']) WITH ORDINALITY AS q (queue, position)
+             LEFT JOIN syncline.sync_step t ON t.queue = q.queue AND t.state IN ('ready', 'later', 'running', 'dead')
+            GROUP BY q.queue, q.position
+            ORDER BY q.position"#
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(stats)
+}
+
+/// Gates that are shut now.
+pub async fn shut_gates(pool: &PgPool) -> Result<Vec<ShutGate>> {
+    let gates = sqlx::query_as!(
+        ShutGate,
+        r#"SELECT coalesce(s.name, g.key) AS "site!", g.paused_until, g.reason
+             FROM syncline.rate_gate g
+             LEFT JOIN syncline.site s ON g.key LIKE 'site:' || s.id || '%'
+            WHERE g.paused_until > clock_timestamp()
+            ORDER BY g.paused_until"#
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(gates)
+}
+
+/// Workers that are alive.
+pub async fn workers(pool: &PgPool) -> Result<Vec<Worker>> {
+    let workers = sqlx::query_as!(
+        Worker,
+        r#"SELECT w.id, w.host, w.pid, w.version, w.started_at,
+                  (SELECT count(*) FROM syncline.sync_step t WHERE t.owner = w.id AND t.state = 'running') AS "running!"
+             FROM syncline.worker w
+            WHERE w.lease_until > clock_timestamp()
+            ORDER BY w.started_at"#
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(workers)
+}
+
+/// Dead steps, newest first.
+pub async fn dead(pool: &PgPool, limit: i64) -> Result<Vec<DeadStep>> {
+    let steps = sqlx::query_as!(
+        DeadStep,
+        r#"SELECT t.id, t.queue, t.kind, t.key, t.run_id, s.name || '/' || p.key AS project, t.attempt AS attempts,
+                  t.finished_at, t.error_code, t.error_message, t.error_advice
+             FROM syncline.sync_step t
+             LEFT JOIN syncline.sync_run r ON r.id = t.run_id
+             LEFT JOIN syncline.project p ON p.id = r.project_id
+             LEFT JOIN syncline.site s ON s.id = p.site_id
+            WHERE t.state = 'dead'
+            ORDER BY t.finished_at DESC
+            LIMIT $1"#,
+        limit
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(steps)
+}
+
+/// Brings dead steps back: those named, or all. A step of its own is ready again. A step of a run has taken its run with
+/// it, so that a run is requested in its place (one per project, full if any of them was); projects that are paused or
+/// removed are left out.
+pub async fn requeue(pool: &PgPool, steps: Option<&[Uuid]>, actor: &str) -> Result<Requeued> {
+    let mut transaction = pool.begin().await?;
+    let dead = sqlx::query!(
+        r#"SELECT id, run_id FROM syncline.sync_step
+            WHERE state = 'dead' AND ($1::uuid[] IS NULL OR id = ANY($1)) FOR UPDATE"#,
+        steps as Option<&[Uuid]>
+    )
+    .fetch_all(&mut *transaction)
+    .await?;
+    let ids: Vec<Uuid> = dead.iter().map(|step| step.id).collect();
+    let ready = sqlx::query_scalar!(
+        r#"UPDATE syncline.sync_step
+              SET state = 'ready', failures = 0, rescues = 0, ready_at = clock_timestamp(), owner = NULL, finished_at = NULL
+            WHERE id = ANY($1) AND run_id IS NULL
+           RETURNING id"#,
+        &ids
+    )
+    .fetch_all(&mut *transaction)
+    .await?;
+    let renewed = sqlx::query!(
+        r#"SELECT w.project_id, syncline.request_run(w.project_id, w.kind, 'retry', $2, retried => w.run_id) AS "run!"
+             FROM (SELECT r.project_id, CASE WHEN bool_or(r.kind = 'full') THEN 'full' ELSE 'incremental' END AS kind,
+                          (array_agg(r.id ORDER BY r.created_at DESC))[1] AS run_id
+                     FROM syncline.sync_run r
+                     JOIN syncline.project p ON p.id = r.project_id AND p.state = 'active'
+                    WHERE r.id = ANY(SELECT t.run_id FROM syncline.sync_step t WHERE t.id = ANY($1))
+                    GROUP BY r.project_id) w"#,
+        &ids,
+        actor
+    )
+    .fetch_all(&mut *transaction)
+    .await?;
+    let projects: Vec<Uuid> = renewed.iter().map(|row| row.project_id).collect();
+    // What has been replaced is no longer dead.
+    sqlx::query!(
+        r#"UPDATE syncline.sync_step t SET state = 'cancelled'
+             FROM syncline.sync_run r
+            WHERE t.id = ANY($1) AND r.id = t.run_id AND r.project_id = ANY($2)"#,
+        &ids,
+        &projects
+    )
+    .execute(&mut *transaction)
+    .await?;
+    if !ready.is_empty() {
+        sqlx::query!(
+            "SELECT pg_notify('syncline_step', q.queue) FROM (SELECT DISTINCT queue FROM syncline.sync_step WHERE id = ANY($1)) q",
+            &ready
+        )
+        .fetch_all(&mut *transaction)
+        .await?;
+    }
+    let subjects: Vec<String> = ids.iter().map(Uuid::to_string).collect();
+    audit::record(&mut *transaction, actor, "queue.requeue", &subjects).await?;
+    transaction.commit().await?;
+    Ok(Requeued { ready, runs: renewed.into_iter().map(|row| row.run).collect() })
+}

@@ -1,0 +1,253 @@
+//! Runs as operators see them, and what they ask of runs.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::store::Result;
+
+/// A run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Run {
+    /// Its id.
+    pub id: Uuid,
+    /// SITE/KEY.
+    pub project: String,
+    /// `incremental` or `full`.
+    pub kind: String,
+    /// `schedule`, `manual`, `retry` or `repair`.
+    pub trigger: String,
+    /// `queued`, `running`, `cancelling`, `succeeded`, `failed` or `cancelled`.
+    pub state: String,
+    /// Who asked for it.
+    pub requested_by: String,
+    /// The slot that it serves.
+    pub slot_at: Option<DateTime<Utc>>,
+    /// The run that it repeats.
+    pub retry_of: Option<Uuid>,
+    /// When it was asked for.
+    pub created_at: DateTime<Utc>,
+    /// When its first step ran.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// It reads what was updated since; none for everything.
+    pub window_from: Option<DateTime<Utc>>,
+    /// It reads what was updated before.
+    pub window_to: Option<DateTime<Utc>>,
+    /// How many issues were expected.
+    pub estimated_issues: Option<i64>,
+    /// Pages written.
+    pub pages: i64,
+    /// Issues read.
+    pub issues_seen: i64,
+    /// Of those, new.
+    pub issues_created: i64,
+    /// Of those, changed.
+    pub issues_updated: i64,
+    /// Of those, as they were.
+    pub issues_unchanged: i64,
+    /// Issues that could not be read.
+    pub issues_rejected: i64,
+    /// Comments written.
+    pub comments_written: i64,
+    /// Comments that had disappeared.
+    pub comments_removed: i64,
+    /// Worklogs written.
+    pub worklogs_written: i64,
+    /// Worklogs that had disappeared.
+    pub worklogs_removed: i64,
+    /// Steps done.
+    pub steps: i32,
+    /// Steps that were tried again.
+    pub retries: i32,
+    /// Steps that were taken over from a dead worker.
+    pub rescues: i32,
+    /// The canonical code of its failure.
+    pub error_code: Option<String>,
+    /// What happened.
+    pub error_message: Option<String>,
+    /// Who must do what.
+    pub error_advice: Option<String>,
+}
+
+/// Which runs to list; `None` leaves a condition out.
+#[derive(Clone, Debug, Default)]
+pub struct RunFilter {
+    /// This one.
+    pub id: Option<Uuid>,
+    /// Of this project.
+    pub project_id: Option<Uuid>,
+    /// In this state.
+    pub state: Option<String>,
+    /// At most so many.
+    pub limit: i64,
+}
+
+/// Runs, newest first.
+pub async fn list(pool: &PgPool, filter: &RunFilter) -> Result<Vec<Run>> {
+    let runs = sqlx::query_as!(
+        Run,
+        r#"SELECT r.id, s.name || '/' || p.key AS "project!", r.kind, r.trigger,
+                  CASE WHEN r.state = 'running' AND r.cancel_requested_at IS NOT NULL THEN 'cancelling' ELSE r.state END AS "state!",
+                  r.requested_by, r.slot_at, r.retry_of, r.created_at, r.started_at, r.finished_at,
+                  r.window_from, r.window_to, r.estimated_issues,
+                  -- While a run goes on, its ranges count; at its end the totals are kept on the run.
+                  greatest(r.pages, t.pages) AS "pages!", greatest(r.issues_seen, t.issues_seen) AS "issues_seen!",
+                  greatest(r.issues_created, t.issues_created) AS "issues_created!",
+                  greatest(r.issues_updated, t.issues_updated) AS "issues_updated!",
+                  greatest(r.issues_unchanged, t.issues_unchanged) AS "issues_unchanged!",
+                  greatest(r.issues_rejected, t.issues_rejected) AS "issues_rejected!",
+                  greatest(r.comments_written, t.comments_written) AS "comments_written!",
+                  greatest(r.comments_removed, t.comments_removed) AS "comments_removed!",
+                  greatest(r.worklogs_written, t.worklogs_written) AS "worklogs_written!",
+                  greatest(r.worklogs_removed, t.worklogs_removed) AS "worklogs_removed!",
+                  r.steps, r.retries, r.rescues, r.error_code, r.error_message, r.error_advice
+             FROM (SELECT * FROM syncline.sync_run r
+                    WHERE ($1::uuid IS NULL OR r.id = $1) AND ($2::uuid IS NULL OR r.project_id = $2)
+                      AND ($3::text IS NULL OR r.state = $3)
+                    ORDER BY r.created_at DESC LIMIT $4) r
+             JOIN syncline.project p ON p.id = r.project_id
+             JOIN syncline.site s ON s.id = p.site_id
+             LEFT JOIN LATERAL (
+                  SELECT coalesce(sum(pages_applied), 0)::int8 AS pages, coalesce(sum(issues_seen), 0)::int8 AS issues_seen,
+                         coalesce(sum(issues_created), 0)::int8 AS issues_created,
+                         coalesce(sum(issues_updated), 0)::int8 AS issues_updated,
+                         coalesce(sum(issues_unchanged), 0)::int8 AS issues_unchanged,
+                         coalesce(sum(issues_rejected), 0)::int8 AS issues_rejected,
+                         coalesce(sum(comments_written), 0)::int8 AS comments_written,
+                         coalesce(sum(comments_removed), 0)::int8 AS comments_removed,
+                         coalesce(sum(worklogs_written), 0)::int8 AS worklogs_written,
+                         coalesce(sum(worklogs_removed), 0)::int8 AS worklogs_removed
+                    FROM syncline.sync_partition WHERE run_id = r.id) t ON true
+            ORDER BY r.created_at DESC"#,
+        filter.id,
+        filter.project_id,
+        filter.state,
+        filter.limit
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(runs)
+}
+
+/// How far a run has come, for those who watch it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RunProgress {
+    /// The run.
+    pub run_id: Uuid,
+    /// SITE/KEY.
+    pub project: String,
+    /// `queued`, `running`, `cancelling`, `succeeded`, `failed` or `cancelled`.
+    pub state: String,
+    /// Since when it runs, in seconds of the server's clock; until its end once it has ended.
+    pub elapsed_seconds: f64,
+    /// Pages read from Jira.
+    pub pages_fetched: i64,
+    /// Of those, written.
+    pub pages_applied: i64,
+    /// Issues written or found unchanged.
+    pub issues_done: i64,
+    /// How many there will be about; none until the run is planned.
+    pub issues_total_estimate: Option<i64>,
+    /// Comments written.
+    pub comments: i64,
+    /// Worklogs written.
+    pub worklogs: i64,
+    /// Steps that were tried again.
+    pub retries: i32,
+    /// Until when Jira asked to be left alone, if it did.
+    pub paused_until: Option<DateTime<Utc>>,
+    /// Why it did.
+    pub pause_reason: Option<String>,
+    /// Worker processes that are alive.
+    pub workers: i64,
+    /// The canonical code of its failure.
+    pub error_code: Option<String>,
+    /// What happened.
+    pub error_message: Option<String>,
+    /// Who must do what.
+    pub error_advice: Option<String>,
+}
+
+impl RunProgress {
+    /// Whether nothing will change any more.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.state.as_str(), "succeeded" | "failed" | "cancelled")
+    }
+}
+
+/// A snapshot of a run's progress; `None` when there is no such run.
+pub async fn progress(pool: &PgPool, run_id: Uuid) -> Result<Option<RunProgress>> {
+    let progress = sqlx::query_as!(
+        RunProgress,
+        r#"SELECT r.id AS run_id, s.name || '/' || p.key AS "project!",
+                  CASE WHEN r.state = 'running' AND r.cancel_requested_at IS NOT NULL THEN 'cancelling' ELSE r.state END AS "state!",
+                  coalesce(extract(epoch FROM coalesce(r.finished_at, clock_timestamp()) - coalesce(r.started_at, r.created_at)), 0)::float8
+                      AS "elapsed_seconds!",
+                  greatest(r.pages, t.pages_fetched) AS "pages_fetched!", greatest(r.pages, t.pages_applied) AS "pages_applied!",
+                  greatest(r.issues_seen, t.issues_seen) AS "issues_done!",
+                  r.estimated_issues AS issues_total_estimate,
+                  greatest(r.comments_written, t.comments_written) AS "comments!",
+                  greatest(r.worklogs_written, t.worklogs_written) AS "worklogs!",
+                  r.retries, g.paused_until AS "paused_until?", g.reason AS "pause_reason?",
+                  (SELECT count(*) FROM syncline.worker w WHERE w.lease_until > clock_timestamp()) AS "workers!",
+                  r.error_code, r.error_message, r.error_advice
+             FROM syncline.sync_run r
+             JOIN syncline.project p ON p.id = r.project_id
+             JOIN syncline.site s ON s.id = p.site_id
+             LEFT JOIN LATERAL (
+                  SELECT coalesce(sum(pages_fetched), 0)::int8 AS pages_fetched,
+                         coalesce(sum(pages_applied), 0)::int8 AS pages_applied,
+                         coalesce(sum(issues_seen), 0)::int8 AS issues_seen,
+                         coalesce(sum(comments_written), 0)::int8 AS comments_written,
+                         coalesce(sum(worklogs_written), 0)::int8 AS worklogs_written
+                    FROM syncline.sync_partition WHERE run_id = r.id) t ON true
+             LEFT JOIN LATERAL (
+                  SELECT paused_until, reason FROM syncline.rate_gate
+                   WHERE key LIKE 'site:' || s.id || '%' AND paused_until > clock_timestamp()
+                   ORDER BY paused_until DESC LIMIT 1) g ON true
+            WHERE r.id = $1"#,
+        run_id
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(progress)
+}
+
+/// Requests a sync of KEY or SITE/KEY; answers the run that serves the request. What it refuses is a
+/// [`refusal`](crate::store::Error::refusal).
+pub async fn request(pool: &PgPool, project: &str, kind: &str, actor: &str) -> Result<Uuid> {
+    let run = sqlx::query_scalar!(
+        r#"SELECT syncline.enqueue_sync($1, kind => $2, requested_by => $3) AS "run!""#,
+        project,
+        kind,
+        actor
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(run)
+}
+
+/// Asks a run to stop; answers its state now: `cancelled`, `cancelling`, or how it had ended before.
+pub async fn cancel(pool: &PgPool, run_id: Uuid) -> Result<String> {
+    let state = sqlx::query_scalar!(r#"SELECT syncline.cancel_run($1) AS "state!""#, run_id).fetch_one(pool).await?;
+    Ok(state)
+}
+
+/// Requests a run with the parameters of one that has ended; it goes on from the project's cursor. `None` when that run
+/// has not ended or its project is not active.
+pub async fn retry(pool: &PgPool, run_id: Uuid, actor: &str) -> Result<Option<Uuid>> {
+    let run = sqlx::query_scalar!(
+        r#"SELECT syncline.request_run(r.project_id, r.kind, 'retry', $2, retried => r.id) AS "run!"
+             FROM syncline.sync_run r
+             JOIN syncline.project p ON p.id = r.project_id
+            WHERE r.id = $1 AND r.state IN ('succeeded', 'failed', 'cancelled') AND p.state = 'active'"#,
+        run_id,
+        actor
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(run)
+}

@@ -1,0 +1,123 @@
+//! A simulated Jira, a database of its own, and workers in this process: everything a sync needs.
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+use syncline::clock::Clock;
+use syncline::config::Config;
+use syncline::runtime::Worker;
+use syncline::simulator::{self, Handle, Options, Simulator};
+use uuid::Uuid;
+
+use super::TestDb;
+
+/// How long a run may take before a test gives up: far more than any takes.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// A site with its projects, registered in a fresh database.
+pub struct Rig {
+    /// The database.
+    pub db: TestDb,
+    /// The simulated Jira.
+    pub jira: Handle,
+    /// The site's id.
+    pub site_id: Uuid,
+    /// Keys of the registered projects.
+    pub projects: Vec<String>,
+    /// How workers are configured.
+    pub config: Config,
+    token: tempfile::NamedTempFile,
+}
+
+impl Rig {
+    /// Starts a Jira with `options` and registers its projects.
+    pub async fn new(options: Options) -> Self {
+        let db = TestDb::new().await;
+        let projects: Vec<String> = options.projects.iter().map(|project| project.key.clone()).collect();
+        let jira = Simulator::start(options, ([127, 0, 0, 1], 0).into()).await.unwrap();
+        let mut token = tempfile::NamedTempFile::new().unwrap();
+        std::io::Write::write_all(&mut token, simulator::DEFAULT_TOKEN.as_bytes()).unwrap();
+        let site_id = Clock::system().new_id();
+        sqlx::query(
+            "INSERT INTO syncline.site (id, name, base_url, account_email, credential) VALUES ($1, 'sim', $2, $3, $4)",
+        )
+        .bind(site_id)
+        .bind(jira.base_url())
+        .bind(simulator::DEFAULT_EMAIL)
+        .bind(format!("file:{}", token.path().display()))
+        .execute(db.pool())
+        .await
+        .unwrap();
+        sqlx::query(
+            "INSERT INTO syncline.project (id, site_id, key) SELECT syncline.new_id(), $1, k FROM unnest($2::text[]) k",
+        )
+        .bind(site_id)
+        .bind(&projects)
+        .execute(db.pool())
+        .await
+        .unwrap();
+        let mut config = Config::default();
+        config.http.address = None;
+        config.queue.backoff_base_seconds = 1;
+        config.queue.backoff_cap_seconds = 1;
+        Self { db, jira, site_id, projects, config, token }
+    }
+
+    /// A worker in this process.
+    pub async fn worker(&self) -> Worker {
+        Worker::start(&self.config, self.db.pool().clone(), Clock::system()).await.unwrap()
+    }
+
+    /// Requests a run.
+    pub async fn enqueue(&self, project: &str, kind: &str) -> Uuid {
+        enqueue(self.db.pool(), project, kind).await
+    }
+
+    /// Waits until a run ended; answers its state.
+    pub async fn ended(&self, run: Uuid) -> String {
+        ended(self.db.pool(), run).await
+    }
+
+    /// Requests a run and waits for its end.
+    pub async fn sync(&self, project: &str, kind: &str) -> String {
+        let run = self.enqueue(project, kind).await;
+        self.ended(run).await
+    }
+
+    /// Changes the token that the site's credential refers to.
+    pub fn set_token(&self, token: &str) {
+        std::fs::write(self.token.path(), token).unwrap();
+    }
+
+    /// One number.
+    pub async fn count(&self, sql: &'static str) -> i64 {
+        sqlx::query_scalar(sql).fetch_one(self.db.pool()).await.unwrap()
+    }
+}
+
+/// Requests a run.
+pub async fn enqueue(pool: &PgPool, project: &str, kind: &str) -> Uuid {
+    sqlx::query_scalar("SELECT syncline.enqueue_sync($1, kind => $2, requested_by => 'test')")
+        .bind(project)
+        .bind(kind)
+        .fetch_one(pool)
+        .await
+        .unwrap()
+}
+
+/// Waits until a run ended; answers its state.
+pub async fn ended(pool: &PgPool, run: Uuid) -> String {
+    let deadline = tokio::time::Instant::now() + DEADLINE;
+    loop {
+        let state: String = sqlx::query_scalar("SELECT state FROM syncline.sync_run WHERE id = $1")
+            .bind(run)
+            .fetch_one(pool)
+            .await
+            .unwrap();
+        if !matches!(state.as_str(), "queued" | "running") {
+            return state;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "run {run} is still {state}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
