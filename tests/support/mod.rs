@@ -3,6 +3,7 @@
 
 mod database;
 mod rig;
+pub mod toy;
 
 pub use database::{TestDb, server_url};
 pub use rig::{Rig, ended, enqueue};
