@@ -240,9 +240,7 @@ impl Engine {
                 self.record(&step, &epoch, Disposition::NotYet(delay), &failure).await;
             }
             Err(StepError::Failed(failure)) => self.settle(&step, &epoch, &failure).await,
-            Err(StepError::Store(error)) => {
-                self.settle(&step, &epoch, &Failure::new(FailureCode::Database, error.to_string())).await;
-            }
+            Err(StepError::Store(error)) => self.settle_store(&step, &epoch, &error).await,
         }
     }
 

@@ -141,6 +141,18 @@ impl Error {
         }
     }
 
+    /// Whether the whole database cannot be used for now, whoever asks: it is away, takes no writes, or is full.
+    pub fn is_outage(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable { .. }
+                | Self::PoolExhausted
+                | Self::ConnectionLost(_)
+                | Self::ReadOnly(_)
+                | Self::DiskFull(_)
+        )
+    }
+
     /// The server's SQLSTATE, five characters, where the server raised the error.
     pub fn sqlstate(&self) -> Option<String> {
         match self {
