@@ -3,11 +3,23 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod architecture;
+mod bad_input;
 mod cli;
 mod convergence;
 mod database;
+mod doctor;
 mod embedded_postgres;
+mod engine_commit;
+mod engine_failure;
+mod engine_gate;
+mod engine_lease;
+mod engine_queue;
+mod engine_run;
 mod enqueueing;
+mod process_database_lost;
+mod process_kill;
+mod process_probes;
+mod process_stop;
 mod scheduling;
 mod support;
 mod sync;

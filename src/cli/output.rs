@@ -199,10 +199,10 @@ fn color_of(header: &str, text: &str) -> Option<Color> {
         return None;
     }
     match text.split_whitespace().next().unwrap_or_default() {
-        "succeeded" | "active" | "done" => Some(Color::Green),
+        "succeeded" | "active" | "done" | "pass" => Some(Color::Green),
         "running" | "ready" | "queued" => Some(Color::Cyan),
         "paused" | "cancelling" | "cancelled" | "warn" | "later" | "never" => Some(Color::Yellow),
-        "failed" | "dead" | "error" => Some(Color::Red),
+        "failed" | "dead" | "error" | "fail" => Some(Color::Red),
         _ => None,
     }
 }

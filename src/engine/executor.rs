@@ -12,11 +12,11 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::outcome::Outcome;
-use super::retry::{Disposition, RetryOptions, backoff};
+use super::retry::{Disposition, RetryOptions};
 use super::slots::{Claimed, Slots};
 use super::{FINAL_STEP, Step, StepContext, StepError};
 use crate::clock::Clock;
-use crate::domain::failure::{Failure, FailureCode, sanitise};
+use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::queue::Queue;
 use crate::observe::{events, metrics, trace};
 use crate::store::step;
@@ -248,14 +248,7 @@ impl Engine {
         match result {
             Ok(()) => {}
             Err(StepError::Failed(failure)) => self.settle(&step, &epoch, &failure).await,
-            Err(StepError::Store(error)) if error.is_outage() => {
-                tracing::warn!(event = events::STEP_PUT_OFF, error = %sanitise(&error.to_string()), "no attempt is spent");
-                let delay = backoff(0, self.0.clock.jitter(), &self.0.options.retry);
-                self.record(&step, &epoch, Outcome::PutOff(delay)).await;
-            }
-            Err(StepError::Store(error)) => {
-                self.settle(&step, &epoch, &Failure::new(FailureCode::Database, error.to_string())).await;
-            }
+            Err(StepError::Store(error)) => self.settle_store(&step, &epoch, &error).await,
         }
     }
 }

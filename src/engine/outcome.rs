@@ -6,11 +6,11 @@ use serde_json::json;
 
 use super::FINAL_STEP;
 use super::executor::{Engine, Epoch};
-use super::retry::{Disposition, backoff, decide};
-use crate::domain::failure::{Failure, PauseScope, sanitise};
+use super::retry::{Disposition, backoff, decide, outage_wait};
+use crate::domain::failure::{Failure, FailureCode, PauseScope, sanitise};
 use crate::observe::{events, metrics};
-use crate::store::Result;
 use crate::store::step::{self, ClaimedStep, Entry, Level};
+use crate::store::{self, Result};
 
 /// What is recorded of a step that was not done.
 #[derive(Clone, Copy)]
@@ -34,6 +34,18 @@ impl Engine {
             disposition => disposition,
         };
         self.record(step, epoch, Outcome::Failed(disposition, failure)).await;
+    }
+
+    /// The same for what the database answered. One that is away, full or read-only is no step's fault: the step waits
+    /// for it and spends nothing, so that no run fails for it, however long it lasts.
+    pub(super) async fn settle_store(&self, step: &ClaimedStep, epoch: &Epoch, error: &store::Error) {
+        let failure = Failure::new(FailureCode::Database, error.to_string());
+        if !error.is_outage() {
+            return self.settle(step, epoch, &failure).await;
+        }
+        let wait = outage_wait(step.attempt, self.0.clock.jitter(), &self.0.options.retry);
+        tracing::warn!(event = events::STEP_PUT_OFF, wait_seconds = wait.as_secs_f64(), "{}", failure.message);
+        self.record(step, epoch, Outcome::PutOff(wait)).await;
     }
 
     /// Records it, trying again while the lease holds. If it cannot be recorded, the step is still claimed but no longer

@@ -52,6 +52,14 @@ pub fn decide(
     }
 }
 
+/// The longest wait for a database that is away, full or read-only: nobody else tells when it is back.
+const OUTAGE_WAIT_LIMIT: Duration = Duration::from_secs(15);
+
+/// How long a step waits for the database, at its claim of this number.
+pub fn outage_wait(attempt: i32, jitter: f64, options: &RetryOptions) -> Duration {
+    backoff(attempt.saturating_sub(1), jitter, options).min(OUTAGE_WAIT_LIMIT)
+}
+
 /// `base · 2^exponent`, at most `cap`, times 0.5 to 1.5 by chance, so that those who failed together do not return together.
 pub(super) fn backoff(exponent: i32, jitter: f64, options: &RetryOptions) -> Duration {
     let factor = 2f64.powi(exponent.clamp(0, 30));
@@ -92,6 +100,13 @@ mod tests {
         assert_eq!(decided(&Failure::new(FailureCode::BadQuery, "400"), 0), Disposition::FailRun);
         let with_header = Failure::new(FailureCode::AuthInvalid, "401").after(Some(Duration::from_secs(5)));
         assert_eq!(decided(&with_header, 0), Disposition::StopSite, "waiting cannot bring credentials back");
+    }
+
+    #[test]
+    fn a_database_that_is_back_is_noticed_soon() {
+        let options = RetryOptions { base: Duration::from_secs(2), cap: Duration::from_secs(300) };
+        assert_eq!(outage_wait(1, 0.5, &options), Duration::from_secs(2));
+        assert_eq!(outage_wait(1_000, 0.999, &options), OUTAGE_WAIT_LIMIT);
     }
 
     #[test]

@@ -33,7 +33,8 @@ pub(super) struct Beat {
 pub(super) async fn beat(engine: Engine, options: Beat, stopped: impl Future<Output = ()>) {
     let Beat { host, every, lease, heartbeat } = options;
     let mut stopped = std::pin::pin!(stopped);
-    let mut renewed = Instant::now();
+    // When the lease began to run; none while nothing can have been claimed under it.
+    let mut renewed: Option<Instant> = None;
     let mut next = Duration::ZERO;
     let mut connection = None;
     loop {
@@ -46,11 +47,12 @@ pub(super) async fn beat(engine: Engine, options: Beat, stopped: impl Future<Out
         let started = Instant::now();
         let epoch = engine.epoch();
         // A pulse that hangs must outlive neither the lease that it should renew nor the patience of who watches this loop.
-        let patience = lease.saturating_sub(renewed.elapsed()).max(every).min(LONGEST_PULSE);
+        let remaining = renewed.map_or(LONGEST_PULSE, |renewed| lease.saturating_sub(renewed.elapsed()).max(every));
+        let patience = remaining.min(LONGEST_PULSE);
         next = every;
         match tokio::time::timeout(patience, pulse(&engine, &mut connection, epoch.owner, &host, lease)).await {
             Ok(Ok(report)) => {
-                renewed = started;
+                renewed = Some(started);
                 engine.set_database_lost(false);
                 for queue in report.ready {
                     engine.slots().wake(queue);
@@ -68,10 +70,10 @@ pub(super) async fn beat(engine: Engine, options: Beat, stopped: impl Future<Out
                 tracing::warn!(event = events::PULSE_FAILED, error = "no answer in time");
             }
         }
-        if renewed.elapsed() >= lease {
+        if renewed.is_some_and(|renewed| renewed.elapsed() >= lease) {
             tracing::error!(event = events::LEASE_LOST, owner = %epoch.owner, "the lease could not be renewed: steps in flight stop, others take them over");
             engine.renew_epoch();
-            renewed = Instant::now();
+            renewed = None;
             next = every.min(Duration::from_millis(100));
         }
     }

@@ -13,7 +13,7 @@ use sqlx::{ConnectOptions, Connection};
 use url::Url;
 
 use super::Error;
-use super::error::code;
+use super::error::{code, may_be_read_only};
 
 /// The oldest PostgreSQL that is supported, as the server counts: major version times 10,000.
 pub const MINIMUM_SERVER_VERSION: u32 = 140_000;
@@ -86,6 +86,9 @@ pub async fn connect(url: &SecretString, options: &PoolOptions) -> Result<PgPool
         .test_before_acquire(false)
         .before_acquire(|connection, meta| {
             Box::pin(async move {
+                if may_be_read_only(meta.age) {
+                    return Ok(false);
+                }
                 if meta.idle_for > Duration::from_secs(1) {
                     connection.ping().await?;
                 }

@@ -3,6 +3,9 @@
 //! What must hold: an error never shows a password or a whole URL; `From<sqlx::Error>` is the only place where a driver's
 //! error becomes ours, so that a full disk or a read-only server is recognised wherever it strikes.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use sqlx::error::DatabaseError;
 
 /// An error of the store.
@@ -141,7 +144,7 @@ impl Error {
         }
     }
 
-    /// Whether the database as a whole cannot be worked with for a while: nothing is learned about the statement.
+    /// Whether the whole database cannot be used for now, whoever asks: it is away, takes no writes, or is full.
     pub fn is_outage(&self) -> bool {
         matches!(
             self,
@@ -190,7 +193,10 @@ impl From<sqlx::Error> for Error {
             sqlx::Error::PoolTimedOut => Self::PoolExhausted,
             sqlx::Error::Io(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => Self::ConnectionLost(source),
             sqlx::Error::Database(_) => match code(&source).as_deref() {
-                Some("25006") => Self::ReadOnly(source),
+                Some("25006") => {
+                    *LAST_REFUSAL.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+                    Self::ReadOnly(source)
+                }
                 Some("53100") => Self::DiskFull(source),
                 // 57P0x: the server is stopping, has crashed, or is not ready yet; class 08: connection exceptions.
                 Some("57P01" | "57P02" | "57P03" | "57P05") => Self::ConnectionLost(source),
@@ -200,6 +206,15 @@ impl From<sqlx::Error> for Error {
             _ => Self::Database(source),
         }
     }
+}
+
+/// When a session of this process was last refused a write. A session keeps what it was told when it began (its server's
+/// role, `default_transaction_read_only`), so that those which are older must not be used again.
+static LAST_REFUSAL: Mutex<Option<Instant>> = Mutex::new(None);
+
+/// Whether a session that began so long ago may still take it that the database is read-only.
+pub(super) fn may_be_read_only(age: Duration) -> bool {
+    LAST_REFUSAL.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|refused| age >= refused.elapsed())
 }
 
 pub(super) fn code(error: &sqlx::Error) -> Option<String> {

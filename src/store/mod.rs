@@ -7,6 +7,7 @@
 
 mod audit;
 pub mod connect;
+pub mod doctor;
 pub mod due;
 mod error;
 pub mod finalize;

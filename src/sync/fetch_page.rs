@@ -15,6 +15,7 @@ use crate::domain::queue::Queue;
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
 use crate::jira::page::{Next, TokenGuard, page_head};
 use crate::jira::{SearchRequest, jql};
+use crate::observe::events;
 use crate::store::page::{self, PageId, Staged};
 
 pub(super) struct FetchPage(pub Arc<Workshop>);
@@ -90,7 +91,7 @@ impl FetchPage {
                 self.0.forget(id.run_id); // the credentials may have been changed: the next attempt reads them again
                 if failure.code == FailureCode::BadQuery && walk.token.is_some() && walk.restarts < MAX_RESTARTS {
                     tracing::warn!(
-                        event = "walk_restarted",
+                        event = events::WALK_RESTARTED,
                         partition = id.partition,
                         seq = id.seq,
                         "{}",

@@ -56,6 +56,17 @@ impl TestDb {
         SecretString::from(self.url.clone())
     }
 
+    /// Makes new sessions refuse writes, as a standby does, or ends that. Sessions that are open keep what they had.
+    pub async fn read_only(&self, on: bool) {
+        let sql = format!(
+            "ALTER DATABASE {} SET default_transaction_read_only = {}",
+            self.name,
+            if on { "on" } else { "off" }
+        );
+        let mut admin = PgConnectOptions::from_str(&self.server).unwrap().connect().await.unwrap();
+        execute(&mut admin, sql).await;
+    }
+
     async fn create(migrated: bool) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);

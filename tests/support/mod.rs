@@ -3,9 +3,12 @@
 
 mod database;
 mod rig;
+pub mod toy;
+mod worker;
 
 pub use database::{TestDb, server_url};
 pub use rig::{Rig, ended, enqueue};
+pub use worker::{WorkerProcess, eventually};
 
 use std::path::Path;
 

@@ -74,8 +74,8 @@ async fn play(stack: &mut Stack, stage: &Stage) -> Result<(), Error> {
 
     stage.act("Is the replica what Jira shows?");
     stage.say("an issue that was deleted leaves no trace in Jira's search: verify finds it, and --repair marks it");
-    stack.command(&["verify", "--repair", "--wait"], stage, true)?;
-    let equal = stack.command(&["verify"], stage, true)?;
+    stack.command(&["verify", "--repair", "--wait", "--settle", "2"], stage, true)?;
+    let equal = stack.command(&["verify", "--settle", "2"], stage, true)?;
 
     let all = totals::read(&stack.pool).await?;
     stage.act("Report");

@@ -54,7 +54,7 @@ pub async fn pulse<'e>(
             -- Owners that are not (or no longer) alive; an owner that is not known at all counts as dead too.
             UPDATE syncline.sync_step s
                SET state = 'ready', owner = NULL, rescues = s.rescues + 1, ready_at = clock_timestamp()
-             WHERE s.id IN (SELECT t.id FROM syncline.sync_step t
+             WHERE s.id = ANY (ARRAY(SELECT t.id FROM syncline.sync_step t
                              WHERE t.state = 'running'
                                AND CASE WHEN t.owner = $1
                                    -- Ours, but not known here: the answer to its claim was lost on the way.
@@ -62,14 +62,16 @@ pub async fn pulse<'e>(
                                    ELSE NOT EXISTS (SELECT 1 FROM syncline.worker w
                                                      WHERE w.id = t.owner AND w.lease_until > clock_timestamp())
                                    END
-                               FOR UPDATE SKIP LOCKED)
+                               FOR UPDATE SKIP LOCKED))
                AND s.state = 'running'
             RETURNING s.id, s.queue, s.kind, s.run_id
         ), due AS (
+            -- The time of the statement can be looked up in an index, clock_timestamp() cannot; an array is looked up by the
+            -- primary key, a sub-select would be joined with the whole table.
             UPDATE syncline.sync_step s SET state = 'ready'
-             WHERE s.id IN (SELECT t.id FROM syncline.sync_step t
-                             WHERE t.state = 'later' AND t.ready_at <= clock_timestamp()
-                             ORDER BY t.ready_at LIMIT $7 FOR UPDATE SKIP LOCKED)
+             WHERE s.id = ANY (ARRAY(SELECT t.id FROM syncline.sync_step t
+                             WHERE t.state = 'later' AND t.ready_at <= statement_timestamp()
+                             ORDER BY t.ready_at LIMIT $7 FOR UPDATE SKIP LOCKED))
             RETURNING s.queue
         )
         SELECT
@@ -82,7 +84,7 @@ pub async fn pulse<'e>(
             ARRAY(SELECT kind FROM rescued ORDER BY id) AS "rescued_kinds!",
             ARRAY(SELECT run_id FROM rescued ORDER BY id) AS "rescued_runs!: Vec<Option<Uuid>>",
             (SELECT extract(epoch FROM min(ready_at) - clock_timestamp())::float8 FROM syncline.sync_step
-              WHERE state = 'later' AND ready_at > clock_timestamp()) AS next_timer_seconds
+              WHERE state = 'later' AND ready_at > statement_timestamp()) AS next_timer_seconds
         "#,
         owner,
         host,

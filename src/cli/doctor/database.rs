@@ -1,0 +1,197 @@
+//! The database: reachable, set up to keep what it acknowledges, of the right version, heard in time.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+
+use super::super::{Context, Output};
+use super::Report;
+use crate::config::Config;
+use crate::postgres::Programs;
+use crate::store::{self, doctor};
+
+/// Schedules are decided by the process' clock, leases by the database's: more than this apart, and runs start visibly off.
+const SKEW_LIMIT: TimeDelta = TimeDelta::seconds(5);
+/// A notification takes milliseconds; without any, workers look once a second.
+const NOTIFY_LIMIT: Duration = Duration::from_secs(3);
+/// Vacuum removes nothing that is younger than the oldest transaction.
+const OLD_TRANSACTION_SECONDS: f64 = 3_600.0;
+
+/// Connects; nothing when that fails or there is no database yet.
+pub(super) async fn connect(config: &Config, output: Output, report: &mut Report) -> Option<Context> {
+    if config.database.url.is_none() && !private_server(config, report) {
+        return None;
+    }
+    match Context::connect(config.clone(), output).await {
+        Ok(context) => Some(context),
+        Err(problem) => {
+            let remedy = problem.help.unwrap_or_else(|| {
+                "start the server, or correct DATABASE_URL (`syncline config show` tells where it comes from)".into()
+            });
+            report.fail("connection", problem.message, remedy);
+            None
+        }
+    }
+}
+
+/// Whether a private server can be started; one that was never made is left to the commands that need it.
+fn private_server(config: &Config, report: &mut Report) -> bool {
+    let folder = &config.database.data_dir;
+    let wrote_data = std::fs::read_to_string(folder.join("data/PG_VERSION")).ok();
+    match Programs::find(None, wrote_data.as_deref().map(str::trim), folder) {
+        Ok(programs) => report.pass(
+            "programs",
+            format!("PostgreSQL {} in {} for the private server", programs.major, programs.folder.display()),
+        ),
+        Err(problem) => {
+            let remedy = "install PostgreSQL (`make deps`), or set DATABASE_URL to a server that you have";
+            report.fail("programs", problem.to_string(), remedy);
+            return false;
+        }
+    }
+    if !folder.join("connection.json").exists() {
+        report.warn(
+            "connection",
+            format!("DATABASE_URL is not set, and there is no private database in {} yet", folder.display()),
+            "run `syncline migrate` to make one there, or set DATABASE_URL",
+        );
+        return false;
+    }
+    true
+}
+
+/// Settings, connections, clock, notifications, size.
+pub(super) async fn check_server(context: &Context, report: &mut Report) {
+    let asked = context.clock.now();
+    let server = match doctor::server(&context.pool).await {
+        Ok(server) => server,
+        Err(problem) => return report.refused("connection", &problem),
+    };
+    let answered = context.clock.now();
+    report.pass("connection", format!("PostgreSQL {}, {}", server.version, size(server.size_bytes)));
+    check_settings(&server, report);
+    check_connections(context, &server, report).await;
+    // The answer was made somewhere between the two readings of our clock.
+    let skew = server.now - (asked + (answered - asked) / 2);
+    let text = format!("the database's clock is {:+.1} s off this machine's", skew.as_seconds_f64());
+    match skew.abs() > SKEW_LIMIT + (answered - asked) {
+        true => {
+            report.warn("clock", text, "set both clocks (NTP): schedules start by the one, leases end by the other")
+        }
+        false => report.pass("clock", text),
+    }
+    check_notifications(context, report).await;
+    check_bloat(context, &server, report).await;
+}
+
+fn check_settings(server: &doctor::Server, report: &mut Report) {
+    if server.read_only {
+        report.fail(
+            "writes",
+            "the database takes no writes",
+            "point DATABASE_URL at the primary, or reset default_transaction_read_only; work resumes by itself",
+        );
+    } else {
+        report.pass("writes", "the database takes writes");
+    }
+    let unsafe_settings: Vec<&str> = [("fsync", server.fsync), ("full_page_writes", server.full_page_writes)]
+        .into_iter()
+        .filter_map(|(name, on)| (!on).then_some(name))
+        .collect();
+    if !unsafe_settings.is_empty() {
+        let names = unsafe_settings.join(" and ");
+        let remedy = "ALTER SYSTEM SET … = on, then reload: a crash of the machine can destroy the whole database";
+        report.fail("durability", format!("{names} off"), remedy);
+    } else if server.synchronous_commit == "off" {
+        report.warn(
+            "durability",
+            "synchronous_commit is off",
+            "set it to on: a crash loses requests that were acknowledged a moment before",
+        );
+    } else {
+        report.pass("durability", format!("fsync on, synchronous_commit {}", server.synchronous_commit));
+    }
+}
+
+async fn check_connections(context: &Context, server: &doctor::Server, report: &mut Report) {
+    // Before there is a schema there are no workers.
+    let workers = store::queue_view::workers(&context.pool).await.map_or(0, |workers| workers.len());
+    let workers = i64::try_from(workers).unwrap_or(0).max(1);
+    // Each has its pool and a connection that listens.
+    let wanted = workers * (i64::from(context.config.database.max_connections) + 1);
+    let text = format!(
+        "{} of {} connections are open; {workers} worker{} may want {wanted}",
+        server.connections,
+        server.connection_limit,
+        if workers == 1 { "" } else { "s" },
+    );
+    if wanted > server.connection_limit {
+        let remedy = "lower database.max_connections, raise the server's max_connections, or put a pooler in between";
+        report.warn("connections", text, remedy);
+    } else {
+        report.pass("connections", text);
+    }
+}
+
+async fn check_notifications(context: &Context, report: &mut Report) {
+    let direct = context.config.database.direct_url.as_ref();
+    match doctor::notify_round_trip(&context.pool, direct, &context.clock, NOTIFY_LIMIT).await {
+        Ok(Some(took)) => report.pass("notifications", format!("heard after {:.1} ms", took.as_secs_f64() * 1_000.0)),
+        Ok(None) => report.warn(
+            "notifications",
+            format!("none was heard within {} s", NOTIFY_LIMIT.as_secs()),
+            "behind a pooler in transaction mode set database.direct_url; until then workers look once a second",
+        ),
+        Err(problem) => report.warn(
+            "notifications",
+            format!("cannot listen: {problem}"),
+            "correct database.direct_url; until then workers look once a second",
+        ),
+    }
+}
+
+async fn check_bloat(context: &Context, server: &doctor::Server, report: &mut Report) {
+    if let Some(age) = server.oldest_transaction_seconds.filter(|age| *age > OLD_TRANSACTION_SECONDS) {
+        report.warn(
+            "vacuum",
+            format!("a transaction has been open for {:.1} h: nothing that died since can be removed", age / 3_600.0),
+            "find it in pg_stat_activity (ORDER BY xact_start) and end it",
+        );
+    }
+    match doctor::bloated_tables(&context.pool).await {
+        Ok(tables) if tables.is_empty() => report.pass("bloat", "no table holds more dead rows than living ones"),
+        Ok(tables) => {
+            let texts: Vec<String> = tables
+                .iter()
+                .map(|table| format!("{}: {} dead, {} live", table.name, table.dead, table.live))
+                .collect();
+            let remedy = "check that autovacuum runs, and VACUUM these tables";
+            report.warn("bloat", super::some_of(texts.iter().map(String::as_str)), remedy);
+        }
+        Err(problem) => report.refused("bloat", &problem),
+    }
+}
+
+/// Whether the tables are those that this program knows.
+pub(super) async fn check_schema(context: &Context, report: &mut Report) -> bool {
+    match store::check_version(&context.pool).await {
+        Ok(()) => {
+            report.pass("schema", format!("version {}, as this program needs", store::migrate::expected_version()));
+            true
+        }
+        Err(problem) => {
+            let remedy = match &problem {
+                store::Error::SchemaTooOld { .. } => "run `syncline migrate`",
+                store::Error::SchemaTooNew { .. } => "upgrade this program",
+                _ => "workers refuse to start until this is repaired",
+            };
+            report.fail("schema", problem.to_string(), remedy);
+            false
+        }
+    }
+}
+
+fn size(bytes: i64) -> String {
+    let mebibytes = bytes / (1 << 20);
+    if mebibytes < 10_240 { format!("{mebibytes} MiB") } else { format!("{} GiB", mebibytes / 1_024) }
+}
