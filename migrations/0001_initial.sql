@@ -91,7 +91,7 @@ CREATE TABLE syncline.sync_run (
     -- nothing else; a kept run that meets a repair does both.
     repair_ids          bigint[] NOT NULL DEFAULT '{}',
     trace_context       text
-);
+) WITH (fillfactor = 70); -- each step's end counts here: room for the new version on the same page
 -- Invariant 4: one active run per project, and at most one that is kept to run next.
 CREATE UNIQUE INDEX sync_run_one_active ON syncline.sync_run (project_id) WHERE state = 'running';
 CREATE UNIQUE INDEX sync_run_one_queued ON syncline.sync_run (project_id) WHERE state = 'queued';
@@ -135,7 +135,6 @@ CREATE INDEX sync_step_ready ON syncline.sync_step (queue, priority DESC, ready_
 CREATE INDEX sync_step_later ON syncline.sync_step (ready_at) WHERE state = 'later';
 CREATE INDEX sync_step_running ON syncline.sync_step (owner) WHERE state = 'running';
 CREATE INDEX sync_step_dead ON syncline.sync_step (finished_at) WHERE state = 'dead';
-CREATE INDEX sync_step_ended ON syncline.sync_step (finished_at) WHERE state IN ('done', 'cancelled');
 
 -- One row per worker process: its lease covers every step it runs, so that renewing costs one row.
 CREATE TABLE syncline.worker (
@@ -348,6 +347,12 @@ CREATE FUNCTION syncline.new_id() RETURNS uuid LANGUAGE sql VOLATILE AS $$
                     FROM 1 FOR 6),
             6, (get_byte(uuid_send(gen_random_uuid()), 6) & 15) | 112),
         'hex')::uuid
+$$;
+
+-- The smallest id that could have been made at a time: old rows are found by their primary key.
+CREATE FUNCTION syncline.id_floor(at timestamptz) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
+    SELECT encode(overlay(decode(repeat('00', 16), 'hex')
+                          PLACING substring(int8send((extract(epoch FROM at) * 1000)::bigint) FROM 3) FROM 1 FOR 6), 'hex')::uuid
 $$;
 
 -- Makes a run active: its first step is enqueued and a worker woken, in the caller's transaction.

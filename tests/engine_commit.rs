@@ -78,9 +78,9 @@ async fn a_claim_that_was_taken_over_commits_nothing_however_late() {
             Ok(effect(&given.step, vec![new("leaf", "late")]))
         }
     });
-    let prompt = toy("write", |given| async move { Ok(effect(&given.step, vec![])) });
+    let timely = toy("write", |given| async move { Ok(effect(&given.step, vec![])) });
     let late = world.engine(vec![held], &Tuning::default()).await;
-    let other = world.engine(vec![prompt], &Tuning::default()).await;
+    let other = world.engine(vec![timely], &Tuning::default()).await;
     let run = world.run(vec![new("write", "")]).await;
 
     let first = claim(&late).await;

@@ -72,6 +72,7 @@ async fn write(database: &Database, site: Uuid, project: Uuid, body: &[u8], fiel
     let versions: Vec<_> =
         issues.iter().map(|issue| replica::Version { issue_id: issue.id, updated_at: issue.updated_at }).collect();
     let mut tx = database.pool.begin().await.unwrap();
+    replica::plan_afresh(&mut tx).await.unwrap();
     replica::upsert_users(&mut tx, site, &page.users).await.unwrap();
     replica::upsert_issues(&mut tx, site, project, &issues).await.unwrap();
     replica::apply_comments(&mut tx, site, &comments, &versions, &ids, &[]).await.unwrap();

@@ -14,7 +14,7 @@ const ROUNDS: usize = 3;
 
 pub async fn throughput() -> Vec<(&'static str, f64)> {
     let (jira, projects) = stack::jira(ISSUES, Duration::ZERO).await;
-    let (mut engine, mut plain, mut commits) = (vec![], vec![], vec![]);
+    let (mut engine, mut plain) = (vec![], vec![]);
     for _ in 0..ROUNDS {
         let database = Database::new().await;
         let seconds = bare::sync(&database, &jira).await;
@@ -23,17 +23,13 @@ pub async fn throughput() -> Vec<(&'static str, f64)> {
         let database = Database::new().await;
         database.register(&jira, &projects).await;
         let worker = Worker::start(&stack::config(), database.pool.clone(), Clock::system()).await.unwrap();
-        let before = database.commits().await;
         let started = Instant::now();
         let run = database.enqueue(&projects[0].key, "full").await;
         database.succeeded(run).await;
         engine.push(f64::from(ISSUES) / started.elapsed().as_secs_f64());
-        let after = database.commits().await;
         assert_eq!(database.number("SELECT count(*) FROM syncline.issue").await, i64::from(ISSUES));
         assert_eq!(database.number("SELECT count(*) FROM syncline.comment").await, 3 * i64::from(ISSUES));
         assert_eq!(database.number("SELECT count(*) FROM syncline.worklog").await, 2 * i64::from(ISSUES));
-        let steps = database.number("SELECT count(*) FROM syncline.sync_step").await;
-        commits.push((after - before) as f64 / steps as f64);
         worker.stop().await;
     }
     jira.stop().await;
@@ -42,7 +38,6 @@ pub async fn throughput() -> Vec<(&'static str, f64)> {
         ("full_sync_issues_per_second", median(&mut engine)),
         ("bare_sync_issues_per_second", median(&mut plain)),
         ("full_sync_ratio_to_bare", ratio),
-        ("full_sync_commits_per_step", median(&mut commits)),
     ]
 }
 

@@ -12,6 +12,7 @@ use syncline::clock::Clock;
 use syncline::config::Config;
 use syncline::postgres::{Cluster, ClusterOptions};
 use syncline::simulator::{self, Amount, Handle, Options, ProjectSpec, Simulator};
+use syncline::store::PoolOptions;
 use tokio::sync::{Mutex, OnceCell};
 use uuid::Uuid;
 
@@ -61,7 +62,10 @@ impl Database {
         }
         let mut url = url::Url::parse(server.expose_secret()).unwrap();
         url.set_path(&name);
-        let pool = PgPoolOptions::new().max_connections(24).connect(url.as_str()).await.unwrap();
+        let pool = {
+            let options = PoolOptions { max_connections: 24, ..PoolOptions::default() };
+            syncline::store::connect(&SecretString::from(url.as_str()), &options).await.unwrap()
+        };
         syncline::store::migrate(&pool).await.unwrap();
         Self { pool, url: url.into() }
     }
@@ -122,8 +126,8 @@ impl Database {
 
     /// Commits of the database so far, as PostgreSQL counts them.
     pub async fn commits(&self) -> i64 {
-        // Backends report when they have been idle for a moment.
-        tokio::time::sleep(Duration::from_millis(1500)).await;
+        // Backends report when they have been idle for ten seconds, at the latest.
+        tokio::time::sleep(Duration::from_secs(11)).await;
         self.number(
             "SELECT (xact_commit + xact_rollback)::int8 FROM pg_stat_database WHERE datname = current_database()",
         )

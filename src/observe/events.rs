@@ -34,6 +34,7 @@ events! {
     OUTCOME_NOT_RECORDED = "outcome_not_recorded", "warn", "step_id, error", "What became of a step could not be written; it will be taken back.";
     STEP_RETRIED = "step_retried", "warn", "step_id, code, wait_seconds", "An attempt failed and will be made again.";
     STEP_DEAD = "step_dead", "error", "step_id, code, message", "A step was given up and waits for an operator.";
+    VERIFY_WAITS = "verify_waits", "info", "code, seconds", "A verification waits because Jira asked it to, or did not answer.";
     WALK_RESTARTED = "walk_restarted", "warn", "partition, seq, message", "Jira refused its own page token: the walk begins anew.";
     RUN_PLANNED = "run_planned", "info", "project, kind, estimate, partitions, repairs", "A run knows what it will read.";
     RUN_STOPPED = "run_stopped", "error", "run_id, code, message", "A run was stopped because another one of its site lost its credentials.";

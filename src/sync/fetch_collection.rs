@@ -146,6 +146,7 @@ impl FetchCollection {
                 // A record that could not be read is not gone: without it the list is not complete.
                 let last = read.next_start.is_none() && read.rejected.is_empty();
                 let complete = if last { vec![walk.issue_id] } else { Vec::new() };
+                replica::plan_afresh(conn).await?;
                 replica::upsert_users(conn, site_id, &read.people).await?;
                 if replica::lock_if_current(conn, site_id, walk.issue_id, walk.version).await? {
                     let version = [Version { issue_id: walk.issue_id, updated_at: walk.version }];

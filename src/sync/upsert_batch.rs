@@ -130,6 +130,7 @@ pub(super) async fn write_page<'a>(
     issues.sort_by_key(|issue| (issue.issue.id, issue.issue.updated_at));
     let issues: Vec<&ParsedIssue> =
         issues.chunk_by(|a, b| a.issue.id == b.issue.id).filter_map(|versions| versions.last().copied()).collect();
+    replica::plan_afresh(conn).await?;
     replica::upsert_users(conn, site_id, &page.users).await?;
     let records: Vec<_> = issues.iter().map(|issue| &issue.issue).collect();
     let upserted = replica::upsert_issues(conn, site_id, job.work.project_id, &records).await?;

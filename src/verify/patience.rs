@@ -4,6 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use crate::domain::failure::{Failure, RetryPolicy};
+use crate::observe::events;
 
 /// How often one question is asked.
 const ATTEMPTS: u32 = 8;
@@ -31,7 +32,7 @@ where
             return Err(failure);
         }
         tracing::info!(
-            event = "verify_waits",
+            event = events::VERIFY_WAITS,
             code = failure.code.as_str(),
             seconds = wait.as_secs_f64(),
             "{}",

@@ -10,3 +10,14 @@ mod people;
 pub use collection::{Applied, Version, apply_comments, apply_worklogs};
 pub use issue::{UpsertedIssues, distrust, lock_if_current, mark_deleted, upsert_issues};
 pub use people::{record_drifts, upsert_users};
+
+use sqlx::PgConnection;
+
+use crate::store::Result;
+
+/// Lets PostgreSQL plan this transaction's statements for the tables as they are. A plan that was kept from when the replica
+/// was empty reads whole tables, page after page of a first sync.
+pub async fn plan_afresh(conn: &mut PgConnection) -> Result<()> {
+    sqlx::query!("SET LOCAL plan_cache_mode = force_custom_plan").execute(conn).await?;
+    Ok(())
+}
