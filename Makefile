@@ -51,8 +51,10 @@ target/sqlx.current: export SQLX_OFFLINE_DIR := $(CURDIR)/target/sqlx
 .PHONY: target/sqlx.current
 target/sqlx.current:
 	@rm -rf target/sqlx && mkdir -p target/sqlx .sqlx
-	@touch src/lib.rs src/main.rs $(wildcard tests/*.rs benches/*.rs)
-	DATABASE_URL=$$($(TEST_SERVER) schema $(TEST_FOLDER)) cargo check --locked --all-targets
+	@# First without a database, whatever comes of it: a dependency has queries of its own, which ours cannot check.
+	@SQLX_OFFLINE=true cargo check --locked --all-targets || true
+	@touch src/lib.rs
+	DATABASE_URL=$$($(TEST_SERVER) schema $(TEST_FOLDER)) cargo check --locked --lib
 
 sqlx-prepare: deps target/sqlx.current ## write .sqlx anew, after a change of migrations or queries
 	@rm -rf .sqlx && mkdir .sqlx && cp -r target/sqlx/. .sqlx/

@@ -87,6 +87,9 @@ CREATE TABLE syncline.sync_run (
     error_advice        text,
     error_category      text,
     error_severity      text,
+    -- Issues to be read again by id, by Jira's ids: what a verification found to differ. A run with trigger 'repair' does
+    -- nothing else; a kept run that meets a repair does both.
+    repair_ids          bigint[] NOT NULL DEFAULT '{}',
     trace_context       text
 );
 -- Invariant 4: one active run per project, and at most one that is kept to run next.
@@ -316,6 +319,14 @@ CREATE TABLE syncline.schema_drift (
     PRIMARY KEY (site_id, entity, field, expected, found)
 );
 
+-- The issues that a verification has met in Jira so far: what the replica has besides is extra. Kept here and not in memory,
+-- and not in a temporary table, which would hold a session; nothing is lost when a crash empties it.
+CREATE UNLOGGED TABLE syncline.verify_seen (
+    verification uuid NOT NULL, -- UUIDv7: tells when it began
+    issue_id     bigint NOT NULL,
+    PRIMARY KEY (verification, issue_id)
+);
+
 -- Who changed what by hand (CLI, SQL).
 CREATE TABLE syncline.audit (
     id      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -356,7 +367,7 @@ END $$;
 -- until the caller's transaction ends, so that requests and the end of a run see each other in turn.
 CREATE FUNCTION syncline.request_run(
     project uuid, kind text, trigger text, requested_by text, slot timestamptz DEFAULT NULL,
-    run_id uuid DEFAULT NULL, retried uuid DEFAULT NULL, trace text DEFAULT NULL
+    run_id uuid DEFAULT NULL, retried uuid DEFAULT NULL, trace text DEFAULT NULL, repair bigint[] DEFAULT '{}'
 ) RETURNS uuid LANGUAGE plpgsql AS $$
 #variable_conflict use_variable
 DECLARE
@@ -367,18 +378,20 @@ BEGIN
     IF slot IS NOT NULL AND EXISTS (SELECT 1 FROM syncline.sync_run s WHERE s.project_id = project AND s.slot_at = slot) THEN
         RETURN (SELECT s.id FROM syncline.sync_run s WHERE s.project_id = project AND s.slot_at = slot);
     END IF;
-    -- A request that meets a kept one is served by it; the wider kind wins.
+    -- A request that meets a kept one is served by it; the wider kind wins, and a repair is done besides.
     UPDATE syncline.sync_run s
        SET kind = CASE WHEN 'full' IN (s.kind, request_run.kind) THEN 'full' ELSE s.kind END,
+           trigger = CASE WHEN s.trigger = 'repair' THEN request_run.trigger ELSE s.trigger END,
+           repair_ids = ARRAY(SELECT unnest(s.repair_ids) UNION SELECT unnest(repair)),
            priority = greatest(s.priority, CASE WHEN request_run.trigger = 'schedule' THEN 0 ELSE 10 END)
      WHERE s.project_id = project AND s.state = 'queued'
     RETURNING s.id INTO kept;
     IF kept IS NOT NULL THEN
         RETURN kept;
     END IF;
-    INSERT INTO syncline.sync_run (id, project_id, kind, trigger, state, requested_by, slot_at, retry_of, priority, trace_context)
+    INSERT INTO syncline.sync_run (id, project_id, kind, trigger, state, requested_by, slot_at, retry_of, priority, repair_ids, trace_context)
     VALUES (run, project, kind, trigger, 'queued', requested_by, slot, retried,
-            CASE WHEN trigger = 'schedule' THEN 0 ELSE 10 END, trace);
+            CASE WHEN trigger = 'schedule' THEN 0 ELSE 10 END, repair, trace);
     IF NOT EXISTS (SELECT 1 FROM syncline.sync_run s WHERE s.project_id = project AND s.state = 'running') THEN
         PERFORM syncline.activate_run(run);
     END IF;
@@ -430,6 +443,20 @@ BEGIN
     RETURN syncline.request_run(found, kind, 'manual', coalesce(requested_by, current_user));
 END $$;
 COMMENT ON FUNCTION syncline.enqueue_sync IS 'Requests a sync of a project (KEY or SITE/KEY), in the caller''s transaction; answers the id of the run that serves it.';
+
+-- Requests that issues of a project be read again by id; answers the id of the run that does it.
+CREATE FUNCTION syncline.request_repair(project uuid, ids bigint[], requested_by text) RETURNS uuid LANGUAGE plpgsql AS $$
+#variable_conflict use_variable
+DECLARE
+    p syncline.project%ROWTYPE;
+BEGIN
+    SELECT * INTO STRICT p FROM syncline.project q WHERE q.id = project;
+    IF p.state <> 'active' THEN
+        RAISE EXCEPTION 'project "%" is %', p.key, p.state USING
+            ERRCODE = 'object_not_in_prerequisite_state', HINT = format('Resume it first: syncline project resume %s', p.key);
+    END IF;
+    RETURN syncline.request_run(project, 'incremental', 'repair', requested_by, repair => ids);
+END $$;
 
 -- Asks a run to stop: what has not started is cancelled now, what runs stops at its step's end. Answers the run's state.
 CREATE FUNCTION syncline.cancel_run(run uuid) RETURNS text LANGUAGE plpgsql AS $$

@@ -44,3 +44,4 @@ pub mod scheduler;
 pub mod simulator;
 pub mod store;
 pub mod sync;
+pub mod verify;

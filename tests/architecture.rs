@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["store", "jira", "postgres", "simulator"],
     &["engine", "alert"],
     &["queue"],
-    &["sync", "scheduler", "telemetry"],
+    &["sync", "scheduler", "telemetry", "verify"],
     &["http", "cli"],
     &["runtime"],
 ];

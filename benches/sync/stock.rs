@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use apalis::prelude::*;
 use apalis_postgres::{Config, PostgresStorage};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::stack::Database;
 
@@ -22,10 +22,12 @@ struct Shared {
     left: Arc<AtomicI64>,
     finished: Arc<Notify>,
     steps: u32,
+    places: Arc<Semaphore>,
     pool: sqlx::PgPool,
 }
 
 async fn step(job: Job, shared: Data<Shared>) -> Result<(), BoxDynError> {
+    let _place = shared.places.acquire().await?;
     if job.number < shared.steps {
         let mut storage = PostgresStorage::<Job>::new(&shared.pool).with_config(Config::default().queue("bench"));
         storage.push(Job { run: job.run, number: job.number + 1 }).await?;
@@ -48,11 +50,12 @@ pub async fn steps_per_second(database: &Database, runs: i32, steps: u32, concur
         left: Arc::new(AtomicI64::new(total)),
         finished: Arc::new(Notify::new()),
         steps,
+        places: Arc::new(Semaphore::new(concurrency)),
         pool: database.pool.clone(),
     };
     let backend =
         PostgresStorage::<Job>::new(&database.pool).with_config(Config::default().queue("bench")).with_pubsub();
-    let worker = WorkerBuilder::new("stock").backend(backend).data(shared.clone()).concurrency(concurrency).build(step);
+    let worker = WorkerBuilder::new("stock").backend(backend).data(shared.clone()).build(step);
     let started = Instant::now();
     let running = tokio::spawn(worker.run());
     let _ = tokio::time::timeout(Duration::from_secs(120), shared.finished.notified()).await;

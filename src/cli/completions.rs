@@ -5,7 +5,9 @@ use clap_complete::Shell;
 
 use super::{Cli, Error, Output};
 
-/// Print a completion script, e.g. `syncline completions bash > /etc/bash_completion.d/syncline`
+/// Print a script that lets a shell complete commands and flags
+///
+/// For example `syncline completions bash > /etc/bash_completion.d/syncline`.
 #[derive(Debug, clap::Args)]
 pub struct CompletionsArgs {
     /// The shell

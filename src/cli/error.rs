@@ -6,7 +6,7 @@ use std::io;
 use crate::config;
 use crate::domain::cron::CronError;
 use crate::domain::failure::Failure;
-use crate::{observe, postgres, store};
+use crate::{observe, postgres, store, verify};
 
 /// How a process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +128,15 @@ impl From<observe::Error> for Error {
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         Self::failure(failure.to_string()).help(failure.code.advice())
+    }
+}
+
+impl From<verify::Error> for Error {
+    fn from(problem: verify::Error) -> Self {
+        match problem {
+            verify::Error::Jira(failure) => failure.into(),
+            verify::Error::Store(problem) => problem.into(),
+        }
     }
 }
 

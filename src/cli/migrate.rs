@@ -6,7 +6,9 @@ use sqlx::PgPool;
 
 use crate::store;
 
-/// Brings the database's schema to this program's version. Safe to run at any time and by several processes at once.
+/// Bring the database's schema to this program's version
+///
+/// Safe to run at any time and by several processes at once.
 #[derive(Debug, clap::Args)]
 pub struct MigrateArgs {
     /// Change nothing; fail when the schema is not current

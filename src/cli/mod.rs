@@ -51,12 +51,13 @@ pub struct Cli {
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 ok, 1 failure, 2 usage or configuration, 3 something is unhealthy.
-Configuration: defaults < file < SYNCLINE__SECTION__KEY < flags; `syncline config show` lists every key.
+Configuration: defaults < file < SYNCLINE__SECTION__KEY < flags; see `syncline config show`.
 
 First steps:
   syncline demo                                      see it work, with a simulated Jira
   syncline migrate                                   create the schema
-  syncline site add acme --url https://acme.atlassian.net --email bot@example.com --credential env:JIRA_TOKEN
+  syncline site add acme --url https://acme.atlassian.net \\
+      --email bot@example.com --credential env:JIRA_TOKEN
   syncline project add acme KEY                      synchronise a project
   syncline worker                                    do the work";
 

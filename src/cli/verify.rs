@@ -1,21 +1,187 @@
-//! `syncline verify`.
+//! `syncline verify`: is the replica what Jira shows?
 
-use super::Error;
+use std::time::Duration;
 
-/// Compares the replica with Jira itself and prints what is missing, stale or extra.
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use super::{Context, Error, ProgressView, Row, site, watch};
+use crate::store;
+use crate::verify::{self, Options, Progress, Reason, Report, Scope};
+
+/// Compare the replica with Jira itself; print what is missing, stale or extra
 #[derive(Debug, clap::Args)]
 pub struct VerifyArgs {
-    /// The project, as KEY or SITE/KEY [default: all]
+    /// KEY or SITE/KEY [default: all]
     pub project: Option<String>,
-    /// Request what is needed to make the replica equal again
+    /// How long differences may take to go away by themselves: a sync under way, Jira's search behind its writes
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    pub settle: u64,
+    /// Request a run that reads again what differs
     #[arg(long)]
     pub repair: bool,
+    /// Wait for that run, then compare again
+    #[arg(long, requires = "repair")]
+    pub wait: bool,
 }
 
 /// Executes the command.
 ///
 /// # Errors
-/// Always, in this version.
-pub async fn run(_args: VerifyArgs, _context: &super::Context) -> Result<(), Error> {
-    Err(Error::failure("`syncline verify` is not built into this version yet"))
+/// When there is a difference, or a project could not be compared: exit code 1.
+pub async fn run(args: VerifyArgs, context: &Context) -> Result<(), Error> {
+    let scopes = verify::scopes(&context.pool, args.project.as_deref()).await?;
+    if scopes.is_empty() {
+        context.output.note("no project yet: add one with `syncline project add`");
+    }
+    let mut verdicts = Vec::new();
+    for scope in &scopes {
+        // The failure of one project does not hide the differences of the others.
+        match one(&args, scope, context).await {
+            Ok(report) => verdicts.push(Verdict::from(report)),
+            Err(problem) => {
+                let advice = problem.help.map(|help| format!(" ({help})")).unwrap_or_default();
+                verdicts.push(Verdict::failed(scope, format!("{}{advice}", problem.message)));
+            }
+        }
+    }
+    context.output.rows(&verdicts, "nothing to compare")?;
+    for verdict in &verdicts {
+        verdict.details().iter().for_each(|line| context.output.note(line));
+    }
+    let failed = verdicts.iter().filter(|verdict| verdict.error.is_some()).count();
+    let differences: usize = verdicts.iter().map(|verdict| verdict.differences).sum();
+    match (failed, differences) {
+        (0, 0) => Ok(()),
+        (0, n) => {
+            let problem = Error::failure(format!("{n} {} between the replica and Jira", plural(n, "difference")));
+            Err(if args.repair { problem } else { problem.help("mend them with: syncline verify --repair --wait") })
+        }
+        (n, _) => Err(Error::failure(format!("{n} of {} projects could not be compared", verdicts.len()))),
+    }
+}
+
+async fn one(args: &VerifyArgs, scope: &Scope, context: &Context) -> Result<Report, Error> {
+    let site = store::site::list(&context.pool, Some(&scope.site)).await?;
+    let site = site.first().ok_or_else(|| Error::failure(format!("site {} is gone", scope.site)))?;
+    let client = site::client(context, site)?;
+    let options = Options { settle: Duration::from_secs(args.settle), ..Options::default() };
+    let look = async || {
+        let bar = bar(context, scope);
+        let show = |progress: Progress| {
+            bar.set_length(progress.estimated_issues.max(progress.issues));
+            bar.set_position(progress.issues);
+            bar.set_message(format!("{} to look at again", progress.suspects));
+        };
+        let report = verify::verify(&context.pool, &client, scope, &options, &context.clock, &show).await;
+        bar.finish_and_clear();
+        report.map_err(Error::from)
+    };
+    let report = look().await?;
+    if !args.repair {
+        return Ok(report);
+    }
+    let Some(run_id) = verify::repair(&context.pool, scope, &report, &context.actor()).await? else {
+        return Ok(report);
+    };
+    context.output.note(&format!("{}/{}: repair run {run_id}", scope.site, scope.project));
+    if !args.wait {
+        return Ok(report);
+    }
+    watch(&context.pool, run_id, ProgressView::new(context.output, true)).await?;
+    look().await
+}
+
+fn bar(context: &Context, scope: &Scope) -> ProgressBar {
+    if !context.output.draws_progress() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(0).with_prefix(format!("{}/{}", scope.site, scope.project));
+    let style = ProgressStyle::with_template("{prefix} [{bar:30}] {pos}/{len} issues, {per_sec}, {msg}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
+}
+
+fn plural(n: usize, word: &str) -> String {
+    if n == 1 { word.to_owned() } else { format!("{word}s") }
+}
+
+/// One line of the answer.
+#[derive(Serialize)]
+struct Verdict {
+    #[serde(flatten)]
+    report: Report,
+    differences: usize,
+    error: Option<String>,
+}
+
+impl From<Report> for Verdict {
+    fn from(report: Report) -> Self {
+        Self { differences: report.differences(), report, error: None }
+    }
+}
+
+impl Verdict {
+    fn failed(scope: &Scope, error: String) -> Self {
+        Self { report: Report::new(&scope.site, &scope.project), differences: 0, error: Some(error) }
+    }
+
+    /// The first differences, one a line.
+    fn details(&self) -> Vec<String> {
+        const SHOWN: usize = 20;
+        let report = &self.report;
+        let mut lines: Vec<String> = report.missing.iter().map(|issue| format!("missing {}", issue.key)).collect();
+        for issue in &report.stale {
+            let mut what: Vec<String> = issue.fields.iter().map(|field| (*field).to_owned()).collect();
+            what.extend(issue.comments.iter().map(|id| format!("comment {id}")));
+            what.extend(issue.worklogs.iter().map(|id| format!("worklog {id}")));
+            lines.push(format!("stale   {}: {}", issue.key, what.join(", ")));
+        }
+        for issue in &report.extra {
+            lines.push(match &issue.reason {
+                Reason::Gone => format!("extra   {}: deleted in Jira, or hidden from the account", issue.key),
+                Reason::Moved { to, tracked: true } => {
+                    format!("extra   {}: moved to {to}, whose next sync takes it over", issue.key)
+                }
+                Reason::Moved { to, tracked: false } => format!("extra   {}: moved to {to}", issue.key),
+            });
+        }
+        for record in &report.unreadable {
+            let key = record.key.as_deref().unwrap_or("an issue without a key");
+            lines.push(format!("unreadable {key}: {}: {}", record.field, record.problem));
+        }
+        let more = lines.len().saturating_sub(SHOWN);
+        lines.truncate(SHOWN);
+        if more > 0 {
+            lines.push(format!("and {more} more: -o json lists all"));
+        }
+        lines.extend(self.error.clone());
+        let place = format!("{}/{}", report.site, report.project);
+        lines.into_iter().map(|line| format!("{place}: {line}")).collect()
+    }
+}
+
+impl Row for Verdict {
+    const HEADERS: &'static [&'static str] =
+        &["SITE", "PROJECT", "ISSUES", "COMMENTS", "WORKLOGS", "MISSING", "STALE", "EXTRA", "RESULT"];
+
+    fn cells(&self) -> Vec<String> {
+        let report = &self.report;
+        let result = match (&self.error, self.differences) {
+            (Some(_), _) => "not compared".to_owned(),
+            (None, 0) => "equal".to_owned(),
+            (None, n) => format!("{n} {}", plural(n, "difference")),
+        };
+        vec![
+            report.site.clone(),
+            report.project.clone(),
+            report.checked_issues.to_string(),
+            report.checked_comments.to_string(),
+            report.checked_worklogs.to_string(),
+            report.missing.len().to_string(),
+            report.stale.len().to_string(),
+            report.extra.len().to_string(),
+            result,
+        ]
+    }
 }

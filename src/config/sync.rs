@@ -7,7 +7,7 @@
 //! | `SYNCLINE__SYNC__PAGE_SIZE` | 100 | issues per page |
 //! | `SYNCLINE__SYNC__OVERLAP_SECONDS` | 300 | how far an incremental run reaches back behind its cursor |
 //! | `SYNCLINE__SYNC__PAGES_IN_FLIGHT` | 4 | pages fetched but not written yet, per partition |
-//! | `SYNCLINE__SYNC__PARTITION_TARGET_ISSUES` | 1000 | a full run is split into parts of about this size |
+//! | `SYNCLINE__SYNC__PARTITION_TARGET_ISSUES` | 500 | a full run is split into parts of about this size |
 //! | `SYNCLINE__SYNC__REQUEST_TIMEOUT_SECONDS` | 30 | the longest that one request to Jira may take |
 
 use serde::Deserialize;
@@ -43,7 +43,7 @@ impl Default for SyncConfig {
             page_size: 100,
             overlap_seconds: 300,
             pages_in_flight: 4,
-            partition_target_issues: 1_000,
+            partition_target_issues: 500,
             request_timeout_seconds: 30,
         }
     }
@@ -76,7 +76,7 @@ pub(super) const KEYS: &[Key] = &[
     Key { path: "sync.pages_in_flight", default: "4", kind: Kind::Integer(1, 64), expects: "a number of pages" },
     Key {
         path: "sync.partition_target_issues",
-        default: "1000",
+        default: "500",
         kind: Kind::Integer(100, 1_000_000),
         expects: "a number of issues",
     },

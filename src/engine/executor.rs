@@ -11,17 +11,20 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::retry::{Disposition, RetryOptions};
-use super::slots::{Claimed, MAX_CHAIN, Slots};
-use super::{Commit, Step, StepContext, StepError};
+use super::outcome::Outcome;
+use super::retry::{Disposition, RetryOptions, backoff};
+use super::slots::{Claimed, Slots};
+use super::{FINAL_STEP, Step, StepContext, StepError};
 use crate::clock::Clock;
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::queue::Queue;
-use crate::observe::{metrics, trace};
-use crate::store::step::{self, ClaimedStep, Ended, NewStep, Placement};
+use crate::observe::{events, metrics, trace};
+use crate::store::step;
 
 /// How often a step may lose its process before it is held responsible.
 const MAX_RESCUES: i16 = 10;
+/// How long a step of an unknown kind is left to processes of another version.
+const UNKNOWN_KIND_DELAY: Duration = Duration::from_secs(5);
 
 /// How this process executes steps.
 #[derive(Clone, Debug)]
@@ -65,11 +68,12 @@ pub(super) struct Inner {
     pub(super) clock: Clock,
     steps: HashMap<&'static str, Arc<dyn Step>>,
     pub(super) options: EngineOptions,
-    slots: Slots,
+    pub(super) slots: Slots,
     epoch: RwLock<Epoch>,
-    in_flight: Mutex<HashSet<Uuid>>,
-    notified: Mutex<[Option<Instant>; 3]>,
-    draining: CancellationToken,
+    /// Id and claim number: the same step may be claimed again while an older claim's task is still ending.
+    in_flight: Mutex<HashSet<(Uuid, i32)>>,
+    pub(super) notified: Mutex<[Option<Instant>; 3]>,
+    pub(super) draining: CancellationToken,
     out_of_grace: CancellationToken,
     database_lost: AtomicBool,
 }
@@ -153,20 +157,20 @@ impl Engine {
 
     /// The steps that this process is executing.
     pub fn in_flight(&self) -> Vec<Uuid> {
-        self.0.in_flight.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
+        self.0.in_flight.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(id, _)| *id).collect()
     }
 
     /// Takes note of a claimed step and sends it to its place.
     pub fn dispatch(&self, claimed: Claimed) {
-        let id = claimed.step.id;
-        self.0.in_flight.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        let claim = (claimed.step.id, claimed.step.attempt);
+        self.0.in_flight.lock().unwrap_or_else(PoisonError::into_inner).insert(claim);
         if !self.0.slots.send(claimed) {
-            self.forget(id);
+            self.forget(claim);
         }
     }
 
-    fn forget(&self, id: Uuid) {
-        self.0.in_flight.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    fn forget(&self, claim: (Uuid, i32)) {
+        self.0.in_flight.lock().unwrap_or_else(PoisonError::into_inner).remove(&claim);
     }
 
     /// Executes a step to its end. Never fails and never panics: what goes wrong is recorded on the step.
@@ -194,22 +198,25 @@ impl Engine {
             let failure = Failure::new(FailureCode::Internal, format!("panic in step {}: {text}", step.kind));
             self.settle(&step, &epoch, &failure).await;
         }
-        self.forget(step.id);
+        self.forget((step.id, step.attempt));
     }
 
     async fn run_and_commit(&self, claimed: Claimed) {
         let step = Arc::clone(&claimed.step);
         let epoch = claimed.epoch.clone();
-        if step.rescues > MAX_RESCUES {
+        if step.stopping {
+            // Its run was cancelled, or failed, while nobody held the step: putting it back ends it.
+            return self.record(&step, &epoch, Outcome::PutOff(Duration::ZERO, None)).await;
+        }
+        if step.rescues > MAX_RESCUES && step.kind != FINAL_STEP {
             let failure =
                 Failure::new(FailureCode::WorkerLost, format!("{} processes died with this step", step.rescues));
-            return self.record(&step, &epoch, Disposition::FailRun, &failure).await;
+            return self.record(&step, &epoch, Outcome::Failed(Disposition::FailRun, &failure)).await;
         }
         let Some(handler) = self.0.steps.get(step.kind.as_str()).cloned() else {
             // A newer version may have enqueued it: leave it to one that knows it.
-            tracing::warn!(event = "step_unknown", kind = %step.kind, "no handler for this kind of step: left for another version");
-            let failure = Failure::new(FailureCode::Internal, format!("unknown kind of step: {}", step.kind));
-            return self.record(&step, &epoch, Disposition::NotYet(Duration::from_secs(5)), &failure).await;
+            tracing::warn!(event = events::STEP_UNKNOWN, kind = %step.kind, "no handler for this kind of step: left for another version");
+            return self.record(&step, &epoch, Outcome::PutOff(UNKNOWN_KIND_DELAY, None)).await;
         };
         let began = Instant::now();
         let context = StepContext { step: Arc::clone(&step), pool: self.0.pool.clone(), clock: self.0.clock.clone() };
@@ -223,7 +230,12 @@ impl Engine {
             outcome = tokio::time::timeout(handler.time_limit(), handler.run(&context)) => outcome,
         };
         let result = match outcome {
-            Ok(Ok(commit)) => self.commit(claimed, commit).await,
+            // Without the lease a commit may as well be given up: whether it arrived or not, the row knows.
+            Ok(Ok(commit)) => tokio::select! {
+                biased;
+                () = epoch.lost.cancelled() => return,
+                result = self.commit(claimed, commit) => result,
+            },
             Ok(Err(error)) => Err(error),
             Err(_) => {
                 let limit = handler.time_limit().as_secs();
@@ -235,164 +247,16 @@ impl Engine {
         metrics::step_finished(self.kind_label(&step.kind), outcome, began.elapsed());
         match result {
             Ok(()) => {}
-            Err(StepError::NotYet(delay)) => {
-                let failure = Failure::new(FailureCode::Internal, "not yet");
-                self.record(&step, &epoch, Disposition::NotYet(delay), &failure).await;
-            }
             Err(StepError::Failed(failure)) => self.settle(&step, &epoch, &failure).await,
-            Err(StepError::Store(error)) => self.settle_store(&step, &epoch, &error).await,
-        }
-    }
-
-    /// Effects, end and successors: one transaction (one statement when there are no effects).
-    async fn commit(&self, claimed: Claimed, commit: Commit) -> Result<(), StepError> {
-        let Claimed { step, epoch, permit, chain } = claimed;
-        let inner = &self.0;
-        let mut next = commit.next;
-        let mut places = Places { own: Some((step.queue, permit)), taken: Vec::new() };
-        let chained = chain < MAX_CHAIN && !inner.draining.is_cancelled() && !epoch.lost.is_cancelled();
-        for new in &mut next {
-            self.fit(new);
-        }
-        let started = Instant::now();
-        let (ended, next) = if let Some(effects) = commit.effects {
-            let mut transaction = inner.pool.begin().await?;
-            next.extend(effects(&mut transaction).await?.into_iter().map(|mut new| {
-                self.fit(&mut new);
-                new
-            }));
-            let (placed, last) = places.assign(&inner.slots, next, chained);
-            let notify = self.may_notify(&placed);
-            let ended =
-                step::finish(&mut *transaction, &inner.clock, epoch.owner, &step, &placed, last, notify).await?;
-            if ended == Ended::Fenced {
-                transaction.rollback().await?;
-            } else {
-                transaction.commit().await?;
+            Err(StepError::Store(error)) if error.is_outage() => {
+                let failure = Failure::new(FailureCode::Database, error.to_string());
+                tracing::warn!(event = events::STEP_PUT_OFF, error = %failure.message, "no attempt is spent");
+                let delay = backoff(0, self.0.clock.jitter(), &self.0.options.retry);
+                self.record(&step, &epoch, Outcome::PutOff(delay, Some(&failure))).await;
             }
-            (ended, placed)
-        } else {
-            let (placed, last) = places.assign(&inner.slots, next, chained);
-            let notify = self.may_notify(&placed);
-            let ended = step::finish(&inner.pool, &inner.clock, epoch.owner, &step, &placed, last, notify).await?;
-            (ended, placed)
-        };
-        match ended {
-            Ended::Fenced => {
-                metrics::step_replayed(self.kind_label(&step.kind));
-                tracing::warn!(event = "step_fenced", step_id = %step.id, "the claim was taken over: nothing was written");
-            }
-            Ended::Done { next: stored, last } => {
-                metrics::checkpoint_committed(started.elapsed());
-                self.dispatch_successors(&step, &epoch, places, next, stored, last, chain);
+            Err(StepError::Store(error)) => {
+                self.settle(&step, &epoch, &Failure::new(FailureCode::Database, error.to_string())).await;
             }
         }
-        Ok(())
-    }
-
-    #[allow(clippy::too_many_arguments)] // private: the parts of one commit
-    fn dispatch_successors(
-        &self,
-        step: &ClaimedStep,
-        epoch: &Epoch,
-        mut places: Places,
-        next: Vec<(NewStep, Placement)>,
-        stored: Vec<step::Enqueued>,
-        last: Option<step::Enqueued>,
-        chain: u8,
-    ) {
-        let claimed_step = |new: NewStep, id: Uuid| ClaimedStep {
-            id,
-            run_id: step.run_id,
-            queue: new.queue,
-            kind: new.kind.to_owned(),
-            key: new.key,
-            payload: new.payload,
-            gates: new.gates,
-            attempt: 1,
-            failures: 0,
-            rescues: 0,
-            max_attempts: new.max_attempts,
-            priority: new.priority,
-            trace_context: step.trace_context.clone(),
-            waited_seconds: 0.0,
-        };
-        let last = last.map(|enqueued| {
-            let mut new = NewStep::new(Queue::Store, step::FINAL_STEP, "").priority(30);
-            new.max_attempts = step::FINAL_STEP_ATTEMPTS;
-            (new, enqueued)
-        });
-        let stored = next.into_iter().map(|(new, _)| new).zip(stored);
-        for (new, enqueued) in stored.chain(last) {
-            if enqueued.claimed
-                && let Some(permit) = places.claim(new.queue)
-            {
-                let step = Arc::new(claimed_step(new, enqueued.id));
-                self.dispatch(Claimed { step, epoch: epoch.clone(), permit, chain: chain + 1 });
-            } else if !enqueued.claimed {
-                // This process may have a place for it by now; other processes hear of it by the notification.
-                self.0.slots.wake(new.queue);
-            }
-        }
-    }
-
-    /// Gives a successor this process' limits, where its kind has none of its own.
-    fn fit(&self, new: &mut NewStep) {
-        if new.max_attempts == NewStep::DEFAULT_ATTEMPTS {
-            new.max_attempts = self.0.options.max_attempts;
-        }
-    }
-
-    /// Whether the commit should wake other processes: a notification takes a lock on the whole database at commit, so it
-    /// is sent for steps that go into the queue, and not more often than is useful.
-    fn may_notify(&self, placed: &[(NewStep, Placement)]) -> bool {
-        let mut notified = self.0.notified.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let mut any = false;
-        for (new, placement) in placed {
-            let at = &mut notified[new.queue.index()];
-            if *placement == Placement::Queue && at.is_none_or(|at| now - at >= self.0.options.notify_interval) {
-                *at = Some(now);
-                any = true;
-            }
-        }
-        any
-    }
-}
-
-/// Places that a commit holds for its successors.
-struct Places {
-    own: Option<(Queue, tokio::sync::OwnedSemaphorePermit)>,
-    taken: Vec<(Queue, tokio::sync::OwnedSemaphorePermit)>,
-}
-
-impl Places {
-    /// Finds a place for each successor, and one for the run's final step should there be no successor.
-    fn assign(&mut self, slots: &Slots, next: Vec<NewStep>, chained: bool) -> (Vec<(NewStep, Placement)>, Placement) {
-        let mut placed = Vec::with_capacity(next.len());
-        for new in next {
-            let here = chained && new.delay.is_zero() && self.take(slots, new.queue);
-            placed.push((new, if here { Placement::Here } else { Placement::Queue }));
-        }
-        let last_here = placed.is_empty() && chained && self.take(slots, Queue::Store);
-        (placed, if last_here { Placement::Here } else { Placement::Queue })
-    }
-
-    fn take(&mut self, slots: &Slots, queue: Queue) -> bool {
-        let permit = match self.own.take() {
-            Some((own, permit)) if own == queue => Some(permit),
-            other => {
-                self.own = other;
-                slots.try_take(queue)
-            }
-        };
-        let found = permit.is_some();
-        self.taken.extend(permit.map(|permit| (queue, permit)));
-        found
-    }
-
-    fn claim(&mut self, queue: Queue) -> Option<tokio::sync::OwnedSemaphorePermit> {
-        let at = self.taken.iter().position(|(taken, _)| *taken == queue)?;
-        Some(self.taken.swap_remove(at).1)
     }
 }

@@ -7,6 +7,7 @@
 //! What must hold: this module knows no Jira; a step that fails is never lost (its failure is recorded, or its lease runs
 //! out and it is taken back); a panic, a time-out or a payload that cannot be read are failures of that step alone.
 
+mod commit;
 mod executor;
 mod outcome;
 mod retry;
@@ -107,9 +108,6 @@ pub enum StepError {
     /// The database failed it.
     #[error(transparent)]
     Store(#[from] crate::store::Error),
-    /// It cannot be done yet: again after a while, no attempt spent. Control flow, not an error.
-    #[error("not yet")]
-    NotYet(Duration),
 }
 
 impl From<sqlx::Error> for StepError {

@@ -4,45 +4,51 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::FINAL_STEP;
 use super::executor::{Engine, Epoch};
-use super::retry::{Disposition, decide, outage_wait};
-use crate::domain::failure::{Failure, FailureCode, PauseScope, sanitise};
-use crate::observe::metrics;
+use super::retry::{Disposition, backoff, decide};
+use crate::domain::failure::{Failure, PauseScope, sanitise};
+use crate::observe::{events, metrics};
+use crate::store::Result;
 use crate::store::step::{self, ClaimedStep, Entry, Level};
-use crate::store::{self, Result};
+
+/// What is recorded of a step that was not done.
+#[derive(Clone, Copy)]
+pub(super) enum Outcome<'a> {
+    /// Again after a while, for a reason that is not the step's: no attempt is spent. The reason stays on the step, where
+    /// there is one to be told.
+    PutOff(Duration, Option<&'a Failure>),
+    /// It failed.
+    Failed(Disposition, &'a Failure),
+}
 
 impl Engine {
     /// Decides what becomes of a failed step and records it.
     pub(super) async fn settle(&self, step: &ClaimedStep, epoch: &Epoch, failure: &Failure) {
         let jitter = self.0.clock.jitter();
-        let disposition =
-            decide(failure, step.failures, step.max_attempts, step.attempt, jitter, &self.0.options.retry);
-        self.record(step, epoch, disposition, failure).await;
-    }
-
-    /// The same for what the database answered. One that is away, full or read-only is no step's fault: the step waits
-    /// for it and spends nothing, so that no run fails for it, however long it lasts.
-    pub(super) async fn settle_store(&self, step: &ClaimedStep, epoch: &Epoch, error: &store::Error) {
-        let failure = Failure::new(FailureCode::Database, error.to_string());
-        if !error.is_outage() {
-            return self.settle(step, epoch, &failure).await;
-        }
-        let wait = outage_wait(step.attempt, self.0.clock.jitter(), &self.0.options.retry);
-        tracing::warn!(event = "database_unusable", delay_seconds = wait.as_secs_f64(), "{}", failure.message);
-        self.record(step, epoch, Disposition::NotYet(wait), &failure).await;
+        let retry = &self.0.options.retry;
+        let disposition = match decide(failure, step.failures, step.max_attempts, step.attempt, jitter, retry) {
+            // A run must end: its last step is tried until it succeeds, whatever went wrong.
+            Disposition::FailRun | Disposition::StopSite if step.kind == FINAL_STEP => {
+                Disposition::Retry(backoff(i32::from(step.failures), jitter, retry))
+            }
+            disposition => disposition,
+        };
+        self.record(step, epoch, Outcome::Failed(disposition, failure)).await;
     }
 
     /// Records it, trying again while the lease holds. If it cannot be recorded, the step is still claimed but no longer
     /// known to be in flight, and a later pulse takes it back.
-    pub(super) async fn record(&self, step: &ClaimedStep, epoch: &Epoch, disposition: Disposition, failure: &Failure) {
+    pub(super) async fn record(&self, step: &ClaimedStep, epoch: &Epoch, outcome: Outcome<'_>) {
         for wait_ms in [50, 200, 1000] {
-            match self.write(step, epoch, disposition, failure).await {
-                Ok(()) => return,
-                Err(error) => {
-                    let error = sanitise(&error.to_string());
-                    tracing::warn!(event = "outcome_not_recorded", step_id = %step.id, error);
-                }
-            }
+            let written = tokio::select! {
+                biased;
+                () = epoch.lost.cancelled() => return,
+                written = self.write(step, epoch, outcome) => written,
+            };
+            let Err(error) = written else { return };
+            let error = sanitise(&error.to_string());
+            tracing::warn!(event = events::OUTCOME_NOT_RECORDED, step_id = %step.id, error);
             tokio::select! {
                 () = epoch.lost.cancelled() => return,
                 () = tokio::time::sleep(Duration::from_millis(wait_ms)) => {}
@@ -50,57 +56,55 @@ impl Engine {
         }
     }
 
-    async fn write(
-        &self,
-        step: &ClaimedStep,
-        epoch: &Epoch,
-        disposition: Disposition,
-        failure: &Failure,
-    ) -> Result<()> {
+    async fn write(&self, step: &ClaimedStep, epoch: &Epoch, outcome: Outcome<'_>) -> Result<()> {
         let mut tx = self.0.pool.begin().await?;
-        let owner = epoch.owner;
+        let (clock, owner) = (&self.0.clock, epoch.owner);
         let details = |delay: Duration, gate: Option<&String>| json!({"step": step.kind, "key": step.key, "attempt": step.attempt, "delay_seconds": delay.as_secs_f64(), "gate": gate});
-        match disposition {
-            Disposition::NotYet(delay) => {
-                step::retry_later(&mut tx, owner, step, delay, false, failure).await?;
+        match outcome {
+            Outcome::PutOff(delay, reason) => {
+                step::retry_later(&mut tx, clock, owner, step, delay, reason, false).await?;
             }
-            Disposition::Retry(delay) => {
-                if step::retry_later(&mut tx, owner, step, delay, true, failure).await? {
+            Outcome::Failed(Disposition::Retry(delay), failure) => {
+                if step::retry_later(&mut tx, clock, owner, step, delay, Some(failure), true).await? {
                     metrics::step_retried(self.kind_label(&step.kind), failure.code);
-                    tracing::warn!(event = "step_retried", code = %failure.code, delay_seconds = delay.as_secs_f64(), "{}", failure.message);
-                    let entry = Entry::failure(Level::Warn, "step_retried", failure).with(details(delay, None));
+                    tracing::warn!(event = events::STEP_RETRIED, code = %failure.code, wait_seconds = delay.as_secs_f64(), "{}", failure.message);
+                    let entry = Entry::failure(Level::Warn, events::STEP_RETRIED, failure).with(details(delay, None));
                     step::journal(&mut *tx, step.run_id, &step.kind, &[entry]).await?;
                 }
             }
-            Disposition::Wait(delay) => {
+            Outcome::Failed(Disposition::Wait(delay), failure) => {
                 // The gate that the failure is about is shut for the whole fleet; the step waits and spends nothing.
                 let gate = match failure.scope {
                     PauseScope::Site => step.gates.first(),
                     PauseScope::Endpoint => step.gates.last(),
                 };
-                if step::retry_later(&mut tx, owner, step, delay, false, failure).await? {
-                    tracing::info!(event = "gate_shut", code = %failure.code, gate, delay_seconds = delay.as_secs_f64(), "{}", failure.message);
+                if step::retry_later(&mut tx, clock, owner, step, delay, Some(failure), false).await? {
+                    tracing::info!(event = events::GATE_SHUT, code = %failure.code, gate, wait_seconds = delay.as_secs_f64(), "{}", failure.message);
                     if let Some(gate) = gate {
                         step::shut_gate(&mut tx, gate, delay, failure.code.as_str()).await?;
                     }
-                    let entry = Entry::failure(Level::Info, "gate_shut", failure).with(details(delay, gate));
+                    let entry = Entry::failure(Level::Info, events::GATE_SHUT, failure).with(details(delay, gate));
                     step::journal(&mut *tx, step.run_id, &step.kind, &[entry]).await?;
                 }
             }
-            Disposition::FailRun | Disposition::StopSite => {
-                if !step::fail_run(&mut tx, &self.0.clock, owner, step, failure).await? {
+            Outcome::Failed(disposition @ (Disposition::FailRun | Disposition::StopSite), failure) => {
+                let gate = step.gates.first().filter(|_| disposition == Disposition::StopSite);
+                if let Some(gate) = gate {
+                    step::take_turn(&mut tx, gate).await?;
+                }
+                if !step::fail_run(&mut tx, clock, owner, step, failure).await? {
                     return Ok(());
                 }
                 metrics::step_dead(self.kind_label(&step.kind), failure.code);
-                tracing::error!(event = "step_dead", code = %failure.code, "{}", failure.message);
-                let entry = Entry::failure(Level::Error, "step_dead", failure).with(details(Duration::ZERO, None));
+                tracing::error!(event = events::STEP_DEAD, step_id = %step.id, code = %failure.code, "{}", failure.message);
+                let entry =
+                    Entry::failure(Level::Error, events::STEP_DEAD, failure).with(details(Duration::ZERO, None));
                 step::journal(&mut *tx, step.run_id, &step.kind, &[entry]).await?;
-                if disposition == Disposition::StopSite
-                    && let Some(gate) = step.gates.first()
-                {
-                    for run_id in step::stop_gate(&mut tx, &self.0.clock, gate, failure).await? {
-                        tracing::error!(event = "run_stopped", %run_id, code = %failure.code, "{}", failure.message);
-                        let entry = Entry::failure(Level::Error, "run_stopped", failure).with(json!({"gate": gate}));
+                if let Some(gate) = gate {
+                    for run_id in step::stop_gate(&mut tx, clock, gate, failure).await? {
+                        tracing::error!(event = events::RUN_STOPPED, %run_id, code = %failure.code, "{}", failure.message);
+                        let entry =
+                            Entry::failure(Level::Error, events::RUN_STOPPED, failure).with(json!({"gate": gate}));
                         step::journal(&mut *tx, Some(run_id), &step.kind, &[entry]).await?;
                     }
                 }

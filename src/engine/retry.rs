@@ -26,8 +26,6 @@ pub enum Disposition {
     Retry(Duration),
     /// The gate is shut for everyone; the step waits too and spends nothing.
     Wait(Duration),
-    /// Again after a while, for a reason that is nobody's fault; no attempt is spent, nothing is reported.
-    NotYet(Duration),
     /// The run has failed.
     FailRun,
     /// The run has failed, and so has every other one behind the step's widest gate.
@@ -43,29 +41,19 @@ pub fn decide(
     jitter: f64,
     options: &RetryOptions,
 ) -> Disposition {
-    // Who names a time is believed, up to a day: a broken header must not park a project for ever.
-    if let Some(wait) = failure.retry_after {
-        return Disposition::Wait(wait.min(Duration::from_secs(86_400)));
+    match (failure.code.policy(), failure.retry_after) {
+        (RetryPolicy::FailRun, _) => Disposition::FailRun,
+        (RetryPolicy::StopSite, _) => Disposition::StopSite,
+        // Who names a time is believed, up to a day: a broken header must not park a project for ever.
+        (_, Some(wait)) => Disposition::Wait(wait.min(Duration::from_secs(86_400))),
+        (RetryPolicy::WaitForScope, None) => Disposition::Wait(backoff(attempt.saturating_sub(1), jitter, options)),
+        (RetryPolicy::Backoff, None) if failures.saturating_add(1) >= max_attempts => Disposition::FailRun,
+        (RetryPolicy::Backoff, None) => Disposition::Retry(backoff(i32::from(failures), jitter, options)),
     }
-    match failure.code.policy() {
-        RetryPolicy::Backoff if failures.saturating_add(1) >= max_attempts => Disposition::FailRun,
-        RetryPolicy::Backoff => Disposition::Retry(backoff(i32::from(failures), jitter, options)),
-        RetryPolicy::WaitForScope => Disposition::Wait(backoff(attempt.saturating_sub(1), jitter, options)),
-        RetryPolicy::FailRun => Disposition::FailRun,
-        RetryPolicy::StopSite => Disposition::StopSite,
-    }
-}
-
-/// The longest wait for a database that is away, full or read-only: nobody else tells when it is back.
-const OUTAGE_WAIT_LIMIT: Duration = Duration::from_secs(15);
-
-/// How long a step waits for the database, at its claim of this number.
-pub fn outage_wait(attempt: i32, jitter: f64, options: &RetryOptions) -> Duration {
-    backoff(attempt.saturating_sub(1), jitter, options).min(OUTAGE_WAIT_LIMIT)
 }
 
 /// `base · 2^exponent`, at most `cap`, times 0.5 to 1.5 by chance, so that those who failed together do not return together.
-fn backoff(exponent: i32, jitter: f64, options: &RetryOptions) -> Duration {
+pub(super) fn backoff(exponent: i32, jitter: f64, options: &RetryOptions) -> Duration {
     let factor = 2f64.powi(exponent.clamp(0, 30));
     let seconds = (options.base.as_secs_f64() * factor).min(options.cap.as_secs_f64());
     Duration::from_secs_f64(seconds * (0.5 + jitter))
@@ -102,13 +90,8 @@ mod tests {
     fn lost_credentials_stop_the_site() {
         assert_eq!(decided(&Failure::new(FailureCode::AuthInvalid, "401"), 0), Disposition::StopSite);
         assert_eq!(decided(&Failure::new(FailureCode::BadQuery, "400"), 0), Disposition::FailRun);
-    }
-
-    #[test]
-    fn a_database_that_is_back_is_noticed_soon() {
-        let options = RetryOptions { base: Duration::from_secs(2), cap: Duration::from_secs(300) };
-        assert_eq!(outage_wait(1, 0.5, &options), Duration::from_secs(2));
-        assert_eq!(outage_wait(1_000, 0.999, &options), OUTAGE_WAIT_LIMIT);
+        let with_header = Failure::new(FailureCode::AuthInvalid, "401").after(Some(Duration::from_secs(5)));
+        assert_eq!(decided(&with_header, 0), Disposition::StopSite, "waiting cannot bring credentials back");
     }
 
     #[test]

@@ -22,18 +22,33 @@ events! {
     DATABASE_LOST = "database_lost", "error", "error", "PostgreSQL does not answer; connecting again with back-off.";
     DATABASE_BACK = "database_back", "info", "seconds", "PostgreSQL answers again.";
     MIGRATED = "migrated", "info", "from, to", "The schema was brought up to date.";
-    LEASE_LOST = "lease_lost", "warn", "step_id, attempt", "A step was taken over; what this process did for it is discarded.";
-    STEP_RESCUED = "step_rescued", "warn", "step_id, attempt", "A step was taken over from a worker that had fallen silent.";
+    WORKER_FAILED = "worker_failed", "error", "error", "The workers of a process ended by themselves.";
+    LEASE_LOST = "lease_lost", "error", "owner", "A process could not renew its lease; its steps stop and others take them over.";
+    PULSE_FAILED = "pulse_failed", "warn", "error", "The lease was not renewed this time; it is tried again.";
+    CLAIM_FAILED = "claim_failed", "warn", "queue, error", "No steps could be claimed; it is tried again.";
+    LISTEN_LOST = "listen_lost", "warn", "error", "Notifications are not heard; ready steps are found by the pulse until they are.";
+    STEP_RESCUED = "step_rescued", "warn", "step_id, kind", "A step was taken over from a worker that had fallen silent.";
+    STEP_FENCED = "step_fenced", "warn", "step_id", "A step had been taken over; what this process did for it is discarded.";
+    STEP_UNKNOWN = "step_unknown", "warn", "kind", "No handler for this kind of step; it is left for another version.";
+    STEP_PUT_OFF = "step_put_off", "warn", "error", "The database failed a step; it is tried again and no attempt is spent.";
+    OUTCOME_NOT_RECORDED = "outcome_not_recorded", "warn", "step_id, error", "What became of a step could not be written; it will be taken back.";
     STEP_RETRIED = "step_retried", "warn", "step_id, code, wait_seconds", "An attempt failed and will be made again.";
     STEP_DEAD = "step_dead", "error", "step_id, code, message", "A step was given up and waits for an operator.";
+    WALK_RESTARTED = "walk_restarted", "warn", "partition, seq, message", "Jira refused its own page token: the walk begins anew.";
+    RUN_PLANNED = "run_planned", "info", "project, kind, estimate, partitions, repairs", "A run knows what it will read.";
+    RUN_STOPPED = "run_stopped", "error", "run_id, code, message", "A run was stopped because another one of its site lost its credentials.";
     RUN_STARTED = "run_started", "info", "run_id, project, kind, trigger", "A run has begun.";
     RUN_FINISHED = "run_finished", "info", "run_id, project, outcome, seconds", "A run has ended well or was cancelled.";
     RUN_FAILED = "run_failed", "error", "run_id, project, code, message, advice", "A run has failed.";
-    SCOPE_PAUSED = "scope_paused", "info", "site, scope, reason, seconds", "Jira asked for a pause; the whole fleet keeps it.";
+    GATE_SHUT = "gate_shut", "info", "gate, code, wait_seconds", "Jira asked for a pause; the whole fleet keeps it.";
     SITE_STOPPED = "site_stopped", "error", "site, code, advice", "Nothing is tried on a site until somebody acts.";
+    SCHEDULER_FAILED = "scheduler_failed", "warn", "error", "Due schedules could not be read; it is tried again.";
+    SCHEDULE_PAUSED = "schedule_paused", "error", "project_id, problem", "A schedule cannot be read and was paused.";
     SCHEDULE_MISSED = "schedule_missed", "warn", "project, slots", "Slots passed without a run; one run makes up for them.";
     RECORD_SKIPPED = "record_skipped", "warn", "run_id, entity, code", "A record could not be read; the page went on.";
     SCHEMA_DRIFT = "schema_drift", "warn", "entity, path", "Jira answered with a shape that is not known.";
+    UPKEEP_DONE = "upkeep_done", "info", "removed", "Old rows were removed.";
+    UPKEEP_FAILED = "upkeep_failed", "warn", "error", "Old rows could not be removed; it is tried again.";
     PANIC = "panic", "error", "message, location", "A defect: code panicked; the step that ran it is handled as failed.";
 }
 

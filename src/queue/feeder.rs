@@ -6,11 +6,14 @@ use std::time::Duration;
 use crate::domain::failure::sanitise;
 use crate::domain::queue::Queue;
 use crate::engine::{Claimed, Engine};
-use crate::observe::metrics;
-use crate::store::step;
+use crate::observe::{events, metrics};
+use crate::store;
+use crate::store::step::{self, Claims};
 
 /// The most steps that one claim takes: enough to make the statement cheap, few enough to leave some for others.
 const MAX_BATCH: usize = 16;
+/// How long the answer to a claim is waited for.
+const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Feeds a queue until the engine drains.
 pub(super) async fn feed(engine: Engine, queue: Queue) {
@@ -30,11 +33,14 @@ pub(super) async fn feed(engine: Engine, queue: Queue) {
         }
         let epoch = engine.epoch();
         let limit = permits.len();
-        let claimed = step::claim(engine.pool(), queue, epoch.owner, i64::try_from(limit).unwrap_or(1)).await;
-        match claimed {
-            Ok(steps) => {
+        let claim = step::claim(engine.pool(), queue, epoch.owner, i64::try_from(limit).unwrap_or(1));
+        // An answer that never comes must not silence the queue; what it claimed all the same is found by a pulse.
+        let claimed = tokio::time::timeout(CLAIM_TIMEOUT, claim).await;
+        match claimed.unwrap_or_else(|_| Err(store::Error::ConnectionLost(sqlx::Error::PoolTimedOut))) {
+            Ok(Claims { steps, put_off }) => {
                 failures = 0;
-                let full = steps.len() == limit;
+                // Steps behind a shut gate take none of the places: others may stand behind them.
+                let full = steps.len() + put_off == limit;
                 for (step, permit) in steps.into_iter().zip(permits) {
                     let waited = Duration::try_from_secs_f64(step.waited_seconds).unwrap_or_default();
                     metrics::step_claimed(engine.kind_label(&step.kind), waited);
@@ -47,7 +53,7 @@ pub(super) async fn feed(engine: Engine, queue: Queue) {
             Err(error) => {
                 drop(permits);
                 failures += 1;
-                tracing::warn!(event = "claim_failed", %queue, error = %sanitise(&error.to_string()));
+                tracing::warn!(event = events::CLAIM_FAILED, %queue, error = %sanitise(&error.to_string()));
                 let wait = Duration::from_millis(100 * 2u64.pow(failures.min(6)));
                 tokio::select! {
                     () = engine.draining().cancelled() => return,

@@ -1,31 +1,36 @@
 //! Hears that steps became ready, and that schedules changed. Losing the connection costs nothing but latency: the pulse
 //! looks once a second anyway.
 
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::postgres::{PgListener, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::sync::Notify;
 
 use crate::domain::failure::sanitise;
 use crate::domain::queue::Queue;
 use crate::engine::Engine;
+use crate::observe::events;
 use crate::store::step::STEP_CHANNEL;
 
 /// The channel on which schedules are announced.
 pub(super) const SCHEDULE_CHANNEL: &str = "syncline_schedule";
 
+/// The wait before the first attempt to listen again; it doubles with each.
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+
 /// Listens until the engine drains. `direct_url` names a server that can be listened to, where the pool's cannot (a pooler
 /// in transaction mode).
 pub(super) async fn listen(engine: Engine, direct_url: Option<String>, schedule_changed: Arc<Notify>) {
-    let mut wait = Duration::from_millis(200);
+    let mut wait = FIRST_WAIT;
     loop {
         let heard = tokio::select! {
             () = engine.draining().cancelled() => return,
-            heard = hear(&engine, direct_url.as_deref(), &schedule_changed) => heard,
+            heard = hear(&engine, direct_url.as_deref(), &schedule_changed, &mut wait) => heard,
         };
         if let Err(error) = heard {
-            tracing::warn!(event = "listen_lost", error = %sanitise(&error.to_string()), "polling once a second until it is back");
+            tracing::warn!(event = events::LISTEN_LOST, error = %sanitise(&error.to_string()), "polling once a second until it is back");
         }
         tokio::select! {
             () = engine.draining().cancelled() => return,
@@ -35,13 +40,21 @@ pub(super) async fn listen(engine: Engine, direct_url: Option<String>, schedule_
     }
 }
 
-async fn hear(engine: &Engine, direct_url: Option<&str>, schedule_changed: &Notify) -> Result<(), sqlx::Error> {
-    let own_pool = match direct_url {
-        Some(url) => Some(PgPoolOptions::new().max_connections(1).connect(url).await?),
-        None => None,
+async fn hear(
+    engine: &Engine,
+    direct_url: Option<&str>,
+    schedule_changed: &Notify,
+    wait: &mut Duration,
+) -> Result<(), sqlx::Error> {
+    // A connection of its own, whatever the steps do with theirs.
+    let options = match direct_url {
+        Some(url) => PgConnectOptions::from_str(url)?,
+        None => (*engine.pool().connect_options()).clone(),
     };
-    let mut listener = PgListener::connect_with(own_pool.as_ref().unwrap_or(engine.pool())).await?;
+    let own = PgPoolOptions::new().max_connections(1).connect_with(options).await?;
+    let mut listener = PgListener::connect_with(&own).await?;
     listener.listen_all([STEP_CHANNEL, SCHEDULE_CHANNEL]).await?;
+    *wait = FIRST_WAIT;
     // What became ready while nobody listened.
     for queue in Queue::ALL {
         engine.slots().wake(queue);

@@ -2,11 +2,20 @@
 
 use std::time::{Duration, Instant};
 
+use sqlx::{ConnectOptions, PgConnection};
+use uuid::Uuid;
+
 use crate::domain::failure::sanitise;
 use crate::engine::Engine;
 use crate::observe::health::Heartbeat;
-use crate::observe::metrics;
-use crate::store::step;
+use crate::observe::{events, metrics};
+use crate::store::Result;
+use crate::store::step::{self, PulseReport};
+
+/// The longest that one pulse is waited for: a third of the silence after which a process counts as wedged.
+const LONGEST_PULSE: Duration = Duration::from_secs(10);
+/// The shortest sleep between two pulses, however close the timers are.
+const SHORTEST_SLEEP: Duration = Duration::from_millis(10);
 
 /// How to pulse.
 pub(super) struct Beat {
@@ -24,8 +33,10 @@ pub(super) struct Beat {
 pub(super) async fn beat(engine: Engine, options: Beat, stopped: impl Future<Output = ()>) {
     let Beat { host, every, lease, heartbeat } = options;
     let mut stopped = std::pin::pin!(stopped);
-    let mut renewed = Instant::now();
+    // When the lease began to run; none while nothing can have been claimed under it.
+    let mut renewed: Option<Instant> = None;
     let mut next = Duration::ZERO;
+    let mut connection = None;
     loop {
         tokio::select! {
             biased;
@@ -35,37 +46,64 @@ pub(super) async fn beat(engine: Engine, options: Beat, stopped: impl Future<Out
         heartbeat.beat();
         let started = Instant::now();
         let epoch = engine.epoch();
-        let in_flight = engine.in_flight();
-        let pulse = step::pulse(engine.pool(), epoch.owner, &host, env!("CARGO_PKG_VERSION"), lease, &in_flight);
-        // A pulse that hangs must not outlive the lease that it should renew.
-        let remaining = lease.saturating_sub(renewed.elapsed()).max(every);
+        // A pulse that hangs must outlive neither the lease that it should renew nor the patience of who watches this loop.
+        let remaining = renewed.map_or(LONGEST_PULSE, |renewed| lease.saturating_sub(renewed.elapsed()).max(every));
+        let patience = remaining.min(LONGEST_PULSE);
         next = every;
-        match tokio::time::timeout(remaining, pulse).await {
+        match tokio::time::timeout(patience, pulse(&engine, &mut connection, epoch.owner, &host, lease)).await {
             Ok(Ok(report)) => {
-                renewed = started;
+                renewed = Some(started);
                 engine.set_database_lost(false);
-                for kind in &report.rescued {
-                    metrics::step_rescued(engine.kind_label(kind));
-                    tracing::warn!(event = "step_rescued", kind, "its process died: taken over");
-                }
                 for queue in report.ready {
                     engine.slots().wake(queue);
                 }
                 if let Some(timer) = report.next_timer {
-                    next = timer.clamp(Duration::from_millis(5), every);
+                    next = timer.clamp(SHORTEST_SLEEP, every);
                 }
             }
             Ok(Err(error)) => {
                 engine.set_database_lost(true);
-                tracing::warn!(event = "pulse_failed", error = %sanitise(&error.to_string()));
+                tracing::warn!(event = events::PULSE_FAILED, error = %sanitise(&error.to_string()));
             }
-            Err(_) => tracing::warn!(event = "pulse_failed", error = "no answer in time"),
+            Err(_) => {
+                engine.set_database_lost(true);
+                tracing::warn!(event = events::PULSE_FAILED, error = "no answer in time");
+            }
         }
-        if renewed.elapsed() >= lease {
-            tracing::error!(event = "lease_lost", owner = %epoch.owner, "the lease could not be renewed: steps in flight stop, others take them over");
+        if renewed.is_some_and(|renewed| renewed.elapsed() >= lease) {
+            tracing::error!(event = events::LEASE_LOST, owner = %epoch.owner, "the lease could not be renewed: steps in flight stop, others take them over");
             engine.renew_epoch();
-            renewed = Instant::now();
-            next = Duration::from_millis(100);
+            renewed = None;
+            next = every.min(Duration::from_millis(100));
         }
     }
+}
+
+/// One pulse over a connection of its own: neither steps that hold all of the pool's nor a dead one that was pooled may cost
+/// the lease. The connection is kept only when the pulse succeeds.
+async fn pulse(
+    engine: &Engine,
+    kept: &mut Option<PgConnection>,
+    owner: Uuid,
+    host: &str,
+    lease: Duration,
+) -> Result<PulseReport> {
+    let mut connection = match kept.take() {
+        Some(connection) => connection,
+        None => engine.pool().connect_options().connect().await?,
+    };
+    let in_flight = engine.in_flight();
+    let report = step::pulse(&mut connection, owner, host, env!("CARGO_PKG_VERSION"), lease, &in_flight).await?;
+    for rescued in &report.rescued {
+        metrics::step_rescued(engine.kind_label(&rescued.kind));
+        tracing::warn!(event = events::STEP_RESCUED, step_id = %rescued.id, kind = rescued.kind, "taken back from a process that fell silent");
+    }
+    if !report.rescued.is_empty()
+        && let Err(error) = step::record_rescues(&mut connection, events::STEP_RESCUED, &report.rescued).await
+    {
+        // The steps are safe; only the count is short.
+        tracing::warn!(event = events::OUTCOME_NOT_RECORDED, error = %sanitise(&error.to_string()));
+    }
+    *kept = Some(connection);
+    Ok(report)
 }

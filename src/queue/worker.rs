@@ -13,6 +13,7 @@ use super::{feeder, listener, pulse};
 use crate::domain::failure::sanitise;
 use crate::domain::queue::Queue;
 use crate::engine::{Claimed, Engine};
+use crate::observe::events;
 use crate::observe::health::Heartbeat;
 use crate::store::step;
 
@@ -74,7 +75,7 @@ pub async fn run(engine: Engine, options: QueueOptions, schedule_changed: Arc<No
     let grace = options.grace;
     let signal = async move {
         stop.cancelled().await;
-        tracing::info!(event = "worker_draining", grace_seconds = grace.as_secs_f64(), "claiming nothing more");
+        tracing::info!(event = events::WORKER_DRAINING, grace_seconds = grace.as_secs_f64(), "claiming nothing more");
         draining.draining().cancel();
         tokio::spawn(async move {
             tokio::time::sleep(grace).await;
@@ -83,15 +84,15 @@ pub async fn run(engine: Engine, options: QueueOptions, schedule_changed: Arc<No
         Ok(())
     };
     if let Err(error) = monitor.run_with_signal(signal).await {
-        tracing::error!(event = "worker_ended", error = %sanitise(&error.to_string()));
+        tracing::error!(event = events::WORKER_FAILED, error = %sanitise(&error.to_string()));
     }
     feeders.join_all().await;
     pulse_stopped.cancel();
     background.join_all().await;
     match step::forget_worker(engine.pool(), engine.epoch().owner).await {
-        Ok(handed_back) => tracing::info!(event = "worker_left", handed_back, "left the fleet"),
+        Ok(handed_back) => tracing::info!(event = events::WORKER_STOPPED, handed_back, "left the fleet"),
         Err(error) => {
-            tracing::warn!(event = "worker_left", error = %sanitise(&error.to_string()), "others take over when the lease ends")
+            tracing::warn!(event = events::WORKER_STOPPED, error = %sanitise(&error.to_string()), "others take over when the lease ends")
         }
     }
 }

@@ -21,7 +21,7 @@ pub use misfire::move_on;
 
 use crate::clock::Clock;
 use crate::domain::failure::sanitise;
-use crate::observe::{metrics, trace};
+use crate::observe::{events, metrics, trace};
 use crate::store::upkeep::{self, Retention};
 use crate::store::{Result, due};
 
@@ -39,7 +39,7 @@ pub async fn run(pool: PgPool, clock: Clock, changed: Arc<Notify>, stop: Cancell
         let sleep = match tick(&pool, &clock).await {
             Ok(sleep) => sleep,
             Err(error) => {
-                tracing::warn!(event = "scheduler_failed", error = %sanitise(&error.to_string()), "trying again in 2 s");
+                tracing::warn!(event = events::SCHEDULER_FAILED, error = %sanitise(&error.to_string()), "trying again in 2 s");
                 Duration::from_secs(2)
             }
         };
@@ -67,7 +67,7 @@ pub async fn tick(pool: &PgPool, clock: &Clock) -> Result<Duration> {
             match move_on(schedule, now, trace::new_traceparent(clock)) {
                 Ok(one) => moved.push(one),
                 Err(problem) => {
-                    tracing::error!(event = "schedule_paused", project_id = %schedule.project_id, problem);
+                    tracing::error!(event = events::SCHEDULE_PAUSED, project_id = %schedule.project_id, problem);
                     due::pause_broken(&mut tx, schedule.project_id, &problem).await?;
                 }
             }
@@ -82,7 +82,7 @@ pub async fn tick(pool: &PgPool, clock: &Clock) -> Result<Duration> {
         for one in moved.iter().filter(|one| one.missed > 0) {
             let missed = u32::try_from(one.missed).unwrap_or(u32::MAX);
             metrics::schedule_missed(missed);
-            tracing::warn!(event = "schedule_missed", project_id = %one.project_id, missed, "missed slots are served by one run");
+            tracing::warn!(event = events::SCHEDULE_MISSED, project_id = %one.project_id, missed, "missed slots are served by one run");
         }
         if i64::try_from(found.len()).unwrap_or(0) < BATCH {
             break;
@@ -96,8 +96,8 @@ pub async fn tick(pool: &PgPool, clock: &Clock) -> Result<Duration> {
 
 async fn tidy(pool: &PgPool) {
     match upkeep::sweep(pool, &Retention::default(), UPKEEP_BATCH).await {
-        Ok(removed) if removed > 0 => tracing::info!(event = "upkeep_done", removed, "old rows removed"),
+        Ok(removed) if removed > 0 => tracing::info!(event = events::UPKEEP_DONE, removed, "old rows removed"),
         Ok(_) => {}
-        Err(error) => tracing::warn!(event = "upkeep_failed", error = %sanitise(&error.to_string())),
+        Err(error) => tracing::warn!(event = events::UPKEEP_FAILED, error = %sanitise(&error.to_string())),
     }
 }

@@ -44,27 +44,27 @@ impl Query {
     }
 
     /// `startAt` and `maxResults`; more than `most` is cut down, as Jira does in collections.
-    fn window(&self, default: usize, most: usize) -> Result<(usize, usize), Reply> {
+    fn window(&self, default: usize, most: usize) -> Result<(usize, usize), Box<Reply>> {
         let number = |name: &str, default: usize| match self.get(name) {
             None => Ok(default),
-            Some(text) => {
-                text.parse().map_err(|_| reply::bad_request(&format!("{name} must be a number, not '{text}'.")))
-            }
+            Some(text) => text
+                .parse()
+                .map_err(|_| Box::new(reply::bad_request(&format!("{name} must be a number, not '{text}'.")))),
         };
         Ok((number("startAt", 0)?, number("maxResults", default)?.min(most)))
     }
 }
 
-fn known(caller: &Caller) -> Result<&Viewer, Reply> {
+fn known(caller: &Caller) -> Result<&Viewer, Box<Reply>> {
     match caller {
         Caller::Known(viewer) => Ok(viewer),
-        Caller::Anonymous => Err(unauthenticated("OUT")),
+        Caller::Anonymous => Err(Box::new(unauthenticated("OUT"))),
     }
 }
 
 /// Either way it is an answer.
-fn either(result: Result<Reply, Reply>) -> Reply {
-    result.unwrap_or_else(|refusal| refusal)
+fn either(result: Result<Reply, Box<Reply>>) -> Reply {
+    result.unwrap_or_else(|refusal| *refusal)
 }
 
 pub(super) async fn myself(State(site): State<Arc<Site>>, Extension(caller): Extension<Caller>) -> Reply {
@@ -94,10 +94,10 @@ pub(super) async fn server_info(State(site): State<Arc<Site>>) -> Reply {
 }
 
 /// The issue as last written, when the caller may see it.
-fn visible(site: &Site, store: &Store, caller: &Caller, named: &str) -> Result<(Viewer, Arc<Issue>), Reply> {
-    let Caller::Known(viewer) = caller else { return Err(reply::no_issue()) };
+fn visible(site: &Site, store: &Store, caller: &Caller, named: &str) -> Result<(Viewer, Arc<Issue>), Box<Reply>> {
+    let Caller::Known(viewer) = caller else { return Err(Box::new(reply::no_issue())) };
     let found = site.world.find(store, named).filter(|issue| viewer.may_browse(issue.project));
-    found.map(|issue| (viewer.clone(), issue)).ok_or_else(reply::no_issue)
+    found.map(|issue| (viewer.clone(), issue)).ok_or_else(|| Box::new(reply::no_issue()))
 }
 
 pub(super) async fn issue(
@@ -111,7 +111,7 @@ pub(super) async fn issue(
         let store = site.world.read();
         match visible(&site, &store, &caller, &named) {
             Ok((viewer, issue)) => (viewer, with_parent(&store, issue)),
-            Err(refusal) => return refusal,
+            Err(refusal) => return *refusal,
         }
     };
     let mut json = Json::with_capacity(12_000);
@@ -254,7 +254,8 @@ pub(super) async fn users(
     let query = Query::parse(query);
     either(known(&caller).and_then(|viewer| {
         if !viewer.may_list_users() {
-            return Err(reply::refuse(StatusCode::FORBIDDEN, "You do not have permission to browse users."));
+            let refusal = reply::refuse(StatusCode::FORBIDDEN, "You do not have permission to browse users.");
+            return Err(Box::new(refusal));
         }
         let (start_at, max_results) = query.window(50, USER_PAGE)?;
         let mut json = Json::with_capacity(32_000);

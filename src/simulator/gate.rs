@@ -38,7 +38,7 @@ pub(super) async fn gate(State(site): State<Arc<Site>>, mut request: Request, ne
             Some(reply) => reply,
             None => {
                 request.extensions_mut().insert(fault.kind);
-                after(fault.kind, admit(&site, endpoint, request, next).await, connection).await
+                after(&site, fault.kind, admit(&site, endpoint, request, next).await, connection).await
             }
         },
         None => admit(&site, endpoint, request, next).await,
@@ -58,6 +58,12 @@ async fn wait(site: &Site, number: u64) {
     if micros > 0 {
         tokio::time::sleep(Duration::from_micros(micros)).await;
     }
+}
+
+/// Waits, unless the site is being stopped.
+async fn hold(site: &Site, duration: Duration) {
+    let mut closing = site.closing.subscribe();
+    let _ = tokio::time::timeout(duration, closing.wait_for(|closing| *closing)).await;
 }
 
 /// Credentials and limits, then the endpoint.
@@ -152,7 +158,7 @@ async fn before(site: &Site, fault: Fault, endpoint: &str, connection: Option<&C
             reply::text(StatusCode::INTERNAL_SERVER_ERROR, "")
         }
         F::Hang => {
-            tokio::time::sleep(Duration::from_secs(600)).await;
+            hold(site, Duration::from_secs(600)).await;
             reply::html(StatusCode::GATEWAY_TIMEOUT, "504 Gateway Timeout")
         }
         F::WrongShape => reply::ok(br#"{"unexpected":{"shape":true}}"#.to_vec()),
@@ -161,9 +167,9 @@ async fn before(site: &Site, fault: Fault, endpoint: &str, connection: Option<&C
 }
 
 /// Faults that spoil a good answer.
-async fn after(kind: FaultKind, reply: Reply, connection: Option<Connection>) -> Reply {
+async fn after(site: &Site, kind: FaultKind, reply: Reply, connection: Option<Connection>) -> Reply {
     match kind {
-        FaultKind::Slow => tokio::time::sleep(Duration::from_secs(5)).await,
+        FaultKind::Slow => hold(site, Duration::from_secs(5)).await,
         FaultKind::Truncated | FaultKind::BrokenJson => {
             let (mut parts, body) = reply.into_parts();
             let whole = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();

@@ -18,31 +18,15 @@ pub(super) struct Person {
     pub(super) own_json: String,
 }
 
+#[rustfmt::skip] // a table
 const FIRST: [&str; 20] = [
     "Ada", "Bruno", "Chiara", "Dmitri", "Elif", "Farid", "Greta", "Hiro", "Ines", "Jonas", "Kavya", "Liam", "Mei",
     "Nadia", "Oskar", "Priya", "Quentin", "Rosa", "Søren", "Tala",
 ];
+#[rustfmt::skip] // a table
 const LAST: [&str; 20] = [
-    "Abara",
-    "Bergström",
-    "Castillo",
-    "Dvořák",
-    "Eklund",
-    "Ferrari",
-    "Grün",
-    "Haddad",
-    "Ito",
-    "Jansen",
-    "Kowalska",
-    "Lindqvist",
-    "Moreau",
-    "Nakamura",
-    "O'Leary",
-    "Petrov",
-    "Quispe",
-    "Rossi",
-    "Silva",
-    "Tanaka",
+    "Abara", "Bergström", "Castillo", "Dvořák", "Eklund", "Ferrari", "Grün", "Haddad", "Ito", "Jansen", "Kowalska",
+    "Lindqvist", "Moreau", "Nakamura", "O'Leary", "Petrov", "Quispe", "Rossi", "Silva", "Tanaka",
 ];
 const ZONES: [Tz; 6] =
     [Tz::UTC, Tz::Europe__Berlin, Tz::America__New_York, Tz::Asia__Kolkata, Tz::Asia__Tokyo, Tz::America__St_Johns];

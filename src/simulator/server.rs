@@ -110,10 +110,11 @@ impl Handle {
         &self.control
     }
 
-    /// Stops accepting, lets requests finish for up to two seconds, then drops them.
+    /// Stops accepting and lets requests finish, for up to two seconds; those held by a fault end at once.
     pub async fn stop(mut self) {
         const GRACE: Duration = Duration::from_secs(2);
         self.control.set_paused(false);
+        self.control.0.closing.send_replace(true);
         self.stop.send_replace(true);
         // A task whose end was already waited for must not be waited for again.
         if !self.server.is_finished() && tokio::time::timeout(GRACE, &mut self.server).await.is_err() {

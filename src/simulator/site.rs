@@ -25,6 +25,8 @@ pub(super) struct Site {
     /// While true, requests wait.
     pub(super) paused: watch::Sender<bool>,
     pub(super) mutations_per_second: watch::Sender<f64>,
+    /// True when the site is being stopped: what waits on purpose gives up.
+    pub(super) closing: watch::Sender<bool>,
     pub(super) omit_is_last: AtomicBool,
     pub(super) token_lifetime_ms: i64,
     pub(super) burst_limit: Option<u32>,
@@ -89,6 +91,7 @@ impl Site {
             latency_micros: AtomicU64::new(micros(options.latency)),
             jitter_micros: AtomicU64::new(micros(options.latency_jitter)),
             paused: watch::Sender::new(false),
+            closing: watch::Sender::new(false),
             mutations_per_second: watch::Sender::new(options.mutations_per_second),
             omit_is_last: AtomicBool::new(options.omit_is_last),
             token_lifetime_ms: i64::try_from(options.token_lifetime.as_millis()).unwrap_or(i64::MAX),

@@ -144,7 +144,7 @@ impl Error {
         }
     }
 
-    /// Whether the whole database cannot be used for now, whoever asks: it is away, takes no writes, or is full.
+    /// Whether the database as a whole cannot be worked with for a while: nothing is learned about the statement.
     pub fn is_outage(&self) -> bool {
         matches!(
             self,

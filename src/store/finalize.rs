@@ -78,13 +78,14 @@ pub async fn finalize(
         WITH pages AS (DELETE FROM syncline.sync_page WHERE run_id = $1),
         partitions AS (DELETE FROM syncline.sync_partition WHERE run_id = $1)
         UPDATE syncline.sync_state
-           SET status = $3, last_run_id = $1, last_sync_time = CASE WHEN $3 = 'succeeded' THEN $4 ELSE last_sync_time END
+           SET status = $3, last_run_id = $1, last_sync_time = CASE WHEN $3 = 'succeeded' AND NOT $5 THEN $4 ELSE last_sync_time END
          WHERE project_id = $2
         "#,
         run_id,
         project_id,
         row.state,
         last_sync_time,
+        row.trigger == "repair", // it looked at some issues only
     )
     .execute(&mut *conn)
     .await?;

@@ -22,7 +22,9 @@ pub mod run_view;
 pub mod schedule_admin;
 pub mod site;
 pub mod step;
+pub mod totals;
 pub mod upkeep;
+pub mod verify;
 pub mod work;
 
 pub use connect::{PoolOptions, Route, connect};

@@ -14,6 +14,10 @@ pub struct Work {
     pub run_id: Uuid,
     /// `incremental` or `full`.
     pub kind: String,
+    /// What asked for it; `repair` looks at single issues only.
+    pub trigger: String,
+    /// The plan is written: what is known of the site and the project is fresh.
+    pub planned: bool,
     /// The project.
     pub project_id: Uuid,
     /// Its key when it was last seen.
@@ -40,7 +44,7 @@ pub struct Work {
 pub async fn load(pool: &PgPool, run_id: Uuid) -> Result<Option<Work>> {
     let work = sqlx::query_as!(
         Work,
-        r#"SELECT r.id AS run_id, r.kind, p.id AS project_id, p.key AS project_key, p.jira_id AS jira_project_id,
+        r#"SELECT r.id AS run_id, r.kind, r.trigger, r.started_at IS NOT NULL AS "planned!", p.id AS project_id, p.key AS project_key, p.jira_id AS jira_project_id,
                   s.id AS site_id, s.name AS site_name, s.base_url, s.account_email, s.credential, s.max_concurrency, s.field_map
              FROM syncline.sync_run r
              JOIN syncline.project p ON p.id = r.project_id
@@ -62,6 +66,14 @@ pub async fn cursors(pool: &PgPool, project_id: Uuid) -> Result<[Option<DateTime
         .fetch_all(pool)
         .await?;
     Ok(ENTITIES.map(|entity| rows.iter().find(|row| row.entity == entity).and_then(|row| row.cursor_at)))
+}
+
+/// The issues that a run is to read again by id.
+pub async fn repair_ids(pool: &PgPool, run_id: Uuid) -> Result<Vec<i64>> {
+    let ids = sqlx::query_scalar!("SELECT repair_ids FROM syncline.sync_run WHERE id = $1", run_id)
+        .fetch_optional(pool)
+        .await?;
+    Ok(ids.unwrap_or_default())
 }
 
 /// What was planned for a run.

@@ -16,7 +16,7 @@ use crate::domain::record::{CommentRecord, WorklogRecord};
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
 use crate::jira::normalise::{self, ParsedCollection, ParsedIssue};
 use crate::store::page::{self, PageId};
-use crate::store::replica;
+use crate::store::replica::{self, Version};
 
 pub(super) struct FetchCollection(pub Arc<Workshop>);
 
@@ -83,8 +83,9 @@ fn step(job: &Job, walk: &Walk, priority: i16) -> NewStep {
         Collection::Comment => ("comment", "comment"),
         Collection::Worklog => ("worklog", "worklog"),
     };
-    // An issue may be on two pages of a run (it was updated in between), each with a version of its own.
-    let key = format!("{name}/{}/{}/{}", walk.issue_id, walk.version.timestamp_millis(), walk.start_at);
+    // An issue may be on two pages of a run: it was updated in between, or Jira repeats it. Each page waits for its own.
+    let page = walk.page.map_or_else(|| "repair".to_owned(), |(partition, seq)| format!("{partition}.{seq}"));
+    let key = format!("{name}/{}/{}/{page}/{}", walk.issue_id, walk.version.timestamp_millis(), walk.start_at);
     NewStep::new(Queue::Jira, KIND, key).with(walk).behind(&job.gates(endpoint)).priority(priority)
 }
 
@@ -147,14 +148,15 @@ impl FetchCollection {
                 let complete = if last { vec![walk.issue_id] } else { Vec::new() };
                 replica::upsert_users(conn, site_id, &read.people).await?;
                 if replica::lock_if_current(conn, site_id, walk.issue_id, walk.version).await? {
+                    let version = [Version { issue_id: walk.issue_id, updated_at: walk.version }];
                     let comments: Vec<_> = read.comments.iter().collect();
                     let worklogs: Vec<_> = read.worklogs.iter().collect();
                     applied = match walk.collection {
                         Collection::Comment => {
-                            replica::apply_comments(conn, site_id, &comments, &complete, &walk.seen).await?
+                            replica::apply_comments(conn, site_id, &comments, &version, &complete, &walk.seen).await?
                         }
                         Collection::Worklog => {
-                            replica::apply_worklogs(conn, site_id, &worklogs, &complete, &walk.seen).await?
+                            replica::apply_worklogs(conn, site_id, &worklogs, &version, &complete, &walk.seen).await?
                         }
                     };
                 }

@@ -15,6 +15,7 @@ use crate::domain::queue::Queue;
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
 use crate::jira::page::{Next, TokenGuard, page_head};
 use crate::jira::{SearchRequest, jql};
+use crate::observe::events;
 use crate::store::page::{self, PageId, Staged};
 
 pub(super) struct FetchPage(pub Arc<Workshop>);
@@ -90,7 +91,7 @@ impl FetchPage {
                 self.0.forget(id.run_id); // the credentials may have been changed: the next attempt reads them again
                 if failure.code == FailureCode::BadQuery && walk.token.is_some() && walk.restarts < MAX_RESTARTS {
                     tracing::warn!(
-                        event = "walk_restarted",
+                        event = events::WALK_RESTARTED,
                         partition = id.partition,
                         seq = id.seq,
                         "{}",
@@ -105,6 +106,10 @@ impl FetchPage {
             }
         };
         let head = page_head(&raw.body)?;
+        if head.issue_count == 0 {
+            // Lost credentials look like this too, and a cursor must not pass what nobody was allowed to see.
+            job.jira.myself().await?;
+        }
         let ahead = match walk.guard.next(&head)? {
             Next::Page(token) => Some(Walk { seq: walk.seq + 1, token: Some(token), ..walk }),
             Next::End => None,
@@ -116,15 +121,16 @@ impl FetchPage {
 
         let workshop = Arc::clone(&self.0);
         let priority = context.step.priority;
+        let fetch = context.clock.new_id();
         Ok(Commit::effects(move |conn| {
             Box::pin(async move {
                 let next_fetch = ahead.map(|ahead| step(&job, &ahead, priority));
                 let next_walk = next_fetch.as_ref().map(|step| &step.payload);
                 let staged = Staged { body: &compressed, body_bytes, next_walk };
                 let go_on = page::stage(conn, id, &staged, workshop.options.pages_in_flight).await?;
-                let mut next = vec![upsert_batch::step(id, priority)];
+                let mut next = vec![upsert_batch::step(id, fetch, priority)];
                 next.extend(next_fetch.filter(|_| go_on));
-                workshop.pages.put(id, body);
+                workshop.pages.put(fetch, body);
                 Ok(next)
             })
         }))

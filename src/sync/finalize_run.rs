@@ -9,7 +9,7 @@ use super::advance_cursor;
 use super::workshop::Workshop;
 use crate::domain::failure::FailureCode;
 use crate::engine::{Commit, FINAL_STEP, Step, StepContext, StepError};
-use crate::observe::metrics;
+use crate::observe::{events, metrics};
 use crate::store::finalize::{self, Outcome};
 use crate::store::step::{Entry, Level, journal};
 
@@ -69,7 +69,7 @@ fn entry(outcome: &Outcome) -> Entry {
 fn announce(outcome: &Outcome) {
     let took = Duration::try_from_secs_f64(outcome.duration_seconds).unwrap_or_default();
     tracing::info!(
-        event = "run_ended", state = %outcome.state, kind = %outcome.kind, trigger = %outcome.trigger,
+        event = events::RUN_FINISHED, state = %outcome.state, kind = %outcome.kind, trigger = %outcome.trigger,
         seconds = outcome.duration_seconds, issues = outcome.issues_seen, created = outcome.issues_created,
         updated = outcome.issues_updated, code = outcome.error_code,
     );

@@ -10,17 +10,27 @@ use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::fetch_page;
+use super::repair_batch::repair_steps;
 use super::workshop::{self, Job, Workshop};
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::window::{self, Window};
 use crate::engine::{Commit, Step, StepContext, StepError};
 use crate::jira::{FieldMap, SearchRequest, jql, normalise};
+use crate::observe::events;
 use crate::store::work::{self, Plan};
 
 pub(super) struct PlanRun(pub Arc<Workshop>);
 
 /// Equal parts of the time range that are counted for each partition: enough to even out busy months.
 const PARTS_PER_PARTITION: usize = 2;
+
+/// What the run looks at; nothing when it repairs single issues.
+#[derive(Default)]
+struct Planned {
+    window: Window,
+    estimate: u64,
+    partitions: Vec<(Window, Option<i64>)>,
+}
 
 impl Step for PlanRun {
     fn kind(&self) -> &'static str {
@@ -36,37 +46,30 @@ impl PlanRun {
     async fn plan(&self, context: &StepContext) -> Result<Commit, StepError> {
         self.0.forget(workshop::run_id(context)?);
         let job = self.0.job(context).await?;
-        let options = &self.0.options;
         let jira = &job.jira;
         let (_, project, discovered) =
             futures::try_join!(jira.myself(), jira.project(&job.work.project_key), self.fields(&job))?;
 
-        let cursors = work::cursors(&context.pool, job.work.project_id).await?;
-        let window = match job.work.kind.as_str() {
-            "full" => Window::FULL,
-            _ => window::incremental(&cursors, options.overlap),
-        };
-        let estimate =
-            jira.approximate_count(&jql::clauses(jql::ProjectRef::Id(project.id), window.from, window.to)).await?;
-        let partitions = if window.is_full() && estimate > 2 * options.partition_target_issues {
-            self.divide(&job, &discovered, project.id, estimate).await?
-        } else {
-            vec![(window, i64::try_from(estimate).ok())]
+        let repairs = work::repair_ids(&context.pool, job.work.run_id).await?;
+        let repairs = repair_steps(job.work.site_id, &repairs);
+        let plan = match job.work.trigger.as_str() {
+            "repair" => Planned::default(),
+            _ => self.ranges(context, &job, &discovered, project.id).await?,
         };
         tracing::info!(
-            event = "run_planned", project = %project.key, kind = %job.work.kind, estimate, partitions = partitions.len(),
-            from = window.from.map(tracing::field::display),
+            event = events::RUN_PLANNED, project = %project.key, kind = %job.work.kind, estimate = plan.estimate,
+            partitions = plan.partitions.len(), repairs = repairs.len(), from = plan.window.from.map(tracing::field::display),
         );
-
-        let next =
-            (0..).zip(&partitions).map(|(number, _)| fetch_page::first(&job, number, context.step.priority)).collect();
+        let fetches =
+            (0..).zip(&plan.partitions).map(|(number, _)| fetch_page::first(&job, number, context.step.priority));
+        let next = fetches.chain(repairs).collect();
         let workshop = Arc::clone(&self.0);
         let mut commit = Commit::effects(move |conn| {
             Box::pin(async move {
                 let plan = Plan {
-                    window,
-                    estimated_issues: i64::try_from(estimate).ok(),
-                    partitions: &partitions,
+                    window: plan.window,
+                    estimated_issues: i64::try_from(plan.estimate).ok(),
+                    partitions: &plan.partitions,
                     jira_project_id: project.id,
                     project_key: &project.key,
                     project_name: &project.name,
@@ -79,6 +82,30 @@ impl PlanRun {
         });
         commit.next = next;
         Ok(commit)
+    }
+
+    /// The window, and the ranges that are walked side by side.
+    async fn ranges(
+        &self,
+        context: &StepContext,
+        job: &Job,
+        discovered: &FieldMap,
+        project: i64,
+    ) -> Result<Planned, StepError> {
+        let options = &self.0.options;
+        let cursors = work::cursors(&context.pool, job.work.project_id).await?;
+        let window = match job.work.kind.as_str() {
+            "full" => Window::FULL,
+            _ => window::incremental(&cursors, options.overlap),
+        };
+        let estimate =
+            job.jira.approximate_count(&jql::clauses(jql::ProjectRef::Id(project), window.from, window.to)).await?;
+        let partitions = if window.is_full() && estimate > 2 * options.partition_target_issues {
+            self.divide(job, discovered, project, estimate).await?
+        } else {
+            vec![(window, i64::try_from(estimate).ok())]
+        };
+        Ok(Planned { window, estimate, partitions })
     }
 
     /// The site's custom fields: asked for once per site, and again by each full run.

@@ -68,6 +68,7 @@ impl Repair {
         let priority = context.step.priority;
         Ok(Commit::effects(move |conn| {
             Box::pin(async move {
+                replica::distrust(conn, job.work.site_id, &batch.ids).await?;
                 let written = upsert_batch::write_page(conn, &job, &page).await?;
                 replica::mark_deleted(conn, job.work.site_id, job.work.project_id, &gone).await?;
                 report::page(conn, &job, KIND, &page).await?;

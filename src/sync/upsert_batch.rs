@@ -10,6 +10,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use super::workshop::{self, Job, Workshop};
 use super::{advance_cursor, fetch_collection, fetch_page, report};
@@ -18,7 +19,7 @@ use crate::domain::queue::Queue;
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
 use crate::jira::normalise::{self, ParsedIssue, ParsedPage};
 use crate::store::page::{self, PageCounts, PageId};
-use crate::store::replica;
+use crate::store::replica::{self, Version};
 
 pub(super) struct UpsertBatch(pub Arc<Workshop>);
 
@@ -28,12 +29,14 @@ const KIND: &str = "upsert_batch";
 struct Which {
     partition: i32,
     seq: i32,
+    /// Names the body that was staged; see [`super::page_cache`].
+    fetch: Uuid,
 }
 
 /// The writing of a staged page. More urgent than fetching: what is written no longer takes space.
-pub(super) fn step(page: PageId, priority: i16) -> NewStep {
+pub(super) fn step(page: PageId, fetch: Uuid, priority: i16) -> NewStep {
     NewStep::new(Queue::Store, KIND, format!("{}/{}", page.partition, page.seq))
-        .with(&Which { partition: page.partition, seq: page.seq })
+        .with(&Which { partition: page.partition, seq: page.seq, fetch })
         .priority(priority.saturating_add(1))
 }
 
@@ -53,7 +56,7 @@ impl UpsertBatch {
         let run_id = workshop::run_id(context)?;
         let id = PageId { run_id, partition: which.partition, seq: which.seq };
         let job = self.0.job(context).await?;
-        let body = match self.0.pages.take(id) {
+        let body = match self.0.pages.take(which.fetch) {
             Some(body) => body,
             None => staged_body(context, id).await?,
         };
@@ -138,12 +141,14 @@ pub(super) async fn write_page<'a>(
         current.iter().partition(|issue| whole(issue.comments_total, issue.comments.len()));
     let (all_worklogs, short_worklogs): (Vec<&ParsedIssue>, Vec<&ParsedIssue>) =
         current.iter().partition(|issue| whole(issue.worklogs_total, issue.worklogs.len()));
+    let versions: Vec<Version> =
+        current.iter().map(|issue| Version { issue_id: issue.issue.id, updated_at: issue.issue.updated_at }).collect();
     let ids = |issues: &[&ParsedIssue]| issues.iter().map(|issue| issue.issue.id).collect::<Vec<i64>>();
     // Of an issue whose list is short, what was inlined is written already; the rest, and removals, come with its own step.
     let comments: Vec<_> = current.iter().flat_map(|issue| &issue.comments).collect();
     let worklogs: Vec<_> = current.iter().flat_map(|issue| &issue.worklogs).collect();
-    let comments = replica::apply_comments(conn, site_id, &comments, &ids(&all_comments), &[]).await?;
-    let worklogs = replica::apply_worklogs(conn, site_id, &worklogs, &ids(&all_worklogs), &[]).await?;
+    let comments = replica::apply_comments(conn, site_id, &comments, &versions, &ids(&all_comments), &[]).await?;
+    let worklogs = replica::apply_worklogs(conn, site_id, &worklogs, &versions, &ids(&all_worklogs), &[]).await?;
 
     let counts = PageCounts {
         issues_seen: i64::try_from(page.issues.len()).unwrap_or(i64::MAX),

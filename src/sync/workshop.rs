@@ -76,8 +76,8 @@ impl Workshop {
         let work = work::load(&context.pool, run_id).await?;
         let work = work.ok_or_else(|| Failure::new(FailureCode::Internal, format!("run {run_id} does not exist")))?;
         let job = Arc::new(self.prepare(work)?);
-        // Without its fields a run has not been planned: plan_run learns them, so they are not kept before.
-        if job.work.field_map.is_some() {
+        // plan_run learns the project's id and the site's fields, here or in another process: nothing is kept before.
+        if job.work.planned {
             let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
             if jobs.len() >= MAX_JOBS {
                 jobs.clear();

@@ -3,6 +3,7 @@
 
 mod database;
 mod rig;
+pub mod toy;
 mod worker;
 
 pub use database::{TestDb, server_url};

@@ -9,7 +9,7 @@ use crate::domain::failure::FailureCode;
 use crate::store::project::{self, NewProject};
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
+#[command(after_long_help = "\
 Examples:
   syncline project add acme WEB APP
   syncline project add acme WEB --cron '0 6-20 * * MON-FRI' --time-zone Europe/Berlin")]

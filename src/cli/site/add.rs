@@ -15,12 +15,13 @@ const DEFAULT_CONCURRENCY: i32 = 8;
 const TOKEN_LIMIT_BYTES: u64 = 8 * 1024;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
-The token is never stored as it is: name where it is kept (--credential), or pipe it in, and it is encrypted with the
-configured key (secrets.key). Create a token at https://id.atlassian.com/manage-profile/security/api-tokens
+#[command(after_long_help = "\
+The token is never stored as it is: name where it is kept (--credential), or pipe it in, and it
+is encrypted with the configured key (secrets.key). Create a token at https://id.atlassian.com/manage-profile/security/api-tokens
 
 Examples:
-  syncline site add acme --url https://acme.atlassian.net --email bot@example.com --credential env:JIRA_TOKEN
+  syncline site add acme --url https://acme.atlassian.net \\
+      --email bot@example.com --credential env:JIRA_TOKEN
   syncline site add acme --update --token-stdin < new-token")]
 pub(super) struct AddArgs {
     /// Its name here: lower-case letters, digits, dots, dashes

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use serde::Serialize;
 
-use super::super::{Context, Error, Fields};
+use super::super::{Context, Error, Fields, Format};
 use crate::jira::JiraClient;
 use crate::store::site::{self, Site};
 
@@ -52,14 +52,16 @@ pub(super) async fn run(name: Option<&str>, context: &Context) -> Result<(), Err
     if sites.is_empty() {
         context.output.note("no site yet: add one with `syncline site add`");
     }
-    let mut unwell = Vec::new();
+    let mut answers = Vec::with_capacity(sites.len());
     for site in &sites {
-        let checked = check(context, site).await;
-        context.output.fields(&checked)?;
-        if !checked.ok {
-            unwell.push(site.name.as_str());
-        }
+        answers.push(check(context, site).await);
     }
+    match (name, context.output.format()) {
+        // Many sites are one document.
+        (None, Format::Json) => context.output.result("", &answers)?,
+        _ => answers.iter().try_for_each(|checked| context.output.fields(checked))?,
+    }
+    let unwell: Vec<&str> = answers.iter().filter(|checked| !checked.ok).map(|checked| checked.site.as_str()).collect();
     match unwell.as_slice() {
         [] => Ok(()),
         names => Err(Error::unhealthy(format!("cannot work with {}", names.join(", ")))),

@@ -68,7 +68,7 @@ async fn some_issues_run_past_the_inline_limit_when_amounts_are_means() {
     let page = site.search(json!({"jql": "project = ACME", "fields": ["comment"], "maxResults": 100})).await;
     let totals: Vec<_> =
         page["issues"].as_array().unwrap().iter().map(|issue| issue["fields"]["comment"]["total"].as_u64()).collect();
-    assert!(totals.iter().any(|total| *total > Some(20)) && totals.iter().any(|total| *total == Some(0)), "{totals:?}");
+    assert!(totals.iter().any(|total| *total > Some(20)) && totals.contains(&Some(0)), "{totals:?}");
 }
 
 #[tokio::test]

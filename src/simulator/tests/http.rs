@@ -108,6 +108,21 @@ async fn a_paused_site_holds_requests_until_it_is_resumed() {
 }
 
 #[tokio::test]
+async fn a_hanging_request_does_not_keep_the_site_from_stopping() {
+    let handle = start(|_| {}).await;
+    let client = client();
+    handle.control().add_fault(FaultRule::next(FaultKind::Hang, 1));
+    let request = tokio::spawn(get(&client, &handle, "/rest/api/3/myself").send());
+    while handle.control().stats().in_flight == 0 {
+        tokio::task::yield_now().await;
+    }
+    let address = handle.base_url().to_owned();
+    handle.stop().await;
+    assert_eq!(request.await.unwrap().unwrap().status(), 504);
+    assert!(client.get(format!("{address}/rest/api/3/myself")).send().await.unwrap_err().is_connect());
+}
+
+#[tokio::test]
 async fn the_admin_endpoints_change_the_site_and_refuse_nonsense() {
     let handle = start(|_| {}).await;
     let client = client();

@@ -16,11 +16,31 @@ pub struct Applied {
     pub removed: i64,
 }
 
-/// Writes comments. Of the issues in `complete`, every comment that is not in the batch is removed.
+/// Which version of an issue its comments and worklogs were read with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// Jira's id.
+    pub issue_id: i64,
+    /// The issue's `updated`.
+    pub updated_at: DateTime<Utc>,
+}
+
+impl Version {
+    fn columns(versions: &[Self]) -> (Vec<i64>, Vec<DateTime<Utc>>) {
+        versions.iter().map(|version| (version.issue_id, version.updated_at)).unzip()
+    }
+}
+
+/// Writes comments, except those of issues that are stored in a newer version than in `versions` by now: an issue that did
+/// not change is not locked, so another transaction may have written a newer one since. One statement sees that version
+/// and its comments, or neither.
+///
+/// Of the issues in `complete`, every comment that is not in the batch is removed.
 pub async fn apply_comments(
     conn: &mut PgConnection,
     site_id: Uuid,
     comments: &[&CommentRecord],
+    versions: &[Version],
     complete: &[i64],
     also_seen: &[i64],
 ) -> Result<Applied> {
@@ -35,18 +55,25 @@ pub async fn apply_comments(
     let created: Vec<DateTime<Utc>> = sorted.iter().map(|c| c.created_at).collect();
     let updated: Vec<DateTime<Utc>> = sorted.iter().map(|c| c.updated_at).collect();
     let hashes: Vec<&[u8]> = sorted.iter().map(|c| c.content_hash.as_slice()).collect();
+    let (version_ids, version_times) = Version::columns(versions);
     let row = sqlx::query!(
         r#"
         WITH input AS MATERIALIZED (
             SELECT * FROM unnest($2::int8[], $3::int8[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::timestamptz[], $9::bytea[])
                 AS n (id, issue_id, author, editor, body, created_at, updated_at, content_hash)
+        ), current AS (
+            SELECT i.id FROM unnest($12::int8[], $13::timestamptz[]) AS v (id, updated_at)
+              JOIN syncline.issue i ON i.site_id = $1 AND i.id = v.id
+             WHERE i.updated_at <= v.updated_at AND i.deleted_at IS NULL
         ), same AS (
             SELECT c.id FROM input n JOIN syncline.comment c ON c.site_id = $1 AND c.id = n.id
              WHERE c.content_hash = n.content_hash
         ), written AS (
             INSERT INTO syncline.comment AS c (site_id, id, issue_id, author_account_id, update_author_account_id, body, created_at, updated_at, content_hash)
             SELECT $1, n.id, n.issue_id, n.author, n.editor, n.body, n.created_at, n.updated_at, n.content_hash
-              FROM input n WHERE n.id NOT IN (SELECT id FROM same) ORDER BY n.id
+              FROM input n
+             WHERE n.id NOT IN (SELECT id FROM same) AND n.issue_id IN (SELECT id FROM current)
+             ORDER BY n.id
             ON CONFLICT (site_id, id) DO UPDATE
                SET issue_id = excluded.issue_id, author_account_id = excluded.author_account_id,
                    update_author_account_id = excluded.update_author_account_id, body = excluded.body,
@@ -55,7 +82,8 @@ pub async fn apply_comments(
             RETURNING 1
         ), removed AS (
             DELETE FROM syncline.comment c
-             WHERE c.site_id = $1 AND c.issue_id = ANY ($10) AND c.id <> ALL ($2) AND c.id <> ALL ($11)
+             WHERE c.site_id = $1 AND c.issue_id = ANY ($10) AND c.issue_id IN (SELECT id FROM current)
+               AND c.id <> ALL ($2) AND c.id <> ALL ($11)
             RETURNING 1
         )
         SELECT (SELECT count(*) FROM written) AS "written!", (SELECT count(*) FROM removed) AS "removed!"
@@ -71,17 +99,20 @@ pub async fn apply_comments(
         &hashes as &[&[u8]],
         complete,
         also_seen,
+        &version_ids,
+        &version_times,
     )
     .fetch_one(conn)
     .await?;
     Ok(Applied { written: row.written, removed: row.removed })
 }
 
-/// Writes worklogs. Of the issues in `complete`, every worklog that is not in the batch is removed.
+/// Writes worklogs, as [`apply_comments`] does. Of the issues in `complete`, every worklog that is not in the batch is removed.
 pub async fn apply_worklogs(
     conn: &mut PgConnection,
     site_id: Uuid,
     worklogs: &[&WorklogRecord],
+    versions: &[Version],
     complete: &[i64],
     also_seen: &[i64],
 ) -> Result<Applied> {
@@ -98,12 +129,17 @@ pub async fn apply_worklogs(
     let created: Vec<DateTime<Utc>> = sorted.iter().map(|w| w.created_at).collect();
     let updated: Vec<DateTime<Utc>> = sorted.iter().map(|w| w.updated_at).collect();
     let hashes: Vec<&[u8]> = sorted.iter().map(|w| w.content_hash.as_slice()).collect();
+    let (version_ids, version_times) = Version::columns(versions);
     let row = sqlx::query!(
         r#"
         WITH input AS MATERIALIZED (
             SELECT * FROM unnest($2::int8[], $3::int8[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::int4[],
                                  $9::timestamptz[], $10::timestamptz[], $11::bytea[])
                 AS n (id, issue_id, author, editor, comment, started_at, seconds, created_at, updated_at, content_hash)
+        ), current AS (
+            SELECT i.id FROM unnest($14::int8[], $15::timestamptz[]) AS v (id, updated_at)
+              JOIN syncline.issue i ON i.site_id = $1 AND i.id = v.id
+             WHERE i.updated_at <= v.updated_at AND i.deleted_at IS NULL
         ), same AS (
             SELECT w.id FROM input n JOIN syncline.worklog w ON w.site_id = $1 AND w.id = n.id
              WHERE w.content_hash = n.content_hash
@@ -111,7 +147,9 @@ pub async fn apply_worklogs(
             INSERT INTO syncline.worklog AS w (site_id, id, issue_id, author_account_id, update_author_account_id, comment,
                    started_at, time_spent_seconds, created_at, updated_at, content_hash)
             SELECT $1, n.id, n.issue_id, n.author, n.editor, n.comment, n.started_at, n.seconds, n.created_at, n.updated_at, n.content_hash
-              FROM input n WHERE n.id NOT IN (SELECT id FROM same) ORDER BY n.id
+              FROM input n
+             WHERE n.id NOT IN (SELECT id FROM same) AND n.issue_id IN (SELECT id FROM current)
+             ORDER BY n.id
             ON CONFLICT (site_id, id) DO UPDATE
                SET issue_id = excluded.issue_id, author_account_id = excluded.author_account_id,
                    update_author_account_id = excluded.update_author_account_id, comment = excluded.comment,
@@ -121,7 +159,8 @@ pub async fn apply_worklogs(
             RETURNING 1
         ), removed AS (
             DELETE FROM syncline.worklog w
-             WHERE w.site_id = $1 AND w.issue_id = ANY ($12) AND w.id <> ALL ($2) AND w.id <> ALL ($13)
+             WHERE w.site_id = $1 AND w.issue_id = ANY ($12) AND w.issue_id IN (SELECT id FROM current)
+               AND w.id <> ALL ($2) AND w.id <> ALL ($13)
             RETURNING 1
         )
         SELECT (SELECT count(*) FROM written) AS "written!", (SELECT count(*) FROM removed) AS "removed!"
@@ -139,6 +178,8 @@ pub async fn apply_worklogs(
         &hashes as &[&[u8]],
         complete,
         also_seen,
+        &version_ids,
+        &version_times,
     )
     .fetch_one(conn)
     .await?;

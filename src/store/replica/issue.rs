@@ -142,6 +142,22 @@ pub async fn lock_if_current(
     Ok(found.is_some())
 }
 
+/// Makes rows count as changed, whatever they hold: a repair must also mend what was altered behind the replica's back.
+pub async fn distrust(conn: &mut PgConnection, site_id: Uuid, ids: &[i64]) -> Result<()> {
+    sqlx::query!(
+        r#"
+        WITH issues AS (UPDATE syncline.issue SET content_hash = '' WHERE site_id = $1 AND id = ANY ($2)),
+        comments AS (UPDATE syncline.comment SET content_hash = '' WHERE site_id = $1 AND issue_id = ANY ($2))
+        UPDATE syncline.worklog SET content_hash = '' WHERE site_id = $1 AND issue_id = ANY ($2)
+        "#,
+        site_id,
+        ids
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// Marks issues that Jira no longer has in this project; their rows stay, their comments and worklogs go.
 pub async fn mark_deleted(conn: &mut PgConnection, site_id: Uuid, project_id: Uuid, ids: &[i64]) -> Result<i64> {
     let marked = sqlx::query_scalar!(

@@ -7,6 +7,6 @@ mod collection;
 mod issue;
 mod people;
 
-pub use collection::{Applied, apply_comments, apply_worklogs};
-pub use issue::{UpsertedIssues, lock_if_current, mark_deleted, upsert_issues};
+pub use collection::{Applied, Version, apply_comments, apply_worklogs};
+pub use issue::{UpsertedIssues, distrust, lock_if_current, mark_deleted, upsert_issues};
 pub use people::{record_drifts, upsert_users};

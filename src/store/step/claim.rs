@@ -3,6 +3,7 @@
 use sqlx::PgPool;
 use uuid::Uuid;
 
+use super::FINAL_STEP;
 use crate::domain::queue::Queue;
 use crate::store::Result;
 
@@ -29,6 +30,8 @@ pub struct ClaimedStep {
     pub failures: i16,
     /// Times that a process died with it.
     pub rescues: i16,
+    /// Its run is being stopped: it must not be executed.
+    pub stopping: bool,
     /// How many failures make it dead.
     pub max_attempts: i16,
     /// How urgent it is; successors inherit it unless they say otherwise.
@@ -39,9 +42,19 @@ pub struct ClaimedStep {
     pub waited_seconds: f64,
 }
 
+/// What a claim found.
+#[derive(Debug)]
+pub struct Claims {
+    /// Steps to execute, the most urgent first.
+    pub steps: Vec<ClaimedStep>,
+    /// How many others were ready but stand behind a shut gate; they were put off until it opens. Where this is not 0,
+    /// there may be more to claim.
+    pub put_off: usize,
+}
+
 /// Claims up to `limit` ready steps of `queue` for `owner`, whose lease must be alive. Steps behind a shut gate are not
 /// claimed but put off until it opens.
-pub async fn claim(pool: &PgPool, queue: Queue, owner: Uuid, limit: i64) -> Result<Vec<ClaimedStep>> {
+pub async fn claim(pool: &PgPool, queue: Queue, owner: Uuid, limit: i64) -> Result<Claims> {
     let rows = sqlx::query!(
         r#"
         -- The ready rows are picked and locked first (materialised, so that the limit holds once), then taken. A worker
@@ -68,14 +81,20 @@ pub async fn claim(pool: &PgPool, queue: Queue, owner: Uuid, limit: i64) -> Resu
          WHERE s.id = p.id
         RETURNING s.id, s.run_id, s.kind, s.key, s.payload, s.gates, s.attempt, s.failures, s.rescues, s.max_attempts,
                   s.priority, s.trace_context, s.state = 'running' AS "claimed!",
-                  extract(epoch FROM clock_timestamp() - s.ready_at)::float8 AS "waited_seconds!"
+                  extract(epoch FROM clock_timestamp() - s.ready_at)::float8 AS "waited_seconds!",
+                  s.kind <> $4 AND EXISTS (
+                      SELECT 1 FROM syncline.sync_run r
+                       WHERE r.id = s.run_id AND (r.cancel_requested_at IS NOT NULL OR r.error_code IS NOT NULL)
+                  ) AS "stopping!"
         "#,
         queue.as_str(),
         owner,
         limit,
+        FINAL_STEP,
     )
     .fetch_all(pool)
     .await?;
+    let found = rows.len();
     let mut steps: Vec<ClaimedStep> = rows
         .into_iter()
         .filter(|row| row.claimed)
@@ -90,6 +109,7 @@ pub async fn claim(pool: &PgPool, queue: Queue, owner: Uuid, limit: i64) -> Resu
             attempt: row.attempt,
             failures: row.failures,
             rescues: row.rescues,
+            stopping: row.stopping,
             max_attempts: row.max_attempts,
             priority: row.priority,
             trace_context: row.trace_context,
@@ -98,5 +118,6 @@ pub async fn claim(pool: &PgPool, queue: Queue, owner: Uuid, limit: i64) -> Resu
         .collect();
     // RETURNING has no order of its own.
     steps.sort_by_key(|step| std::cmp::Reverse((step.priority, std::cmp::Reverse(step.id))));
-    Ok(steps)
+    let put_off = found - steps.len();
+    Ok(Claims { steps, put_off })
 }

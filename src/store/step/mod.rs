@@ -5,15 +5,15 @@
 
 mod claim;
 mod end;
+mod fail;
 mod journal;
 mod pulse;
 
-pub use claim::{ClaimedStep, claim};
-pub use end::{
-    Ended, Enqueued, NewStep, Placement, enqueue, fail_run, finish, hand_back, retry_later, shut_gate, stop_gate,
-};
+pub use claim::{ClaimedStep, Claims, claim};
+pub use end::{Ended, Enqueued, NewStep, Placement, enqueue, finish};
+pub use fail::{fail_run, hand_back, retry_later, shut_gate, stop_gate, take_turn};
 pub use journal::{Entry, Level, journal};
-pub use pulse::{PulseReport, forget_worker, pulse};
+pub use pulse::{PulseReport, Rescued, forget_worker, pulse, record_rescues};
 
 /// The kind of a run's last step: enqueued by whoever ends the last of the others.
 pub const FINAL_STEP: &str = "finalize_run";

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
+use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
 use crate::domain::queue::Queue;
@@ -13,16 +13,30 @@ use crate::store::Result;
 pub struct PulseReport {
     /// Queues that have ready steps now.
     pub ready: Vec<Queue>,
-    /// Kinds of the steps that were taken back from processes that died.
-    pub rescued: Vec<String>,
+    /// Steps that were taken back from processes that died.
+    pub rescued: Vec<Rescued>,
     /// When the next timer is due, from now.
     pub next_timer: Option<Duration>,
 }
 
+/// A step that was taken back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rescued {
+    /// The step.
+    pub id: Uuid,
+    /// Its kind.
+    pub kind: String,
+    /// Its run.
+    pub run_id: Option<Uuid>,
+}
+
+/// Timers that one pulse starts at most.
+const TIMERS: usize = 1000;
+
 /// Renews the lease of `owner` for `lease`, makes the steps of owners without a lease ready again, and makes steps ready
 /// whose time has come. `in_flight` are the steps that this process knows it is executing.
-pub async fn pulse(
-    pool: &PgPool,
+pub async fn pulse<'e>(
+    executor: impl PgExecutor<'e>,
     owner: Uuid,
     host: &str,
     version: &str,
@@ -40,7 +54,7 @@ pub async fn pulse(
             -- Owners that are not (or no longer) alive; an owner that is not known at all counts as dead too.
             UPDATE syncline.sync_step s
                SET state = 'ready', owner = NULL, rescues = s.rescues + 1, ready_at = clock_timestamp()
-             WHERE s.id IN (SELECT t.id FROM syncline.sync_step t
+             WHERE s.id = ANY (ARRAY(SELECT t.id FROM syncline.sync_step t
                              WHERE t.state = 'running'
                                AND CASE WHEN t.owner = $1
                                    -- Ours, but not known here: the answer to its claim was lost on the way.
@@ -48,18 +62,16 @@ pub async fn pulse(
                                    ELSE NOT EXISTS (SELECT 1 FROM syncline.worker w
                                                      WHERE w.id = t.owner AND w.lease_until > clock_timestamp())
                                    END
-                               FOR UPDATE SKIP LOCKED)
+                               FOR UPDATE SKIP LOCKED))
                AND s.state = 'running'
-            RETURNING s.queue, s.kind, s.run_id
-        ), counted AS (
-            UPDATE syncline.sync_run r SET rescues = r.rescues + n.n
-              FROM (SELECT run_id, count(*)::int AS n FROM rescued WHERE run_id IS NOT NULL GROUP BY run_id) n
-             WHERE r.id = n.run_id
+            RETURNING s.id, s.queue, s.kind, s.run_id
         ), due AS (
+            -- The time of the statement can be looked up in an index, clock_timestamp() cannot; an array is looked up by the
+            -- primary key, a sub-select would be joined with the whole table.
             UPDATE syncline.sync_step s SET state = 'ready'
-             WHERE s.id IN (SELECT t.id FROM syncline.sync_step t
-                             WHERE t.state = 'later' AND t.ready_at <= clock_timestamp()
-                             ORDER BY t.ready_at LIMIT 1000 FOR UPDATE SKIP LOCKED)
+             WHERE s.id = ANY (ARRAY(SELECT t.id FROM syncline.sync_step t
+                             WHERE t.state = 'later' AND t.ready_at <= statement_timestamp()
+                             ORDER BY t.ready_at LIMIT $7 FOR UPDATE SKIP LOCKED))
             RETURNING s.queue
         )
         SELECT
@@ -67,9 +79,12 @@ pub async fn pulse(
                    WHERE EXISTS (SELECT 1 FROM syncline.sync_step s WHERE s.queue = q.name AND s.state = 'ready')
                       OR EXISTS (SELECT 1 FROM due WHERE due.queue = q.name)
                       OR EXISTS (SELECT 1 FROM rescued WHERE rescued.queue = q.name)) AS "ready!",
-            ARRAY(SELECT kind FROM rescued) AS "rescued!",
+            (SELECT count(*) FROM due) AS "due!",
+            ARRAY(SELECT id FROM rescued ORDER BY id) AS "rescued!",
+            ARRAY(SELECT kind FROM rescued ORDER BY id) AS "rescued_kinds!",
+            ARRAY(SELECT run_id FROM rescued ORDER BY id) AS "rescued_runs!: Vec<Option<Uuid>>",
             (SELECT extract(epoch FROM min(ready_at) - clock_timestamp())::float8 FROM syncline.sync_step
-              WHERE state = 'later' AND ready_at > clock_timestamp()) AS next_timer_seconds
+              WHERE state = 'later' AND ready_at > statement_timestamp()) AS next_timer_seconds
         "#,
         owner,
         host,
@@ -77,14 +92,46 @@ pub async fn pulse(
         version,
         lease.as_secs_f64(),
         in_flight,
+        i64::try_from(TIMERS).unwrap_or(i64::MAX),
     )
-    .fetch_one(pool)
+    .fetch_one(executor)
     .await?;
+    let rescued = row.rescued.into_iter().zip(row.rescued_kinds).zip(row.rescued_runs);
+    let all_due = usize::try_from(row.due).unwrap_or(0) < TIMERS;
+    let next_timer = row.next_timer_seconds.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 3600.0)));
     Ok(PulseReport {
         ready: row.ready.iter().filter_map(|name| Queue::parse(name)).collect(),
-        rescued: row.rescued,
-        next_timer: row.next_timer_seconds.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 3600.0))),
+        rescued: rescued.map(|((id, kind), run_id)| Rescued { id, kind, run_id }).collect(),
+        next_timer: if all_due { next_timer } else { Some(Duration::ZERO) },
     })
+}
+
+/// Counts rescues on their runs and writes them to the log. Not part of the pulse: that one locks steps, this one locks
+/// runs, and whoever stops a run locks the run first.
+pub async fn record_rescues(executor: impl PgExecutor<'_>, event: &str, rescued: &[Rescued]) -> Result<()> {
+    let runs: Vec<Option<Uuid>> = rescued.iter().map(|step| step.run_id).collect();
+    let kinds: Vec<String> = rescued.iter().map(|step| step.kind.clone()).collect();
+    sqlx::query!(
+        r#"
+        WITH run AS MATERIALIZED (
+            SELECT id, project_id FROM syncline.sync_run WHERE id = ANY ($1::uuid[]) ORDER BY id FOR UPDATE
+        ), counted AS (
+            UPDATE syncline.sync_run r SET rescues = r.rescues + n.n
+              FROM (SELECT u.run_id, count(*)::int AS n FROM unnest($1::uuid[]) AS u (run_id) GROUP BY u.run_id) n
+              JOIN run ON run.id = n.run_id
+             WHERE r.id = n.run_id
+        )
+        INSERT INTO syncline.sync_log (run_id, project_id, step_kind, level, event, message)
+        SELECT u.run_id, run.project_id, u.kind, 'warn', $3, 'the process that ran it fell silent; it is executed again'
+          FROM unnest($1::uuid[], $2::text[]) AS u (run_id, kind) LEFT JOIN run ON run.id = u.run_id
+        "#,
+        &runs as &[Option<Uuid>],
+        &kinds,
+        event,
+    )
+    .execute(executor)
+    .await?;
+    Ok(())
 }
 
 /// Takes this process off the list of the living and hands back what it still held, without spending an attempt.

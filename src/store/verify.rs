@@ -1,0 +1,223 @@
+//! What a verification reads of the replica, and the repair it may ask for.
+//!
+//! What must hold: rows are read as they are, not by their hashes, so that a row which was altered behind the replica's
+//! back is found too; a repair is a run like any other, one active per project.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::domain::record::{CommentRecord, ContentHash, IssueRecord, WorklogRecord};
+use crate::store::Result;
+
+/// What is verified: one project of one site.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Scope {
+    /// The site.
+    pub site_id: Uuid,
+    /// Its name here.
+    pub site: String,
+    /// The project.
+    pub project_id: Uuid,
+    /// Its key.
+    pub project: String,
+}
+
+/// The project named KEY or SITE/KEY, or all that are not removed.
+///
+/// # Errors
+/// A refusal that says what to do, for a name that is unknown or used on several sites.
+pub async fn scopes(pool: &PgPool, project: Option<&str>) -> Result<Vec<Scope>> {
+    let only = match project {
+        Some(name) => sqlx::query_scalar!("SELECT syncline.find_project($1)", name).fetch_one(pool).await?,
+        None => None,
+    };
+    let scopes = sqlx::query_as!(
+        Scope,
+        r#"SELECT s.id AS site_id, s.name AS site, p.id AS project_id, p.key AS project
+             FROM syncline.project p JOIN syncline.site s ON s.id = p.site_id
+            WHERE p.state <> 'removed' AND ($1::uuid IS NULL OR p.id = $1)
+            ORDER BY s.name, p.key"#,
+        only
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(scopes)
+}
+
+/// An issue as it is stored.
+#[derive(Clone, Debug)]
+pub struct StoredIssue {
+    /// Its fields; Jira's id and key of the project are not stored, and are 0 and empty here.
+    pub record: IssueRecord,
+    /// The project under which it is.
+    pub project_id: Uuid,
+}
+
+/// Those of `ids` that the replica shows, whatever their project.
+pub async fn issues(pool: &PgPool, site_id: Uuid, ids: &[i64]) -> Result<Vec<StoredIssue>> {
+    let rows = sqlx::query!(
+        r#"SELECT id, project_id, key, summary, description, issue_type, status, status_category, priority, resolution,
+                  assignee_account_id, reporter_account_id, creator_account_id, parent_id, parent_key, labels, story_points,
+                  created_at, updated_at, resolved_at, due_date, content_hash
+             FROM syncline.issue WHERE site_id = $1 AND id = ANY ($2) AND deleted_at IS NULL ORDER BY id"#,
+        site_id,
+        ids
+    )
+    .fetch_all(pool)
+    .await?;
+    let stored = rows.into_iter().map(|row| StoredIssue {
+        project_id: row.project_id,
+        record: IssueRecord {
+            id: row.id,
+            key: row.key,
+            project_id: 0,
+            project_key: String::new(),
+            summary: row.summary,
+            description: row.description,
+            issue_type: row.issue_type,
+            status: row.status,
+            status_category: row.status_category,
+            priority: row.priority,
+            resolution: row.resolution,
+            assignee: row.assignee_account_id,
+            reporter: row.reporter_account_id,
+            creator: row.creator_account_id,
+            parent_id: row.parent_id,
+            parent_key: row.parent_key,
+            labels: row.labels,
+            story_points: row.story_points,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            resolved_at: row.resolved_at,
+            due_date: row.due_date,
+            content_hash: hash(&row.content_hash),
+        },
+    });
+    Ok(stored.collect())
+}
+
+/// The comments of issues, in the order of their ids.
+pub async fn comments(pool: &PgPool, site_id: Uuid, issue_ids: &[i64]) -> Result<Vec<CommentRecord>> {
+    let rows = sqlx::query!(
+        r#"SELECT id, issue_id, author_account_id, update_author_account_id, body, created_at, updated_at, content_hash
+             FROM syncline.comment WHERE site_id = $1 AND issue_id = ANY ($2) ORDER BY id"#,
+        site_id,
+        issue_ids
+    )
+    .fetch_all(pool)
+    .await?;
+    let stored = rows.into_iter().map(|row| CommentRecord {
+        id: row.id,
+        issue_id: row.issue_id,
+        author: row.author_account_id,
+        update_author: row.update_author_account_id,
+        body: row.body,
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+        content_hash: hash(&row.content_hash),
+    });
+    Ok(stored.collect())
+}
+
+/// The worklogs of issues, in the order of their ids.
+pub async fn worklogs(pool: &PgPool, site_id: Uuid, issue_ids: &[i64]) -> Result<Vec<WorklogRecord>> {
+    let rows = sqlx::query!(
+        r#"SELECT id, issue_id, author_account_id, update_author_account_id, comment, started_at, time_spent_seconds,
+                  created_at, updated_at, content_hash
+             FROM syncline.worklog WHERE site_id = $1 AND issue_id = ANY ($2) ORDER BY id"#,
+        site_id,
+        issue_ids
+    )
+    .fetch_all(pool)
+    .await?;
+    let stored = rows.into_iter().map(|row| WorklogRecord {
+        id: row.id,
+        issue_id: row.issue_id,
+        author: row.author_account_id,
+        update_author: row.update_author_account_id,
+        comment: row.comment,
+        started_at: row.started_at,
+        time_spent_seconds: row.time_spent_seconds,
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+        content_hash: hash(&row.content_hash),
+    });
+    Ok(stored.collect())
+}
+
+/// A hash of another length is none that was ever made, and equals none.
+fn hash(stored: &[u8]) -> ContentHash {
+    stored.try_into().unwrap_or_default()
+}
+
+/// Notes issues that were met in Jira. What a verification that was cut off has left for a day goes.
+pub async fn saw(pool: &PgPool, verification: Uuid, ids: &[i64], now: DateTime<Utc>) -> Result<()> {
+    let old = oldest_id(now - chrono::TimeDelta::days(1));
+    sqlx::query!(
+        r#"WITH old AS (DELETE FROM syncline.verify_seen WHERE verification < $3)
+           INSERT INTO syncline.verify_seen (verification, issue_id) SELECT $1, unnest($2::int8[]) ON CONFLICT DO NOTHING"#,
+        verification,
+        ids,
+        old
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// The least UUIDv7 of an instant.
+fn oldest_id(at: DateTime<Utc>) -> Uuid {
+    Uuid::from_u128(u128::from(u64::try_from(at.timestamp_millis()).unwrap_or(0)) << 80)
+}
+
+/// The issues of the project that were not met in Jira: the first `limit` of them with ids above `after`.
+pub async fn unseen(pool: &PgPool, verification: Uuid, project_id: Uuid, after: i64, limit: i64) -> Result<Vec<i64>> {
+    let ids = sqlx::query_scalar!(
+        r#"SELECT i.id FROM syncline.issue i
+            WHERE i.project_id = $2 AND i.deleted_at IS NULL AND i.id > $3
+              AND NOT EXISTS (SELECT 1 FROM syncline.verify_seen v WHERE v.verification = $1 AND v.issue_id = i.id)
+            ORDER BY i.id LIMIT $4"#,
+        verification,
+        project_id,
+        after,
+        limit
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(ids)
+}
+
+/// Forgets what was met.
+pub async fn forget(pool: &PgPool, verification: Uuid) -> Result<()> {
+    sqlx::query!("DELETE FROM syncline.verify_seen WHERE verification = $1", verification).execute(pool).await?;
+    Ok(())
+}
+
+/// Whether the project of this key on Jira is synchronised too.
+pub async fn is_tracked(pool: &PgPool, site_id: Uuid, jira_id: i64, key: &str) -> Result<bool> {
+    let tracked = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT 1 FROM syncline.project
+                           WHERE site_id = $1 AND state = 'active' AND (jira_id = $2 OR jira_id IS NULL AND key = $3)) AS "it!""#,
+        site_id,
+        jira_id,
+        key
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(tracked)
+}
+
+/// Asks for a run that reads issues of a project again by id; answers the run that will do it. When another run of the
+/// project is active, it is kept and runs next.
+///
+/// # Errors
+/// A refusal that says what to do, when the project is paused or removed.
+pub async fn request_repair(pool: &PgPool, project_id: Uuid, ids: &[i64], requested_by: &str) -> Result<Uuid> {
+    let run =
+        sqlx::query_scalar!(r#"SELECT syncline.request_repair($1, $2, $3) AS "run!""#, project_id, ids, requested_by)
+            .fetch_one(pool)
+            .await?;
+    Ok(run)
+}

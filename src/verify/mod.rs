@@ -1,0 +1,269 @@
+//! Is the replica what Jira shows? Asks Jira for everything and compares, field by field.
+//!
+//! A verification walks a project by search, in the order of keys (another order than a sync's, so that both do not share
+//! a fault of Jira's), and compares page by page: issues, and their comments and worklogs, in full where Jira inlined only
+//! some. What differs is only suspected then: Jira changes while one looks, its search is behind its writes, and a sync
+//! may be writing. So each suspect is looked at again at the end, read directly by id and against a fresh row, until it is
+//! equal or the time to settle is over. What the replica has and the walk did not meet is suspected of being extra.
+//!
+//! What must hold: nothing is reported that was not seen to differ in a direct read; nothing is called extra on the word
+//! of an account that is not let in; memory grows with the number of differences, not of issues.
+
+mod compare;
+mod patience;
+mod report;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use sqlx::PgPool;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+pub use report::{Extra, Missing, Reason, Report, Stale, Unreadable};
+
+use crate::clock::Clock;
+use crate::domain::failure::Failure;
+use crate::jira::client::BULK_FETCH_LIMIT;
+use crate::jira::normalise::{self, ParsedPage};
+use crate::jira::page::{Next, TokenGuard, page_head};
+use crate::jira::{FieldMap, JiraClient, Project, RawPage, SearchRequest, jql, search_fields};
+use crate::store::verify as rows;
+pub use crate::store::verify::{Scope, scopes};
+use patience::patiently;
+
+/// Why a project could not be verified.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Jira failed it.
+    #[error(transparent)]
+    Jira(#[from] Failure),
+    /// The database failed it.
+    #[error(transparent)]
+    Store(#[from] crate::store::Error),
+}
+
+/// How to look.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Issues in a page of the walk, at most 100.
+    pub page_size: u32,
+    /// How long differences may take to go away by themselves: a sync that is under way, Jira's lag.
+    pub settle: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { page_size: 100, settle: Duration::ZERO }
+    }
+}
+
+/// How far a verification has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Issues compared.
+    pub issues: u64,
+    /// Roughly how many there are.
+    pub estimated_issues: u64,
+    /// Issues that are to be looked at again.
+    pub suspects: usize,
+}
+
+/// Between two looks at what differs.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(500);
+/// Issues of the replica that are taken at once when looking for extra ones.
+const UNSEEN_AT_ONCE: i64 = 5_000;
+
+/// Compares one project with Jira.
+///
+/// # Errors
+/// When Jira or the database cannot be asked; what was found until then is given up.
+pub async fn verify(
+    pool: &PgPool,
+    jira: &JiraClient,
+    scope: &Scope,
+    options: &Options,
+    clock: &Clock,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Report, Error> {
+    // An account that is not let in sees nothing, and everything would be extra.
+    patiently(|| jira.myself()).await?;
+    let project = patiently(|| jira.project(&scope.project)).await?;
+    let fields = FieldMap::discover(&patiently(|| jira.fields()).await?);
+    let wanted = search_fields(&fields);
+    let verification = clock.new_id();
+    let look = Look { pool, jira, scope, project, fields, wanted, verification };
+    let mut report = Report::new(&scope.site, &scope.project);
+    let outcome = look.verify(options, clock, progress, &mut report).await;
+    rows::forget(pool, verification).await?;
+    outcome.map(|()| report)
+}
+
+/// One verification of one project.
+struct Look<'a> {
+    pool: &'a PgPool,
+    jira: &'a JiraClient,
+    scope: &'a Scope,
+    project: Project,
+    fields: FieldMap,
+    wanted: Vec<String>,
+    verification: Uuid,
+}
+
+impl Look<'_> {
+    async fn verify(
+        &self,
+        options: &Options,
+        clock: &Clock,
+        progress: &(dyn Fn(Progress) + Sync),
+        report: &mut Report,
+    ) -> Result<(), Error> {
+        let mut suspects = self.walk(options, clock, progress, report).await?;
+        patiently(|| self.jira.myself()).await?;
+        let mut after = i64::MIN;
+        loop {
+            let unseen =
+                rows::unseen(self.pool, self.verification, self.scope.project_id, after, UNSEEN_AT_ONCE).await?;
+            let Some(last) = unseen.last() else { break };
+            after = *last;
+            suspects.extend(unseen);
+        }
+        let until = Instant::now() + options.settle;
+        loop {
+            self.look_again(&suspects, report).await?;
+            suspects = report.issue_ids().collect();
+            if suspects.is_empty() || Instant::now() >= until {
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK_AGAIN_AFTER.min(until - Instant::now())).await;
+        }
+    }
+
+    /// Compares every page that search gives; answers the issues that seem to differ. The next page is fetched while one
+    /// is compared.
+    async fn walk(
+        &self,
+        options: &Options,
+        clock: &Clock,
+        progress: &(dyn Fn(Progress) + Sync),
+        report: &mut Report,
+    ) -> Result<BTreeSet<i64>, Error> {
+        let clauses = jql::clauses(jql::ProjectRef::Id(self.project.id), None, None);
+        let estimated_issues = patiently(|| self.jira.approximate_count(&clauses)).await?;
+        let query = clauses + " ORDER BY key ASC";
+        let mut guard = TokenGuard::default();
+        let mut suspects = BTreeSet::new();
+        let mut fetched = Some(self.search(&query, options, None).await?);
+        while let Some(raw) = fetched.take() {
+            let head = page_head(&raw.body)?;
+            if head.issue_count == 0 {
+                patiently(|| self.jira.myself()).await?;
+            }
+            let next = async {
+                match guard.next(&head)? {
+                    Next::Page(token) => self.search(&query, options, Some(token)).await.map(Some),
+                    Next::End => Ok(None),
+                }
+            };
+            let here = async {
+                let page = normalise::parse_page(&raw.body, &self.fields)?;
+                let met: Vec<i64> = page.issues.iter().map(|issue| issue.issue.id).collect();
+                let found = self.compare(&page).await?;
+                let rejected = page.rejected.iter().filter_map(|error| error.issue_id);
+                let seen: Vec<i64> = met.iter().copied().chain(rejected).collect();
+                rows::saw(self.pool, self.verification, &seen, clock.now()).await?;
+                Ok::<_, Error>((page, found))
+            };
+            let (next, (page, found)) = futures::try_join!(next, here)?;
+            fetched = next;
+            report.checked_issues += u64::try_from(page.issues.len()).unwrap_or(0);
+            report.checked_comments += found.comments;
+            report.checked_worklogs += found.worklogs;
+            suspects.extend(found.missing.iter().map(|missing| missing.id));
+            suspects.extend(found.stale.iter().map(|stale| stale.id));
+            suspects.extend(page.rejected.iter().filter_map(|error| error.issue_id));
+            report.nameless.extend(page.rejected.iter().filter(|error| error.issue_id.is_none()).map(Unreadable::from));
+            progress(Progress { issues: report.checked_issues, estimated_issues, suspects: suspects.len() });
+        }
+        Ok(suspects)
+    }
+
+    async fn search(&self, query: &str, options: &Options, token: Option<String>) -> Result<RawPage, Error> {
+        let page = patiently(|| async {
+            let request = SearchRequest {
+                jql: query,
+                fields: &self.wanted,
+                page_size: options.page_size,
+                next_page_token: token.clone(),
+            };
+            self.jira.search(&request).await
+        });
+        Ok(page.await?)
+    }
+
+    /// Reads the suspects directly, compares them with fresh rows, and writes into the report what differs.
+    async fn look_again(&self, suspects: &BTreeSet<i64>, report: &mut Report) -> Result<(), Error> {
+        report.clear();
+        let suspects: Vec<i64> = suspects.iter().copied().collect();
+        for ids in suspects.chunks(BULK_FETCH_LIMIT) {
+            let raw = patiently(|| self.jira.bulk_fetch(ids, &self.wanted)).await?;
+            let mut page = normalise::parse_page(&raw.body, &self.fields)?;
+            let elsewhere: Vec<_> =
+                page.issues.iter().filter(|issue| issue.issue.project_id != self.project.id).collect();
+            let mut moved = Vec::new();
+            for issue in elsewhere {
+                let (id, key) = (issue.issue.project_id, &issue.issue.project_key);
+                let tracked = rows::is_tracked(self.pool, self.scope.site_id, id, key).await?;
+                moved.push((issue.issue.id, Reason::Moved { to: key.clone(), tracked }));
+            }
+            page.issues.retain(|issue| issue.issue.project_id == self.project.id);
+            let found = self.compare(&page).await?;
+            report.missing.extend(found.missing);
+            report.stale.extend(found.stale);
+            report.unreadable.extend(page.rejected.iter().map(Unreadable::from));
+            self.find_extra(ids, &page, moved, report).await?;
+        }
+        Ok(())
+    }
+
+    /// Of `ids`, what the replica still shows in this project although Jira does not.
+    async fn find_extra(
+        &self,
+        ids: &[i64],
+        page: &ParsedPage,
+        moved: Vec<(i64, Reason)>,
+        report: &mut Report,
+    ) -> Result<(), Error> {
+        let here: BTreeSet<i64> = page
+            .issues
+            .iter()
+            .map(|issue| issue.issue.id)
+            .chain(page.rejected.iter().filter_map(|error| error.issue_id))
+            .collect();
+        let absent: Vec<i64> = ids.iter().copied().filter(|id| !here.contains(id)).collect();
+        let stored = rows::issues(self.pool, self.scope.site_id, &absent).await?;
+        for issue in stored.into_iter().filter(|issue| issue.project_id == self.scope.project_id) {
+            let reason = moved.iter().find(|(id, _)| *id == issue.record.id).map(|(_, reason)| reason.clone());
+            let reason = reason.unwrap_or(Reason::Gone);
+            report.extra.push(Extra { id: issue.record.id, key: issue.record.key, reason });
+        }
+        Ok(())
+    }
+}
+
+/// Asks for a run that mends what a report found; `None` when there is nothing that a run can mend.
+///
+/// # Errors
+/// When the project is paused, or the database cannot be written.
+pub async fn repair(
+    pool: &PgPool,
+    scope: &Scope,
+    report: &Report,
+    requested_by: &str,
+) -> Result<Option<Uuid>, crate::store::Error> {
+    let ids: Vec<i64> = report.repairable().collect();
+    if ids.is_empty() {
+        return Ok(None);
+    }
+    rows::request_repair(pool, scope.project_id, &ids, requested_by).await.map(Some)
+}

@@ -1,0 +1,321 @@
+//! After any seeded history of changes and faults, the replica is what Jira shows.
+//!
+//! A seed decides a small Jira and what happens to it: changes while syncs run, faults of every kind that passes, lag of
+//! search behind writes, lost credentials, workers that are killed. Then everything is calm for one more sync, and `verify`
+//! must find nothing but issues that are gone, and nothing at all after its repair.
+//!
+//! `SYNCLINE_SEEDS=1000` tries more seeds than the usual 200, `SYNCLINE_SEED=42` a single one.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::ops::Range;
+use std::time::Duration;
+
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use syncline::clock::Clock;
+use syncline::config::Config;
+use syncline::jira::{HttpPool, JiraClient, SiteAccess};
+use syncline::runtime::Worker;
+use syncline::simulator::{self, Amount, FaultKind, FaultPlan, FaultRule, Handle, Options, ProjectSpec, Simulator};
+use syncline::verify::{self, Reason, Report, Scope};
+use uuid::Uuid;
+
+use crate::support::{TestDb, ended, enqueue};
+
+/// Seeds that are tried when nobody asks for another number.
+const SEEDS: u64 = 200;
+/// Tests that share them, so that they run side by side.
+const SHARES: u64 = 8;
+/// How far search may be behind writes; less than the overlap of windows.
+const LONGEST_LAG: Duration = Duration::from_millis(700);
+const OVERLAP_SECONDS: u32 = 2;
+
+macro_rules! shares {
+    ($($name:ident => $share:literal,)+) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                converge($share).await;
+            }
+        )+
+    };
+}
+
+shares! {
+    replicas_converge_0 => 0,
+    replicas_converge_1 => 1,
+    replicas_converge_2 => 2,
+    replicas_converge_3 => 3,
+    replicas_converge_4 => 4,
+    replicas_converge_5 => 5,
+    replicas_converge_6 => 6,
+    replicas_converge_7 => 7,
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")))
+}
+
+fn seeds(share: u64) -> Range<u64> {
+    if let Some(seed) = number("SYNCLINE_SEED") {
+        return if share == 0 { seed..seed + 1 } else { 0..0 };
+    }
+    let all = number("SYNCLINE_SEEDS").unwrap_or(SEEDS);
+    all * share / SHARES..all * (share + 1) / SHARES
+}
+
+async fn converge(share: u64) {
+    let seeds = seeds(share);
+    if seeds.is_empty() {
+        return;
+    }
+    let db = TestDb::new().await;
+    for seed in seeds {
+        let history = History::new(&db, seed).await;
+        // A history that hangs must say which one it is.
+        let outcome = tokio::time::timeout(Duration::from_secs(180), history.run()).await;
+        outcome.unwrap_or_else(|_| panic!("seed {seed} took too long"));
+    }
+}
+
+struct History<'a> {
+    db: &'a TestDb,
+    seed: u64,
+    dice: SmallRng,
+    jira: Handle,
+    site: String,
+    site_id: Uuid,
+    token: tempfile::NamedTempFile,
+    config: Config,
+    workers: Vec<Worker>,
+}
+
+const PROJECTS: [&str; 2] = ["ONE", "TWO"];
+
+impl<'a> History<'a> {
+    async fn new(db: &'a TestDb, seed: u64) -> Self {
+        let mut dice = SmallRng::seed_from_u64(seed);
+        let mut options = Options::new(Clock::system());
+        options.seed = seed;
+        options.projects =
+            PROJECTS.map(|key| ProjectSpec { key: key.to_owned(), name: key.to_owned(), issues: None }).to_vec();
+        options.issues = dice.random_range(60..=150);
+        options.people = 8;
+        options.comments = Amount::About(dice.random_range(0.5..4.0));
+        options.worklogs = Amount::About(dice.random_range(0.5..3.0));
+        options.long_threads = 0.04;
+        options.omit_is_last = dice.random_bool(0.3);
+        options.latency = Duration::from_millis(dice.random_range(0..6));
+        options.latency_jitter = Duration::from_millis(dice.random_range(0..6));
+        let jira = Simulator::start(options, ([127, 0, 0, 1], 0).into()).await.unwrap();
+
+        let mut token = tempfile::NamedTempFile::new().unwrap();
+        token.write_all(simulator::DEFAULT_TOKEN.as_bytes()).unwrap();
+        let site = format!("seed-{seed}");
+        let site_id = Clock::system().new_id();
+        sqlx::query(
+            "INSERT INTO syncline.site (id, name, base_url, account_email, credential, max_concurrency)
+             VALUES ($1, $2, $3, $4, $5, 4)",
+        )
+        .bind(site_id)
+        .bind(&site)
+        .bind(jira.base_url())
+        .bind(simulator::DEFAULT_EMAIL)
+        .bind(format!("file:{}", token.path().display()))
+        .execute(db.pool())
+        .await
+        .unwrap();
+        sqlx::query(
+            "INSERT INTO syncline.project (id, site_id, key) SELECT syncline.new_id(), $1, k FROM unnest($2::text[]) k",
+        )
+        .bind(site_id)
+        .bind(PROJECTS.map(str::to_owned))
+        .execute(db.pool())
+        .await
+        .unwrap();
+
+        let mut config = Config::default();
+        config.http.address = None;
+        config.queue.backoff_base_seconds = 1;
+        config.queue.backoff_cap_seconds = 1;
+        config.queue.grace_seconds = 1;
+        config.sync.page_size = dice.random_range(4..=12);
+        config.sync.pages_in_flight = dice.random_range(1..=3);
+        config.sync.partition_target_issues = dice.random_range(8..=20);
+        config.sync.overlap_seconds = OVERLAP_SECONDS;
+        config.sync.request_timeout_seconds = 1;
+        Self { db, seed, dice, jira, site, site_id, token, config, workers: Vec::new() }
+    }
+
+    async fn run(mut self) {
+        self.start_worker().await;
+        for round in 0..self.dice.random_range(2..=4) {
+            self.trouble(round).await;
+        }
+        self.calm().await;
+        self.sync_until_it_succeeds().await;
+        self.judge().await;
+        for worker in self.workers {
+            worker.stop().await;
+        }
+        self.jira.stop().await;
+    }
+
+    async fn start_worker(&mut self) {
+        self.workers.push(Worker::start(&self.config, self.db.pool().clone(), Clock::system()).await.unwrap());
+    }
+
+    fn project(&self, key: &str) -> String {
+        format!("{}/{key}", self.site)
+    }
+
+    /// Syncs both projects while Jira changes and fails.
+    async fn trouble(&mut self, round: usize) {
+        let control = self.jira.control().clone();
+        control.set_faults(self.faults());
+        let lag = if self.dice.random_bool(0.5) {
+            self.dice.random_range(Duration::ZERO..LONGEST_LAG)
+        } else {
+            Duration::ZERO
+        };
+        control.set_search_lag(lag);
+        let expired = self.dice.random_bool(0.15);
+        if expired {
+            std::fs::write(self.token.path(), "expired").unwrap();
+        }
+        let kind = if round == 0 || self.dice.random_bool(0.25) { "full" } else { "incremental" };
+        let mut runs = Vec::new();
+        for key in PROJECTS {
+            runs.push(enqueue(self.db.pool(), &self.project(key), kind).await);
+        }
+        control.set_mutations_per_second(self.dice.random_range(20.0..400.0));
+        tokio::time::sleep(Duration::from_millis(self.dice.random_range(5..250))).await;
+        if expired {
+            std::fs::write(self.token.path(), simulator::DEFAULT_TOKEN).unwrap();
+        }
+        if self.dice.random_bool(0.35) {
+            // Killed: nothing is finished, nothing is handed back.
+            drop(self.workers.pop());
+            if self.dice.random_bool(0.5) {
+                self.start_worker().await;
+            }
+            self.start_worker().await;
+        } else if self.dice.random_bool(0.15) {
+            let run = runs[self.dice.random_range(0..runs.len())];
+            sqlx::query("SELECT syncline.cancel_run($1)").bind(run).execute(self.db.pool()).await.unwrap();
+        }
+        if self.dice.random_bool(0.3) {
+            runs.push(enqueue(self.db.pool(), &self.project(PROJECTS[0]), "incremental").await);
+        }
+        tokio::time::sleep(Duration::from_millis(self.dice.random_range(0..150))).await;
+        control.set_mutations_per_second(0.0);
+        for run in runs {
+            ended(self.db.pool(), run).await;
+        }
+    }
+
+    fn faults(&mut self) -> FaultPlan {
+        use FaultKind as F;
+        const PASSING: &[F] = &[
+            F::RateLimit,
+            F::RateLimitBare,
+            F::RateLimitHtml,
+            F::Maintenance,
+            F::Unavailable,
+            F::ServerError,
+            F::Problem,
+            F::BadGateway,
+            F::GatewayTimeout,
+            F::Reset,
+            F::Truncated,
+            F::BrokenJson,
+            F::SignInPage,
+            F::WrongShape,
+            F::Unauthorized,
+            F::Hang,
+            F::EmptyPage,
+            F::RepeatedToken,
+            F::SiteUnavailable,
+            F::Forbidden,
+        ];
+        // Most histories meet what heals; some meet what fails a run.
+        let kinds = if self.dice.random_bool(0.7) { F::TRANSIENT } else { PASSING };
+        let rate = if self.dice.random_bool(0.6) { self.dice.random_range(0.0..0.06) } else { 0.0 };
+        let rules = (0..self.dice.random_range(0..3))
+            .map(|_| FaultRule {
+                after: self.dice.random_range(0..40),
+                retry_after_seconds: Some(self.dice.random_range(0..=1)),
+                ..FaultRule::next(kinds[self.dice.random_range(0..kinds.len())], self.dice.random_range(1..4))
+            })
+            .collect();
+        FaultPlan { rate, kinds: kinds.to_vec(), rules, retry_after_seconds: self.dice.random_range(0..=1) }
+    }
+
+    /// No faults, no changes, and search shows what was written.
+    async fn calm(&self) {
+        let control = self.jira.control();
+        control.set_faults(FaultPlan::default());
+        tokio::time::sleep(LONGEST_LAG).await;
+        control.set_search_lag(Duration::ZERO);
+    }
+
+    async fn sync_until_it_succeeds(&self) {
+        for key in PROJECTS {
+            for attempt in 1.. {
+                let run = enqueue(self.db.pool(), &self.project(key), "incremental").await;
+                if ended(self.db.pool(), run).await == "succeeded" {
+                    break;
+                }
+                let why: Option<String> = sqlx::query_scalar(
+                    "SELECT error_code || ': ' || error_message FROM syncline.sync_run WHERE id = $1",
+                )
+                .bind(run)
+                .fetch_one(self.db.pool())
+                .await
+                .unwrap();
+                assert!(attempt < 3, "seed {}: {key} fails although nothing goes wrong: {why:?}", self.seed);
+            }
+        }
+    }
+
+    async fn judge(&self) {
+        let mut repairs = Vec::new();
+        for scope in self.scopes().await {
+            let report = self.verify(&scope).await;
+            let there: BTreeSet<u64> = self.jira.control().issue_ids(&scope.project).into_iter().collect();
+            let right = report.missing.is_empty()
+                && report.stale.is_empty()
+                && report.unreadable.is_empty()
+                && report.extra.iter().all(|extra| extra.reason == Reason::Gone && !there.contains(&(extra.id as u64)));
+            assert!(right, "seed {}: the replica is wrong after a calm sync: {report:#?}", self.seed);
+            assert_eq!(report.checked_issues, there.len() as u64, "seed {}: verify saw less than there is", self.seed);
+            repairs.extend(verify::repair(self.db.pool(), &scope, &report, "test").await.unwrap());
+        }
+        for run in repairs {
+            assert_eq!(ended(self.db.pool(), run).await, "succeeded", "seed {}: repair", self.seed);
+        }
+        for scope in self.scopes().await {
+            let report = self.verify(&scope).await;
+            assert!(report.is_clean(), "seed {}: the replica is wrong after its repair: {report:#?}", self.seed);
+        }
+    }
+
+    async fn scopes(&self) -> Vec<Scope> {
+        let all = verify::scopes(self.db.pool(), None).await.unwrap();
+        all.into_iter().filter(|scope| scope.site_id == self.site_id).collect()
+    }
+
+    async fn verify(&self, scope: &Scope) -> Report {
+        let clock = Clock::system();
+        let access = SiteAccess {
+            base_url: self.jira.base_url().parse().unwrap(),
+            email: simulator::DEFAULT_EMAIL.to_owned(),
+            token: simulator::DEFAULT_TOKEN.to_owned().into(),
+            request_timeout: Duration::from_secs(10),
+        };
+        let client = JiraClient::new(&HttpPool::new(clock.clone()).unwrap(), access).unwrap();
+        let options = verify::Options { page_size: 20, ..verify::Options::default() };
+        verify::verify(self.db.pool(), &client, scope, &options, &clock, &|_| {}).await.unwrap()
+    }
+}
