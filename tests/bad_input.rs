@@ -97,7 +97,7 @@ async fn old_server(mut connection: tokio::net::TcpStream) -> Option<()> {
     };
     let log_in = [
         message(b'R', &[0; 4]),
-        message(b'S', b"server_version\012.19\0".as_slice()),
+        message(b'S', b"server_version\x0012.19\x00"),
         message(b'K', &[0; 8]),
         message(b'Z', b"I"),
     ];

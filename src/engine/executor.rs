@@ -206,7 +206,7 @@ impl Engine {
         let epoch = claimed.epoch.clone();
         if step.stopping {
             // Its run was cancelled, or failed, while nobody held the step: putting it back ends it.
-            return self.record(&step, &epoch, Outcome::PutOff(Duration::ZERO)).await;
+            return self.record(&step, &epoch, Outcome::PutOff(Duration::ZERO, None)).await;
         }
         if step.rescues > MAX_RESCUES && step.kind != FINAL_STEP {
             let failure =
@@ -216,7 +216,7 @@ impl Engine {
         let Some(handler) = self.0.steps.get(step.kind.as_str()).cloned() else {
             // A newer version may have enqueued it: leave it to one that knows it.
             tracing::warn!(event = events::STEP_UNKNOWN, kind = %step.kind, "no handler for this kind of step: left for another version");
-            return self.record(&step, &epoch, Outcome::PutOff(UNKNOWN_KIND_DELAY)).await;
+            return self.record(&step, &epoch, Outcome::PutOff(UNKNOWN_KIND_DELAY, None)).await;
         };
         let began = Instant::now();
         let context = StepContext { step: Arc::clone(&step), pool: self.0.pool.clone(), clock: self.0.clock.clone() };

@@ -15,8 +15,9 @@ use crate::store::{self, Result};
 /// What is recorded of a step that was not done.
 #[derive(Clone, Copy)]
 pub(super) enum Outcome<'a> {
-    /// Again after a while, for a reason that is not the step's: no attempt is spent, nothing is reported.
-    PutOff(Duration),
+    /// Again after a while, for a reason that is not the step's: no attempt is spent. The reason stays on the step, where
+    /// there is one to be told.
+    PutOff(Duration, Option<&'a Failure>),
     /// It failed.
     Failed(Disposition, &'a Failure),
 }
@@ -45,7 +46,7 @@ impl Engine {
         }
         let wait = outage_wait(step.attempt, self.0.clock.jitter(), &self.0.options.retry);
         tracing::warn!(event = events::STEP_PUT_OFF, wait_seconds = wait.as_secs_f64(), "{}", failure.message);
-        self.record(step, epoch, Outcome::PutOff(wait)).await;
+        self.record(step, epoch, Outcome::PutOff(wait, Some(&failure))).await;
     }
 
     /// Records it, trying again while the lease holds. If it cannot be recorded, the step is still claimed but no longer
@@ -72,8 +73,8 @@ impl Engine {
         let (clock, owner) = (&self.0.clock, epoch.owner);
         let details = |delay: Duration, gate: Option<&String>| json!({"step": step.kind, "key": step.key, "attempt": step.attempt, "delay_seconds": delay.as_secs_f64(), "gate": gate});
         match outcome {
-            Outcome::PutOff(delay) => {
-                step::retry_later(&mut tx, clock, owner, step, delay, None, false).await?;
+            Outcome::PutOff(delay, reason) => {
+                step::retry_later(&mut tx, clock, owner, step, delay, reason, false).await?;
             }
             Outcome::Failed(Disposition::Retry(delay), failure) => {
                 if step::retry_later(&mut tx, clock, owner, step, delay, Some(failure), true).await? {

@@ -16,7 +16,7 @@ use super::{Error, Output, Row};
 use crate::config::Config;
 use crate::store;
 
-/// Says what is wrong and what to do about it: database, workers, queue, schedules, sites
+/// Say what is wrong and what to do about it: database, workers, queue, schedules, sites
 #[derive(Debug, clap::Args)]
 pub struct DoctorArgs {}
 
