@@ -8,7 +8,7 @@ use syncline::engine::{Claimed, Commit, Engine, NewStep};
 use syncline::store::step;
 use tokio::sync::Notify;
 
-use crate::support::toy::{Diary, Tuning, World, effect, new, toy};
+use crate::support::toy::{Diary, Tuning, World, effect, heard, new, toy};
 
 /// Successors must wait in the queue, where the test can see them.
 const NO_CHAIN: u8 = u8::MAX;
@@ -88,7 +88,7 @@ async fn a_claim_that_was_taken_over_commits_nothing_however_late() {
         let (late, claimed) = (late.clone(), place(&late, &first));
         async move { late.execute(claimed).await }
     });
-    started.notified().await;
+    heard(&started).await;
     sqlx::query("UPDATE syncline.worker SET lease_until = clock_timestamp() - interval '1 second' WHERE id = $1")
         .bind(late.epoch().owner)
         .execute(world.pool())

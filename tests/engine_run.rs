@@ -8,7 +8,7 @@ use syncline::engine::{Commit, RetryOptions, Step};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use crate::support::toy::{Diary, Tuning, World, effect, new, toy};
+use crate::support::toy::{Diary, Tuning, World, effect, heard, new, toy};
 
 /// A step that says when it started and waits until it is told to go on.
 fn held(kind: &'static str, started: &Arc<Notify>, go_on: &Arc<Notify>) -> Arc<dyn Step> {
@@ -31,7 +31,7 @@ async fn a_run_that_is_cancelled_stops_at_the_next_step_boundary() {
     let worker = world.worker(vec![held("held", &started, &go_on), leaf], Tuning::default()).await;
     let hour = Duration::from_secs(3600);
     let run = world.run(vec![new("held", ""), new("leaf", 1).after(hour), new("leaf", 2).after(hour)]).await;
-    started.notified().await;
+    heard(&started).await;
     let cancel = "SELECT syncline.cancel_run($1)";
     assert_eq!(world.get::<String>(cancel, run).await, "cancelling");
     assert_eq!(world.get::<String>(cancel, run).await, "cancelling", "asking twice changes nothing");
@@ -65,7 +65,7 @@ async fn a_step_that_fails_in_a_cancelled_run_is_not_tried_again() {
         let tuning = Tuning { retry: RetryOptions { base: hour, cap: hour }, ..Tuning::default() };
         let worker = world.worker(vec![failing], tuning).await;
         let run = world.run(vec![new("failing", "")]).await;
-        started.notified().await;
+        heard(&started).await;
         world.get::<String>("SELECT syncline.cancel_run($1)", run).await;
         go_on.notify_one();
         assert_eq!(world.ended(run).await, "cancelled");
@@ -98,7 +98,7 @@ async fn a_run_waiting_behind_an_active_one_runs_next() {
     let worker = world.worker(vec![held("plan_run", &started, &go_on), leaf], tuning).await;
     let enqueue = "SELECT syncline.enqueue_sync('T0', requested_by => $1::text)";
     let active: Uuid = world.get(enqueue, project).await;
-    started.notified().await;
+    heard(&started).await;
     let kept: Uuid = world.get(enqueue, project).await;
     let again: Uuid =
         world.get("SELECT syncline.enqueue_sync('t0', kind => 'full', requested_by => $1::text)", project).await;
@@ -108,7 +108,7 @@ async fn a_run_waiting_behind_an_active_one_runs_next() {
     assert_eq!(world.get::<String>(state, kept).await, "queued full");
     go_on.notify_one();
     assert_eq!(world.ended(active).await, "succeeded");
-    started.notified().await;
+    heard(&started).await;
     assert_eq!(world.get::<String>(state, kept).await, "running full");
     go_on.notify_one();
     assert_eq!(world.ended(kept).await, "succeeded");

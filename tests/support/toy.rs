@@ -101,6 +101,11 @@ fn finalize_toy() -> Arc<dyn Step> {
     })
 }
 
+/// Waits until a step says that it has started.
+pub async fn heard(said: &Notify) {
+    tokio::time::timeout(DEADLINE, said.notified()).await.expect("the step starts");
+}
+
 /// A step of the queue for the network.
 pub fn new(kind: &'static str, key: impl ToString) -> NewStep {
     NewStep::new(Queue::Jira, kind, key.to_string())
@@ -306,7 +311,7 @@ impl Tuning {
 
     /// A lease that runs out soon.
     pub fn short_lease() -> Self {
-        Self { lease: Duration::from_millis(700), ..Self::default() }
+        Self { lease: Duration::from_millis(1500), ..Self::default() }
     }
 }
 
