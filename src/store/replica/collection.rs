@@ -62,11 +62,14 @@ pub async fn apply_comments(
             SELECT * FROM unnest($2::int8[], $3::int8[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::timestamptz[], $9::bytea[])
                 AS n (id, issue_id, author, editor, body, created_at, updated_at, content_hash)
         ), current AS (
-            SELECT i.id FROM unnest($12::int8[], $13::timestamptz[]) AS v (id, updated_at)
-              JOIN syncline.issue i ON i.site_id = $1 AND i.id = v.id
+            -- One look-up by key for each row, whatever the statistics: before the first ANALYZE a join reads the whole site.
+            SELECT v.id FROM unnest($12::int8[], $13::timestamptz[]) AS v (id, updated_at)
+             CROSS JOIN LATERAL (SELECT i.updated_at, i.deleted_at FROM syncline.issue i
+                                  WHERE i.site_id = $1 AND i.id = v.id LIMIT 1) i
              WHERE i.updated_at <= v.updated_at AND i.deleted_at IS NULL
         ), same AS (
-            SELECT c.id FROM input n JOIN syncline.comment c ON c.site_id = $1 AND c.id = n.id
+            SELECT n.id FROM input n
+             CROSS JOIN LATERAL (SELECT c.content_hash FROM syncline.comment c WHERE c.site_id = $1 AND c.id = n.id LIMIT 1) c
              WHERE c.content_hash = n.content_hash
         ), written AS (
             INSERT INTO syncline.comment AS c (site_id, id, issue_id, author_account_id, update_author_account_id, body, created_at, updated_at, content_hash)
@@ -137,11 +140,14 @@ pub async fn apply_worklogs(
                                  $9::timestamptz[], $10::timestamptz[], $11::bytea[])
                 AS n (id, issue_id, author, editor, comment, started_at, seconds, created_at, updated_at, content_hash)
         ), current AS (
-            SELECT i.id FROM unnest($14::int8[], $15::timestamptz[]) AS v (id, updated_at)
-              JOIN syncline.issue i ON i.site_id = $1 AND i.id = v.id
+            -- One look-up by key for each row, whatever the statistics: before the first ANALYZE a join reads the whole site.
+            SELECT v.id FROM unnest($14::int8[], $15::timestamptz[]) AS v (id, updated_at)
+             CROSS JOIN LATERAL (SELECT i.updated_at, i.deleted_at FROM syncline.issue i
+                                  WHERE i.site_id = $1 AND i.id = v.id LIMIT 1) i
              WHERE i.updated_at <= v.updated_at AND i.deleted_at IS NULL
         ), same AS (
-            SELECT w.id FROM input n JOIN syncline.worklog w ON w.site_id = $1 AND w.id = n.id
+            SELECT n.id FROM input n
+             CROSS JOIN LATERAL (SELECT w.content_hash FROM syncline.worklog w WHERE w.site_id = $1 AND w.id = n.id LIMIT 1) w
              WHERE w.content_hash = n.content_hash
         ), written AS (
             INSERT INTO syncline.worklog AS w (site_id, id, issue_id, author_account_id, update_author_account_id, comment,

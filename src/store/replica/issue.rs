@@ -54,8 +54,11 @@ pub async fn upsert_issues(
                       reporter, creator, parent_id, parent_key, labels, story_points, created_at, updated_at, resolved_at,
                       due_date, content_hash)
         ), same AS (
-            -- Rows that are as Jira shows them are neither written nor locked.
-            SELECT i.id FROM input n JOIN syncline.issue i ON i.site_id = $1 AND i.id = n.id
+            -- Rows that are as Jira shows them are neither written nor locked. One look-up by key for each, whatever the
+            -- statistics: before the first ANALYZE a join reads the whole site.
+            SELECT n.id FROM input n
+             CROSS JOIN LATERAL (SELECT i.content_hash, i.deleted_at, i.project_id FROM syncline.issue i
+                                  WHERE i.site_id = $1 AND i.id = n.id LIMIT 1) i
              WHERE i.content_hash = n.content_hash AND i.deleted_at IS NULL AND i.project_id = $2
         ), written AS (
             INSERT INTO syncline.issue AS i (site_id, id, project_id, key, summary, description, issue_type, status, status_category,
