@@ -13,11 +13,13 @@ use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
+use sqlx::PgPool;
 use syncline::clock::Clock;
 use syncline::config::Config;
 use syncline::jira::{HttpPool, JiraClient, SiteAccess};
 use syncline::runtime::Worker;
 use syncline::simulator::{self, Amount, FaultKind, FaultPlan, FaultRule, Handle, Options, ProjectSpec, Simulator};
+use syncline::store::{self, PoolOptions};
 use syncline::verify::{self, Reason, Report, Scope};
 use uuid::Uuid;
 
@@ -28,7 +30,7 @@ const SEEDS: u64 = 200;
 /// Tests that share them, so that they run side by side.
 const SHARES: u64 = 8;
 /// Histories of one share that run at once.
-const LANES: usize = 8;
+const LANES: usize = 6;
 /// How far search may be behind writes; less than the overlap of windows.
 const LONGEST_LAG: Duration = Duration::from_millis(700);
 const OVERLAP_SECONDS: u32 = 2;
@@ -97,7 +99,8 @@ struct History<'a> {
     site_id: Uuid,
     token: tempfile::NamedTempFile,
     config: Config,
-    workers: Vec<Worker>,
+    /// With a pool each, as processes have.
+    workers: Vec<(Worker, PgPool)>,
 }
 
 const PROJECTS: [&str; 2] = ["ONE", "TWO"];
@@ -165,14 +168,25 @@ impl<'a> History<'a> {
         self.calm().await;
         self.sync_until_it_succeeds().await;
         self.judge().await;
-        for worker in self.workers {
+        for (worker, pool) in self.workers {
             worker.stop().await;
+            pool.close().await;
         }
         self.jira.stop().await;
     }
 
     async fn start_worker(&mut self) {
-        self.workers.push(Worker::start(&self.config, self.db.pool().clone(), Clock::system()).await.unwrap());
+        let options = PoolOptions { max_connections: 4, ..PoolOptions::default() };
+        let pool = store::connect(&self.db.secret_url(), &options).await.unwrap();
+        let worker = Worker::start(&self.config, pool.clone(), Clock::system()).await.unwrap();
+        self.workers.push((worker, pool));
+    }
+
+    /// Nothing is finished and nothing is handed back.
+    async fn kill_worker(&mut self) {
+        let (worker, pool) = self.workers.remove(0);
+        drop(worker);
+        pool.close().await;
     }
 
     fn project(&self, key: &str) -> String {
@@ -204,12 +218,10 @@ impl<'a> History<'a> {
             std::fs::write(self.token.path(), simulator::DEFAULT_TOKEN).unwrap();
         }
         if self.dice.random_bool(0.35) {
-            // Killed: nothing is finished, nothing is handed back.
-            drop(self.workers.pop());
-            if self.dice.random_bool(0.5) {
+            self.kill_worker().await;
+            for _ in self.workers.len()..self.dice.random_range(1..=2) {
                 self.start_worker().await;
             }
-            self.start_worker().await;
         } else if self.dice.random_bool(0.15) {
             let run = runs[self.dice.random_range(0..runs.len())];
             sqlx::query("SELECT syncline.cancel_run($1)").bind(run).execute(self.db.pool()).await.unwrap();
