@@ -396,7 +396,9 @@ BEGIN
     END IF;
     INSERT INTO syncline.sync_run (id, project_id, kind, trigger, state, requested_by, slot_at, retry_of, priority, repair_ids, trace_context)
     VALUES (run, project, kind, trigger, 'queued', requested_by, slot, retried,
-            CASE WHEN trigger = 'schedule' THEN 0 ELSE 10 END, repair, trace);
+            CASE WHEN trigger = 'schedule' THEN 0 ELSE 10 END, repair,
+            -- A W3C trace context, so that whoever works on the run adds to one trace.
+            coalesce(trace, format('00-%s-%s-01', replace(gen_random_uuid()::text, '-', ''), left(replace(gen_random_uuid()::text, '-', ''), 16))));
     IF NOT EXISTS (SELECT 1 FROM syncline.sync_run s WHERE s.project_id = project AND s.state = 'running') THEN
         PERFORM syncline.activate_run(run);
     END IF;

@@ -53,6 +53,14 @@ async fn a_request_is_a_run_with_its_first_step() {
             .unwrap();
     assert_eq!(steps, ["plan_run ready"]);
     assert_eq!(run.get_version_num(), 7);
+    let traced: bool = sqlx::query_scalar(
+        "SELECT bool_and(s.trace_context = r.trace_context AND r.trace_context ~ '^00-[0-9a-f]{32}-[0-9a-f]{16}-01$')
+           FROM syncline.sync_run r JOIN syncline.sync_step s ON s.run_id = r.id",
+    )
+    .fetch_one(db.pool())
+    .await
+    .unwrap();
+    assert!(traced, "run and step carry one trace context");
 }
 
 #[tokio::test]

@@ -25,5 +25,6 @@ mod support;
 mod sync;
 mod sync_changes;
 mod sync_failures;
+mod sync_guard;
 mod sync_pages;
 mod verify;
