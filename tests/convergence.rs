@@ -30,7 +30,7 @@ const SEEDS: u64 = 200;
 /// Tests that share them, so that they run side by side.
 const SHARES: u64 = 8;
 /// Histories of one share that run at once.
-const LANES: usize = 6;
+const LANES: usize = 4;
 /// How far search may be behind writes; less than the overlap of windows.
 const LONGEST_LAG: Duration = Duration::from_millis(700);
 const OVERLAP_SECONDS: u32 = 2;
@@ -176,7 +176,8 @@ impl<'a> History<'a> {
     }
 
     async fn start_worker(&mut self) {
-        let options = PoolOptions { max_connections: 4, ..PoolOptions::default() };
+        let options =
+            PoolOptions { max_connections: 6, acquire_timeout: Duration::from_secs(60), ..PoolOptions::default() };
         let pool = store::connect(&self.db.secret_url(), &options).await.unwrap();
         let worker = Worker::start(&self.config, pool.clone(), Clock::system()).await.unwrap();
         self.workers.push((worker, pool));
