@@ -175,12 +175,21 @@ impl<'a> History<'a> {
         self.jira.stop().await;
     }
 
+    /// One that does not come up is started again, as an orchestrator does with a pod.
     async fn start_worker(&mut self) {
-        let options =
-            PoolOptions { max_connections: 6, acquire_timeout: Duration::from_secs(60), ..PoolOptions::default() };
-        let pool = store::connect(&self.db.secret_url(), &options).await.unwrap();
-        let worker = Worker::start(&self.config, pool.clone(), Clock::system()).await.unwrap();
-        self.workers.push((worker, pool));
+        let options = PoolOptions { max_connections: 6, ..PoolOptions::default() };
+        for last in [false, false, false, true] {
+            let started = async {
+                let pool = store::connect(&self.db.secret_url(), &options).await?;
+                let worker = Worker::start(&self.config, pool.clone(), Clock::system()).await?;
+                Ok::<_, anyhow::Error>((worker, pool))
+            };
+            match started.await {
+                Ok(worker) => return self.workers.push(worker),
+                Err(problem) if last => panic!("no worker comes up: {problem:#}"),
+                Err(_) => {}
+            }
+        }
     }
 
     /// Nothing is finished and nothing is handed back.
