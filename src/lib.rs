@@ -29,6 +29,7 @@
 //! `domain` ◀ `store`, `jira` ◀ `engine` ◀ `sync`, `scheduler` ◀ `http`, `cli` ◀ `runtime`; `tests/architecture.rs` reads the
 //! `use crate::` lines and fails on an arrow the wrong way.
 
+pub mod alert;
 pub mod cli;
 pub mod clock;
 pub mod config;

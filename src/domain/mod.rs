@@ -1,7 +1,8 @@
-//! The terms of the product, without input or output: failure codes, schedules, windows, cursors, records.
+//! The terms of the product, without input or output: failure codes, schedules, windows, cursors, records, alerts.
 //!
 //! What must hold: nothing here awaits, logs, or asks for time or chance; every function is a function of its arguments.
 
+pub mod alert;
 pub mod cron;
 pub mod cursor;
 pub mod failure;
