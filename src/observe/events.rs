@@ -50,6 +50,8 @@ events! {
     SCHEMA_DRIFT = "schema_drift", "warn", "entity, path", "Jira answered with a shape that is not known.";
     UPKEEP_DONE = "upkeep_done", "info", "removed", "Old rows were removed.";
     UPKEEP_FAILED = "upkeep_failed", "warn", "error", "Old rows could not be removed; it is tried again.";
+    ALERT_MESSAGE = "alert_message", "by severity", "alert_id, delivery_id, alert_event, severity, class, about, advice", "A message to people, where the log is the channel.";
+    TEMPLATE_FAILED = "template_failed", "warn", "delivery_id, problem", "A template of the folder could not be used; the built-in one was.";
     PANIC = "panic", "error", "message, location", "A defect: code panicked; the step that ran it is handled as failed.";
 }
 
