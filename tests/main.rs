@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod alert_email;
+mod alert_http;
 mod architecture;
 mod bad_input;
 mod cli;
