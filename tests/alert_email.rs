@@ -49,6 +49,7 @@ async fn a_mail_arrives_with_text_and_html_and_in_one_thread() {
         assert_eq!((header(reply, "In-Reply-To"), header(reply, "References")), (first.clone(), first.clone()));
         assert_ne!(header(reply, "Message-ID"), first);
     }
+    server.received(3).await;
     assert_eq!(server.events("connected").len(), 1, "one connection serves them all");
 }
 
@@ -70,7 +71,7 @@ async fn a_login_goes_over_tls_only_and_a_wrong_password_is_told_from_a_server_t
         let right = encrypted(&server, tls, true, login);
         assert_eq!(right.probe().await, Ok(()));
         right.send(&message(Event::Opened, &["ops@example.com"])).await.unwrap();
-        let received = &server.events("received")[0];
+        let received = &server.received(1).await[0];
         assert_eq!((&received["encrypted"], &received["login"]), (&json!(true), &json!("syncline")));
 
         let wrong = encrypted(&server, tls, true, Some(("syncline", "battery staple")));
@@ -133,7 +134,7 @@ async fn recipients_that_are_refused_do_not_keep_the_mail_from_the_others() {
         ("greylisted@example.com", ReasonCode::RecipientDeferred),
     ];
     assert_eq!(refused, expected);
-    assert_eq!(server.events("received")[0]["recipients"], json!(["ops@example.com"]));
+    assert_eq!(server.received(1).await[0]["recipients"], json!(["ops@example.com"]));
 }
 
 #[tokio::test]
@@ -213,7 +214,7 @@ async fn mails_at_the_same_time_share_the_connections_that_are_allowed() {
     let (mail, message) = (mail(&server), message(Event::Opened, &["slow@example.com"]));
     let sent = futures::future::join_all((0..4).map(|_| mail.send(&message))).await;
     assert!(sent.iter().all(Result::is_ok), "{sent:?}");
-    assert_eq!(server.mails().len(), 4);
+    assert_eq!(server.received(4).await.len(), 4);
     assert_eq!(server.events("connected").len(), 2, "pool_size is 2 by default");
 }
 

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
+use super::eventually;
+
 /// How the server encrypts, and whom it lets in.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SmtpOptions {
@@ -62,6 +64,12 @@ impl SmtpServer {
     /// The file that holds the server's certificate; trust it to talk to the server.
     pub fn certificate(&self) -> PathBuf {
         self.folder.path().join("certificate.pem")
+    }
+
+    /// Waits until it has told that it took so many mails; what it told before that is known by then, too.
+    pub async fn received(&self, count: usize) -> Vec<Value> {
+        eventually("mails that were taken", async || self.events("received").len() >= count).await;
+        self.events("received")
     }
 
     /// What it has told so far of one kind.
