@@ -24,6 +24,10 @@ def tell(event, **fields):
     print(json.dumps({"event": event, **fields}), flush=True)
 
 
+def is_encrypted(server):
+    return server.transport.get_extra_info("ssl_object") is not None
+
+
 class Handler:
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
@@ -32,7 +36,7 @@ class Handler:
 
     async def handle_EHLO(self, server, session, envelope, hostname, responses):
         session.host_name = hostname
-        tell("connected", encrypted=session.ssl is not None)
+        tell("connected", encrypted=is_encrypted(server))
         return responses
 
     async def handle_RCPT(self, server, session, envelope, address, options):
@@ -74,7 +78,7 @@ class Handler:
             file=str(path),
             sender=envelope.mail_from,
             recipients=envelope.rcpt_tos,
-            encrypted=session.ssl is not None,
+            encrypted=is_encrypted(server),
             login=session.auth_data.login.decode() if session.auth_data else None,
         )
         return f"250 2.0.0 taken as {self.count}"
