@@ -29,4 +29,5 @@ mod sync_changes;
 mod sync_failures;
 mod sync_guard;
 mod sync_pages;
+mod telemetry;
 mod verify;

@@ -13,6 +13,7 @@ mod context;
 mod demo;
 mod doctor;
 mod error;
+mod health;
 mod log;
 pub mod migrate;
 mod output;
@@ -20,6 +21,7 @@ mod progress;
 mod project;
 mod queue;
 mod run;
+mod schedule;
 pub mod simulate;
 mod site;
 mod sync;
@@ -73,6 +75,8 @@ pub enum Command {
     Run(run::RunArgs),
     Log(log::LogArgs),
     Queue(queue::QueueArgs),
+    Schedule(schedule::ScheduleArgs),
+    Health(health::HealthArgs),
     Verify(verify::VerifyArgs),
     Doctor(doctor::DoctorArgs),
     Simulate(simulate::SimulateArgs),
@@ -137,6 +141,8 @@ async fn dispatch(command: Command, context: &Context, work: Work) -> Result<(),
         Command::Run(args) => run::run(args, context).await,
         Command::Log(args) => log::run(args, context).await,
         Command::Queue(args) => queue::run(args, context).await,
+        Command::Schedule(args) => schedule::run(args, context).await,
+        Command::Health(args) => health::run(args, context).await,
         Command::Verify(args) => verify::run(args, context).await,
         // These have been handled before a database was needed.
         Command::Migrate(_)
