@@ -12,22 +12,24 @@ use chrono::TimeDelta;
 use futures::future::BoxFuture;
 use secrecy::ExposeSecret;
 use sqlx::PgPool;
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::alert::template::Templates;
 use crate::cli;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::domain::episode::Timings;
 use crate::engine::{Engine, EngineOptions, RetryOptions};
 use crate::http::admin;
 use crate::jira::HttpPool;
 use crate::observe::health::{Heartbeats, Readiness, State};
 use crate::observe::metrics;
-use crate::queue::{self, QueueOptions};
+use crate::queue::{self, Heard, QueueOptions};
 use crate::scheduler;
 use crate::store::{self, gauges};
 use crate::sync::{self, Workshop};
+use crate::telemetry::{self, Channels, DeliverAlert, Keeper};
 
 /// A worker process that is running.
 pub struct Worker {
@@ -49,13 +51,18 @@ impl Worker {
             None => None,
         };
         let workshop = Workshop::new(sync_options(config), HttpPool::new(clock.clone())?, config.secrets.clone());
-        let engine = Engine::new(pool.clone(), clock.clone(), sync::steps(&workshop), engine_options(config));
+        let mut steps = sync::steps(&workshop);
+        let channels = Channels::new(config.secrets.clone(), clock.clone());
+        steps.push(Arc::new(DeliverAlert::new(channels)));
+        let engine = Engine::new(pool.clone(), clock.clone(), steps, engine_options(config));
         let stop = CancellationToken::new();
-        let schedule_changed = Arc::new(Notify::new());
+        let heard = Heard::default();
         let mut tasks = JoinSet::new();
         let options = queue_options(config, &heartbeats);
-        tasks.spawn(queue::run(engine.clone(), options, Arc::clone(&schedule_changed), stop.clone()));
-        tasks.spawn(scheduler::run(pool.clone(), clock, schedule_changed, stop.clone()));
+        tasks.spawn(queue::run(engine.clone(), options, heard.clone(), stop.clone()));
+        tasks.spawn(scheduler::run(pool.clone(), clock.clone(), heard.schedules, stop.clone()));
+        let keeper = Keeper::new(pool, clock, timings(config), templates(config));
+        tasks.spawn(telemetry::keep(keeper, heard.alerts, stop.clone()));
         tasks.spawn(watch(engine, readiness, stop.clone()));
         Ok(Self { admin: server.as_ref().map(admin::Server::address), stop, tasks, server })
     }
@@ -164,6 +171,25 @@ pub fn sync_options(config: &Config) -> sync::Options {
         partition_target_issues: u64::from(options.partition_target_issues),
         request_timeout: Duration::from_secs(u64::from(options.request_timeout_seconds)),
     }
+}
+
+/// When people hear of alerts.
+pub fn timings(config: &Config) -> Timings {
+    let alerts = &config.alerts;
+    let seconds = |n: u32| TimeDelta::seconds(i64::from(n));
+    Timings {
+        group_wait: seconds(alerts.group_wait_seconds),
+        reminder: seconds(alerts.reminder_seconds),
+        flap_window: seconds(alerts.flap_window_seconds),
+        resolve_wait: seconds(alerts.resolve_wait_seconds),
+        ..Timings::default()
+    }
+}
+
+/// The templates of messages; those of the configured folder that cannot be used are named in the log.
+fn templates(config: &Config) -> Templates {
+    let _ = config;
+    Templates::built_in()
 }
 
 fn queue_options(config: &Config, heartbeats: &Heartbeats) -> QueueOptions {

@@ -23,6 +23,10 @@ pub struct DbGauges {
     pub oldest_ready: Vec<OldestReady>,
     /// One entry for each project that is not removed.
     pub projects: Vec<ProjectGauges>,
+    /// Episodes that are not over, by severity and category.
+    pub alerts: Vec<AlertsFiring>,
+    /// The configured alert channels.
+    pub channels: Vec<ChannelUp>,
     /// The size of the database.
     pub db_size_bytes: Option<u64>,
 }
@@ -45,6 +49,26 @@ pub struct OldestReady {
     pub queue: String,
     /// Its age, 0 when none is ready.
     pub seconds: f64,
+}
+
+/// A number of episodes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AlertsFiring {
+    /// Their severity.
+    pub severity: String,
+    /// Their category.
+    pub category: String,
+    /// How many there are.
+    pub count: u64,
+}
+
+/// The health of a channel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChannelUp {
+    /// Its name, as configured.
+    pub channel: String,
+    /// Whether it took the last message.
+    pub up: bool,
 }
 
 /// How fresh and how healthy a project is.
@@ -89,6 +113,20 @@ impl DbGauges {
         each(&catalog::SYNC_LAST_SUCCESS, |project| project.last_success.map(unix_seconds));
         each(&catalog::SYNC_BACKOFF_RUNG, |project| Some(f64::from(project.backoff_rung)));
         each(&catalog::SYNC_FAILURE_STREAK, |project| Some(f64::from(project.failure_streak)));
+        family(
+            &mut out,
+            &catalog::ALERTS_FIRING,
+            self.alerts.iter().map(|alerts| {
+                let labels = vec![("severity", alerts.severity.as_str()), ("category", alerts.category.as_str())];
+                (labels, alerts.count as f64)
+            }),
+        );
+        let channels = self.channels.iter();
+        family(
+            &mut out,
+            &catalog::ALERT_CHANNEL_UP,
+            channels.map(|one| (vec![("channel", one.channel.as_str())], f64::from(u8::from(one.up)))),
+        );
         family(&mut out, &catalog::DB_SIZE, self.db_size_bytes.iter().map(|&bytes| (Vec::new(), bytes as f64)));
         out
     }

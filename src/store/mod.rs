@@ -5,6 +5,7 @@
 //!
 //! What must hold: nothing outside this module sends SQL, and no text that leaves it (errors, logs) shows a password.
 
+pub mod alert;
 mod audit;
 pub mod connect;
 pub mod doctor;

@@ -1,6 +1,7 @@
 //! What every test of a promise stands on: a database of its own, and the program under test.
 #![allow(dead_code)] // each test uses a part
 
+pub mod alerts;
 mod database;
 mod rig;
 pub mod toy;
