@@ -9,9 +9,14 @@
 //! * delivered, try again and failed for good are told apart by documented codes, never by the wording of an error;
 //! * a secret is in no `Debug`, error or log.
 
+mod email;
+mod http;
 mod log;
 mod reason;
 mod settings;
+mod slack;
+mod webhook;
+mod whatsapp;
 
 use std::fmt;
 use std::sync::Arc;
@@ -123,19 +128,17 @@ pub fn open(definition: &Definition, secrets: &SecretsConfig) -> Result<Arc<dyn 
 ///
 /// # Errors
 /// As [`open`].
-pub fn open_at(
-    definition: &Definition,
-    secrets: &SecretsConfig,
-    clock: &Clock,
-) -> Result<Arc<dyn Channel>, Problem> {
+pub fn open_at(definition: &Definition, secrets: &SecretsConfig, clock: &Clock) -> Result<Arc<dyn Channel>, Problem> {
     let settings = Settings::new(&definition.settings)?;
     let credential = definition.credential.as_deref().map(|reference| resolve(reference, definition, secrets));
     let credential = credential.transpose()?;
-    let _ = clock;
-    match definition.kind {
-        Kind::Log => Ok(Arc::new(log::Log::open(settings, credential)?)),
-        kind => Err(Problem::new("kind", format!("is {kind}, which is not built yet"), "use log")),
-    }
+    Ok(match definition.kind {
+        Kind::Email => Arc::new(email::Email::open(settings, credential)?),
+        Kind::Slack => Arc::new(slack::Slack::open(settings, credential, clock)?),
+        Kind::Whatsapp => Arc::new(whatsapp::Whatsapp::open(settings, credential, clock)?),
+        Kind::Webhook => Arc::new(webhook::Webhook::open(settings, credential, clock)?),
+        Kind::Log => Arc::new(log::Log::open(settings, credential)?),
+    })
 }
 
 /// Whether messages of a channel of this kind can be sent `to` these.
@@ -144,18 +147,15 @@ pub fn open_at(
 /// The first recipient that cannot be used, or that there are none where some are needed.
 pub fn check_recipients(kind: Kind, to: &[String]) -> Result<(), Problem> {
     match kind {
-        Kind::Webhook | Kind::Log if !to.is_empty() => Err(Problem::new(
+        Kind::Email => email::check_recipients(to),
+        Kind::Slack => slack::check_recipients(to),
+        Kind::Whatsapp => whatsapp::check_recipients(to),
+        Kind::Webhook | Kind::Log if to.is_empty() => Ok(()),
+        Kind::Webhook | Kind::Log => Err(Problem::new(
             "to",
             format!("names {} recipients, and a channel of kind {kind} has none", to.len()),
             "leave the recipients out",
         )),
-        Kind::Email | Kind::Whatsapp if to.is_empty() => {
-            Err(Problem::new("to", "is empty", "name at least one recipient"))
-        }
-        Kind::Email if to.iter().any(|one| !one.contains('@')) => {
-            Err(Problem::new("to", "is no mailbox", "write an address such as ops@example.com"))
-        }
-        _ => Ok(()),
     }
 }
 
@@ -177,4 +177,71 @@ fn resolve(reference: &str, definition: &Definition, secrets: &SecretsConfig) ->
         }
         other => Problem::new("credential", format!("cannot be used: {other}"), other.help()),
     })
+}
+
+/// A credential that a kind cannot do without.
+fn required(credential: Option<SecretString>, what: &str) -> Result<SecretString, Problem> {
+    credential.ok_or_else(|| {
+        Problem::new("credential", "is missing", format!("name {what}: env:NAME or file:PATH, or store it encrypted"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn definition(kind: Kind, settings: serde_json::Value) -> Definition {
+        Definition { name: "test".into(), kind, settings, credential: None }
+    }
+
+    #[test]
+    fn an_unusable_recipient_is_refused_by_name_and_kind() {
+        let to = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+        for (kind, good) in [
+            (Kind::Email, to(&["ops@example.com", "The team <team@example.com>"])),
+            (Kind::Slack, to(&["#alerts", "C024BE91L"])),
+            (Kind::Slack, to(&[])),
+            (Kind::Whatsapp, to(&["+4915112345678"])),
+            (Kind::Webhook, to(&[])),
+            (Kind::Log, to(&[])),
+        ] {
+            assert_eq!(check_recipients(kind, &good), Ok(()), "{kind}");
+        }
+        for (kind, bad) in [
+            (Kind::Email, to(&[])),
+            (Kind::Email, to(&["ops@example.com", "nobody"])),
+            (Kind::Email, to(&["ops@example.com\r\nBcc: all@example.com"])),
+            (Kind::Slack, to(&["alerts please"])),
+            (Kind::Whatsapp, to(&[])),
+            (Kind::Whatsapp, to(&["0151 12345678"])),
+            (Kind::Webhook, to(&["ops@example.com"])),
+        ] {
+            let problem = check_recipients(kind, &bad).unwrap_err();
+            assert!(problem.field.starts_with("to"), "{kind}: {problem}");
+            assert!(!problem.help().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_definition_that_lacks_something_is_refused_before_anything_is_sent() {
+        for (kind, settings, field) in [
+            (Kind::Email, json!({}), "host"),
+            (Kind::Email, json!({"host": "smtp.example.com"}), "from"),
+            (Kind::Email, json!({"host": "smtp.example.com", "from": "nobody"}), "from"),
+            (Kind::Email, json!({"host": "h.test", "from": "a@example.com", "username": "u"}), "credential"),
+            (Kind::Email, json!({"host": "h.test", "from": "a@example.com", "tls": "maybe"}), "tls"),
+            (Kind::Email, json!({"host": "h.test", "from": "a@example.com", "ca_file": "/no/such"}), "ca_file"),
+            (Kind::Slack, json!({}), "credential"),
+            (Kind::Whatsapp, json!({"phone_number_id": "1", "template": "t"}), "credential"),
+            (Kind::Webhook, json!({"url": "https://example.com"}), "credential"),
+            (Kind::Log, json!({"file": "/tmp/x"}), "file"),
+        ] {
+            let problem = open(&definition(kind, settings.clone()), &SecretsConfig::default()).unwrap_err();
+            assert_eq!(problem.field, field, "{kind} {settings}: {problem}");
+        }
+        let plain = Definition { credential: Some("hunter2".into()), ..definition(Kind::Slack, json!({})) };
+        let problem = open(&plain, &SecretsConfig::default()).unwrap_err();
+        assert!(problem.field == "credential" && !format!("{problem}{}", problem.help()).contains("hunter2"));
+    }
 }

@@ -98,7 +98,9 @@ impl ReasonCode {
             Self::RecipientRefused => "Check the recipient, and that the sender may write to it.",
             Self::RecipientDeferred => "Nothing: the recipient's server asks to be tried again later.",
             Self::MailboxFull => "The recipient must make room in the mailbox, or the route must name another one.",
-            Self::ReengagementRequired => "Configure an approved template: free text needs a message from the recipient.",
+            Self::ReengagementRequired => {
+                "Configure an approved template: free text needs a message from the recipient."
+            }
             Self::AuthInvalid => "Check the channel's credential and the permissions it was given.",
             Self::AuthExpired => "Make a new credential and store it with the channel.",
             Self::Unreachable => "Check the channel's host and port, the DNS and the firewall.",

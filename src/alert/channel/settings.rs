@@ -77,12 +77,7 @@ impl<'a> Settings<'a> {
     }
 
     /// One of a few words.
-    pub fn choice<T: Copy>(
-        &mut self,
-        field: &'static str,
-        words: &[(&str, T)],
-        default: T,
-    ) -> Result<T, Problem> {
+    pub fn choice<T: Copy>(&mut self, field: &'static str, words: &[(&str, T)], default: T) -> Result<T, Problem> {
         let expects = format!("one of {}", words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", "));
         let Some(text) = self.optional_text(field, &expects)? else { return Ok(default) };
         words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
