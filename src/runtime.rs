@@ -24,7 +24,7 @@ use crate::engine::{Engine, EngineOptions, RetryOptions};
 use crate::http::admin;
 use crate::jira::HttpPool;
 use crate::observe::health::{Heartbeats, Readiness, State};
-use crate::observe::metrics;
+use crate::observe::{events, metrics};
 use crate::queue::{self, Heard, QueueOptions};
 use crate::scheduler;
 use crate::store::{self, gauges};
@@ -188,8 +188,12 @@ pub fn timings(config: &Config) -> Timings {
 
 /// The templates of messages; those of the configured folder that cannot be used are named in the log.
 fn templates(config: &Config) -> Templates {
-    let _ = config;
-    Templates::built_in()
+    let Some(folder) = &config.alerts.templates else { return Templates::built_in() };
+    let (templates, problems) = Templates::with_folder(folder);
+    for problem in problems {
+        tracing::warn!(event = events::TEMPLATE_FAILED, %problem, "a built-in template is used instead");
+    }
+    templates
 }
 
 fn queue_options(config: &Config, heartbeats: &Heartbeats) -> QueueOptions {

@@ -1,17 +1,18 @@
 //! From a decision to a message: the facts worth a line, and the commands to look further.
 
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::deliver_alert;
-use crate::alert::template::Templates;
+use crate::alert::template::{Templates, words};
 use crate::alert::{Message, Metadata};
 use crate::clock::Clock;
 use crate::domain::alert::{Details, Event, Scope};
 use crate::domain::episode::{self, Episode, Happening};
 use crate::domain::route::Audience;
-use crate::observe::events;
 use crate::store::alert::admin::{self, TestAlert};
 use crate::store::alert::keep::{Due, NewDelivery};
 use crate::store::{Result, step};
@@ -76,7 +77,7 @@ impl Occasion {
         }
     }
 
-    fn facts(&self, event: Event, reason: &str, now: DateTime<Utc>) -> Vec<(String, String)> {
+    fn facts(&self, event: Event, reason: &str) -> Vec<(String, String)> {
         let details = &self.details;
         let mut facts = Vec::new();
         let mut fact = |name: &str, value: String| {
@@ -87,13 +88,8 @@ impl Occasion {
         if event == Event::Escalated {
             fact("Escalated because", reason.to_owned());
         }
-        fact("Since", instant(details.since));
-        match self.ended_at.filter(|_| event == Event::Resolved) {
-            Some(ended_at) => {
-                fact("Until", instant(ended_at));
-                fact("Lasted", episode::in_words(ended_at - details.since));
-            }
-            None => fact("For", episode::in_words(now - details.since)),
+        if let Some(ended_at) = self.ended_at.filter(|_| event == Event::Resolved) {
+            fact("Until", words::time(ended_at));
         }
         if details.count > 0 {
             fact("Seen", format!("{} times in a row", details.count));
@@ -106,8 +102,8 @@ impl Occasion {
         if event != Event::Resolved {
             let rung = |rung: i16| format!("rung {rung}: runs are spaced out until one succeeds");
             fact("Back-off", Some(details.rung).filter(|n| *n > 0).map(rung).unwrap_or_default());
-            fact("Next try", details.next_try_at.map(instant).unwrap_or_default());
-            fact("Acknowledged", self.acknowledged_at.map(instant).unwrap_or_default());
+            fact("Next try", details.next_try_at.map(words::time).unwrap_or_default());
+            fact("Acknowledged", self.acknowledged_at.map(words::time).unwrap_or_default());
         }
         facts.extend(details.facts.iter().cloned());
         facts
@@ -130,10 +126,6 @@ impl Occasion {
         }
         commands
     }
-}
-
-fn instant(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Secs, true).replace('T', " ")
 }
 
 fn list(projects: &[String]) -> String {
@@ -166,16 +158,13 @@ pub(super) fn message(
         advice: details.advice.clone(),
         since: details.since,
         at: now,
-        facts: occasion.facts(happening.event, &happening.reason, now),
+        facts: occasion.facts(happening.event, &happening.reason),
         commands: occasion.commands(happening.event),
         // Known when it is sent: see `deliver_alert`.
         thread_reference: None,
         opens_thread: false,
     };
     let rendered = templates.render(&metadata);
-    if let Some(problem) = &rendered.fallback {
-        tracing::warn!(event = events::ALERT_TEMPLATE, alert_id = %occasion.alert_id, problem, "the built-in template was used");
-    }
     Message {
         to: audience.to.clone(),
         cc: audience.cc.clone(),
@@ -237,7 +226,7 @@ pub async fn enqueue_test(
     };
     let mut tx = pool.begin().await?;
     let fresh = admin::test(&mut tx, now, &alert, &deliveries, actor).await?;
-    let steps: Vec<_> = fresh.iter().map(|id| deliver_alert::step(*id, TimeDelta::zero().to_std().unwrap_or_default())).collect();
+    let steps: Vec<_> = fresh.iter().map(|id| deliver_alert::step(*id, Duration::ZERO)).collect();
     step::enqueue(&mut *tx, clock, None, &steps).await?;
     tx.commit().await?;
     Ok(fresh.len())

@@ -53,16 +53,17 @@ pub struct StoredChannel {
 /// Loads a delivery; `None` when it was removed with its episode.
 pub async fn load(pool: &PgPool, id: Uuid) -> Result<Option<Delivery>> {
     let row = sqlx::query!(
-        r#"SELECT d.id, d.state, d.channel, d.message, d.attempts, d.created_at, first.id AS "first_id?",
-                  first.reference AS "thread_reference?", c.kind AS "kind?", c.settings AS "settings?", c.credential,
+        r#"SELECT d.id, d.state, d.channel, d.message, d.attempts, d.created_at,
+                  NOT EXISTS (SELECT 1 FROM syncline.alert_delivery f
+                               WHERE f.alert_id = d.alert_id AND f.channel = d.channel AND f.recipients = d.recipients
+                                 AND f.event_seq < d.event_seq) AS "opens_thread!",
+                  (SELECT f.reference FROM syncline.alert_delivery f
+                    WHERE f.alert_id = d.alert_id AND f.channel = d.channel AND f.recipients = d.recipients
+                      AND f.event_seq < d.event_seq AND f.state = 'delivered' AND f.reference IS NOT NULL
+                    ORDER BY f.event_seq LIMIT 1) AS thread_reference, c.kind AS "kind?", c.settings AS "settings?", c.credential,
                   c.updated_at AS "updated_at?"
              FROM syncline.alert_delivery d
              LEFT JOIN syncline.alert_channel c ON c.name = d.channel
-             LEFT JOIN LATERAL (
-                  SELECT f.id, f.reference FROM syncline.alert_delivery f
-                   WHERE f.alert_id = d.alert_id AND f.channel = d.channel AND f.recipients = d.recipients
-                     AND f.event_seq < d.event_seq
-                   ORDER BY f.event_seq LIMIT 1) first ON true
             WHERE d.id = $1"#,
         id
     )
@@ -76,7 +77,7 @@ pub async fn load(pool: &PgPool, id: Uuid) -> Result<Option<Delivery>> {
         attempts: r.attempts,
         created_at: r.created_at,
         thread_reference: r.thread_reference,
-        opens_thread: r.first_id.is_none(),
+        opens_thread: r.opens_thread,
         definition: match (r.kind, r.settings, r.updated_at) {
             (Some(kind), Some(settings), Some(updated_at)) => {
                 Some(StoredChannel { kind, settings, credential: r.credential, updated_at })

@@ -1,6 +1,6 @@
 //! What the keeper of episodes reads and writes: episodes that are due, and what was decided about them.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::row::{self, AlertRow, Change};
 use crate::domain::alert::{Details, Scope};
 use crate::domain::route::Audience;
+use crate::observe::events;
 use crate::store::{Error, Result};
 
 /// An episode whose time has come, locked until the transaction ends.
@@ -95,10 +96,12 @@ pub async fn due(conn: &mut PgConnection, now: DateTime<Utc>, limit: i64) -> Res
         now,
         limit
     )
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
     .await?;
-    rows.into_iter()
-        .map(|r| {
+    let mut found = Vec::with_capacity(rows.len());
+    for r in rows {
+        let id = r.id;
+        let read_all = || -> Result<Due> {
             let row = AlertRow {
                 id: r.id,
                 key: r.key,
@@ -131,8 +134,22 @@ pub async fn due(conn: &mut PgConnection, now: DateTime<Utc>, limit: i64) -> Res
                 project: r.project,
                 children: r.children,
             })
-        })
-        .collect()
+        };
+        match read_all() {
+            Ok(due) => found.push(due),
+            // Another version wrote it: it must not keep the others from being told.
+            Err(error) => {
+                tracing::error!(event = events::ALERT_UNREADABLE, alert_id = %id, %error);
+                put_aside(conn, id, now + TimeDelta::days(1)).await?;
+            }
+        }
+    }
+    Ok(found)
+}
+
+async fn put_aside(conn: &mut PgConnection, id: Uuid, until: DateTime<Utc>) -> Result<()> {
+    sqlx::query!("UPDATE syncline.alert SET next_action_at = $2 WHERE id = $1", id, until).execute(conn).await?;
+    Ok(())
 }
 
 fn read<T: serde::de::DeserializeOwned>(value: Value, column: &'static str) -> Result<T> {
