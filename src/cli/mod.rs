@@ -6,6 +6,7 @@
 //! What must hold: a failure is one `error:` line that says what is wrong and, where something can be done, one `help:`
 //! line; a command holds no SQL and no knowledge of Jira's shapes.
 
+mod alert;
 mod completions;
 mod config;
 mod confirm;
@@ -73,6 +74,7 @@ pub enum Command {
     Run(run::RunArgs),
     Log(log::LogArgs),
     Queue(queue::QueueArgs),
+    Alert(alert::AlertArgs),
     Verify(verify::VerifyArgs),
     Doctor(doctor::DoctorArgs),
     Simulate(simulate::SimulateArgs),
@@ -137,6 +139,7 @@ async fn dispatch(command: Command, context: &Context, work: Work) -> Result<(),
         Command::Run(args) => run::run(args, context).await,
         Command::Log(args) => log::run(args, context).await,
         Command::Queue(args) => queue::run(args, context).await,
+        Command::Alert(args) => alert::run(args, context).await,
         Command::Verify(args) => verify::run(args, context).await,
         // These have been handled before a database was needed.
         Command::Migrate(_)

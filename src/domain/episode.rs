@@ -277,7 +277,9 @@ impl Episode {
         };
         let event = match reason {
             Some(_) => Some(Event::Escalated),
-            None if !is_acknowledged && self.reminder_at(timings).is_some_and(|due| now >= due) => Some(Event::Reminder),
+            None if !is_acknowledged && self.reminder_at(timings).is_some_and(|due| now >= due) => {
+                Some(Event::Reminder)
+            }
             None => None,
         };
         if event.is_some() {

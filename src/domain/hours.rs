@@ -189,12 +189,20 @@ mod tests {
 
     #[test]
     fn what_is_printed_reads_back() {
-        for text in ["MON-FRI 08:00-18:00 Europe/Berlin", "SAT,SUN 00:00-24:00 UTC", "22:00-06:00 UTC", "MON,WED-THU 09:30-10:00 UTC"] {
+        for text in [
+            "MON-FRI 08:00-18:00 Europe/Berlin",
+            "SAT,SUN 00:00-24:00 UTC",
+            "22:00-06:00 UTC",
+            "MON,WED-THU 09:30-10:00 UTC",
+        ] {
             let hours: Hours = text.parse().unwrap();
             let printed = hours.to_string();
             assert_eq!(printed.parse::<Hours>().unwrap(), hours, "{text} became {printed}");
         }
-        assert_eq!("sat-mon 9:00-10:00".parse::<Hours>().unwrap_err().problem, "\"9:00\" is no time of day from 00:00 to 24:00");
+        assert_eq!(
+            "sat-mon 9:00-10:00".parse::<Hours>().unwrap_err().problem,
+            "\"9:00\" is no time of day from 00:00 to 24:00"
+        );
     }
 
     #[test]

@@ -133,12 +133,7 @@ impl Route {
 
     /// Who gets it: the channel and the recipients, as one text.
     pub fn audience(&self) -> Audience {
-        Audience {
-            channel: self.channel.clone(),
-            to: self.to.clone(),
-            cc: self.cc.clone(),
-            bcc: self.bcc.clone(),
-        }
+        Audience { channel: self.channel.clone(), to: self.to.clone(), cc: self.cc.clone(), bcc: self.bcc.clone() }
     }
 }
 
@@ -227,9 +222,8 @@ pub fn choose(routes: &[Route], subject: &Subject, now: DateTime<Utc>) -> Vec<Au
 
 /// The ages at which further routes fit, rising. Hours are left out: they are looked at when the time has come.
 pub fn escalations(routes: &[Route], subject: &Subject) -> Vec<TimeDelta> {
-    let fits = |route: &&Route| {
-        subject.channel.as_ref() != Some(&route.channel) && route.selector.refusal(subject).is_none()
-    };
+    let fits =
+        |route: &&Route| subject.channel.as_ref() != Some(&route.channel) && route.selector.refusal(subject).is_none();
     let mut ages: Vec<TimeDelta> = routes.iter().filter(fits).filter_map(Route::escalate_after).collect();
     ages.sort();
     ages.dedup();

@@ -5,8 +5,16 @@
 /// Queues, by what a step uses.
 pub const QUEUES: &[&str] = &["jira", "store", "control"];
 /// Steps, by name.
-pub const STEPS: &[&str] =
-    &["plan_run", "fetch_page", "upsert_batch", "fetch_collection", "repair_batch", "advance_cursor", "finalize_run", "deliver_alert"];
+pub const STEPS: &[&str] = &[
+    "plan_run",
+    "fetch_page",
+    "upsert_batch",
+    "fetch_collection",
+    "repair_batch",
+    "advance_cursor",
+    "finalize_run",
+    "deliver_alert",
+];
 /// How an attempt at a step ends.
 pub const STEP_OUTCOMES: &[&str] = &["done", "retried", "dead", "cancelled", "lost"];
 /// Kinds of runs.

@@ -180,7 +180,13 @@ pub(super) fn message(
 }
 
 /// The message's place in the outbox.
-pub(super) fn delivery(occasion: &Occasion, event: Event, audience: &Audience, id: Uuid, message: &Message) -> NewDelivery {
+pub(super) fn delivery(
+    occasion: &Occasion,
+    event: Event,
+    audience: &Audience,
+    id: Uuid,
+    message: &Message,
+) -> NewDelivery {
     NewDelivery {
         id,
         alert_id: occasion.alert_id,
@@ -191,6 +197,18 @@ pub(super) fn delivery(occasion: &Occasion, event: Event, audience: &Audience, i
         // A message holds texts, times and bytes: nothing that JSON refuses.
         message: serde_json::to_value(message).unwrap_or_default(),
     }
+}
+
+fn asked_for() -> Happening {
+    let reason = "somebody asked for it".to_owned();
+    Happening { event: Event::Test, reason, audience: episode::Audience::Routes }
+}
+
+/// A test message, to be sent past the outbox.
+pub fn test_message(clock: &Clock, templates: &Templates, occasion: &Occasion, audience: &Audience) -> Message {
+    let mut message = message(templates, occasion, &asked_for(), audience, clock.new_id(), clock.now());
+    message.metadata.opens_thread = true;
+    message
 }
 
 /// Enqueues a test message to each of `audiences`, through the outbox as any other. Answers how many were enqueued.
@@ -206,11 +224,7 @@ pub async fn enqueue_test(
     actor: &str,
 ) -> Result<usize> {
     let now = clock.now();
-    let happening = Happening {
-        event: Event::Test,
-        reason: "somebody asked for it".to_owned(),
-        audience: episode::Audience::Routes,
-    };
+    let happening = asked_for();
     let mut deliveries = Vec::with_capacity(audiences.len());
     for audience in audiences {
         let id = clock.new_id();

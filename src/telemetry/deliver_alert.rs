@@ -133,7 +133,10 @@ impl DeliverAlert {
                 message
             }
             Err(error) => {
-                return (None, never(Reason::new(ReasonCode::Config, format!("the stored message cannot be read: {error}"))));
+                return (
+                    None,
+                    never(Reason::new(ReasonCode::Config, format!("the stored message cannot be read: {error}"))),
+                );
             }
         };
         let channel = match self.channels.get(delivery) {
@@ -257,11 +260,7 @@ async fn not_taken(
 }
 
 fn about_channel(name: &str, signal: Signal) -> Observation {
-    Observation {
-        scope: Scope::Channel { name: name.to_owned() },
-        class: class::CHANNEL_FAILING.to_owned(),
-        signal,
-    }
+    Observation { scope: Scope::Channel { name: name.to_owned() }, class: class::CHANNEL_FAILING.to_owned(), signal }
 }
 
 fn failing(name: &str, reason: &Reason, health: Health, next_try_at: Option<DateTime<Utc>>) -> Observation {

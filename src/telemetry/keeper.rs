@@ -134,7 +134,8 @@ impl Keeper {
     }
 
     async fn decide(&self, tx: &mut PgConnection, due: Vec<Due>, now: DateTime<Utc>) -> Result<()> {
-        let policy = Policy { routes: routes::list(&mut *tx).await?, silences: silence::in_force(&mut *tx, now).await? };
+        let policy =
+            Policy { routes: routes::list(&mut *tx).await?, silences: silence::in_force(&mut *tx, now).await? };
         let mut decided = Decided::default();
         for one in due {
             self.decide_one(one, &policy, now, &mut decided)?;

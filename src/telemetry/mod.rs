@@ -11,6 +11,6 @@ mod compose;
 mod deliver_alert;
 mod keeper;
 
-pub use compose::{Occasion, enqueue_test};
+pub use compose::{Occasion, enqueue_test, test_message};
 pub use deliver_alert::{Channels, DeliverAlert};
 pub use keeper::{Keeper, keep};

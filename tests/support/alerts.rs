@@ -131,8 +131,10 @@ impl Desk {
         loop {
             self.keeper.tick().await.unwrap();
             self.deliver().await;
-            let next: Option<DateTime<Utc>> =
-                sqlx::query_scalar("SELECT min(next_action_at) FROM syncline.alert").fetch_one(self.pool()).await.unwrap();
+            let next: Option<DateTime<Utc>> = sqlx::query_scalar("SELECT min(next_action_at) FROM syncline.alert")
+                .fetch_one(self.pool())
+                .await
+                .unwrap();
             match next.filter(|next| *next <= end) {
                 Some(next) => self.hands.set(next.max(self.clock.now() + TimeDelta::milliseconds(1))),
                 None => break,

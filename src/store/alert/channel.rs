@@ -104,8 +104,9 @@ pub async fn save(pool: &PgPool, now: DateTime<Utc>, new: &NewChannel, update: b
 /// Removes a channel that no route names; false when there is none of that name.
 pub async fn remove(pool: &PgPool, name: &str, actor: &str) -> Result<bool> {
     let mut tx = pool.begin().await?;
-    let removed =
-        sqlx::query!("DELETE FROM syncline.alert_channel WHERE name = $1 AND name <> 'log'", name).execute(&mut *tx).await?;
+    let removed = sqlx::query!("DELETE FROM syncline.alert_channel WHERE name = $1 AND name <> 'log'", name)
+        .execute(&mut *tx)
+        .await?;
     if removed.rows_affected() > 0 {
         audit::record(&mut *tx, actor, "alert.channel.remove", &[name.to_owned()]).await?;
     }

@@ -247,11 +247,7 @@ pub async fn split(
 
 /// Deliveries that nobody works on although they are overdue: their step was given up. Each is handed out once and then not
 /// again until `now` has moved on by `patience_seconds`.
-pub async fn forgotten(
-    conn: &mut PgConnection,
-    now: DateTime<Utc>,
-    patience_seconds: f64,
-) -> Result<Vec<Uuid>> {
+pub async fn forgotten(conn: &mut PgConnection, now: DateTime<Utc>, patience_seconds: f64) -> Result<Vec<Uuid>> {
     let ids = sqlx::query_scalar!(
         r#"UPDATE syncline.alert_delivery SET next_try_at = $1
             WHERE id IN (

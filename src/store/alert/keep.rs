@@ -163,11 +163,9 @@ fn read<T: serde::de::DeserializeOwned>(value: Value, column: &'static str) -> R
 
 /// When an episode is due next; `None` when none is.
 pub async fn next_due(pool: &PgPool) -> Result<Option<DateTime<Utc>>> {
-    let next = sqlx::query_scalar!(
-        "SELECT min(next_action_at) FROM syncline.alert WHERE next_action_at IS NOT NULL"
-    )
-    .fetch_one(pool)
-    .await?;
+    let next = sqlx::query_scalar!("SELECT min(next_action_at) FROM syncline.alert WHERE next_action_at IS NOT NULL")
+        .fetch_one(pool)
+        .await?;
     Ok(next)
 }
 

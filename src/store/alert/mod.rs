@@ -11,8 +11,8 @@ pub mod channel;
 pub mod delivery;
 pub mod keep;
 mod observe;
-mod row;
 pub mod route;
+mod row;
 pub mod silence;
 pub mod view;
 
