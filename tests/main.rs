@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod alert_cli;
+mod alert_delivery;
 mod alert_episode;
+mod alert_policy;
 mod architecture;
 mod bad_input;
 mod cli;

@@ -10,7 +10,8 @@
 //!
 //! What must hold:
 //! * people are told at most one `opened`, then escalations and reminders, then at most one `resolved`, and that in turn:
-//!   no `resolved` without an `opened` before it, no two `opened` without a `resolved` between them;
+//!   no `resolved` without an `opened` before it, no two `opened` without a `resolved` between them (which a silence may
+//!   have kept back: an episode that ends while it is silenced is over all the same);
 //! * a look that comes twice, or too early, tells nothing;
 //! * a condition that goes on is told at the latest when it has held for [`Timings::longest_hold`], or what keeps messages
 //!   back has ended;

@@ -59,7 +59,7 @@ impl Story {
         let given = self.given();
         let Some(episode) = &mut self.episode else { return };
         if let Some(happening) = episode.decide(&given, &self.timings, self.now)
-            && happening.audience == Audience::Routes
+            && happening.audience != Audience::Nobody
         {
             self.told.push((self.now, happening.event));
         }

@@ -190,6 +190,8 @@ mod tests {
                 watermark: DateTime::from_timestamp_millis(1_760_000_000_500),
                 ..ProjectGauges::default()
             }],
+            alerts: vec![AlertsFiring { severity: "critical".into(), category: "billing".into(), count: 2 }],
+            channels: vec![ChannelUp { channel: "mail".into(), up: false }],
             db_size_bytes: Some(42),
         };
         let text = gauges.expose();
@@ -199,6 +201,8 @@ mod tests {
             "syncline_queue_oldest_ready_age_seconds{queue=\"jira\"} 1.5",
             "syncline_sync_watermark_timestamp_seconds{project=\"AC\\\"ME\"} 1760000000.5",
             "syncline_sync_failure_streak{project=\"AC\\\"ME\"} 0",
+            "syncline_alerts_firing{severity=\"critical\",category=\"billing\"} 2",
+            "syncline_alert_channel_up{channel=\"mail\"} 0",
             "syncline_db_size_bytes 42",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
