@@ -113,7 +113,7 @@ async fn a_route_is_checked_before_it_is_stored() {
     let desk = configured().await;
     refuses(&desk, &["route", "add", "mial"], &["unknown channel", "did you mean mail?"]);
     refuses(&desk, &["route", "add", "mail"], &["to"]);
-    refuses(&desk, &["route", "add", "mail", "--to", "nobody"], &["nobody"]);
+    refuses(&desk, &["route", "add", "mail", "--to", "nobody"], &["is no mailbox"]);
     refuses(&desk, &["route", "add", "hook", "--to", "ops@example.com"], &["webhook"]);
     refuses(&desk, &["route", "add", "hook", "--cc", "ops@example.com"], &["copies"]);
     let mail = ["route", "add", "mail", "--to", "ops@example.com"];

@@ -6,6 +6,7 @@ mod alert_cli;
 mod alert_delivery;
 mod alert_episode;
 mod alert_policy;
+mod alert_worker;
 mod architecture;
 mod bad_input;
 mod cli;
