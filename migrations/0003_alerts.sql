@@ -103,7 +103,10 @@ CREATE TABLE syncline.alert_channel (
     failing_since   timestamptz,
     reported        boolean NOT NULL DEFAULT false,
     reason_code     text,
-    reason          text
+    reason          text,
+    -- When it was asked last whether it would take a message, and what was wrong then.
+    probed_at       timestamptz,
+    probe_problem   text
 );
 COMMENT ON COLUMN syncline.alert_channel.credential IS 'A reference (env:NAME, file:PATH) or a value encrypted with the configured key (enc:v1:…); never plain.';
 -- Where everything goes that nobody else takes; it cannot be removed.

@@ -53,7 +53,7 @@ impl Worker {
         let workshop = Workshop::new(sync_options(config), HttpPool::new(clock.clone())?, config.secrets.clone());
         let mut steps = sync::steps(&workshop);
         let channels = Channels::new(config.secrets.clone(), clock.clone());
-        steps.push(Arc::new(DeliverAlert::new(channels)));
+        steps.push(Arc::new(DeliverAlert::new(channels.clone())));
         let engine = Engine::new(pool.clone(), clock.clone(), steps, engine_options(config));
         let stop = CancellationToken::new();
         let heard = Heard::default();
@@ -61,6 +61,7 @@ impl Worker {
         let options = queue_options(config, &heartbeats);
         tasks.spawn(queue::run(engine.clone(), options, heard.clone(), stop.clone()));
         tasks.spawn(scheduler::run(pool.clone(), clock.clone(), heard.schedules, stop.clone()));
+        tasks.spawn(telemetry::probe(pool.clone(), clock.clone(), channels, stop.clone()));
         let keeper = Keeper::new(pool, clock, timings(config), templates(config));
         tasks.spawn(telemetry::keep(keeper, heard.alerts, stop.clone()));
         tasks.spawn(watch(engine, readiness, stop.clone()));

@@ -215,6 +215,39 @@ async fn a_channel_that_panics_takes_no_worker_down_and_ends_in_the_log() {
 }
 
 #[tokio::test]
+async fn what_happened_first_is_told_first() {
+    let desk = desk_with_mail().await;
+    let tries = AtomicI32::new(0);
+    desk.answers("mail", move |message| match tries.fetch_add(1, Ordering::SeqCst) {
+        0 => later(message), // greylisted
+        _ => Ok(Delivered::default()),
+    });
+    desk.keeper.tick().await.unwrap();
+    desk.deliver().await;
+    desk.observe(&[cleared(project(0), desk.clock.now())]).await;
+    desk.pass(TimeDelta::seconds(5)).await;
+    assert_eq!(desk.told(), ["mail opened"], "the end waits for the beginning");
+    desk.retry().await;
+    desk.retry().await;
+    assert_eq!(desk.told(), ["mail opened", "mail resolved"]);
+}
+
+#[tokio::test]
+async fn a_channel_that_cannot_be_reached_is_known_before_it_is_needed() {
+    let desk = Desk::new().await;
+    desk.add_channel("mail").await;
+    desk.unreachable("mail", true);
+    assert_eq!(desk.probe().await, 1);
+    let up = "SELECT count(*) FROM syncline.alert_channel WHERE failures = 0 AND probe_problem IS NULL";
+    assert_eq!(desk.count(up).await, 1, "the log");
+    assert_eq!(desk.probe().await, 0, "not its turn");
+    desk.unreachable("mail", false);
+    desk.hands.advance(TimeDelta::minutes(10));
+    assert_eq!(desk.probe().await, 0);
+    assert_eq!(desk.count(up).await, 2);
+}
+
+#[tokio::test]
 async fn a_delivery_that_nobody_works_on_is_found_again() {
     let desk = desk_with_mail().await;
     desk.keeper.tick().await.unwrap();

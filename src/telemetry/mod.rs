@@ -10,7 +10,9 @@
 mod compose;
 mod deliver_alert;
 mod keeper;
+mod probe;
 
 pub use compose::{Occasion, enqueue_test, test_message};
 pub use deliver_alert::{Channels, DeliverAlert};
 pub use keeper::{Keeper, keep};
+pub use probe::{probe, probe_due};

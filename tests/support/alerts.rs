@@ -1,6 +1,6 @@
 //! Episodes without a network: a clock that is moved by hand, a keeper, and channels that do as they are told.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::BoxFuture;
 use sqlx::PgPool;
 use syncline::alert::Message;
-use syncline::alert::channel::{Channel, Delivered, Kind, Reason, Undelivered};
+use syncline::alert::channel::{Channel, Delivered, Kind, Reason, ReasonCode, Undelivered};
 use syncline::alert::template::Templates;
 use syncline::clock::{Clock, VirtualClock};
-use syncline::domain::alert::{Details, Event, Observation, Scope, Signal};
+use syncline::domain::alert::{Details, Observation, Scope, Signal};
 use syncline::domain::episode::Timings;
 use syncline::domain::failure::Severity;
 use syncline::domain::queue::Queue;
@@ -19,7 +19,7 @@ use syncline::domain::route::{Route, Selector};
 use syncline::engine::{Claimed, Engine, EngineOptions};
 use syncline::store::alert::{self, channel, route};
 use syncline::store::step;
-use syncline::telemetry::{Channels, DeliverAlert, Keeper};
+use syncline::telemetry::{self, Channels, DeliverAlert, Keeper};
 use uuid::Uuid;
 
 use super::TestDb;
@@ -32,6 +32,7 @@ type Script = Box<dyn Fn(&Message) -> Answer + Send + Sync>;
 struct Post {
     sent: Mutex<Vec<(String, Message)>>,
     scripts: Mutex<HashMap<String, Script>>,
+    unreachable: Mutex<HashSet<String>>,
 }
 
 #[derive(Clone)]
@@ -61,7 +62,9 @@ impl Channel for Fake {
     }
 
     fn probe(&self) -> BoxFuture<'_, Result<(), Reason>> {
-        Box::pin(std::future::ready(Ok(())))
+        let is_down = self.post.unreachable.lock().unwrap().contains(&self.name);
+        let answer = if is_down { Err(Reason::new(ReasonCode::Unreachable, "connection refused")) } else { Ok(()) };
+        Box::pin(std::future::ready(answer))
     }
 }
 
@@ -173,6 +176,21 @@ impl Desk {
         self.post.scripts.lock().unwrap().insert(channel.to_owned(), Box::new(script));
     }
 
+    /// Whether the channel says, when it is asked, that it cannot be reached.
+    pub fn unreachable(&self, channel: &str, is_down: bool) {
+        let mut down = self.post.unreachable.lock().unwrap();
+        if is_down {
+            down.insert(channel.to_owned())
+        } else {
+            down.remove(channel)
+        };
+    }
+
+    /// Asks the channels whose turn it is; answers how many are down.
+    pub async fn probe(&self) -> usize {
+        telemetry::probe_due(self.pool(), &self.clock, &channels(&self.post)).await.unwrap()
+    }
+
     pub async fn add_channel(&self, name: &str) {
         let new = channel::NewChannel {
             name: name.to_owned(),
@@ -233,12 +251,13 @@ fn keeper(pool: &PgPool, clock: &Clock, timings: &Timings) -> Keeper {
     Keeper::new(pool.clone(), clock.clone(), timings.clone(), Templates::built_in())
 }
 
-fn engine(pool: &PgPool, clock: &Clock, post: &Arc<Post>) -> Engine {
+fn channels(post: &Arc<Post>) -> Channels {
     let post = Arc::clone(post);
-    let channels = Channels::opened_by(move |definition| {
-        Ok(Arc::new(Fake { name: definition.name.clone(), post: Arc::clone(&post) }))
-    });
-    let steps: Vec<Arc<dyn syncline::engine::Step>> = vec![Arc::new(DeliverAlert::new(channels))];
+    Channels::opened_by(move |definition| Ok(Arc::new(Fake { name: definition.name.clone(), post: Arc::clone(&post) })))
+}
+
+fn engine(pool: &PgPool, clock: &Clock, post: &Arc<Post>) -> Engine {
+    let steps: Vec<Arc<dyn syncline::engine::Step>> = vec![Arc::new(DeliverAlert::new(channels(post)))];
     Engine::new(pool.clone(), clock.clone(), steps, EngineOptions::default())
 }
 
@@ -280,6 +299,3 @@ pub fn firing_as(scope: Scope, class: &str, severity: Severity, rung: i16) -> Ob
 pub fn cleared(scope: Scope, at: DateTime<Utc>) -> Observation {
     Observation { scope, class: "SERVER_ERROR".into(), signal: Signal::Cleared(at) }
 }
-
-/// Every event that is told in a message.
-pub const TOLD: [Event; 4] = [Event::Opened, Event::Escalated, Event::Reminder, Event::Resolved];

@@ -31,6 +31,8 @@ pub struct Delivery {
     pub created_at: DateTime<Utc>,
     /// What the channel answered to the first message of this thread.
     pub thread_reference: Option<String>,
+    /// When an earlier message of this episode to the same recipients is tried, which is on its way and not stuck.
+    pub behind: Option<DateTime<Utc>>,
     /// Whether these recipients have had a message of this episode before.
     pub opens_thread: bool,
     /// The channel's definition, unless it was removed.
@@ -57,6 +59,9 @@ pub async fn load(pool: &PgPool, id: Uuid) -> Result<Option<Delivery>> {
                   NOT EXISTS (SELECT 1 FROM syncline.alert_delivery f
                                WHERE f.alert_id = d.alert_id AND f.channel = d.channel AND f.recipients = d.recipients
                                  AND f.event_seq < d.event_seq) AS "opens_thread!",
+                  (SELECT min(coalesce(f.next_try_at, f.created_at)) FROM syncline.alert_delivery f
+                    WHERE f.alert_id = d.alert_id AND f.channel = d.channel AND f.recipients = d.recipients
+                      AND f.event_seq < d.event_seq AND f.state = 'pending' AND f.attempts < $2) AS behind,
                   (SELECT f.reference FROM syncline.alert_delivery f
                     WHERE f.alert_id = d.alert_id AND f.channel = d.channel AND f.recipients = d.recipients
                       AND f.event_seq < d.event_seq AND f.state = 'delivered' AND f.reference IS NOT NULL
@@ -65,7 +70,8 @@ pub async fn load(pool: &PgPool, id: Uuid) -> Result<Option<Delivery>> {
              FROM syncline.alert_delivery d
              LEFT JOIN syncline.alert_channel c ON c.name = d.channel
             WHERE d.id = $1"#,
-        id
+        id,
+        FAILURES_LIMIT
     )
     .fetch_optional(pool)
     .await?;
@@ -77,6 +83,7 @@ pub async fn load(pool: &PgPool, id: Uuid) -> Result<Option<Delivery>> {
         attempts: r.attempts,
         created_at: r.created_at,
         thread_reference: r.thread_reference,
+        behind: r.behind,
         opens_thread: r.opens_thread,
         definition: match (r.kind, r.settings, r.updated_at) {
             (Some(kind), Some(settings), Some(updated_at)) => {

@@ -41,8 +41,13 @@ pub async fn observe(conn: &mut PgConnection, now: DateTime<Utc>, observations: 
             known.extend(lock(conn, &taken, now).await?);
         }
     }
+    // Open ones come first; a second row of a key can only be one that a clock set back has made young again.
+    let mut done = HashSet::with_capacity(known.len());
     let mut changes = Vec::with_capacity(known.len());
     for stored in known {
+        if !done.insert(stored.key.clone()) {
+            continue;
+        }
         let Some(observation) = latest.get(&stored.key) else { continue };
         changes.extend(apply(stored, &observation.signal, now)?);
     }
@@ -89,7 +94,7 @@ async fn lock(conn: &mut PgConnection, keys: &[String], now: DateTime<Utc>) -> R
                   told_age_seconds, acknowledged_at, last_seq, next_action_at
              FROM syncline.alert
             WHERE key = ANY ($1) AND (state <> 'resolved' OR damped_until > $2)
-            ORDER BY key FOR UPDATE"#,
+            ORDER BY key, state = 'resolved', opened_at DESC FOR UPDATE"#,
         keys,
         now
     )
