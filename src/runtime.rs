@@ -29,7 +29,7 @@ use crate::queue::{self, Heard, QueueOptions};
 use crate::scheduler;
 use crate::store::{self, gauges};
 use crate::sync::{self, Workshop};
-use crate::telemetry::{self, Channels, DeliverAlert, Keeper};
+use crate::telemetry::{self, AnalyseRun, Channels, DeliverAlert, Keeper};
 
 /// A worker process that is running.
 pub struct Worker {
@@ -51,8 +51,10 @@ impl Worker {
             None => None,
         };
         let workshop = Workshop::new(sync_options(config), HttpPool::new(clock.clone())?, config.secrets.clone());
-        let mut steps = sync::steps(&workshop);
+        let rules = config.telemetry.rules();
         let channels = Channels::new(config.secrets.clone(), clock.clone());
+        let mut steps = sync::steps(&workshop);
+        steps.push(Arc::new(AnalyseRun(Arc::new(rules.clone()))));
         steps.push(Arc::new(DeliverAlert::new(channels.clone())));
         let engine = Engine::new(pool.clone(), clock.clone(), steps, engine_options(config));
         let stop = CancellationToken::new();
@@ -61,6 +63,7 @@ impl Worker {
         let options = queue_options(config, &heartbeats);
         tasks.spawn(queue::run(engine.clone(), options, heard.clone(), stop.clone()));
         tasks.spawn(scheduler::run(pool.clone(), clock.clone(), heard.schedules, stop.clone()));
+        tasks.spawn(telemetry::watch(pool.clone(), clock.clone(), rules, stop.clone()));
         tasks.spawn(telemetry::probe(pool.clone(), clock.clone(), channels, stop.clone()));
         let keeper = Keeper::new(pool, clock, timings(config), templates(config));
         tasks.spawn(telemetry::keep(keeper, heard.alerts, stop.clone()));

@@ -4,7 +4,9 @@
 
 mod alert_cli;
 mod alert_delivery;
+mod alert_email;
 mod alert_episode;
+mod alert_http;
 mod alert_policy;
 mod alert_worker;
 mod architecture;
@@ -32,4 +34,5 @@ mod sync_changes;
 mod sync_failures;
 mod sync_guard;
 mod sync_pages;
+mod telemetry;
 mod verify;

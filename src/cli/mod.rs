@@ -14,6 +14,7 @@ mod context;
 mod demo;
 mod doctor;
 mod error;
+mod health;
 mod log;
 pub mod migrate;
 mod output;
@@ -21,6 +22,7 @@ mod progress;
 mod project;
 mod queue;
 mod run;
+mod schedule;
 pub mod simulate;
 mod site;
 mod sync;
@@ -75,6 +77,8 @@ pub enum Command {
     Log(log::LogArgs),
     Queue(queue::QueueArgs),
     Alert(alert::AlertArgs),
+    Schedule(schedule::ScheduleArgs),
+    Health(health::HealthArgs),
     Verify(verify::VerifyArgs),
     Doctor(doctor::DoctorArgs),
     Simulate(simulate::SimulateArgs),
@@ -140,6 +144,8 @@ async fn dispatch(command: Command, context: &Context, work: Work) -> Result<(),
         Command::Log(args) => log::run(args, context).await,
         Command::Queue(args) => queue::run(args, context).await,
         Command::Alert(args) => alert::run(args, context).await,
+        Command::Schedule(args) => schedule::run(args, context).await,
+        Command::Health(args) => health::run(args, context).await,
         Command::Verify(args) => verify::run(args, context).await,
         // These have been handled before a database was needed.
         Command::Migrate(_)

@@ -21,6 +21,7 @@ mod queue;
 pub mod secret;
 mod secrets;
 mod sync;
+mod telemetry;
 
 pub use alerts::AlertsConfig;
 pub use database::DatabaseConfig;
@@ -31,6 +32,7 @@ pub use log::{LogConfig, LogFormat};
 pub use queue::QueueConfig;
 pub use secrets::SecretsConfig;
 pub use sync::SyncConfig;
+pub use telemetry::TelemetryConfig;
 
 use serde::Deserialize;
 
@@ -44,6 +46,8 @@ pub struct Config {
     pub sync: SyncConfig,
     /// How steps are claimed and tried again.
     pub queue: QueueConfig,
+    /// Streaks, the back-off ladder and what is told.
+    pub telemetry: TelemetryConfig,
     /// The admin address.
     pub http: HttpConfig,
     /// Log lines.
@@ -56,7 +60,9 @@ pub struct Config {
 
 /// Every key of every section, in the order of the sections.
 fn keys() -> impl Iterator<Item = &'static key::Key> {
-    [database::KEYS, sync::KEYS, queue::KEYS, http::KEYS, log::KEYS, alerts::KEYS, secrets::KEYS].into_iter().flatten()
+    [database::KEYS, sync::KEYS, queue::KEYS, telemetry::KEYS, http::KEYS, log::KEYS, alerts::KEYS, secrets::KEYS]
+        .into_iter()
+        .flatten()
 }
 
 #[cfg(test)]

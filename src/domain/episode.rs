@@ -225,6 +225,18 @@ impl Episode {
         }
     }
 
+    /// The condition has become part of a wider one, which is told instead: it ends, and nobody hears of that. False when it
+    /// has ended before.
+    pub fn absorb(&mut self, at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+        if self.phase == Phase::Resolved {
+            return false;
+        }
+        self.cleared_at = self.cleared_at.or(Some(at.min(now).max(self.held_since)));
+        self.told.open = false;
+        self.end(now, TimeDelta::zero());
+        true
+    }
+
     /// Looks at the episode: what is to be told now, and when to look again.
     pub fn decide(&mut self, given: &Circumstances, timings: &Timings, now: DateTime<Utc>) -> Option<Happening> {
         match (self.phase, self.cleared_at) {

@@ -13,6 +13,7 @@ pub mod due;
 mod error;
 pub mod finalize;
 pub mod gauges;
+pub mod health;
 pub mod log;
 pub mod migrate;
 pub mod page;

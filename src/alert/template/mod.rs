@@ -2,7 +2,7 @@
 //!
 //! The built-in templates are in `templates/alert/`. A folder may hold its own `subject.txt`, `alert.txt` and
 //! `alert.html` in the same language (Jinja): copy the built-in ones and change them. The values that a template may use
-//! are the fields of [`View`](view::View): `event`, `severity`, `tag`, `topic`, `eyebrow`, `about`, `summary`, `sentence`,
+//! are the fields of `View`: `event`, `severity`, `tag`, `topic`, `eyebrow`, `about`, `title`, `summary`, `sentence`,
 //! `advice`, `class`, `category`, `since`, `at`, `facts` and `commands` (lists of `name` and `value`), `alert_id`,
 //! `delivery_id`, and colours.
 //!
@@ -96,7 +96,7 @@ struct Subject<'a> {
 struct Text<'a> {
     eyebrow: &'a str,
     about: &'a str,
-    summary: &'a str,
+    title: &'a str,
     sentence: &'a str,
     advice: &'a str,
     at: &'a str,
@@ -111,7 +111,7 @@ struct Html<'a> {
     topic: &'a str,
     eyebrow: &'a str,
     about: &'a str,
-    summary: &'a str,
+    title: &'a str,
     sentence: &'a str,
     advice: &'a str,
     at: &'a str,
@@ -134,19 +134,19 @@ impl View {
     }
 
     fn built_in_text(&self) -> String {
-        let Self { eyebrow, about, summary, sentence, advice, at, facts, commands, alert_id, .. } = self;
-        let text = Text { eyebrow, about, summary, sentence, advice, at, facts, commands, alert_id };
+        let Self { eyebrow, about, title, sentence, advice, at, facts, commands, alert_id, .. } = self;
+        let text = Text { eyebrow, about, title, sentence, advice, at, facts, commands, alert_id };
         text.render().unwrap_or_else(|_| self.summary.clone())
     }
 
     fn built_in_html(&self) -> String {
-        let Self { topic, eyebrow, about, summary, sentence, advice, at, facts, commands, alert_id, .. } = self;
+        let Self { topic, eyebrow, about, title, sentence, advice, at, facts, commands, alert_id, .. } = self;
         let Self { tone, badge, accent, tint, dark_accent, dark_tint, .. } = self;
         let html = Html {
             topic,
             eyebrow,
             about,
-            summary,
+            title,
             sentence,
             advice,
             at,

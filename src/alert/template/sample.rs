@@ -21,7 +21,7 @@ pub(in crate::alert) fn metadata(event: Event) -> Metadata {
         about: "site acme".to_owned(),
         summary: "Jira has suspended the site because its subscription is not paid".to_owned(),
         advice: FailureCode::SuspendedPayment.advice().to_owned(),
-        since: at("2026-03-01T08:15:00Z"),
+        since: at("2026-03-02T08:15:00Z"),
         at: match event {
             Event::Opened | Event::Test => at("2026-03-02T09:45:00Z"),
             Event::Escalated => at("2026-03-02T20:15:00Z"),

@@ -29,6 +29,8 @@ pub(super) struct View {
     pub eyebrow: &'static str,
     /// What it is about.
     pub about: String,
+    /// What is said in large letters: what is wrong, or that it is over.
+    pub title: String,
     /// What is wrong, in one sentence.
     pub summary: String,
     /// What the message means for its reader.
@@ -76,6 +78,7 @@ impl View {
             topic: words::topic(about),
             eyebrow: words::event(about.event),
             about: about.about.clone(),
+            title: words::title(about),
             summary: about.summary.clone(),
             sentence: words::sentence(about),
             advice: if quiet { String::new() } else { about.advice.clone() },

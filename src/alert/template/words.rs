@@ -54,6 +54,15 @@ pub fn heading(about: &Metadata) -> String {
     }
 }
 
+/// What a mail says in large letters.
+pub fn title(about: &Metadata) -> String {
+    match about.event {
+        Event::Opened | Event::Escalated | Event::Reminder => about.summary.clone(),
+        Event::Resolved => format!("It is over after {}", span(about.at - about.since)),
+        Event::Test => "This message has arrived".to_owned(),
+    }
+}
+
 /// What the message means for whoever reads it.
 pub fn sentence(about: &Metadata) -> String {
     let lasted = span(about.at - about.since);
@@ -63,7 +72,7 @@ pub fn sentence(about: &Metadata) -> String {
             format!("It has gone on for {lasted}, and has become worse or waits for somebody to acknowledge it.")
         }
         Event::Reminder => format!("It has gone on for {lasted}."),
-        Event::Resolved => format!("It is over after {lasted}. There is nothing left to do."),
+        Event::Resolved => format!("It was: {}. There is nothing left to do.", about.summary),
         Event::Test => "Somebody asked for this message, to see whether it arrives. Nothing is wrong.".to_owned(),
     }
 }

@@ -220,7 +220,7 @@ pub async fn record(
     if deliveries.is_empty() { Ok(Vec::new()) } else { insert_deliveries(conn, now, deliveries).await }
 }
 
-async fn insert_events(conn: &mut PgConnection, now: DateTime<Utc>, events: &[NewEvent]) -> Result<()> {
+pub(super) async fn insert_events(conn: &mut PgConnection, now: DateTime<Utc>, events: &[NewEvent]) -> Result<()> {
     let alerts: Vec<Uuid> = events.iter().map(|e| e.alert_id).collect();
     let seqs: Vec<i32> = events.iter().map(|e| e.seq).collect();
     let kinds: Vec<String> = events.iter().map(|e| e.event.clone()).collect();

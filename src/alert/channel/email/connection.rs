@@ -99,7 +99,8 @@ impl Server {
         let name = ClientId::default();
         let at_once = encryption.clone().filter(|_| *tls == Tls::Implicit);
         let server = (host.as_str(), *port);
-        let connecting = AsyncSmtpConnection::connect_tokio1(server, Some(*timeout), &name, at_once, None);
+        // A part of the time for each address, so that one which is dead leaves some for the others.
+        let connecting = AsyncSmtpConnection::connect_tokio1(server, Some(*timeout / 3), &name, at_once, None);
         let mut connection = self.reply(Stage::Connect, connecting).await?;
         if *tls == Tls::Starttls
             && let Some(encryption) = encryption

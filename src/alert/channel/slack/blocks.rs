@@ -30,7 +30,7 @@ pub(super) fn body(message: &Message) -> Value {
     let heading = format!("{} {}", sign(message), words::heading(about));
     let mut blocks = vec![
         json!({"type": "header", "text": {"type": "plain_text", "text": cut(&heading, HEADER_LIMIT), "emoji": true}}),
-        section(&format!("*{}*\n{}", escape(&about.summary), escape(&words::sentence(about)))),
+        section(&format!("*{}*\n{}", escape(&words::title(about)), escape(&words::sentence(about)))),
     ];
     if about.event != Event::Resolved && !about.advice.is_empty() {
         blocks.push(section(&format!("*What to do*\n{}", escape(&about.advice))));
