@@ -1,6 +1,6 @@
 //! What a message says, as subject, text and HTML: compiled in, and replaceable by a folder's files.
 //!
-//! The built-in templates are in `templates/alert/`. A folder may hold its own `subject.txt`, `alert.txt` and
+//! The built-in templates are in `src/alert/template/built_in/`. A folder may hold its own `subject.txt`, `alert.txt` and
 //! `alert.html` in the same language (Jinja): copy the built-in ones and change them. The values that a template may use
 //! are the fields of `View`: `event`, `severity`, `tag`, `topic`, `eyebrow`, `about`, `title`, `summary`, `sentence`,
 //! `advice`, `class`, `category`, `since`, `at`, `facts` and `commands` (lists of `name` and `value`), `alert_id`,
@@ -85,14 +85,14 @@ impl Templates {
 }
 
 #[derive(Template)]
-#[template(path = "alert/subject.txt")]
+#[template(path = "subject.txt", config = ".askama.toml")]
 struct Subject<'a> {
     tag: &'a str,
     topic: &'a str,
 }
 
 #[derive(Template)]
-#[template(path = "alert/alert.txt")]
+#[template(path = "alert.txt", config = ".askama.toml")]
 struct Text<'a> {
     eyebrow: &'a str,
     about: &'a str,
@@ -106,7 +106,7 @@ struct Text<'a> {
 }
 
 #[derive(Template)]
-#[template(path = "alert/alert.html")]
+#[template(path = "alert.html", config = ".askama.toml")]
 struct Html<'a> {
     topic: &'a str,
     eyebrow: &'a str,

@@ -106,7 +106,7 @@ fn a_template_that_fails_is_replaced_by_the_built_in_one_which_says_so() {
 
 fn copies() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("templates/alert");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/alert/template/built_in");
     for name in [folder::SUBJECT, folder::TEXT, folder::HTML] {
         std::fs::copy(source.join(name), folder.path().join(name)).unwrap();
     }
