@@ -48,9 +48,12 @@ type Opener = dyn Fn(&Definition) -> Result<Arc<dyn Channel>, Problem> + Send + 
 #[derive(Clone)]
 pub struct Channels(Arc<Inner>);
 
+/// A channel, and when its definition was changed last.
+type Opened = (DateTime<Utc>, Arc<dyn Channel>);
+
 struct Inner {
     opener: Box<Opener>,
-    open: Mutex<HashMap<String, (DateTime<Utc>, Arc<dyn Channel>)>>,
+    open: Mutex<HashMap<String, Opened>>,
 }
 
 impl fmt::Debug for Channels {
