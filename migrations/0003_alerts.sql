@@ -74,6 +74,8 @@ CREATE TABLE syncline.alert_delivery (
     channel         text NOT NULL,
     -- Identifies the recipients: the same people, the same text.
     recipients      text NOT NULL,
+    -- The recipients whose thread this belongs to: others only where some of them get a message later than the rest.
+    thread          text NOT NULL,
     message         jsonb NOT NULL,
     state           text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'delivered', 'failed')),
     attempts        integer NOT NULL DEFAULT 0,

@@ -11,6 +11,7 @@ use syncline::alert::Message;
 use syncline::alert::channel::{Channel, Delivered, Kind, Reason, ReasonCode, Undelivered};
 use syncline::alert::template::Templates;
 use syncline::clock::{Clock, VirtualClock};
+use syncline::config::SecretsConfig;
 use syncline::domain::alert::{Details, Observation, Scope, Signal};
 use syncline::domain::episode::Timings;
 use syncline::domain::failure::Severity;
@@ -104,7 +105,7 @@ impl Desk {
         let timings = Timings::default();
         let keeper = keeper(db.pool(), &clock, &timings);
         let post = Arc::new(Post::default());
-        let engine = engine(db.pool(), &clock, &post);
+        let engine = engine(db.pool(), &clock, channels(&post));
         Self { db, clock, hands, timings, keeper, post, engine }
     }
 
@@ -115,7 +116,7 @@ impl Desk {
     /// Another process: a keeper and an engine that know nothing but the database.
     pub fn restart(&mut self) {
         self.keeper = keeper(self.db.pool(), &self.clock, &self.timings);
-        self.engine = engine(self.db.pool(), &self.clock, &self.post);
+        self.engine = engine(self.db.pool(), &self.clock, channels(&self.post));
     }
 
     pub fn another_keeper(&self) -> Keeper {
@@ -176,6 +177,12 @@ impl Desk {
         self.post.scripts.lock().unwrap().insert(channel.to_owned(), Box::new(script));
     }
 
+    /// From now on channels are what they are configured to be.
+    pub fn use_real_channels(&mut self) {
+        let channels = Channels::new(SecretsConfig::default(), self.clock.clone());
+        self.engine = engine(self.db.pool(), &self.clock, channels);
+    }
+
     /// Whether the channel says, when it is asked, that it cannot be reached.
     pub fn unreachable(&self, channel: &str, is_down: bool) {
         let mut down = self.post.unreachable.lock().unwrap();
@@ -192,12 +199,11 @@ impl Desk {
     }
 
     pub async fn add_channel(&self, name: &str) {
-        let new = channel::NewChannel {
-            name: name.to_owned(),
-            kind: "webhook".to_owned(),
-            settings: serde_json::json!({}),
-            credential: None,
-        };
+        self.add_channel_of("webhook", name, serde_json::json!({})).await;
+    }
+
+    pub async fn add_channel_of(&self, kind: &str, name: &str, settings: serde_json::Value) {
+        let new = channel::NewChannel { name: name.to_owned(), kind: kind.to_owned(), settings, credential: None };
         assert!(channel::save(self.pool(), self.clock.now(), &new, false, "test").await.unwrap());
     }
 
@@ -256,8 +262,8 @@ fn channels(post: &Arc<Post>) -> Channels {
     Channels::opened_by(move |definition| Ok(Arc::new(Fake { name: definition.name.clone(), post: Arc::clone(&post) })))
 }
 
-fn engine(pool: &PgPool, clock: &Clock, post: &Arc<Post>) -> Engine {
-    let steps: Vec<Arc<dyn syncline::engine::Step>> = vec![Arc::new(DeliverAlert::new(channels(post)))];
+fn engine(pool: &PgPool, clock: &Clock, channels: Channels) -> Engine {
+    let steps: Vec<Arc<dyn syncline::engine::Step>> = vec![Arc::new(DeliverAlert::new(channels))];
     Engine::new(pool.clone(), clock.clone(), steps, EngineOptions::default())
 }
 

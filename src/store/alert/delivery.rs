@@ -57,13 +57,13 @@ pub async fn load(pool: &PgPool, id: Uuid) -> Result<Option<Delivery>> {
     let row = sqlx::query!(
         r#"SELECT d.id, d.state, d.channel, d.message, d.attempts, d.created_at,
                   NOT EXISTS (SELECT 1 FROM syncline.alert_delivery f
-                               WHERE f.alert_id = d.alert_id AND f.channel = d.channel AND f.recipients = d.recipients
+                               WHERE f.alert_id = d.alert_id AND f.channel = d.channel AND f.recipients = d.thread
                                  AND f.event_seq < d.event_seq) AS "opens_thread!",
                   (SELECT min(coalesce(f.next_try_at, f.created_at)) FROM syncline.alert_delivery f
-                    WHERE f.alert_id = d.alert_id AND f.channel = d.channel AND f.recipients = d.recipients
+                    WHERE f.alert_id = d.alert_id AND f.channel = d.channel AND f.recipients = d.thread
                       AND f.event_seq < d.event_seq AND f.state = 'pending' AND f.attempts < $2) AS behind,
                   (SELECT f.reference FROM syncline.alert_delivery f
-                    WHERE f.alert_id = d.alert_id AND f.channel = d.channel AND f.recipients = d.recipients
+                    WHERE f.alert_id = d.alert_id AND f.channel = d.channel AND f.recipients = d.thread
                       AND f.event_seq < d.event_seq AND f.state = 'delivered' AND f.reference IS NOT NULL
                     ORDER BY f.event_seq LIMIT 1) AS thread_reference, c.kind AS "kind?", c.settings AS "settings?", c.credential,
                   c.updated_at AS "updated_at?"
@@ -204,8 +204,9 @@ pub async fn mark_reported(conn: &mut PgConnection, channel: &str) -> Result<()>
 /// delivery, which needs a step.
 pub async fn fall_back(conn: &mut PgConnection, now: DateTime<Utc>, id: Uuid, new_id: Uuid) -> Result<Option<Uuid>> {
     let fallback = sqlx::query_scalar!(
-        r#"INSERT INTO syncline.alert_delivery (id, alert_id, event_seq, event, channel, recipients, message, created_at)
-           SELECT $3, d.alert_id, d.event_seq, d.event, 'log', '',
+        r#"INSERT INTO syncline.alert_delivery (id, alert_id, event_seq, event, channel, recipients, thread, message,
+                  created_at)
+           SELECT $3, d.alert_id, d.event_seq, d.event, 'log', '', '',
                   d.message || jsonb_build_object('to', '[]'::jsonb, 'cc', '[]'::jsonb, 'bcc', '[]'::jsonb, 'metadata',
                                                   d.message->'metadata' || jsonb_build_object('delivery_id', $3::uuid)),
                   $2
@@ -235,8 +236,9 @@ pub async fn split(
     recipients: &[String],
 ) -> Result<Option<Uuid>> {
     let again = sqlx::query_scalar!(
-        r#"INSERT INTO syncline.alert_delivery (id, alert_id, event_seq, event, channel, recipients, message, created_at)
-           SELECT $3, d.alert_id, d.event_seq, d.event, d.channel, 'again ' || array_to_string($4::text[], ','),
+        r#"INSERT INTO syncline.alert_delivery (id, alert_id, event_seq, event, channel, recipients, thread, message,
+                  created_at)
+           SELECT $3, d.alert_id, d.event_seq, d.event, d.channel, 'again ' || array_to_string($4::text[], ','), d.thread,
                   -- The delivery's id stays: to a recipient who has got it all the same, it is the same message.
                   d.message || jsonb_build_object('to', to_jsonb($4::text[]), 'cc', '[]'::jsonb, 'bcc', '[]'::jsonb), $2
              FROM syncline.alert_delivery d WHERE d.id = $1
