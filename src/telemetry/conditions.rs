@@ -190,10 +190,12 @@ pub(super) async fn of_site(
 
 fn cadence(rung: u32, top: u32, wait: std::time::Duration, base: std::time::Duration) -> (String, String) {
     let text = match rung {
-        0 => format!("every {}, as scheduled", words::span(base)),
-        _ => format!("about every {} instead of every {} (rung {rung} of {top})", words::span(wait), words::span(base)),
+        0 => format!("none yet: one try every {}, as scheduled", words::span(base)),
+        _ => {
+            format!("rung {rung} of {top}: one try every {} instead of every {}", words::span(wait), words::span(base))
+        }
     };
-    ("Tried".to_owned(), text)
+    ("Back-off".to_owned(), text)
 }
 
 fn moment(at: Option<chrono::DateTime<chrono::Utc>>) -> String {
