@@ -27,4 +27,5 @@ mod sync_changes;
 mod sync_failures;
 mod sync_guard;
 mod sync_pages;
+mod upgrade;
 mod verify;
