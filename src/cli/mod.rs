@@ -13,6 +13,7 @@ mod context;
 mod demo;
 mod doctor;
 mod error;
+mod healthcheck;
 mod log;
 pub mod migrate;
 mod output;
@@ -75,6 +76,7 @@ pub enum Command {
     Queue(queue::QueueArgs),
     Verify(verify::VerifyArgs),
     Doctor(doctor::DoctorArgs),
+    Healthcheck(healthcheck::HealthcheckArgs),
     Simulate(simulate::SimulateArgs),
     Demo(demo::DemoArgs),
     Config(config::ConfigArgs),
@@ -106,6 +108,7 @@ async fn execute(cli: Cli, work: Work) -> Result<(), Error> {
         Command::Simulate(args) => simulate::run(args).await.map_err(Error::from),
         Command::Demo(args) => demo::run(args, loaded.config, output).await,
         Command::Doctor(args) => doctor::run(args, loaded.config, output).await,
+        Command::Healthcheck(args) => healthcheck::run(args, &loaded.config, output).await,
         command => with_database(command, loaded.config, output, work).await,
     };
     guard.flush().await;
@@ -141,6 +144,7 @@ async fn dispatch(command: Command, context: &Context, work: Work) -> Result<(),
         // These have been handled before a database was needed.
         Command::Migrate(_)
         | Command::Doctor(_)
+        | Command::Healthcheck(_)
         | Command::Simulate(_)
         | Command::Demo(_)
         | Command::Config(_)
