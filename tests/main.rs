@@ -7,6 +7,7 @@ mod bad_input;
 mod cli;
 mod convergence;
 mod database;
+mod deploy;
 mod doctor;
 mod embedded_postgres;
 mod engine_commit;
