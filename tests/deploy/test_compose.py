@@ -126,9 +126,17 @@ class Compose(unittest.TestCase):
             self.assertIn(host, {*services, "localhost"}, f"{host}:{port}")
         jobs = yaml.safe_load((FOLDER / "prometheus.yml").read_text())["scrape_configs"]
         self.assertLessEqual(set(jobs[0]["dns_sd_configs"][0]["names"]), set(services))
-        provider = yaml.safe_load((FOLDER / "grafana/dashboards/syncline.yaml").read_text())["providers"][0]
-        mounted = {volume.split(":")[1] for volume in services["grafana"]["volumes"]}
-        self.assertIn(provider["options"]["path"], mounted)
+
+    @unittest.skipUnless(DASHBOARDS.exists(), "there are no dashboards yet")
+    def test_grafana_finds_what_its_provisioning_names(self):
+        grafana = STACK["services"]["grafana"]
+        provisioning = DASHBOARDS / "grafana" / "provisioning"
+        mounted = {volume.split(":")[1] for volume in grafana["volumes"]}
+        for file in provisioning.glob("dashboards/*.yaml"):
+            for provider in yaml.safe_load(file.read_text())["providers"]:
+                self.assertIn(provider["options"]["path"], mounted)
+        for file in provisioning.glob("datasources/*.yaml"):
+            self.assertLessEqual(set(re.findall(r"\$\{(\w+)\}", file.read_text())), set(grafana["environment"]))
 
 
 if __name__ == "__main__":
