@@ -1,7 +1,7 @@
 //! Time and randomness, injected.
 //!
 //! Everything that decides by time or chance takes a [`Clock`]; nothing else in the crate may ask the operating system
-//! (`clippy.toml` refuses it). Tests move a [`VirtualClock`] by hand and get the same ids and the same jitter each time.
+//! (`.clippy.toml` refuses it). Tests move a [`VirtualClock`] by hand and get the same ids and the same jitter each time.
 //!
 //! Two clocks exist on purpose. *This* one decides schedules, windows and waits. *Leases and ready times of steps* are
 //! compared by the database's own clock, because the clocks of pods differ (`docs/decisions/0002-two-clocks.md`).

@@ -45,4 +45,5 @@ pub mod scheduler;
 pub mod simulator;
 pub mod store;
 pub mod sync;
+pub mod telemetry;
 pub mod verify;

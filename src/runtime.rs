@@ -28,6 +28,7 @@ use crate::queue::{self, QueueOptions};
 use crate::scheduler;
 use crate::store::{self, gauges};
 use crate::sync::{self, Workshop};
+use crate::telemetry::{self, AnalyseRun};
 
 /// A worker process that is running.
 pub struct Worker {
@@ -49,13 +50,17 @@ impl Worker {
             None => None,
         };
         let workshop = Workshop::new(sync_options(config), HttpPool::new(clock.clone())?, config.secrets.clone());
-        let engine = Engine::new(pool.clone(), clock.clone(), sync::steps(&workshop), engine_options(config));
+        let rules = config.telemetry.rules();
+        let mut steps = sync::steps(&workshop);
+        steps.push(Arc::new(AnalyseRun(Arc::new(rules.clone()))));
+        let engine = Engine::new(pool.clone(), clock.clone(), steps, engine_options(config));
         let stop = CancellationToken::new();
         let schedule_changed = Arc::new(Notify::new());
         let mut tasks = JoinSet::new();
         let options = queue_options(config, &heartbeats);
         tasks.spawn(queue::run(engine.clone(), options, Arc::clone(&schedule_changed), stop.clone()));
-        tasks.spawn(scheduler::run(pool.clone(), clock, schedule_changed, stop.clone()));
+        tasks.spawn(scheduler::run(pool.clone(), clock.clone(), schedule_changed, stop.clone()));
+        tasks.spawn(telemetry::watch(pool.clone(), clock, rules, stop.clone()));
         tasks.spawn(watch(engine, readiness, stop.clone()));
         Ok(Self { admin: server.as_ref().map(admin::Server::address), stop, tasks, server })
     }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod alert_email;
+mod alert_http;
 mod architecture;
 mod bad_input;
 mod cli;
@@ -29,5 +31,6 @@ mod sync_changes;
 mod sync_failures;
 mod sync_guard;
 mod sync_pages;
+mod telemetry;
 mod upgrade;
 mod verify;

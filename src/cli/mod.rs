@@ -13,6 +13,7 @@ mod context;
 mod demo;
 mod doctor;
 mod error;
+mod health;
 mod healthcheck;
 mod log;
 pub mod migrate;
@@ -21,6 +22,7 @@ mod progress;
 mod project;
 mod queue;
 mod run;
+mod schedule;
 pub mod simulate;
 mod site;
 mod sync;
@@ -74,6 +76,8 @@ pub enum Command {
     Run(run::RunArgs),
     Log(log::LogArgs),
     Queue(queue::QueueArgs),
+    Schedule(schedule::ScheduleArgs),
+    Health(health::HealthArgs),
     Verify(verify::VerifyArgs),
     Doctor(doctor::DoctorArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
@@ -140,6 +144,8 @@ async fn dispatch(command: Command, context: &Context, work: Work) -> Result<(),
         Command::Run(args) => run::run(args, context).await,
         Command::Log(args) => log::run(args, context).await,
         Command::Queue(args) => queue::run(args, context).await,
+        Command::Schedule(args) => schedule::run(args, context).await,
+        Command::Health(args) => health::run(args, context).await,
         Command::Verify(args) => verify::run(args, context).await,
         // These have been handled before a database was needed.
         Command::Migrate(_)

@@ -20,6 +20,7 @@ mod queue;
 pub mod secret;
 mod secrets;
 mod sync;
+mod telemetry;
 
 pub use database::DatabaseConfig;
 pub use error::Error;
@@ -29,6 +30,7 @@ pub use log::{LogConfig, LogFormat};
 pub use queue::QueueConfig;
 pub use secrets::SecretsConfig;
 pub use sync::SyncConfig;
+pub use telemetry::TelemetryConfig;
 
 use serde::Deserialize;
 
@@ -42,6 +44,8 @@ pub struct Config {
     pub sync: SyncConfig,
     /// How steps are claimed and tried again.
     pub queue: QueueConfig,
+    /// Streaks, the back-off ladder and what is told.
+    pub telemetry: TelemetryConfig,
     /// The admin address.
     pub http: HttpConfig,
     /// Log lines.
@@ -52,7 +56,9 @@ pub struct Config {
 
 /// Every key of every section, in the order of the sections.
 fn keys() -> impl Iterator<Item = &'static key::Key> {
-    [database::KEYS, sync::KEYS, queue::KEYS, http::KEYS, log::KEYS, secrets::KEYS].into_iter().flatten()
+    [database::KEYS, sync::KEYS, queue::KEYS, telemetry::KEYS, http::KEYS, log::KEYS, secrets::KEYS]
+        .into_iter()
+        .flatten()
 }
 
 #[cfg(test)]

@@ -3,10 +3,14 @@
 //! What must hold: nothing here awaits, logs, or asks for time or chance; every function is a function of its arguments.
 
 pub mod alert;
+pub mod baseline;
 pub mod cron;
 pub mod cursor;
 pub mod failure;
+pub mod health;
+pub mod ladder;
 pub mod queue;
 pub mod record;
+pub mod site_cause;
 pub mod spread;
 pub mod window;

@@ -49,8 +49,15 @@ events! {
     SCHEDULE_MISSED = "schedule_missed", "warn", "project, slots", "Slots passed without a run; one run makes up for them.";
     RECORD_SKIPPED = "record_skipped", "warn", "run_id, entity, code", "A record could not be read; the page went on.";
     SCHEMA_DRIFT = "schema_drift", "warn", "entity, path", "Jira answered with a shape that is not known.";
+    PROJECT_BACKED_OFF = "project_backed_off", "warn", "project, code, rung, failures, next_try", "A project that keeps failing is tried less often.";
+    PROJECT_RESTORED = "project_restored", "info", "project", "A success gave a project its base cadence back.";
+    SITE_BACKED_OFF = "site_backed_off", "warn", "site, code, rung, probe, next_try", "The failures are the site's: one project is tried for all.";
+    SITE_RESTORED = "site_restored", "info", "site, code", "A success gave the projects of a site their base cadences back.";
+    WATCH_FAILED = "watch_failed", "warn", "error", "Silent projects could not be looked for; it is tried again.";
     UPKEEP_DONE = "upkeep_done", "info", "removed", "Old rows were removed.";
     UPKEEP_FAILED = "upkeep_failed", "warn", "error", "Old rows could not be removed; it is tried again.";
+    ALERT_MESSAGE = "alert_message", "by severity", "alert_id, delivery_id, alert_event, severity, class, about, advice", "A message to people, where the log is the channel.";
+    TEMPLATE_FAILED = "template_failed", "warn", "delivery_id, problem", "A template of the folder could not be used; the built-in one was.";
     PANIC = "panic", "error", "message, location", "A defect: code panicked; the step that ran it is handled as failed.";
 }
 

@@ -23,8 +23,14 @@ pub async fn read(pool: &PgPool) -> Result<DbGauges> {
     .fetch_all(pool)
     .await?;
     let projects = sqlx::query!(
-        r#"SELECT p.key, min(s.cursor_at) AS watermark, min(s.last_sync_time) AS last_success
-             FROM syncline.project p LEFT JOIN syncline.sync_state s ON s.project_id = p.id
+        r#"SELECT p.key, min(s.cursor_at) AS watermark, min(s.last_sync_time) AS last_success,
+                  coalesce(max(h.failure_streak), 0) AS "failure_streak!",
+                  coalesce(max(CASE WHEN c.hold = 'site' THEN greatest(g.rung, 1) ELSE c.rung END), 0)::int AS "rung!"
+             FROM syncline.project p
+             LEFT JOIN syncline.sync_state s ON s.project_id = p.id
+             LEFT JOIN syncline.project_health h ON h.project_id = p.id
+             LEFT JOIN syncline.schedule c ON c.project_id = p.id
+             LEFT JOIN syncline.site_health g ON g.site_id = p.site_id
             WHERE p.state <> 'removed' GROUP BY p.id, p.key ORDER BY p.key"#
     )
     .fetch_all(pool)
@@ -52,7 +58,8 @@ pub async fn read(pool: &PgPool) -> Result<DbGauges> {
                 project: row.key,
                 watermark: row.watermark,
                 last_success: row.last_success,
-                ..ProjectGauges::default()
+                backoff_rung: u32::try_from(row.rung).unwrap_or(0),
+                failure_streak: u32::try_from(row.failure_streak).unwrap_or(0),
             })
             .collect(),
         db_size_bytes: u64::try_from(size).ok(),

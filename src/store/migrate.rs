@@ -251,10 +251,12 @@ mod tests {
         }
     }
 
+    /// The last migration of the first release: until then there is no older program.
+    const FIRST_RELEASE: i64 = 3;
+
     #[test]
     fn every_migration_says_which_programs_survive_it() {
-        // The first one makes the schema: nothing is older.
-        for migration in MIGRATOR.iter().filter(|migration| migration.version > 1) {
+        for migration in MIGRATOR.iter().filter(|migration| migration.version > FIRST_RELEASE) {
             assert_eq!(problem(migration.version, migration.sql.as_str()), None, "migration {}", migration.version);
         }
     }
