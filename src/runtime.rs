@@ -12,23 +12,24 @@ use chrono::TimeDelta;
 use futures::future::BoxFuture;
 use secrecy::ExposeSecret;
 use sqlx::PgPool;
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::alert::template::Templates;
 use crate::cli;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::domain::episode::Timings;
 use crate::engine::{Engine, EngineOptions, RetryOptions};
 use crate::http::admin;
 use crate::jira::HttpPool;
 use crate::observe::health::{Heartbeats, Readiness, State};
 use crate::observe::{events, metrics};
-use crate::queue::{self, QueueOptions};
+use crate::queue::{self, Heard, QueueOptions};
 use crate::scheduler;
 use crate::store::{self, gauges};
 use crate::sync::{self, Workshop};
-use crate::telemetry::{self, AnalyseRun};
+use crate::telemetry::{self, AnalyseRun, Channels, DeliverAlert, Keeper};
 
 /// A worker process that is running.
 pub struct Worker {
@@ -53,14 +54,18 @@ impl Worker {
         let rules = config.telemetry.rules();
         let mut steps = sync::steps(&workshop);
         steps.push(Arc::new(AnalyseRun(Arc::new(rules.clone()))));
+        let channels = Channels::new(config.secrets.clone(), clock.clone());
+        steps.push(Arc::new(DeliverAlert::new(channels)));
         let engine = Engine::new(pool.clone(), clock.clone(), steps, engine_options(config));
         let stop = CancellationToken::new();
-        let schedule_changed = Arc::new(Notify::new());
+        let heard = Heard::default();
         let mut tasks = JoinSet::new();
         let options = queue_options(config, &heartbeats);
-        tasks.spawn(queue::run(engine.clone(), options, Arc::clone(&schedule_changed), stop.clone()));
-        tasks.spawn(scheduler::run(pool.clone(), clock.clone(), schedule_changed, stop.clone()));
-        tasks.spawn(telemetry::watch(pool.clone(), clock, rules, stop.clone()));
+        tasks.spawn(queue::run(engine.clone(), options, heard.clone(), stop.clone()));
+        tasks.spawn(scheduler::run(pool.clone(), clock.clone(), heard.schedules, stop.clone()));
+        tasks.spawn(telemetry::watch(pool.clone(), clock.clone(), rules, stop.clone()));
+        let keeper = Keeper::new(pool, clock, timings(config), templates(config));
+        tasks.spawn(telemetry::keep(keeper, heard.alerts, stop.clone()));
         tasks.spawn(watch(engine, readiness, stop.clone()));
         Ok(Self { admin: server.as_ref().map(admin::Server::address), stop, tasks, server })
     }
@@ -182,6 +187,29 @@ pub fn sync_options(config: &Config) -> sync::Options {
         partition_target_issues: u64::from(options.partition_target_issues),
         request_timeout: Duration::from_secs(u64::from(options.request_timeout_seconds)),
     }
+}
+
+/// When people hear of alerts.
+pub fn timings(config: &Config) -> Timings {
+    let alerts = &config.alerts;
+    let seconds = |n: u32| TimeDelta::seconds(i64::from(n));
+    Timings {
+        group_wait: seconds(alerts.group_wait_seconds),
+        reminder: seconds(alerts.reminder_seconds),
+        flap_window: seconds(alerts.flap_window_seconds),
+        resolve_wait: seconds(alerts.resolve_wait_seconds),
+        ..Timings::default()
+    }
+}
+
+/// The templates of messages; those of the configured folder that cannot be used are named in the log.
+fn templates(config: &Config) -> Templates {
+    let Some(folder) = &config.alerts.templates else { return Templates::built_in() };
+    let (templates, problems) = Templates::with_folder(folder);
+    for problem in problems {
+        tracing::warn!(event = events::TEMPLATE_FAILED, %problem, "a built-in template is used instead");
+    }
+    templates
 }
 
 fn queue_options(config: &Config, heartbeats: &Heartbeats) -> QueueOptions {

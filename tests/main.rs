@@ -2,8 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod alert_cli;
+mod alert_delivery;
 mod alert_email;
+mod alert_episode;
 mod alert_http;
+mod alert_policy;
+mod alert_worker;
 mod architecture;
 mod bad_input;
 mod cli;

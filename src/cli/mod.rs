@@ -6,6 +6,7 @@
 //! What must hold: a failure is one `error:` line that says what is wrong and, where something can be done, one `help:`
 //! line; a command holds no SQL and no knowledge of Jira's shapes.
 
+mod alert;
 mod completions;
 mod config;
 mod confirm;
@@ -78,6 +79,7 @@ pub enum Command {
     Queue(queue::QueueArgs),
     Schedule(schedule::ScheduleArgs),
     Health(health::HealthArgs),
+    Alert(alert::AlertArgs),
     Verify(verify::VerifyArgs),
     Doctor(doctor::DoctorArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
@@ -146,6 +148,7 @@ async fn dispatch(command: Command, context: &Context, work: Work) -> Result<(),
         Command::Queue(args) => queue::run(args, context).await,
         Command::Schedule(args) => schedule::run(args, context).await,
         Command::Health(args) => health::run(args, context).await,
+        Command::Alert(args) => alert::run(args, context).await,
         Command::Verify(args) => verify::run(args, context).await,
         // These have been handled before a database was needed.
         Command::Migrate(_)

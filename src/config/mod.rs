@@ -10,6 +10,7 @@
 //!   shape of what was found and what to write instead;
 //! * no secret is printed: not by `Debug`, not by an error, not by `syncline config show`.
 
+mod alerts;
 mod database;
 mod error;
 mod http;
@@ -22,6 +23,7 @@ mod secrets;
 mod sync;
 mod telemetry;
 
+pub use alerts::AlertsConfig;
 pub use database::DatabaseConfig;
 pub use error::Error;
 pub use http::HttpConfig;
@@ -50,13 +52,15 @@ pub struct Config {
     pub http: HttpConfig,
     /// Log lines.
     pub log: LogConfig,
+    /// When people hear of alerts.
+    pub alerts: AlertsConfig,
     /// The key that protects stored credentials.
     pub secrets: SecretsConfig,
 }
 
 /// Every key of every section, in the order of the sections.
 fn keys() -> impl Iterator<Item = &'static key::Key> {
-    [database::KEYS, sync::KEYS, queue::KEYS, telemetry::KEYS, http::KEYS, log::KEYS, secrets::KEYS]
+    [database::KEYS, sync::KEYS, queue::KEYS, telemetry::KEYS, http::KEYS, log::KEYS, alerts::KEYS, secrets::KEYS]
         .into_iter()
         .flatten()
 }

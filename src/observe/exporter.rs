@@ -112,6 +112,12 @@ fn create_known_series() {
         counter!(catalog::SYNC_RECORD_ERRORS.name, "entity" => entity).absolute(0);
         counter!(catalog::SCHEMA_DRIFT.name, "entity" => entity).absolute(0);
     }
+    for &kind in labels::CHANNEL_KINDS {
+        let _ = histogram!(catalog::ALERT_DELIVERY.name, "channel" => kind);
+        for &result in labels::DELIVERY_RESULTS {
+            counter!(catalog::ALERT_DELIVERIES.name, "channel" => kind, "result" => result).absolute(0);
+        }
+    }
     super::metrics::db_pool(0, 0);
     let _ = histogram!(catalog::DB_POOL_ACQUIRE.name);
 }

@@ -23,6 +23,10 @@ pub struct DbGauges {
     pub oldest_ready: Vec<OldestReady>,
     /// One entry for each project that is not removed.
     pub projects: Vec<ProjectGauges>,
+    /// Episodes that are not over, by severity and category.
+    pub alerts: Vec<AlertsFiring>,
+    /// The configured alert channels.
+    pub channels: Vec<ChannelUp>,
     /// The size of the database.
     pub db_size_bytes: Option<u64>,
 }
@@ -45,6 +49,26 @@ pub struct OldestReady {
     pub queue: String,
     /// Its age, 0 when none is ready.
     pub seconds: f64,
+}
+
+/// A number of episodes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AlertsFiring {
+    /// Their severity.
+    pub severity: String,
+    /// Their category.
+    pub category: String,
+    /// How many there are.
+    pub count: u64,
+}
+
+/// The health of a channel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChannelUp {
+    /// Its name, as configured.
+    pub channel: String,
+    /// Whether it took the last message.
+    pub up: bool,
 }
 
 /// How fresh and how healthy a project is.
@@ -89,6 +113,20 @@ impl DbGauges {
         each(&catalog::SYNC_LAST_SUCCESS, |project| project.last_success.map(unix_seconds));
         each(&catalog::SYNC_BACKOFF_RUNG, |project| Some(f64::from(project.backoff_rung)));
         each(&catalog::SYNC_FAILURE_STREAK, |project| Some(f64::from(project.failure_streak)));
+        family(
+            &mut out,
+            &catalog::ALERTS_FIRING,
+            self.alerts.iter().map(|alerts| {
+                let labels = vec![("severity", alerts.severity.as_str()), ("category", alerts.category.as_str())];
+                (labels, alerts.count as f64)
+            }),
+        );
+        let channels = self.channels.iter();
+        family(
+            &mut out,
+            &catalog::ALERT_CHANNEL_UP,
+            channels.map(|one| (vec![("channel", one.channel.as_str())], f64::from(u8::from(one.up)))),
+        );
         family(&mut out, &catalog::DB_SIZE, self.db_size_bytes.iter().map(|&bytes| (Vec::new(), bytes as f64)));
         out
     }
@@ -152,6 +190,8 @@ mod tests {
                 watermark: DateTime::from_timestamp_millis(1_760_000_000_500),
                 ..ProjectGauges::default()
             }],
+            alerts: vec![AlertsFiring { severity: "critical".into(), category: "billing".into(), count: 2 }],
+            channels: vec![ChannelUp { channel: "mail".into(), up: false }],
             db_size_bytes: Some(42),
         };
         let text = gauges.expose();
@@ -161,6 +201,8 @@ mod tests {
             "syncline_queue_oldest_ready_age_seconds{queue=\"jira\"} 1.5",
             "syncline_sync_watermark_timestamp_seconds{project=\"AC\\\"ME\"} 1760000000.5",
             "syncline_sync_failure_streak{project=\"AC\\\"ME\"} 0",
+            "syncline_alerts_firing{severity=\"critical\",category=\"billing\"} 2",
+            "syncline_alert_channel_up{channel=\"mail\"} 0",
             "syncline_db_size_bytes 42",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");

@@ -3,7 +3,7 @@
 use sqlx::PgPool;
 
 use crate::domain::queue::Queue;
-use crate::observe::metrics::{DbGauges, OldestReady, ProjectGauges, QueueDepth};
+use crate::observe::metrics::{AlertsFiring, ChannelUp, DbGauges, OldestReady, ProjectGauges, QueueDepth};
 use crate::store::Result;
 
 /// Reads them. Counts of ended steps are left out but for the dead: they would need a scan of history.
@@ -35,6 +35,19 @@ pub async fn read(pool: &PgPool) -> Result<DbGauges> {
     )
     .fetch_all(pool)
     .await?;
+    // Categories are words of this program, so that the labels are bounded; every severity is there, at 0 if need be.
+    let alerts = sqlx::query!(
+        r#"SELECT v.severity AS "severity!", coalesce(a.category, 'none') AS "category!", count(a.id) AS "count!"
+             FROM unnest(ARRAY['critical', 'error', 'warning', 'info']) AS v (severity)
+             LEFT JOIN syncline.alert a ON a.severity = v.severity AND a.state IN ('pending', 'open')
+            GROUP BY 1, 2 ORDER BY 1, 2"#
+    )
+    .fetch_all(pool)
+    .await?;
+    let channels =
+        sqlx::query!(r#"SELECT name, failures = 0 AS "up!" FROM syncline.alert_channel ORDER BY name LIMIT 50"#)
+            .fetch_all(pool)
+            .await?;
     let size = sqlx::query_scalar!(r#"SELECT pg_database_size(current_database()) AS "size!""#).fetch_one(pool).await?;
 
     let states = ["ready", "later", "running", "dead"];
@@ -62,6 +75,15 @@ pub async fn read(pool: &PgPool) -> Result<DbGauges> {
                 failure_streak: u32::try_from(row.failure_streak).unwrap_or(0),
             })
             .collect(),
+        alerts: alerts
+            .into_iter()
+            .map(|row| AlertsFiring {
+                severity: row.severity,
+                category: row.category,
+                count: u64::try_from(row.count).unwrap_or(0),
+            })
+            .collect(),
+        channels: channels.into_iter().map(|row| ChannelUp { channel: row.name, up: row.up }).collect(),
         db_size_bytes: u64::try_from(size).ok(),
     })
 }

@@ -41,14 +41,18 @@ VALUES = {
     "secrets": {
         "encryptionKey": {"existingSecret": "syncline-key"},
         "credentials": {"existingSecret": "jira", "mountPath": "/run/secrets/jira"},
+        "alertTemplates": {"existingConfigMap": "templates"},
         "extraEnv": [{"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": "http://collector:4317"}],
         "extraEnvFrom": [{"secretRef": {"name": "more"}}],
     },
+    "templates": {"alertTemplates": {"existingConfigMap": "templates"}},
     "settings": {
         "config": {
             "database": {"max_connections": 50},
             "sync": {"default_cron": "*/5 * * * *", "partition_target_issues": 1000000},
             "queue": {"jira_concurrency": 16, "grace_seconds": 120},
+            "telemetry": {"thresholds": "TIMEOUT=5,DNS=2"},
+            "alerts": {"reminder_seconds": 43200},
             "log": {"format": "text", "level": "info,sqlx=warn"},
         }
     },

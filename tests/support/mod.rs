@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each test uses a part
 
 pub mod alert;
+pub mod alerts;
 pub mod answering;
 mod database;
 mod rig;

@@ -71,6 +71,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   value: {{ printf "0.0.0.0:%d" (int .Values.http.port) | quote }}
 - name: SYNCLINE__LOG__FORMAT
   value: {{ dig "log" "format" "json" .Values.config | quote }}
+{{- if .Values.alertTemplates.existingConfigMap }}
+- name: SYNCLINE__ALERTS__TEMPLATES
+  value: /etc/syncline/templates
+{{- end }}
 {{- range $section, $settings := .Values.config }}
 {{- range $key, $value := $settings }}
 {{- if ne (printf "%s.%s" $section $key) "log.format" }}
@@ -86,21 +90,35 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
 {{- define "syncline.volumeMounts" -}}
-{{- if .Values.credentials.existingSecret }}
+{{- if or .Values.credentials.existingSecret .Values.alertTemplates.existingConfigMap }}
 volumeMounts:
+  {{- if .Values.credentials.existingSecret }}
   - name: credentials
     mountPath: {{ .Values.credentials.mountPath }}
     readOnly: true
+  {{- end }}
+  {{- if .Values.alertTemplates.existingConfigMap }}
+  - name: alert-templates
+    mountPath: /etc/syncline/templates
+    readOnly: true
+  {{- end }}
 {{- end }}
 {{- end }}
 
 {{- define "syncline.volumes" -}}
-{{- with .Values.credentials.existingSecret }}
+{{- if or .Values.credentials.existingSecret .Values.alertTemplates.existingConfigMap }}
 volumes:
+  {{- with .Values.credentials.existingSecret }}
   - name: credentials
     secret:
       secretName: {{ . }}
       defaultMode: 0440
+  {{- end }}
+  {{- with .Values.alertTemplates.existingConfigMap }}
+  - name: alert-templates
+    configMap:
+      name: {{ . }}
+  {{- end }}
 {{- end }}
 {{- end }}
 
