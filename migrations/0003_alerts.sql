@@ -74,6 +74,8 @@ CREATE TABLE syncline.alert_delivery (
     channel         text NOT NULL,
     -- Identifies the recipients: the same people, the same text.
     recipients      text NOT NULL,
+    -- The recipients whose thread this belongs to: others only where some of them get a message later than the rest.
+    thread          text NOT NULL,
     message         jsonb NOT NULL,
     state           text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'delivered', 'failed')),
     attempts        integer NOT NULL DEFAULT 0,
@@ -103,7 +105,10 @@ CREATE TABLE syncline.alert_channel (
     failing_since   timestamptz,
     reported        boolean NOT NULL DEFAULT false,
     reason_code     text,
-    reason          text
+    reason          text,
+    -- When it was asked last whether it would take a message, and what was wrong then.
+    probed_at       timestamptz,
+    probe_problem   text
 );
 COMMENT ON COLUMN syncline.alert_channel.credential IS 'A reference (env:NAME, file:PATH) or a value encrypted with the configured key (enc:v1:…); never plain.';
 -- Where everything goes that nobody else takes; it cannot be removed.

@@ -52,10 +52,10 @@ impl Worker {
         };
         let workshop = Workshop::new(sync_options(config), HttpPool::new(clock.clone())?, config.secrets.clone());
         let rules = config.telemetry.rules();
+        let channels = Channels::new(config.secrets.clone(), clock.clone());
         let mut steps = sync::steps(&workshop);
         steps.push(Arc::new(AnalyseRun(Arc::new(rules.clone()))));
-        let channels = Channels::new(config.secrets.clone(), clock.clone());
-        steps.push(Arc::new(DeliverAlert::new(channels)));
+        steps.push(Arc::new(DeliverAlert::new(channels.clone())));
         let engine = Engine::new(pool.clone(), clock.clone(), steps, engine_options(config));
         let stop = CancellationToken::new();
         let heard = Heard::default();
@@ -64,6 +64,7 @@ impl Worker {
         tasks.spawn(queue::run(engine.clone(), options, heard.clone(), stop.clone()));
         tasks.spawn(scheduler::run(pool.clone(), clock.clone(), heard.schedules, stop.clone()));
         tasks.spawn(telemetry::watch(pool.clone(), clock.clone(), rules, stop.clone()));
+        tasks.spawn(telemetry::probe(pool.clone(), clock.clone(), channels, stop.clone()));
         let keeper = Keeper::new(pool, clock, timings(config), templates(config));
         tasks.spawn(telemetry::keep(keeper, heard.alerts, stop.clone()));
         tasks.spawn(watch(engine, readiness, stop.clone()));

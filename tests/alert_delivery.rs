@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use serde_json::json;
 use syncline::alert::Message;
 use syncline::alert::channel::{Delivered, Reason, ReasonCode, Undelivered};
 use syncline::domain::failure::Severity;
 
 use crate::support::alerts::{Desk, cleared, firing, project};
+use crate::support::smtp::{SmtpOptions, SmtpServer};
 
 fn later(_: &Message) -> Result<Delivered, Undelivered> {
     Err(Undelivered::Later { after: None, reason: Reason::new(ReasonCode::Unreachable, "connection refused") })
@@ -212,6 +214,96 @@ async fn a_channel_that_panics_takes_no_worker_down_and_ends_in_the_log() {
     let told = desk.told();
     assert!(told.contains(&"log opened".to_owned()), "{told:?}");
     assert_eq!(desk.text("SELECT state FROM syncline.alert_delivery WHERE channel = 'mail'").await, "failed");
+}
+
+#[tokio::test]
+async fn an_episode_is_one_thread_of_mails_at_a_real_server() {
+    let server = SmtpServer::start(SmtpOptions::default());
+    let mut desk = Desk::new().await;
+    desk.use_real_channels();
+    let settings = json!({"host": "127.0.0.1", "port": server.port, "tls": "none", "from": "syncline@example.com", "timeout_seconds": 5});
+    desk.add_channel_of("email", "mail", settings).await;
+    desk.add_route("mail", &["greylisted@example.com", "ops@example.com", "refused@example.com"], |_| {}).await;
+    desk.observe(&[firing(project(0), Severity::Error, 0)]).await;
+    desk.pass(TimeDelta::minutes(1)).await;
+    desk.retry().await;
+    desk.observe(&[firing(project(0), Severity::Critical, 0)]).await;
+    desk.pass(TimeDelta::minutes(1)).await;
+    desk.observe(&[cleared(project(0), desk.clock.now())]).await;
+    desk.pass(TimeDelta::minutes(1)).await;
+    let received = server.received(4).await;
+    assert_eq!(received.len(), 4, "the beginning twice (once for whom it was greylisted), the rise, the end");
+    let mails = server.mails();
+    let header = |mail: &str, name: &str| {
+        let line = mail.lines().find(|line| line.starts_with(&format!("{name}: ")));
+        line.map(|line| line[name.len() + 2..].trim().to_owned())
+    };
+    let first = header(&mails[0], "Message-ID");
+    assert_eq!(header(&mails[1], "Message-ID"), first, "the same mail for the one who got it later");
+    for reply in &mails[2..] {
+        assert_eq!(header(reply, "In-Reply-To"), first);
+        assert_ne!(header(reply, "Message-ID"), first);
+    }
+    let refused = "SELECT string_agg(DISTINCT r->>'to' || ' ' || (r->>'code'), ', ') FROM syncline.alert_delivery, jsonb_array_elements(refused) r";
+    assert_eq!(
+        desk.text(refused).await,
+        "greylisted@example.com recipient_deferred, refused@example.com recipient_refused"
+    );
+    assert_eq!(desk.count("SELECT count(*) FROM syncline.alert_delivery WHERE state <> 'delivered'").await, 0);
+}
+
+#[tokio::test]
+async fn a_mail_server_that_is_down_is_an_alert_in_the_log() {
+    let mut desk = Desk::new().await;
+    desk.use_real_channels();
+    // A port that was free a moment ago: nobody listens.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let settings = json!({"host": "127.0.0.1", "port": closed, "tls": "none", "from": "syncline@example.com", "timeout_seconds": 2});
+    desk.add_channel_of("email", "mail", settings).await;
+    desk.add_route("mail", &["ops@example.com"], |_| {}).await;
+    desk.observe(&[firing(project(0), Severity::Error, 0)]).await;
+    desk.pass(TimeDelta::minutes(1)).await;
+    for _ in 0..4 {
+        desk.hands.advance(TimeDelta::minutes(2));
+        desk.retry().await;
+    }
+    desk.pass(TimeDelta::minutes(1)).await;
+    let logged = "SELECT string_agg(a.class, ' ' ORDER BY a.class) FROM syncline.alert_delivery d JOIN syncline.alert a ON a.id = d.alert_id WHERE d.channel = 'log' AND d.state = 'delivered'";
+    assert_eq!(desk.text(logged).await, "CHANNEL_FAILING SERVER_ERROR");
+    assert_eq!(desk.text("SELECT reason_code FROM syncline.alert_channel WHERE name = 'mail'").await, "unreachable");
+}
+
+#[tokio::test]
+async fn what_happened_first_is_told_first() {
+    let desk = desk_with_mail().await;
+    let tries = AtomicI32::new(0);
+    desk.answers("mail", move |message| match tries.fetch_add(1, Ordering::SeqCst) {
+        0 => later(message), // greylisted
+        _ => Ok(Delivered::default()),
+    });
+    desk.keeper.tick().await.unwrap();
+    desk.deliver().await;
+    desk.observe(&[cleared(project(0), desk.clock.now())]).await;
+    desk.pass(TimeDelta::seconds(5)).await;
+    assert_eq!(desk.told(), ["mail opened"], "the end waits for the beginning");
+    desk.retry().await;
+    desk.retry().await;
+    assert_eq!(desk.told(), ["mail opened", "mail resolved"]);
+}
+
+#[tokio::test]
+async fn a_channel_that_cannot_be_reached_is_known_before_it_is_needed() {
+    let desk = Desk::new().await;
+    desk.add_channel("mail").await;
+    desk.unreachable("mail", true);
+    assert_eq!(desk.probe().await, 1);
+    let up = "SELECT count(*) FROM syncline.alert_channel WHERE failures = 0 AND probe_problem IS NULL";
+    assert_eq!(desk.count(up).await, 1, "the log");
+    assert_eq!(desk.probe().await, 0, "not its turn");
+    desk.unreachable("mail", false);
+    desk.hands.advance(TimeDelta::minutes(10));
+    assert_eq!(desk.probe().await, 0);
+    assert_eq!(desk.count(up).await, 2);
 }
 
 #[tokio::test]

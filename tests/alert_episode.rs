@@ -3,6 +3,7 @@
 
 use chrono::TimeDelta;
 use futures::future::join_all;
+use syncline::domain::alert::{Observation, Signal};
 use syncline::domain::failure::Severity;
 use syncline::store::alert::admin;
 
@@ -145,6 +146,23 @@ async fn a_sites_episode_speaks_for_its_projects_and_lists_them() {
     assert_eq!(messages.len(), 1, "projects are resolved silently");
     assert!(messages[0].metadata.facts.contains(&("Projects".into(), "acme/APP, acme/OPS, acme/WEB".into())));
     assert_eq!(desk.count("SELECT count(*) FROM syncline.alert WHERE state <> 'resolved'").await, 1);
+}
+
+#[tokio::test]
+async fn what_became_part_of_a_wider_condition_ends_silently() {
+    let desk = Desk::new().await;
+    desk.observe(&[firing(project(0), Severity::Error, 0), firing(project(1), Severity::Error, 0)]).await;
+    desk.pass(TimeDelta::minutes(1)).await;
+    assert_eq!(desk.told().len(), 2);
+    let absorbed =
+        |number| Observation { signal: Signal::Absorbed(desk.clock.now()), ..cleared(project(number), start()) };
+    let wider = firing_as(site(), "SITE_UNAVAILABLE", Severity::Critical, 0);
+    desk.observe(&[absorbed(0), absorbed(1), absorbed(2), wider]).await;
+    desk.pass(TimeDelta::hours(2)).await;
+    assert_eq!(desk.told(), ["log opened"]);
+    let states = "SELECT string_agg(scope_kind || ' ' || state, ', ' ORDER BY scope_kind, key) FROM syncline.alert";
+    assert_eq!(desk.text(states).await, "project resolved, project resolved, site open");
+    assert_eq!(desk.count("SELECT count(*) FROM syncline.alert_event WHERE event = 'absorbed'").await, 2);
 }
 
 #[tokio::test]

@@ -141,7 +141,7 @@ fn why(view: &ScheduleView, schedule: Option<&Schedule>, now: DateTime<Utc>) -> 
                 let probe = view.probe.as_deref().unwrap_or("another project");
                 let next = view.next_probe_at.map(|at| format!(" (next at {})", time(at))).unwrap_or_default();
                 format!(
-                    "{in_time} at the latest, because site {} fails with {site}{since}: {probe} is tried for all of its projects{next}, and its first success restores {base}",
+                    "{in_time} at the latest, because site {} fails with {site}{since}: {probe} is tried for all of its projects{next}, and its first success restores the base cadence ({base})",
                     view.site
                 )
             }

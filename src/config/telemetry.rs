@@ -9,6 +9,7 @@
 //! | `SYNCLINE__TELEMETRY__SLOW_THRESHOLD` | 3 | slow runs in a row after which later ones are staggered and a ticket is opened |
 //! | `SYNCLINE__TELEMETRY__LAG_CADENCES` | 4 | how many base cadences old a replica may be when it is refreshed |
 //! | `SYNCLINE__TELEMETRY__NO_SUCCESS_SECONDS` | 21600 | no successful run for this long is told of; at least six base cadences |
+//! | `SYNCLINE__TELEMETRY__REHEARSAL_CADENCE_SECONDS` | 0 | for rehearsals: rungs count from this, not from the base cadence; 0 is off |
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -38,6 +39,8 @@ pub struct TelemetryConfig {
     pub lag_cadences: u32,
     /// No successful run for this long is told of.
     pub no_success_seconds: u32,
+    /// Rungs count from this instead of the base cadence, so that a ladder can be watched; 0 is off.
+    pub rehearsal_cadence_seconds: u32,
 }
 
 impl Default for TelemetryConfig {
@@ -50,6 +53,7 @@ impl Default for TelemetryConfig {
             slow_threshold: 3,
             lag_cadences: 4,
             no_success_seconds: 21_600,
+            rehearsal_cadence_seconds: 0,
         }
     }
 }
@@ -62,6 +66,8 @@ impl TelemetryConfig {
             thresholds: parse_thresholds(&self.thresholds).unwrap_or_default(),
             rungs: parse_rungs(&self.rungs).unwrap_or_default(),
             cap: Duration::from_secs(u64::from(self.cap_seconds)),
+            rehearsal: (self.rehearsal_cadence_seconds > 0)
+                .then(|| Duration::from_secs(u64::from(self.rehearsal_cadence_seconds))),
             ..LadderRules::default()
         };
         Rules {
@@ -132,6 +138,12 @@ pub(super) const KEYS: &[Key] = &[
         path: "telemetry.no_success_seconds",
         default: "21600",
         kind: Kind::Integer(60, 31_536_000),
+        expects: "a number of seconds",
+    },
+    Key {
+        path: "telemetry.rehearsal_cadence_seconds",
+        default: "0",
+        kind: Kind::Integer(0, 86_400),
         expects: "a number of seconds",
     },
 ];

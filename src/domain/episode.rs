@@ -225,13 +225,16 @@ impl Episode {
         }
     }
 
-    /// Another episode tells of it from now on: it is over without a word.
-    pub fn absorb(&mut self, at: DateTime<Utc>, now: DateTime<Utc>) {
-        if self.phase != Phase::Resolved {
-            self.cleared_at.get_or_insert(at.min(now).max(self.held_since));
-            self.told.open = false;
-            self.end(now, TimeDelta::zero());
+    /// The condition has become part of a wider one, which is told instead: it ends, and nobody hears of that. False when it
+    /// has ended before.
+    pub fn absorb(&mut self, at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+        if self.phase == Phase::Resolved {
+            return false;
         }
+        self.cleared_at = self.cleared_at.or(Some(at.min(now).max(self.held_since)));
+        self.told.open = false;
+        self.end(now, TimeDelta::zero());
+        true
     }
 
     /// Looks at the episode: what is to be told now, and when to look again.

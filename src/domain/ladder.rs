@@ -24,6 +24,8 @@ pub struct LadderRules {
     pub cap: Duration,
     /// Waits are spread by this share to either side.
     pub jitter: f64,
+    /// Rungs count from this instead of the base cadence: a ladder that can be watched, for rehearsals.
+    pub rehearsal: Option<Duration>,
 }
 
 impl Default for LadderRules {
@@ -35,6 +37,7 @@ impl Default for LadderRules {
             rungs: vec![2, 4, 8, 16, 32, 96],
             cap: Duration::from_secs(24 * 3600),
             jitter: 0.1,
+            rehearsal: None,
         }
     }
 }
@@ -75,6 +78,7 @@ impl LadderRules {
         if rung == 0 {
             return base;
         }
+        let base = self.rehearsal.unwrap_or(base);
         let at = usize::try_from(rung.min(self.top())).unwrap_or(0);
         let factor = at.checked_sub(1).and_then(|at| self.rungs.get(at)).copied().unwrap_or(1);
         let wait = base.saturating_mul(factor).min(self.cap).max(base);

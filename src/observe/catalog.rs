@@ -118,7 +118,7 @@ catalog! {
     ALERTS_FIRING = DatabaseGauge, "alerts_firing", "episodes", ["severity", "category"],
         "Alert episodes that are not over; those that their site's episode speaks for are left out.";
     ALERT_CHANNEL_UP = DatabaseGauge, "alert_channel_up", "1", ["channel"],
-        "Whether a channel took the last message that it was given: 1 or 0.";
+        "Whether a channel took the last message that it was given and can be reached: 1 or 0.";
     ALERT_DELIVERIES = Counter, "alert_deliveries_total", "tries", ["channel", "result"],
         "Tries to deliver a message, by kind of channel: delivered, later (tried again), failed (given up).";
     ALERT_DELIVERY = Histogram(LONG), "alert_delivery_seconds", "seconds", ["channel"],

@@ -60,6 +60,7 @@ events! {
     ALERT_DECIDED = "alert_decided", "info", "alert_id, alert_event, reason, withheld, deliveries", "An episode began, became worse, goes on or is over; its messages were enqueued.";
     ALERT_DELIVERED = "alert_delivered", "info", "delivery_id, channel, refused", "A channel has taken a message.";
     ALERT_UNDELIVERED = "alert_undelivered", "warn", "delivery_id, channel, code, result", "A channel, or a recipient of its, did not take a message.";
+    CHANNEL_UNREACHABLE = "channel_unreachable", "warn", "channel, code, advice", "An alert channel was asked whether it would take a message, and would not.";
     KEEPER_FAILED = "keeper_failed", "warn", "error", "Alerts that are due could not be looked at; it is tried again.";
     ALERT_UNREADABLE = "alert_unreadable", "error", "alert_id, error", "A stored alert cannot be read by this version; it is left alone for a day.";
     TEMPLATE_FAILED = "template_failed", "warn", "delivery_id, problem", "A template of the folder could not be used; the built-in one was.";

@@ -45,7 +45,7 @@ pub async fn read(pool: &PgPool) -> Result<DbGauges> {
     .fetch_all(pool)
     .await?;
     let channels =
-        sqlx::query!(r#"SELECT name, failures = 0 AS "up!" FROM syncline.alert_channel ORDER BY name LIMIT 50"#)
+        sqlx::query!(r#"SELECT name, failures = 0 AND probe_problem IS NULL AS "up!" FROM syncline.alert_channel ORDER BY name LIMIT 50"#)
             .fetch_all(pool)
             .await?;
     let size = sqlx::query_scalar!(r#"SELECT pg_database_size(current_database()) AS "size!""#).fetch_one(pool).await?;

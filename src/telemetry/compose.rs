@@ -97,11 +97,11 @@ impl Occasion {
         if self.flaps > 0 {
             fact("Came back", format!("{} times", self.flaps));
         }
-        fact("Projects", list(&details.projects));
+        if self.project.is_none() {
+            fact("Projects", list(&details.projects));
+        }
         fact("Last error", details.last_error.clone().unwrap_or_default());
         if event != Event::Resolved {
-            let rung = |rung: i16| format!("rung {rung}: runs are spaced out until one succeeds");
-            fact("Back-off", Some(details.rung).filter(|n| *n > 0).map(rung).unwrap_or_default());
             fact("Next try", details.next_try_at.map(words::time).unwrap_or_default());
             fact("Acknowledged", self.acknowledged_at.map(words::time).unwrap_or_default());
         }

@@ -28,7 +28,7 @@ use crate::domain::failure::Severity;
 use crate::domain::queue::Queue;
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
 use crate::observe::{events, metrics};
-use crate::store::alert::delivery::{self, DELIVER_STEP, Delivery, FAILURES_LIMIT, Health, Refusal};
+use crate::store::alert::delivery::{self, DELIVER_STEP, Delivery, FAILURES_LIMIT, Health, Refusal, StoredChannel};
 use crate::store::alert::observe;
 
 /// After so long without success a channel counts as failing, however rarely it was tried.
@@ -37,6 +37,8 @@ const FAILING_AFTER: TimeDelta = TimeDelta::minutes(15);
 const BUDGET: TimeDelta = TimeDelta::hours(24);
 /// How often this process may fail at a step before the message is given up.
 const CRASHES_LIMIT: i16 = 8;
+/// The longest that a message waits before it looks again whether an earlier one has arrived.
+const LONGEST_TURN: Duration = Duration::from_secs(60);
 /// Channels that are kept open.
 const MAX_OPEN: usize = 64;
 
@@ -46,9 +48,12 @@ type Opener = dyn Fn(&Definition) -> Result<Arc<dyn Channel>, Problem> + Send + 
 #[derive(Clone)]
 pub struct Channels(Arc<Inner>);
 
+/// A channel, and when its definition was changed last.
+type Opened = (DateTime<Utc>, Arc<dyn Channel>);
+
 struct Inner {
     opener: Box<Opener>,
-    open: Mutex<HashMap<String, (DateTime<Utc>, Arc<dyn Channel>)>>,
+    open: Mutex<HashMap<String, Opened>>,
 }
 
 impl fmt::Debug for Channels {
@@ -70,19 +75,19 @@ impl Channels {
         Self(Arc::new(Inner { opener: Box::new(opener), open: Mutex::default() }))
     }
 
-    fn get(&self, delivery: &Delivery) -> Result<Arc<dyn Channel>, Reason> {
+    /// The channel of that name, by its definition as stored; none when it was removed.
+    pub(super) fn open(&self, name: &str, stored: Option<&StoredChannel>) -> Result<Arc<dyn Channel>, Reason> {
         let config = |text: String| Reason::new(ReasonCode::Config, text);
-        let stored = delivery.definition.as_ref();
-        let stored = stored.ok_or_else(|| config(format!("there is no channel {} any more", delivery.channel)))?;
+        let stored = stored.ok_or_else(|| config(format!("there is no channel {name} any more")))?;
         let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, channel)) = open.get(&delivery.channel)
+        if let Some((at, channel)) = open.get(name)
             && *at == stored.updated_at
         {
             return Ok(Arc::clone(channel));
         }
         let kind = Kind::parse(&stored.kind);
         let definition = Definition {
-            name: delivery.channel.clone(),
+            name: name.to_owned(),
             kind: kind.ok_or_else(|| config(format!("channels of kind {} are not known here", stored.kind)))?,
             settings: stored.settings.clone(),
             credential: stored.credential.clone(),
@@ -91,7 +96,7 @@ impl Channels {
         if open.len() >= MAX_OPEN {
             open.clear();
         }
-        open.insert(delivery.channel.clone(), (stored.updated_at, Arc::clone(&channel)));
+        open.insert(name.to_owned(), (stored.updated_at, Arc::clone(&channel)));
         Ok(channel)
     }
 }
@@ -139,7 +144,7 @@ impl DeliverAlert {
                 );
             }
         };
-        let channel = match self.channels.get(delivery) {
+        let channel = match self.channels.open(&delivery.channel, delivery.definition.as_ref()) {
             Ok(channel) => channel,
             // Where its secret is missing here, it may be there in a while: an operator is told by then.
             Err(reason) if delivery.definition.is_some() => {
@@ -173,6 +178,12 @@ impl Step for DeliverAlert {
             };
             if delivery.state != "pending" {
                 return Ok(Commit::nothing());
+            }
+            if let Some(until) = delivery.behind {
+                // What happened first is told first, so long as that is not stuck.
+                let wait = (until - context.clock.now()).to_std().unwrap_or_default();
+                let wait = wait.clamp(Duration::from_secs(1), LONGEST_TURN);
+                return Ok(Commit::next(vec![step(delivery_id, wait)]));
             }
             let began = Instant::now();
             let (kind, outcome) = self.send(&delivery, context.step.failures).await;

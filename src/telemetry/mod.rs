@@ -17,6 +17,7 @@ mod deliver_alert;
 mod judge;
 mod keeper;
 mod pace;
+mod probe;
 mod silence;
 mod words;
 
@@ -24,5 +25,6 @@ pub use analyse_run::{AnalyseRun, analyse};
 pub use compose::{Occasion, enqueue_test, test_message};
 pub use deliver_alert::{Channels, DeliverAlert};
 pub use keeper::{Keeper, keep};
+pub use probe::{probe, probe_due};
 pub use silence::{observe_silence, watch};
 pub use words::span;

@@ -1,6 +1,6 @@
 //! Episodes without a network: a clock that is moved by hand, a keeper, and channels that do as they are told.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -8,10 +8,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::BoxFuture;
 use sqlx::PgPool;
 use syncline::alert::Message;
-use syncline::alert::channel::{Channel, Delivered, Kind, Reason, Undelivered};
+use syncline::alert::channel::{Channel, Delivered, Kind, Reason, ReasonCode, Undelivered};
 use syncline::alert::template::Templates;
 use syncline::clock::{Clock, VirtualClock};
-use syncline::domain::alert::{Details, Event, Observation, Scope, Signal};
+use syncline::config::SecretsConfig;
+use syncline::domain::alert::{Details, Observation, Scope, Signal};
 use syncline::domain::episode::Timings;
 use syncline::domain::failure::Severity;
 use syncline::domain::queue::Queue;
@@ -19,7 +20,7 @@ use syncline::domain::route::{Route, Selector};
 use syncline::engine::{Claimed, Engine, EngineOptions};
 use syncline::store::alert::{self, channel, route};
 use syncline::store::step;
-use syncline::telemetry::{Channels, DeliverAlert, Keeper};
+use syncline::telemetry::{self, Channels, DeliverAlert, Keeper};
 use uuid::Uuid;
 
 use super::TestDb;
@@ -32,6 +33,7 @@ type Script = Box<dyn Fn(&Message) -> Answer + Send + Sync>;
 struct Post {
     sent: Mutex<Vec<(String, Message)>>,
     scripts: Mutex<HashMap<String, Script>>,
+    unreachable: Mutex<HashSet<String>>,
 }
 
 #[derive(Clone)]
@@ -61,7 +63,9 @@ impl Channel for Fake {
     }
 
     fn probe(&self) -> BoxFuture<'_, Result<(), Reason>> {
-        Box::pin(std::future::ready(Ok(())))
+        let is_down = self.post.unreachable.lock().unwrap().contains(&self.name);
+        let answer = if is_down { Err(Reason::new(ReasonCode::Unreachable, "connection refused")) } else { Ok(()) };
+        Box::pin(std::future::ready(answer))
     }
 }
 
@@ -101,7 +105,7 @@ impl Desk {
         let timings = Timings::default();
         let keeper = keeper(db.pool(), &clock, &timings);
         let post = Arc::new(Post::default());
-        let engine = engine(db.pool(), &clock, &post);
+        let engine = engine(db.pool(), &clock, channels(&post));
         Self { db, clock, hands, timings, keeper, post, engine }
     }
 
@@ -112,7 +116,7 @@ impl Desk {
     /// Another process: a keeper and an engine that know nothing but the database.
     pub fn restart(&mut self) {
         self.keeper = keeper(self.db.pool(), &self.clock, &self.timings);
-        self.engine = engine(self.db.pool(), &self.clock, &self.post);
+        self.engine = engine(self.db.pool(), &self.clock, channels(&self.post));
     }
 
     pub fn another_keeper(&self) -> Keeper {
@@ -173,13 +177,33 @@ impl Desk {
         self.post.scripts.lock().unwrap().insert(channel.to_owned(), Box::new(script));
     }
 
-    pub async fn add_channel(&self, name: &str) {
-        let new = channel::NewChannel {
-            name: name.to_owned(),
-            kind: "webhook".to_owned(),
-            settings: serde_json::json!({}),
-            credential: None,
+    /// From now on channels are what they are configured to be.
+    pub fn use_real_channels(&mut self) {
+        let channels = Channels::new(SecretsConfig::default(), self.clock.clone());
+        self.engine = engine(self.db.pool(), &self.clock, channels);
+    }
+
+    /// Whether the channel says, when it is asked, that it cannot be reached.
+    pub fn unreachable(&self, channel: &str, is_down: bool) {
+        let mut down = self.post.unreachable.lock().unwrap();
+        if is_down {
+            down.insert(channel.to_owned())
+        } else {
+            down.remove(channel)
         };
+    }
+
+    /// Asks the channels whose turn it is; answers how many are down.
+    pub async fn probe(&self) -> usize {
+        telemetry::probe_due(self.pool(), &self.clock, &channels(&self.post)).await.unwrap()
+    }
+
+    pub async fn add_channel(&self, name: &str) {
+        self.add_channel_of("webhook", name, serde_json::json!({})).await;
+    }
+
+    pub async fn add_channel_of(&self, kind: &str, name: &str, settings: serde_json::Value) {
+        let new = channel::NewChannel { name: name.to_owned(), kind: kind.to_owned(), settings, credential: None };
         assert!(channel::save(self.pool(), self.clock.now(), &new, false, "test").await.unwrap());
     }
 
@@ -233,11 +257,12 @@ fn keeper(pool: &PgPool, clock: &Clock, timings: &Timings) -> Keeper {
     Keeper::new(pool.clone(), clock.clone(), timings.clone(), Templates::built_in())
 }
 
-fn engine(pool: &PgPool, clock: &Clock, post: &Arc<Post>) -> Engine {
+fn channels(post: &Arc<Post>) -> Channels {
     let post = Arc::clone(post);
-    let channels = Channels::opened_by(move |definition| {
-        Ok(Arc::new(Fake { name: definition.name.clone(), post: Arc::clone(&post) }))
-    });
+    Channels::opened_by(move |definition| Ok(Arc::new(Fake { name: definition.name.clone(), post: Arc::clone(&post) })))
+}
+
+fn engine(pool: &PgPool, clock: &Clock, channels: Channels) -> Engine {
     let steps: Vec<Arc<dyn syncline::engine::Step>> = vec![Arc::new(DeliverAlert::new(channels))];
     Engine::new(pool.clone(), clock.clone(), steps, EngineOptions::default())
 }
@@ -280,6 +305,3 @@ pub fn firing_as(scope: Scope, class: &str, severity: Severity, rung: i16) -> Ob
 pub fn cleared(scope: Scope, at: DateTime<Utc>) -> Observation {
     Observation { scope, class: "SERVER_ERROR".into(), signal: Signal::Cleared(at) }
 }
-
-/// Every event that is told in a message.
-pub const TOLD: [Event; 4] = [Event::Opened, Event::Escalated, Event::Reminder, Event::Resolved];

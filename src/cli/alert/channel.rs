@@ -264,8 +264,7 @@ impl From<Problem> for Error {
 }
 
 impl Row for ChannelView {
-    const HEADERS: &'static [&'static str] =
-        &["NAME", "KIND", "STATE", "ROUTES", "CREDENTIAL", "SETTINGS", "LAST REFUSAL"];
+    const HEADERS: &'static [&'static str] = &["NAME", "KIND", "STATE", "ROUTES", "CREDENTIAL", "SETTINGS", "PROBLEM"];
 
     fn cells(&self) -> Vec<String> {
         let settings = self.settings.as_object().into_iter().flatten();
@@ -274,6 +273,7 @@ impl Row for ChannelView {
             .collect();
         let state = match self.failing_since {
             Some(since) => format!("failing since {} ({} in a row)", time(since), self.failures),
+            None if self.probe_problem.is_some() => "unreachable".to_owned(),
             None => "ok".to_owned(),
         };
         vec![
@@ -283,7 +283,7 @@ impl Row for ChannelView {
             self.routes.to_string(),
             self.credential.clone().unwrap_or_else(|| "-".into()),
             settings.join(" "),
-            self.reason.clone().unwrap_or_else(|| "-".into()),
+            self.reason.as_ref().or(self.probe_problem.as_ref()).cloned().unwrap_or_else(|| "-".into()),
         ]
     }
 }

@@ -1,10 +1,11 @@
 //! Channels, as operators configure them.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgPool;
 
+use super::delivery::StoredChannel;
 use crate::store::{Result, audit};
 
 /// A configured channel with its health.
@@ -26,6 +27,8 @@ pub struct ChannelView {
     pub failing_since: Option<DateTime<Utc>>,
     /// Why it did not take the last one.
     pub reason: Option<String>,
+    /// What was wrong when it was asked last whether it would take a message.
+    pub probe_problem: Option<String>,
     /// What is stored: a reference or a sealed secret.
     #[serde(skip)]
     pub stored_credential: Option<String>,
@@ -38,7 +41,8 @@ pub async fn list(pool: &PgPool, name: Option<&str>) -> Result<Vec<ChannelView>>
         r#"SELECT c.name, c.kind, c.settings,
                   CASE WHEN c.credential LIKE 'enc:%' THEN 'encrypted' ELSE c.credential END AS credential,
                   (SELECT count(*) FROM syncline.alert_route r WHERE r.channel = c.name) AS "routes!",
-                  c.failures, c.failing_since, c.reason_code || ': ' || c.reason AS reason, c.credential AS stored_credential
+                  c.failures, c.failing_since, c.reason_code || ': ' || c.reason AS reason,
+                  c.probe_problem, c.credential AS stored_credential
              FROM syncline.alert_channel c
             WHERE $1::text IS NULL OR c.name = $1
             ORDER BY c.name"#,
@@ -47,6 +51,35 @@ pub async fn list(pool: &PgPool, name: Option<&str>) -> Result<Vec<ChannelView>>
     .fetch_all(pool)
     .await?;
     Ok(channels)
+}
+
+/// Channels that nobody has asked for so long whether they would take a message; they are the caller's to ask now.
+pub async fn claim_probes(pool: &PgPool, now: DateTime<Utc>, every: TimeDelta) -> Result<Vec<(String, StoredChannel)>> {
+    let rows = sqlx::query!(
+        r#"UPDATE syncline.alert_channel SET probed_at = $1
+            WHERE name IN (SELECT name FROM syncline.alert_channel
+                            WHERE kind <> 'log' AND (probed_at IS NULL OR probed_at <= $2 OR probed_at < updated_at)
+                            FOR UPDATE SKIP LOCKED)
+           RETURNING name, kind, settings, credential, updated_at"#,
+        now,
+        now - every
+    )
+    .fetch_all(pool)
+    .await?;
+    let stored = |kind, settings, credential, updated_at| StoredChannel { kind, settings, credential, updated_at };
+    Ok(rows.into_iter().map(|r| (r.name, stored(r.kind, r.settings, r.credential, r.updated_at))).collect())
+}
+
+/// Records what was wrong with a channel when it was asked; nothing when it would take a message.
+pub async fn record_probe(pool: &PgPool, name: &str, problem: Option<&str>) -> Result<()> {
+    sqlx::query!(
+        r#"UPDATE syncline.alert_channel SET probe_problem = $2 WHERE name = $1 AND probe_problem IS DISTINCT FROM $2"#,
+        name,
+        problem
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
 }
 
 /// A channel to be stored.

@@ -31,6 +31,8 @@ pub struct Delivery {
     pub created_at: DateTime<Utc>,
     /// What the channel answered to the first message of this thread.
     pub thread_reference: Option<String>,
+    /// When an earlier message of this episode to the same recipients is tried, which is on its way and not stuck.
+    pub behind: Option<DateTime<Utc>>,
     /// Whether these recipients have had a message of this episode before.
     pub opens_thread: bool,
     /// The channel's definition, unless it was removed.
@@ -55,17 +57,21 @@ pub async fn load(pool: &PgPool, id: Uuid) -> Result<Option<Delivery>> {
     let row = sqlx::query!(
         r#"SELECT d.id, d.state, d.channel, d.message, d.attempts, d.created_at,
                   NOT EXISTS (SELECT 1 FROM syncline.alert_delivery f
-                               WHERE f.alert_id = d.alert_id AND f.channel = d.channel AND f.recipients = d.recipients
+                               WHERE f.alert_id = d.alert_id AND f.channel = d.channel AND f.recipients = d.thread
                                  AND f.event_seq < d.event_seq) AS "opens_thread!",
+                  (SELECT min(coalesce(f.next_try_at, f.created_at)) FROM syncline.alert_delivery f
+                    WHERE f.alert_id = d.alert_id AND f.channel = d.channel AND f.recipients = d.thread
+                      AND f.event_seq < d.event_seq AND f.state = 'pending' AND f.attempts < $2) AS behind,
                   (SELECT f.reference FROM syncline.alert_delivery f
-                    WHERE f.alert_id = d.alert_id AND f.channel = d.channel AND f.recipients = d.recipients
+                    WHERE f.alert_id = d.alert_id AND f.channel = d.channel AND f.recipients = d.thread
                       AND f.event_seq < d.event_seq AND f.state = 'delivered' AND f.reference IS NOT NULL
                     ORDER BY f.event_seq LIMIT 1) AS thread_reference, c.kind AS "kind?", c.settings AS "settings?", c.credential,
                   c.updated_at AS "updated_at?"
              FROM syncline.alert_delivery d
              LEFT JOIN syncline.alert_channel c ON c.name = d.channel
             WHERE d.id = $1"#,
-        id
+        id,
+        FAILURES_LIMIT
     )
     .fetch_optional(pool)
     .await?;
@@ -77,6 +83,7 @@ pub async fn load(pool: &PgPool, id: Uuid) -> Result<Option<Delivery>> {
         attempts: r.attempts,
         created_at: r.created_at,
         thread_reference: r.thread_reference,
+        behind: r.behind,
         opens_thread: r.opens_thread,
         definition: match (r.kind, r.settings, r.updated_at) {
             (Some(kind), Some(settings), Some(updated_at)) => {
@@ -197,8 +204,9 @@ pub async fn mark_reported(conn: &mut PgConnection, channel: &str) -> Result<()>
 /// delivery, which needs a step.
 pub async fn fall_back(conn: &mut PgConnection, now: DateTime<Utc>, id: Uuid, new_id: Uuid) -> Result<Option<Uuid>> {
     let fallback = sqlx::query_scalar!(
-        r#"INSERT INTO syncline.alert_delivery (id, alert_id, event_seq, event, channel, recipients, message, created_at)
-           SELECT $3, d.alert_id, d.event_seq, d.event, 'log', '',
+        r#"INSERT INTO syncline.alert_delivery (id, alert_id, event_seq, event, channel, recipients, thread, message,
+                  created_at)
+           SELECT $3, d.alert_id, d.event_seq, d.event, 'log', '', '',
                   d.message || jsonb_build_object('to', '[]'::jsonb, 'cc', '[]'::jsonb, 'bcc', '[]'::jsonb, 'metadata',
                                                   d.message->'metadata' || jsonb_build_object('delivery_id', $3::uuid)),
                   $2
@@ -228,8 +236,9 @@ pub async fn split(
     recipients: &[String],
 ) -> Result<Option<Uuid>> {
     let again = sqlx::query_scalar!(
-        r#"INSERT INTO syncline.alert_delivery (id, alert_id, event_seq, event, channel, recipients, message, created_at)
-           SELECT $3, d.alert_id, d.event_seq, d.event, d.channel, 'again ' || array_to_string($4::text[], ','),
+        r#"INSERT INTO syncline.alert_delivery (id, alert_id, event_seq, event, channel, recipients, thread, message,
+                  created_at)
+           SELECT $3, d.alert_id, d.event_seq, d.event, d.channel, 'again ' || array_to_string($4::text[], ','), d.thread,
                   -- The delivery's id stays: to a recipient who has got it all the same, it is the same message.
                   d.message || jsonb_build_object('to', to_jsonb($4::text[]), 'cc', '[]'::jsonb, 'bcc', '[]'::jsonb), $2
              FROM syncline.alert_delivery d WHERE d.id = $1

@@ -220,7 +220,7 @@ pub async fn record(
     if deliveries.is_empty() { Ok(Vec::new()) } else { insert_deliveries(conn, now, deliveries).await }
 }
 
-async fn insert_events(conn: &mut PgConnection, now: DateTime<Utc>, events: &[NewEvent]) -> Result<()> {
+pub(super) async fn insert_events(conn: &mut PgConnection, now: DateTime<Utc>, events: &[NewEvent]) -> Result<()> {
     let alerts: Vec<Uuid> = events.iter().map(|e| e.alert_id).collect();
     let seqs: Vec<i32> = events.iter().map(|e| e.seq).collect();
     let kinds: Vec<String> = events.iter().map(|e| e.event.clone()).collect();
@@ -259,8 +259,9 @@ pub(super) async fn insert_deliveries(
     let recipients: Vec<String> = deliveries.iter().map(|d| d.recipients.clone()).collect();
     let messages: Vec<Value> = deliveries.iter().map(|d| d.message.clone()).collect();
     let inserted = sqlx::query_scalar!(
-        r#"INSERT INTO syncline.alert_delivery (id, alert_id, event_seq, event, channel, recipients, message, created_at)
-           SELECT n.id, n.alert_id, n.seq, n.event, n.channel, n.recipients, n.message, $8
+        r#"INSERT INTO syncline.alert_delivery (id, alert_id, event_seq, event, channel, recipients, thread, message,
+                  created_at)
+           SELECT n.id, n.alert_id, n.seq, n.event, n.channel, n.recipients, n.recipients, n.message, $8
              FROM unnest($1::uuid[], $2::uuid[], $3::int4[], $4::text[], $5::text[], $6::text[], $7::jsonb[])
                   AS n (id, alert_id, seq, event, channel, recipients, message)
            ON CONFLICT (alert_id, event_seq, channel, recipients) DO NOTHING
@@ -287,7 +288,7 @@ pub async fn listeners(conn: &mut PgConnection, alerts: &[Uuid]) -> Result<Vec<(
                   ARRAY(SELECT jsonb_array_elements_text(d.message->'cc')) AS "cc!: Vec<String>",
                   ARRAY(SELECT jsonb_array_elements_text(d.message->'bcc')) AS "bcc!: Vec<String>"
              FROM syncline.alert_delivery d JOIN syncline.alert a ON a.id = d.alert_id
-            WHERE d.alert_id = ANY ($1) AND d.event <> 'resolved' AND NOT starts_with(d.recipients, 'again ')
+            WHERE d.alert_id = ANY ($1) AND d.event <> 'resolved' AND d.recipients = d.thread
               AND d.created_at >= a.told_opened_at"#,
         alerts
     )

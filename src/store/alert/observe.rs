@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
 
+use super::keep::{self, NewEvent};
 use super::row::{self, AlertRow, Change};
 use crate::domain::alert::{Details, Observation, Scope, Signal};
 use crate::domain::episode::Episode;
@@ -41,12 +42,29 @@ pub async fn observe(conn: &mut PgConnection, now: DateTime<Utc>, observations: 
             known.extend(lock(conn, &taken, now).await?);
         }
     }
-    let mut changes = Vec::with_capacity(known.len());
+    // Open ones come first; a second row of a key can only be one that a clock set back has made young again.
+    let mut done = HashSet::with_capacity(known.len());
+    let (mut changes, mut absorbed) = (Vec::with_capacity(known.len()), Vec::new());
     for stored in known {
+        if !done.insert(stored.key.clone()) {
+            continue;
+        }
         let Some(observation) = latest.get(&stored.key) else { continue };
-        changes.extend(apply(stored, &observation.signal, now)?);
+        let change = apply(stored, &observation.signal, now)?;
+        if let (Some(change), Signal::Absorbed(_)) = (&change, &observation.signal) {
+            absorbed.push(NewEvent {
+                alert_id: change.row.id,
+                seq: change.row.last_seq,
+                event: "absorbed".to_owned(),
+                reason: "a wider alert speaks for it".to_owned(),
+                severity: change.row.severity.clone(),
+                withheld: false,
+            });
+        }
+        changes.extend(change);
     }
-    row::write(conn, &changes, Some(now)).await
+    row::write(conn, &changes, Some(now)).await?;
+    if absorbed.is_empty() { Ok(()) } else { keep::insert_events(conn, now, &absorbed).await }
 }
 
 /// `site:UUID/SUSPENDED_PAYMENT`.
@@ -74,8 +92,10 @@ fn apply(stored: AlertRow, signal: &Signal, now: DateTime<Utc>) -> Result<Option
             Ok((episode != before).then(|| stored.with(&episode).into()))
         }
         Signal::Absorbed(at) => {
-            episode.absorb(*at, now);
-            Ok((episode != before).then(|| stored.with(&episode).into()))
+            let ended = episode.absorb(*at, now);
+            let mut row = stored.with(&episode);
+            row.last_seq += 1;
+            Ok(ended.then(|| row.into()))
         }
     }
 }
@@ -93,7 +113,7 @@ async fn lock(conn: &mut PgConnection, keys: &[String], now: DateTime<Utc>) -> R
                   told_age_seconds, acknowledged_at, last_seq, next_action_at
              FROM syncline.alert
             WHERE key = ANY ($1) AND (state <> 'resolved' OR damped_until > $2)
-            ORDER BY key FOR UPDATE"#,
+            ORDER BY key, state = 'resolved', opened_at DESC FOR UPDATE"#,
         keys,
         now
     )
