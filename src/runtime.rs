@@ -43,7 +43,7 @@ pub struct Worker {
 impl Worker {
     /// Checks the schema's version and starts everything: admin server, queue workers, scheduler.
     pub async fn start(config: &Config, pool: PgPool, clock: Clock) -> anyhow::Result<Self> {
-        store::check_version(&pool).await?;
+        warn_of_newer_schema(store::check_version(&pool).await?);
         let readiness = Readiness::default();
         let heartbeats = Heartbeats::default();
         let server = match config.http.address {
@@ -99,6 +99,19 @@ pub fn work(context: &cli::Context) -> BoxFuture<'_, anyhow::Result<()>> {
         let worker = Worker::start(&context.config, context.pool.clone(), context.clock.clone()).await?;
         worker.run_until_signal().await
     })
+}
+
+/// In the middle of an upgrade, or after a rollback, this is as it should be; at any other time somebody wants to know.
+fn warn_of_newer_schema(found: i64) {
+    let expected = store::migrate::expected_version();
+    if found > expected {
+        tracing::warn!(
+            event = events::SCHEMA_NEWER,
+            found,
+            expected,
+            "the schema is newer than this program, and declared fit for it"
+        );
+    }
 }
 
 /// Waits for SIGTERM or SIGINT.

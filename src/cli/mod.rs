@@ -15,6 +15,7 @@ mod demo;
 mod doctor;
 mod error;
 mod health;
+mod healthcheck;
 mod log;
 pub mod migrate;
 mod output;
@@ -81,6 +82,7 @@ pub enum Command {
     Alert(alert::AlertArgs),
     Verify(verify::VerifyArgs),
     Doctor(doctor::DoctorArgs),
+    Healthcheck(healthcheck::HealthcheckArgs),
     Simulate(simulate::SimulateArgs),
     Demo(demo::DemoArgs),
     Config(config::ConfigArgs),
@@ -112,6 +114,7 @@ async fn execute(cli: Cli, work: Work) -> Result<(), Error> {
         Command::Simulate(args) => simulate::run(args).await.map_err(Error::from),
         Command::Demo(args) => demo::run(args, loaded.config, output).await,
         Command::Doctor(args) => doctor::run(args, loaded.config, output).await,
+        Command::Healthcheck(args) => healthcheck::run(args, &loaded.config, output).await,
         command => with_database(command, loaded.config, output, work).await,
     };
     guard.flush().await;
@@ -150,6 +153,7 @@ async fn dispatch(command: Command, context: &Context, work: Work) -> Result<(),
         // These have been handled before a database was needed.
         Command::Migrate(_)
         | Command::Doctor(_)
+        | Command::Healthcheck(_)
         | Command::Simulate(_)
         | Command::Demo(_)
         | Command::Config(_)

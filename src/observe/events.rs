@@ -22,6 +22,7 @@ events! {
     DATABASE_LOST = "database_lost", "error", "error", "PostgreSQL does not answer; connecting again with back-off.";
     DATABASE_BACK = "database_back", "info", "seconds", "PostgreSQL answers again.";
     MIGRATED = "migrated", "info", "from, to", "The schema was brought up to date.";
+    SCHEMA_NEWER = "schema_newer", "warn", "found, expected", "The schema is of a newer program, which declared it fit for this one: an upgrade is under way, or was rolled back.";
     WORKER_FAILED = "worker_failed", "error", "error", "The workers of a process ended by themselves.";
     LEASE_LOST = "lease_lost", "error", "owner", "A process could not renew its lease; its steps stop and others take them over.";
     PULSE_FAILED = "pulse_failed", "warn", "error", "The lease was not renewed this time; it is tried again.";

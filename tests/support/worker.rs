@@ -55,6 +55,11 @@ impl WorkerProcess {
         worker
     }
 
+    /// Where it serves its probes.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
     /// What it has said so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.log.path()).unwrap_or_default()
