@@ -149,3 +149,30 @@ async fn cancelling_while_steps_end_leaves_no_run_open() {
     }
     worker.stop().await;
 }
+
+#[tokio::test]
+async fn a_cancellation_passes_over_a_step_whose_end_waits_for_the_run() {
+    // The two lock in opposite orders: a cancellation that waited for the step would be a deadlock.
+    let world = World::new().await;
+    let run = world.runs(vec![vec![new("leaf", "1"), new("leaf", "2")]]).await[0];
+    let pool = world.db.pool();
+    let mut ending = pool.begin().await.unwrap();
+    sqlx::query("SELECT 1 FROM syncline.sync_step WHERE run_id = $1 AND key = '1' FOR UPDATE")
+        .bind(run)
+        .execute(&mut *ending)
+        .await
+        .unwrap();
+    let mut cancelling = pool.begin().await.unwrap();
+    let state: String = tokio::time::timeout(
+        Duration::from_secs(20),
+        sqlx::query_scalar("SELECT syncline.cancel_run($1)").bind(run).fetch_one(&mut *cancelling),
+    )
+    .await
+    .expect("it waits for the step")
+    .unwrap();
+    cancelling.commit().await.unwrap();
+    ending.rollback().await.unwrap();
+    assert_eq!(state, "cancelling");
+    let left = "SELECT count(*) FROM syncline.sync_step WHERE run_id = $1 AND state = 'cancelled'";
+    assert_eq!(world.get::<i64>(left, run).await, 1, "the step that nobody held");
+}

@@ -167,8 +167,12 @@ async fn cancel_waiting(conn: &mut PgConnection, clock: &Clock, runs: &[Uuid]) -
     sqlx::query!(
         r#"
         WITH stopped AS (
+            -- A step that is being claimed or ended just now is passed over: its end waits for the run, which is ours. It
+            -- finds the run stopping, then or when it is claimed.
             UPDATE syncline.sync_step SET state = 'cancelled', finished_at = clock_timestamp()
-             WHERE run_id = ANY ($1) AND state IN ('ready', 'later') AND kind <> $3
+             WHERE id IN (SELECT w.id FROM syncline.sync_step w
+                           WHERE w.run_id = ANY ($1) AND w.state IN ('ready', 'later') AND w.kind <> $3
+                             FOR UPDATE SKIP LOCKED)
             RETURNING run_id
         ), run AS (
             UPDATE syncline.sync_run r SET open_steps = r.open_steps - (SELECT count(*) FROM stopped s WHERE s.run_id = r.id)::int
