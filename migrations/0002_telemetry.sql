@@ -45,7 +45,7 @@ SELECT p.id, (SELECT max(s.last_sync_time) FROM syncline.sync_state s WHERE s.pr
 
 CREATE TABLE syncline.site_health (
     site_id         uuid PRIMARY KEY REFERENCES syncline.site ON DELETE CASCADE,
-    cause           text CHECK (cause IN ('authentication', 'billing', 'down')),
+    cause           text CHECK (cause IN ('authentication', 'billing', 'limited', 'down')),
     code            text,
     failures        integer NOT NULL DEFAULT 0, -- in a row over all its projects, none having succeeded in between
     failed_projects uuid[] NOT NULL DEFAULT '{}',

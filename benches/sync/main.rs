@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, clippy::disallowed_methods)]
 
+mod alert_latency;
+mod alert_year;
 mod bare;
 mod full_sync;
 mod idle;
@@ -21,7 +23,7 @@ use summary::Summary;
 type Measure = fn() -> futures::future::BoxFuture<'static, Vec<(&'static str, f64)>>;
 
 /// Names that can be given on the command line, in the order in which they run.
-const MEASURES: [(&str, Measure); 7] = [
+const MEASURES: [(&str, Measure); 9] = [
     ("full_sync", || Box::pin(full_sync::throughput())),
     ("latency", || Box::pin(full_sync::with_latency())),
     ("noop", || Box::pin(noop::measure())),
@@ -29,6 +31,8 @@ const MEASURES: [(&str, Measure); 7] = [
     ("idle", || Box::pin(idle::measure())),
     ("rescue", || Box::pin(rescue::measure())),
     ("memory", || Box::pin(memory::measure())),
+    ("alert_latency", || Box::pin(alert_latency::measure())),
+    ("alert_year", || Box::pin(alert_year::measure())),
 ];
 
 fn main() {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Goals: name, whether at least or at most, and the number.
-const GOALS: [(&str, &str, f64); 15] = [
+const GOALS: [(&str, &str, f64); 24] = [
     ("full_sync_issues_per_second", "≥", 3000.0),
     ("full_sync_ratio_to_bare", "≥", 0.75),
     ("full_sync_120ms_5000_issues_seconds", "≤", 2.0),
@@ -17,6 +17,15 @@ const GOALS: [(&str, &str, f64); 15] = [
     ("idle_worker_transactions_per_second", "≤", 2.0),
     ("idle_worker_cpu_percent", "≤", 1.0),
     ("worker_peak_rss_mebibytes", "≤", 100.0),
+    ("alert_year_messages_total", "", 0.0),
+    ("alert_year_messages_naive", "", 0.0),
+    ("alert_year_messages_ratio", "≤", 0.02),
+    ("alert_year_missed_outages", "≤", 0.0),
+    ("alert_year_false_alerts_ratio", "≤", 0.01),
+    ("backoff_requests_saved_ratio", "≥", 0.9),
+    ("alert_detection_p50_seconds_after_threshold", "", 0.0),
+    ("alert_detection_p99_seconds_after_threshold", "≤", 5.0),
+    ("restore_after_first_success_seconds", "≤", 1.0),
     ("bare_sync_issues_per_second", "", 0.0),
     ("stock_apalis_postgres_steps_per_second", "", 0.0),
     ("memory_sync_issues_per_second", "", 0.0),

@@ -15,6 +15,8 @@ pub enum Cause {
     Authentication,
     /// It is suspended for payment.
     Billing,
+    /// Its allowance of requests is spent.
+    Limited,
     /// It cannot be reached, or fails on its side.
     Down,
 }
@@ -25,13 +27,16 @@ impl Cause {
         match self {
             Self::Authentication => "authentication",
             Self::Billing => "billing",
+            Self::Limited => "limited",
             Self::Down => "down",
         }
     }
 
     /// The cause stored as `text`.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Authentication, Self::Billing, Self::Down].into_iter().find(|cause| cause.as_str() == text)
+        [Self::Authentication, Self::Billing, Self::Limited, Self::Down]
+            .into_iter()
+            .find(|cause| cause.as_str() == text)
     }
 
     /// What a failure would mean, were it the site's; `None` for those that are a project's or our own.
@@ -40,6 +45,7 @@ impl Cause {
         match code {
             F::AuthInvalid | F::AuthExpired | F::Captcha => Some(Self::Authentication),
             F::SuspendedPayment => Some(Self::Billing),
+            F::RateLimit | F::Quota => Some(Self::Limited),
             F::SiteUnavailable
             | F::Maintenance
             | F::ServerError
@@ -52,11 +58,11 @@ impl Cause {
         }
     }
 
-    /// Failures in a row, without a success on the site, that make it the site's. Refused credentials and bills are
-    /// certain at once; a network that flaps fails several projects in a row by chance.
+    /// Failures in a row, without a success on the site, that make it the site's. Refused credentials, bills and allowances
+    /// are certain at once; a network that flaps fails several projects in a row by chance.
     const fn failures_needed(self) -> u32 {
         match self {
-            Self::Authentication | Self::Billing => 2,
+            Self::Authentication | Self::Billing | Self::Limited => 2,
             Self::Down => 8,
         }
     }
@@ -64,7 +70,7 @@ impl Cause {
     /// Different projects that must be among them, as far as the site has as many.
     const fn projects_needed(self) -> usize {
         match self {
-            Self::Authentication | Self::Billing => 2,
+            Self::Authentication | Self::Billing | Self::Limited => 2,
             Self::Down => 3,
         }
     }
