@@ -5,15 +5,17 @@
 //! pooler in transaction mode nothing is sent at start-up that PgBouncer refuses.
 
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use secrecy::{ExposeSecret, SecretString};
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{ConnectOptions, Connection, Postgres};
 use url::Url;
 
 use super::Error;
 use super::error::{code, may_be_read_only};
+use crate::observe::metrics;
 
 /// The oldest PostgreSQL that is supported, as the server counts: major version times 10,000.
 pub const MINIMUM_SERVER_VERSION: u32 = 140_000;
@@ -96,6 +98,17 @@ pub async fn connect(url: &SecretString, options: &PoolOptions) -> Result<PgPool
             })
         })
         .connect_lazy_with(session))
+}
+
+/// Takes a connection out of the pool, and records how long that took.
+///
+/// # Errors
+/// When none is free, or the server not there, within the pool's limit.
+pub async fn acquire(pool: &PgPool) -> Result<PoolConnection<Postgres>, Error> {
+    let asked = Instant::now();
+    let connection = pool.acquire().await;
+    metrics::db_pool_acquired(asked.elapsed());
+    Ok(connection?)
 }
 
 /// The options of one session, for connections that must live outside a pool (`LISTEN`, advisory locks).

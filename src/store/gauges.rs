@@ -1,60 +1,173 @@
 //! The gauges that are read from the database: the same on every pod, asked for at most once every few seconds.
+//!
+//! What must hold: what a reading costs and how much it answers has a bound, whatever the number of steps, issues and
+//! projects; only the active projects themselves are looked at one by one.
+
+use std::time::Duration;
 
 use sqlx::PgPool;
 
 use crate::domain::queue::Queue;
-use crate::observe::metrics::{DbGauges, OldestReady, ProjectGauges, QueueDepth};
+use crate::observe::metrics::{DbGauges, OldestReady, ProjectGauges, QueueDepth, TableGauges};
 use crate::store::Result;
 
-/// Reads them. Counts of ended steps are left out but for the dead: they would need a scan of history.
-pub async fn read(pool: &PgPool) -> Result<DbGauges> {
-    let depths = sqlx::query!(
-        r#"SELECT queue, state, count(*) AS "count!" FROM syncline.sync_step
-            WHERE state IN ('ready', 'later', 'running', 'dead') GROUP BY queue, state"#
-    )
-    .fetch_all(pool)
-    .await?;
-    let oldest = sqlx::query!(
-        r#"SELECT q.name AS "queue!",
-                  coalesce((SELECT extract(epoch FROM clock_timestamp() - min(s.ready_at))::float8 FROM syncline.sync_step s
-                             WHERE s.queue = q.name AND s.state = 'ready'), 0) AS "seconds!"
-             FROM unnest(ARRAY['jira', 'store', 'control']) AS q (name)"#
-    )
-    .fetch_all(pool)
-    .await?;
-    let projects = sqlx::query!(
-        r#"SELECT p.key, min(s.cursor_at) AS watermark, min(s.last_sync_time) AS last_success
-             FROM syncline.project p LEFT JOIN syncline.sync_state s ON s.project_id = p.id
-            WHERE p.state <> 'removed' GROUP BY p.id, p.key ORDER BY p.key"#
-    )
-    .fetch_all(pool)
-    .await?;
-    let size = sqlx::query_scalar!(r#"SELECT pg_database_size(current_database()) AS "size!""#).fetch_one(pool).await?;
+/// What is read.
+#[derive(Clone, Copy, Debug)]
+pub struct GaugeOptions {
+    /// How many projects are named; the rest are one entry, `other`.
+    pub project_limit: u32,
+    /// A project whose last success is older is stale, unless its schedule is slower.
+    pub freshness_objective: Duration,
+}
 
-    let states = ["ready", "later", "running", "dead"];
-    let queue_jobs = Queue::ALL
+/// The states of steps that are counted. The ends are left out but for the dead: they would need a scan of history.
+const STATES: [&str; 4] = ["ready", "later", "running", "dead"];
+/// Counting stops here.
+const COUNT_LIMIT: i64 = 100_000;
+
+/// Reads them.
+pub async fn read(pool: &PgPool, options: &GaugeOptions) -> Result<DbGauges> {
+    let mut gauges = DbGauges {
+        queue_jobs: queue_jobs(pool).await?,
+        oldest_ready: oldest_ready(pool).await?,
+        tables: tables(pool).await?,
+        ..DbGauges::default()
+    };
+    projects(pool, options, &mut gauges).await?;
+    let rest = sqlx::query!(
+        r#"SELECT pg_database_size(current_database()) AS "size!",
+                  (SELECT count(*) FROM syncline.worker WHERE lease_until > clock_timestamp()) AS "workers!",
+                  (SELECT count(*) FROM syncline.project WHERE state = 'paused') AS "paused!",
+                  ARRAY(SELECT name FROM syncline.site ORDER BY created_at LIMIT 50) AS "sites!: Vec<String>""#
+    )
+    .fetch_one(pool)
+    .await?;
+    gauges.freshness.push(("paused", number(rest.paused)));
+    gauges.db_size_bytes = Some(number(rest.size));
+    gauges.workers = Some(number(rest.workers));
+    gauges.sites = rest.sites;
+    Ok(gauges)
+}
+
+async fn queue_jobs(pool: &PgPool) -> Result<Vec<QueueDepth>> {
+    let depths = sqlx::query!(
+        r#"
+        -- Each state has a partial index. Ready steps are counted by queue from the index alone; the others share a bound.
+        SELECT q.name AS "queue!", 'ready' AS "state!",
+               (SELECT count(*) FROM (SELECT FROM syncline.sync_step s WHERE s.queue = q.name AND s.state = 'ready' LIMIT $1) r) AS "count!"
+          FROM unnest(ARRAY['jira', 'store', 'control']) AS q (name)
+        UNION ALL
+        (SELECT queue, 'later', count(*) FROM (SELECT queue FROM syncline.sync_step WHERE state = 'later' LIMIT $1) s GROUP BY queue)
+        UNION ALL
+        (SELECT queue, 'running', count(*) FROM (SELECT queue FROM syncline.sync_step WHERE state = 'running' LIMIT $1) s GROUP BY queue)
+        UNION ALL
+        (SELECT queue, 'dead', count(*) FROM (SELECT queue FROM syncline.sync_step WHERE state = 'dead' LIMIT $1) s GROUP BY queue)
+        "#,
+        COUNT_LIMIT
+    )
+    .fetch_all(pool)
+    .await?;
+    let found = |queue: &str, state: &str| depths.iter().find(|row| row.queue == queue && row.state == state);
+    Ok(Queue::ALL
         .into_iter()
-        .flat_map(|queue| states.map(|state| (queue.as_str(), state)))
+        .flat_map(|queue| STATES.map(|state| (queue.as_str(), state)))
         .map(|(queue, state)| {
-            let count = depths.iter().find(|row| row.queue == queue && row.state == state).map_or(0, |row| row.count);
-            QueueDepth { queue: queue.to_owned(), state: state.to_owned(), count: u64::try_from(count).unwrap_or(0) }
+            let count = found(queue, state).map_or(0, |row| number(row.count));
+            QueueDepth { queue: queue.to_owned(), state: state.to_owned(), count }
+        })
+        .collect())
+}
+
+async fn oldest_ready(pool: &PgPool) -> Result<Vec<OldestReady>> {
+    let oldest = sqlx::query!(
+        r#"
+        -- The index is ordered by queue, priority and time: one look at the head of each of the few priorities in use.
+        WITH RECURSIVE level (queue, priority) AS (
+            SELECT q.name, (SELECT max(s.priority) FROM syncline.sync_step s WHERE s.queue = q.name AND s.state = 'ready')
+              FROM unnest(ARRAY['jira', 'store', 'control']) AS q (name)
+            UNION ALL
+            SELECT l.queue, (SELECT max(s.priority) FROM syncline.sync_step s
+                              WHERE s.queue = l.queue AND s.state = 'ready' AND s.priority < l.priority)
+              FROM level l WHERE l.priority IS NOT NULL
+        )
+        SELECT l.queue AS "queue!",
+               coalesce(extract(epoch FROM clock_timestamp() - min((
+                   SELECT s.ready_at FROM syncline.sync_step s
+                    WHERE s.queue = l.queue AND s.state = 'ready' AND s.priority = l.priority
+                    ORDER BY s.ready_at LIMIT 1)))::float8, 0) AS "seconds!"
+          FROM level l GROUP BY l.queue ORDER BY l.queue
+        "#
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(oldest.into_iter().map(|row| OldestReady { queue: row.queue, seconds: row.seconds.max(0.0) }).collect())
+}
+
+/// Active projects: the worst off by name, the rest as `other`, and how many of all of them are fresh.
+async fn projects(pool: &PgPool, options: &GaugeOptions, gauges: &mut DbGauges) -> Result<()> {
+    let rows = sqlx::query!(
+        r#"
+        WITH project AS (
+            SELECT p.id, p.site_id, p.key, e.watermark, e.last_success,
+                   -- A nightly project is not stale at noon. Who has no schedule was promised nothing.
+                   CASE WHEN c.project_id IS NOT NULL THEN
+                       coalesce(e.last_success, p.created_at)
+                       + greatest(make_interval(secs => $2), 2 * (c.next_slot_at - c.last_slot_at))
+                   END AS fresh_until
+              FROM syncline.project p
+              LEFT JOIN syncline.schedule c ON c.project_id = p.id
+              LEFT JOIN (
+                   SELECT t.project_id, CASE WHEN bool_and(t.cursor_at IS NOT NULL) THEN min(t.cursor_at) END AS watermark,
+                          min(t.last_sync_time) AS last_success
+                     FROM syncline.sync_state t GROUP BY t.project_id) e ON e.project_id = p.id
+             WHERE p.state = 'active'
+        ), ranked AS (
+            SELECT *, row_number() OVER (ORDER BY fresh_until, id) AS place FROM project
+        )
+        SELECT CASE WHEN r.place <= $1 THEN s.name || '/' || r.key ELSE 'other' END AS "project!",
+               min(r.watermark) AS watermark, min(r.last_success) AS last_success, min(r.fresh_until) AS fresh_until,
+               count(*) FILTER (WHERE r.fresh_until >= clock_timestamp()) AS "fresh!",
+               count(*) FILTER (WHERE r.fresh_until < clock_timestamp()) AS "stale!",
+               count(*) FILTER (WHERE r.fresh_until IS NULL) AS "unscheduled!"
+          FROM ranked r LEFT JOIN syncline.site s ON s.id = r.site_id AND r.place <= $1
+         GROUP BY 1 ORDER BY 1
+        "#,
+        i64::from(options.project_limit),
+        options.freshness_objective.as_secs_f64(),
+    )
+    .fetch_all(pool)
+    .await?;
+    gauges.freshness = vec![
+        ("fresh", number(rows.iter().map(|row| row.fresh).sum())),
+        ("stale", number(rows.iter().map(|row| row.stale).sum())),
+        ("unscheduled", number(rows.iter().map(|row| row.unscheduled).sum())),
+    ];
+    gauges.projects = rows
+        .into_iter()
+        .map(|row| ProjectGauges {
+            project: row.project,
+            watermark: row.watermark,
+            last_success: row.last_success,
+            fresh_until: row.fresh_until,
+            ..ProjectGauges::default()
         })
         .collect();
-    Ok(DbGauges {
-        queue_jobs,
-        oldest_ready: oldest
-            .into_iter()
-            .map(|row| OldestReady { queue: row.queue, seconds: row.seconds.max(0.0) })
-            .collect(),
-        projects: projects
-            .into_iter()
-            .map(|row| ProjectGauges {
-                project: row.key,
-                watermark: row.watermark,
-                last_success: row.last_success,
-                ..ProjectGauges::default()
-            })
-            .collect(),
-        db_size_bytes: u64::try_from(size).ok(),
-    })
+    Ok(())
+}
+
+async fn tables(pool: &PgPool) -> Result<Vec<TableGauges>> {
+    let tables = sqlx::query!(
+        r#"SELECT t.relname::text AS "table!", coalesce(pg_total_relation_size(t.relid), 0) AS "size!", t.n_dead_tup AS "dead!"
+             FROM pg_stat_user_tables t WHERE t.schemaname = 'syncline' ORDER BY t.relname"#
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(tables
+        .into_iter()
+        .map(|row| TableGauges { table: row.table, size_bytes: number(row.size), dead_rows: number(row.dead) })
+        .collect())
+}
+
+fn number(count: i64) -> u64 {
+    u64::try_from(count).unwrap_or(0)
 }
