@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod alert_rules;
 mod architecture;
 mod bad_input;
 mod cli;
 mod convergence;
+mod dashboards;
 mod database;
 mod doctor;
 mod embedded_postgres;
@@ -20,7 +22,9 @@ mod process_database_lost;
 mod process_kill;
 mod process_probes;
 mod process_stop;
+mod rehearsal;
 mod scheduling;
+mod scrape;
 mod support;
 mod sync;
 mod sync_changes;
