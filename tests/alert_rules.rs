@@ -1,34 +1,12 @@
 //! Every alert is checked by promtool, has cases in which it fires and in which it does not, and has a run book.
 
-use std::collections::BTreeMap;
 use std::process::Command;
 
 use crate::rehearsal::boards::{files, root};
+use crate::rehearsal::rules::{alerts, cases};
 
 /// The alert that fires always: there is no case in which it does not.
 const WATCHDOG: &str = "SynclineWatchdog";
-
-/// What each alert of `alerts.yml` is: name and the lines of its rule.
-fn alerts() -> BTreeMap<String, String> {
-    let text = std::fs::read_to_string(root("dashboards/prometheus/alerts.yml")).unwrap();
-    let rules = text.split("- alert: ").skip(1);
-    rules.filter_map(|rule| rule.split_once('\n')).map(|(name, body)| (name.trim().to_owned(), body.to_owned())).collect()
-}
-
-/// How often each alert is expected to fire and not to fire.
-fn cases() -> BTreeMap<String, (usize, usize)> {
-    let mut cases = BTreeMap::<String, (usize, usize)>::new();
-    for path in files("dashboards/prometheus/tests", ".test.yml") {
-        let text = std::fs::read_to_string(path).unwrap();
-        for case in text.split("alertname: ").skip(1) {
-            let name = case.split([',', '\n']).next().unwrap_or_default().trim().to_owned();
-            let quiet = case.split("exp_alerts:").nth(1).is_some_and(|rest| rest.trim_start().starts_with("[]"));
-            let count = cases.entry(name).or_default();
-            if quiet { count.1 += 1 } else { count.0 += 1 }
-        }
-    }
-    cases
-}
 
 fn promtool(arguments: &[&str], paths: Vec<std::path::PathBuf>) {
     let output = Command::new("promtool").args(arguments).args(paths).output();
@@ -66,7 +44,10 @@ fn every_alert_says_how_bad_it_is_what_it_is_and_where_to_read_on() {
     for (name, rule) in alerts() {
         assert!(name.starts_with("Syncline"), "{name}");
         let severity = rule.split_once("severity: ").map(|(_, rest)| rest.lines().next().unwrap_or_default());
-        assert!(severity.is_some_and(|word| ["critical", "warning", "info", "none"].contains(&word)), "{name}: {severity:?}");
+        assert!(
+            severity.is_some_and(|word| ["critical", "warning", "info", "none"].contains(&word)),
+            "{name}: {severity:?}"
+        );
         for annotation in ["summary: ", "description: "] {
             assert!(rule.contains(annotation), "{name} has no {annotation}");
         }
@@ -85,7 +66,10 @@ fn every_alert_has_a_run_book_and_every_run_book_an_alert() {
         let places: Vec<_> = parts.iter().map(|part| page.find(part)).collect();
         assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{name}: it needs {parts:?}");
         let diagnosis = page.split("## Diagnosis").nth(1).unwrap().split("## Mitigation").next().unwrap();
-        assert!(["```sh", "```sql", "```promql"].iter().any(|fence| diagnosis.contains(fence)), "{name}: nothing to run");
+        assert!(
+            ["```sh", "```sql", "```promql"].iter().any(|fence| diagnosis.contains(fence)),
+            "{name}: nothing to run"
+        );
     }
     for path in files("docs/runbooks", ".md") {
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();

@@ -59,7 +59,9 @@ fn a_dashboard_without_the_conventions_is_caught() {
         |json| json["panels"][1]["fieldConfig"]["defaults"]["unit"] = Value::Null,
         |json| json["panels"][1]["targets"][0]["expr"] = "rate(syncline_runs_total{job=~\"$job\"}[5m])".into(),
         |json| json["panels"][1]["targets"][0]["expr"] = "syncline_queue_jobs{job=~\"$job\"}".into(),
-        |json| json["panels"][1]["targets"][0]["expr"] = "sum(syncline_worker_slots{instance=\"10.0.0.1:9464\"})".into(),
+        |json| {
+            json["panels"][1]["targets"][0]["expr"] = "sum(syncline_worker_slots{instance=\"10.0.0.1:9464\"})".into()
+        },
         |json| json["panels"][1]["targets"][0]["expr"] = "sum(syncline_worker_slots)".into(),
         |json| json["panels"][1]["links"][0]["url"] = "https://example.com/docs/runbooks/None.md".into(),
     ];
@@ -90,13 +92,19 @@ fn problems_of(board: &Board) -> Vec<String> {
     must(json["id"].is_null(), "an id belongs to one Grafana: leave it out".into());
     must(json["tags"].as_array().is_some_and(|tags| tags.contains(&"syncline".into())), "it lacks the tag".into());
     let links = json["links"].to_string();
-    must(links.contains("docs/runbooks/") && links.contains("dashboards"), "it links neither run books nor its kin".into());
+    must(
+        links.contains("docs/runbooks/") && links.contains("dashboards"),
+        "it links neither run books nor its kin".into(),
+    );
     let names: Vec<String> = board.variables().map(|variable| text(&variable["name"])).collect();
     let from_database = names.contains(&"database".to_owned());
     if from_database {
         must(names.contains(&"run".to_owned()), "it has no variable for the run".into());
     } else {
-        must(names.starts_with(&["datasource".into(), "job".into()]), "its first variables must be datasource and job".into());
+        must(
+            names.starts_with(&["datasource".into(), "job".into()]),
+            "its first variables must be datasource and job".into(),
+        );
         let annotations: Vec<String> = board.annotations().map(|annotation| text(&annotation["name"])).collect();
         must(annotations == ["Deploys", "Alerts"], "it must show deploys and alerts as annotations".into());
     }
@@ -170,7 +178,8 @@ fn problems_of_expression(expression: &str, variables: &[String]) -> Vec<String>
         let Some(at) = rest.find(selector.as_str()) else { break };
         let (before, name) = (rest[..at].trim_end(), selector.split('{').next().unwrap_or_default());
         let once = ["max without (instance, pod) (", "max(", "min("].iter().any(|start| before.ends_with(start))
-            || before.ends_with('(') && before.rsplit_once("max by (").is_some_and(|(_, by)| by.matches('(').count() == 1);
+            || before.ends_with('(')
+                && before.rsplit_once("max by (").is_some_and(|(_, by)| by.matches('(').count() == 1);
         if of_database.contains(&name) && !once {
             problems.push(format!("{selector} is the same on every pod: take the maximum over pods"));
         }

@@ -38,7 +38,10 @@ async fn ten_thousand_projects_name_only_the_worst_and_count_all() {
     let worst = gauges.projects.iter().find(|project| project.project == "east/P5000").unwrap();
     let named = gauges.projects.iter().filter(|project| project.project != "other");
     assert!(named.into_iter().all(|project| project.fresh_until <= other.fresh_until), "the worst are named");
-    assert!(gauges.projects.iter().any(|project| project.project == "west/P5000"), "one key on two sites is two series");
+    assert!(
+        gauges.projects.iter().any(|project| project.project == "west/P5000"),
+        "one key on two sites is two series"
+    );
     assert!(worst.watermark < worst.last_success && worst.last_success < worst.fresh_until);
     let text = gauges.expose();
     assert!(text.len() < 200_000, "{} bytes", text.len());
@@ -71,7 +74,8 @@ async fn a_project_is_stale_by_its_own_schedule_and_not_at_all_without_one() {
     .await;
     let gauges = read(&db, &OPTIONS).await;
     assert_eq!(gauges.freshness, [("fresh", 1), ("stale", 2), ("unscheduled", 1), ("paused", 1)]);
-    let named: Vec<&str> = gauges.projects.iter().map(|project| project.project.as_str()).collect();
+    let mut named: Vec<&str> = gauges.projects.iter().map(|project| project.project.as_str()).collect();
+    named.sort_unstable();
     assert_eq!(named, ["s/HOURLY", "s/MANUAL", "s/NEVER", "s/NIGHTLY"], "a paused project is nobody's worry");
     let never = gauges.projects.iter().find(|project| project.project == "s/NEVER").unwrap();
     assert!(never.last_success.is_none() && never.fresh_until.is_some(), "it is told that it never succeeded");
@@ -93,7 +97,10 @@ async fn the_queue_is_counted_by_state_and_its_oldest_step_is_found_behind_urgen
         gauges.queue_jobs.iter().find(|depth| depth.queue == queue && depth.state == state).unwrap().count
     };
     assert_eq!(gauges.queue_jobs.len(), 12, "every queue and state is there, also at 0");
-    assert_eq!([count("jira", "ready"), count("jira", "later"), count("store", "running"), count("control", "dead")], [40, 3, 2, 1]);
+    assert_eq!(
+        [count("jira", "ready"), count("jira", "later"), count("store", "running"), count("control", "dead")],
+        [40, 3, 2, 1]
+    );
     let oldest = |queue: &str| gauges.oldest_ready.iter().find(|oldest| oldest.queue == queue).unwrap().seconds;
     // The step of 40 seconds ago has not the highest priority.
     assert!((40.0..60.0).contains(&oldest("jira")), "{}", oldest("jira"));

@@ -6,14 +6,21 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, clippy::disallowed_methods)]
 
 mod bare;
+mod dashboards;
 mod full_sync;
 mod idle;
 mod memory;
 mod noop;
+#[path = "../../tests/rehearsal/mod.rs"]
+#[allow(dead_code)] // the tests use all of it
+mod rehearsal;
 mod rescue;
+mod scrape;
 mod stack;
 mod stock;
 mod summary;
+#[path = "../../tests/support/mod.rs"]
+mod support;
 mod trigger;
 
 use summary::Summary;
@@ -21,13 +28,15 @@ use summary::Summary;
 type Measure = fn() -> futures::future::BoxFuture<'static, Vec<(&'static str, f64)>>;
 
 /// Names that can be given on the command line, in the order in which they run.
-const MEASURES: [(&str, Measure); 7] = [
+const MEASURES: [(&str, Measure); 9] = [
     ("full_sync", || Box::pin(full_sync::throughput())),
     ("latency", || Box::pin(full_sync::with_latency())),
     ("noop", || Box::pin(noop::measure())),
     ("trigger", || Box::pin(trigger::measure())),
     ("idle", || Box::pin(idle::measure())),
     ("rescue", || Box::pin(rescue::measure())),
+    ("scrape", || Box::pin(scrape::measure())),
+    ("dashboards", || Box::pin(dashboards::measure())),
     ("memory", || Box::pin(memory::measure())),
 ];
 

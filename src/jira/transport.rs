@@ -113,7 +113,11 @@ impl HttpPool {
     }
 
     async fn attempt(&self, endpoint: Endpoint, request: RequestBuilder) -> Result<Bytes, Refused> {
-        let broken = |error: reqwest::Error| Refused { failure: classify_transport(&error, endpoint), status: None, limit: None };
+        let broken = |error: reqwest::Error| Refused {
+            failure: classify_transport(&error, endpoint),
+            status: None,
+            limit: None,
+        };
         let mut response = request.send().await.map_err(broken)?;
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         let limit = if status.is_success() { self.body_limit_bytes } else { REFUSAL_LIMIT_BYTES };

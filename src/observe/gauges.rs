@@ -86,9 +86,10 @@ impl DbGauges {
     pub fn expose(&self) -> String {
         let mut out = String::new();
         let plain = |value: Option<u64>| value.into_iter().map(|value| (Vec::new(), value as f64));
-        let jobs = self.queue_jobs.iter().map(|depth| {
-            (vec![("queue", depth.queue.as_str()), ("state", depth.state.as_str())], depth.count as f64)
-        });
+        let jobs = self
+            .queue_jobs
+            .iter()
+            .map(|depth| (vec![("queue", depth.queue.as_str()), ("state", depth.state.as_str())], depth.count as f64));
         family(&mut out, &catalog::QUEUE_JOBS, jobs);
         let oldest = self.oldest_ready.iter().map(|oldest| (vec![("queue", oldest.queue.as_str())], oldest.seconds));
         family(&mut out, &catalog::QUEUE_OLDEST_READY_AGE, oldest);

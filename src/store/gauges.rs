@@ -107,30 +107,30 @@ async fn oldest_ready(pool: &PgPool) -> Result<Vec<OldestReady>> {
 async fn projects(pool: &PgPool, options: &GaugeOptions, gauges: &mut DbGauges) -> Result<()> {
     let rows = sqlx::query!(
         r#"
-        WITH project AS (
-            SELECT p.id, p.site_id, p.key, e.watermark, e.last_success,
-                   -- A nightly project is not stale at noon. Who has no schedule was promised nothing.
-                   CASE WHEN c.project_id IS NOT NULL THEN
-                       coalesce(e.last_success, p.created_at)
-                       + greatest(make_interval(secs => $2), 2 * (c.next_slot_at - c.last_slot_at))
-                   END AS fresh_until
+        WITH ranked AS MATERIALIZED (
+            SELECT p.site_id, p.key, e.watermark, e.last_success, f.fresh_until, row_number() OVER (ORDER BY f.fresh_until, p.id) AS place
               FROM syncline.project p
-              LEFT JOIN syncline.schedule c ON c.project_id = p.id
               LEFT JOIN (
                    SELECT t.project_id, CASE WHEN bool_and(t.cursor_at IS NOT NULL) THEN min(t.cursor_at) END AS watermark,
                           min(t.last_sync_time) AS last_success
                      FROM syncline.sync_state t GROUP BY t.project_id) e ON e.project_id = p.id
+              LEFT JOIN syncline.schedule c ON c.project_id = p.id
+             -- A nightly project is not stale at noon. Who has no schedule was promised nothing.
+             CROSS JOIN LATERAL (SELECT CASE WHEN c.project_id IS NOT NULL THEN
+                       coalesce(e.last_success, p.created_at) + greatest(make_interval(secs => $2), 2 * (c.next_slot_at - c.last_slot_at))
+                   END AS fresh_until) f
              WHERE p.state = 'active'
-        ), ranked AS (
-            SELECT *, row_number() OVER (ORDER BY fresh_until, id) AS place FROM project
+        ), other AS (
+            SELECT min(watermark) AS watermark, min(last_success) AS last_success, min(fresh_until) AS fresh_until, count(*) AS projects,
+                   count(*) FILTER (WHERE fresh_until >= now()) AS fresh, count(*) FILTER (WHERE fresh_until < now()) AS stale
+              FROM ranked WHERE place > $1
         )
-        SELECT CASE WHEN r.place <= $1 THEN s.name || '/' || r.key ELSE 'other' END AS "project!",
-               min(r.watermark) AS watermark, min(r.last_success) AS last_success, min(r.fresh_until) AS fresh_until,
-               count(*) FILTER (WHERE r.fresh_until >= clock_timestamp()) AS "fresh!",
-               count(*) FILTER (WHERE r.fresh_until < clock_timestamp()) AS "stale!",
-               count(*) FILTER (WHERE r.fresh_until IS NULL) AS "unscheduled!"
-          FROM ranked r LEFT JOIN syncline.site s ON s.id = r.site_id AND r.place <= $1
-         GROUP BY 1 ORDER BY 1
+        SELECT s.name || '/' || r.key AS "project!", r.watermark, r.last_success, r.fresh_until, 1::int8 AS "projects!",
+               CASE WHEN r.fresh_until >= now() THEN 1 ELSE 0 END::int8 AS "fresh!",
+               CASE WHEN r.fresh_until < now() THEN 1 ELSE 0 END::int8 AS "stale!"
+          FROM ranked r JOIN syncline.site s ON s.id = r.site_id WHERE r.place <= $1
+        UNION ALL
+        SELECT 'other', o.watermark, o.last_success, o.fresh_until, o.projects, o.fresh, o.stale FROM other o WHERE o.projects > 0
         "#,
         i64::from(options.project_limit),
         options.freshness_objective.as_secs_f64(),
@@ -140,7 +140,7 @@ async fn projects(pool: &PgPool, options: &GaugeOptions, gauges: &mut DbGauges) 
     gauges.freshness = vec![
         ("fresh", number(rows.iter().map(|row| row.fresh).sum())),
         ("stale", number(rows.iter().map(|row| row.stale).sum())),
-        ("unscheduled", number(rows.iter().map(|row| row.unscheduled).sum())),
+        ("unscheduled", number(rows.iter().map(|row| row.projects - row.fresh - row.stale).sum())),
     ];
     gauges.projects = rows
         .into_iter()

@@ -99,8 +99,7 @@ pub fn selectors(expression: &str) -> Vec<String> {
             rest = &rest[end..];
             continue;
         }
-        let length =
-            rest.find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | ':')).unwrap_or(rest.len());
+        let length = rest.find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | ':')).unwrap_or(rest.len());
         let (word, after) = rest.split_at(length);
         rest = after;
         if word.starts_with("syncline_") || word.starts_with("syncline:") || matches!(word, "up" | "ALERTS") {
@@ -127,7 +126,8 @@ fn closing(text: &str) -> usize {
 
 #[test]
 fn selectors_are_found_whatever_stands_around_them() {
-    let expression = r#"sum by (syncline) (rate(syncline_a_total{x="}up"}[5m])) / on (job) syncline:b:max unless up == 1"#;
+    let expression =
+        r#"sum by (syncline) (rate(syncline_a_total{x="}up"}[5m])) / on (job) syncline:b:max unless up == 1"#;
     assert_eq!(selectors(expression), [r#"syncline_a_total{x="}up"}"#, "syncline:b:max", "up"]);
     assert_eq!(selectors(r#"ALERTS{alertname=~"syncline_x"} or vector(0)"#), [r#"ALERTS{alertname=~"syncline_x"}"#]);
 }

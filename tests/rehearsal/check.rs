@@ -11,6 +11,37 @@ use super::{Day, project_id};
 pub const PENDING: &[&str] =
     &["syncline_alerts_firing", "syncline_alert_deliveries_total", "syncline_alert_delivery_seconds"];
 
+/// What happened on the day, as it must be seen: each expression has a value at some time.
+const TRUTHS: &[(&str, &str)] = &[
+    ("sum(syncline_sync_records_total{entity=\"issue\", operation=\"created\"}) >= 600", "every issue was read"),
+    ("max(syncline_workers) == 2", "both workers live"),
+    (
+        "sum(syncline_jira_requests_total{status=\"5xx\"}) > 5 and sum(syncline_jira_requests_total{status=\"error\"}) > 0",
+        "the outage",
+    ),
+    ("sum(syncline_runs_total{outcome=\"failed\"}) >= 3", "the failed runs"),
+    ("sum(syncline_step_retries_total) > 0 and sum(syncline_steps_dead_total) >= 3", "attempts again, and given up"),
+    ("sum(syncline_jira_rate_limited_total{site=\"sim\", reason=\"burst\"}) > 0", "the limit of one endpoint"),
+    ("sum(syncline_jira_rate_limited_total{site=\"sim\", reason=~\"quota_.*\"}) > 0", "the quota of the site"),
+    ("sum(syncline_jira_rate_limit_wait_seconds_total{site=\"sim\"}) >= 3", "the pauses asked for"),
+    ("sum(syncline_steps_dead_total{class=\"AUTH_INVALID\"}) == 1", "the refused credentials"),
+    ("max(syncline_sync_projects{freshness=\"stale\"}) == 1", "the project that never succeeded"),
+    (
+        "histogram_quantile(0.5, sum by (le) (rate(syncline_jira_request_duration_seconds_bucket[5s]))) > 0.25",
+        "the slow site",
+    ),
+    ("count(up == 0) or count(up == 1) < 2", "the killed worker"),
+    ("sum(syncline_steps_rescued_total{step=\"fetch_page\"}) == 1", "its rescued step"),
+    ("sum(syncline_schedule_missed_total) >= 5", "the missed slots"),
+    ("sum by (version) (syncline_build_info) == 2", "what runs"),
+    ("ALERTS{alertname=\"SynclineStepsDead\", alertstate=\"firing\"}", "the alert for dead steps"),
+    (
+        "ALERTS{alertname=\"SynclineAuthenticationFailing\", class=\"AUTH_INVALID\", alertstate=\"firing\"}",
+        "the alert for credentials",
+    ),
+    ("ALERTS{alertname=\"SynclineSchedulesMissed\", alertstate=\"firing\"}", "the alert for missed slots"),
+];
+
 /// What was asked, and what came of it.
 #[derive(Default)]
 pub struct Report {
@@ -50,6 +81,12 @@ impl Day {
             }
         }
         self.check_rules(&mut report).await;
+        for (expression, what) in TRUTHS {
+            let seen = self.prometheus.range(expression, self.began, self.ended).await;
+            let seen =
+                seen.and_then(|series| if series.is_empty() { Err(format!("not seen: {expression}")) } else { Ok(()) });
+            report.note(&format!("truth: {what}"), seen);
+        }
         self.check_runbooks(&mut report).await;
         report
     }
@@ -58,7 +95,8 @@ impl Day {
     fn values(&self) -> Vec<(&'static str, String)> {
         let all = || ".+".to_owned();
         let range = format!("{:.0}s", self.ended - self.began);
-        let mut values = vec![("job", "syncline".to_owned()), ("__rate_interval", "10s".to_owned()), ("__range", range)];
+        let mut values =
+            vec![("job", "syncline".to_owned()), ("__rate_interval", "10s".to_owned()), ("__range", range)];
         values.extend(["instance", "step", "project", "endpoint", "site"].map(|name| (name, all())));
         values
     }
@@ -135,7 +173,9 @@ impl Day {
     /// Every rule is evaluated without an error, and what it names exists.
     async fn check_rules(&self, report: &mut Report) {
         let groups = self.prometheus.get("rules", &[]).await.unwrap();
-        for rule in groups["groups"].as_array().into_iter().flatten().flat_map(|group| group["rules"].as_array()).flatten() {
+        for rule in
+            groups["groups"].as_array().into_iter().flatten().flat_map(|group| group["rules"].as_array()).flatten()
+        {
             let name = rule["name"].as_str().unwrap_or_default();
             let expression = rule["query"].as_str().unwrap_or_default();
             let of = format!("rule {name}");

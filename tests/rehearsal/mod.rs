@@ -4,6 +4,7 @@
 pub mod boards;
 pub mod check;
 mod prometheus;
+pub mod rules;
 mod runbooks;
 
 use std::time::Duration;
@@ -79,6 +80,7 @@ async fn normal_load(rig: &Rig) {
     .execute(rig.db.pool())
     .await
     .unwrap();
+    sqlx::query("SELECT pg_notify('syncline_schedule', '')").execute(rig.db.pool()).await.unwrap();
     rig.jira.control().set_mutations_per_second(10.0);
     let mut runs = Vec::new();
     for project in &rig.projects {
@@ -110,8 +112,8 @@ async fn outage(rig: &Rig) {
 
 /// Jira asks for pauses, for one endpoint and for the site.
 async fn limits(rig: &Rig) {
-    for kind in [FaultKind::RateLimit, FaultKind::RateLimit, FaultKind::Quota] {
-        rig.jira.control().add_fault(FaultRule { path: Some("/search/jql".into()), ..FaultRule::next(kind, 1) });
+    for (after, kind) in (0..).zip([FaultKind::RateLimit, FaultKind::RateLimit, FaultKind::Quota]) {
+        rig.jira.control().add_fault(FaultRule { after, path: Some("/search/jql".into()), ..FaultRule::next(kind, 1) });
     }
     assert_eq!(rig.sync("GAMMA", "incremental").await, "succeeded");
 }
@@ -171,4 +173,3 @@ async fn killed_worker(rig: &Rig, prometheus: &Prometheus, workers: &mut Vec<Wor
 pub async fn project_id(rig: &Rig) -> Uuid {
     sqlx::query_scalar("SELECT id FROM syncline.project WHERE key = 'ACME'").fetch_one(rig.db.pool()).await.unwrap()
 }
-

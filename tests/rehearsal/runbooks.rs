@@ -29,7 +29,10 @@ impl Day {
                         }
                     }
                     _ => commands.extend(
-                        block.lines().filter(|line| line.starts_with("syncline ")).map(|line| (line.to_owned(), of.clone())),
+                        block
+                            .lines()
+                            .filter(|line| line.starts_with("syncline "))
+                            .map(|line| (line.to_owned(), of.clone())),
                     ),
                 }
             }
