@@ -20,12 +20,13 @@ mod stack;
 mod stock;
 mod summary;
 #[path = "../../tests/support/mod.rs"]
+#[allow(unused_imports)] // the tests use all of it
 mod support;
 mod trigger;
 
 use summary::Summary;
 
-type Measure = fn() -> futures::future::BoxFuture<'static, Vec<(&'static str, f64)>>;
+type Measure = fn() -> futures::future::LocalBoxFuture<'static, Vec<(&'static str, f64)>>;
 
 /// Names that can be given on the command line, in the order in which they run.
 const MEASURES: [(&str, Measure); 9] = [

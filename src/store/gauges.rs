@@ -27,13 +27,10 @@ const COUNT_LIMIT: i64 = 100_000;
 
 /// Reads them.
 pub async fn read(pool: &PgPool, options: &GaugeOptions) -> Result<DbGauges> {
-    let mut gauges = DbGauges {
-        queue_jobs: queue_jobs(pool).await?,
-        oldest_ready: oldest_ready(pool).await?,
-        tables: tables(pool).await?,
-        ..DbGauges::default()
-    };
-    projects(pool, options, &mut gauges).await?;
+    // The projects take the longest: the rest is asked beside them.
+    let (projects, (queue_jobs, oldest_ready, tables)) = futures::try_join!(projects(pool, options), async {
+        Ok((queue_jobs(pool).await?, oldest_ready(pool).await?, tables(pool).await?))
+    })?;
     let rest = sqlx::query!(
         r#"SELECT pg_database_size(current_database()) AS "size!",
                   (SELECT count(*) FROM syncline.worker WHERE lease_until > clock_timestamp()) AS "workers!",
@@ -42,11 +39,18 @@ pub async fn read(pool: &PgPool, options: &GaugeOptions) -> Result<DbGauges> {
     )
     .fetch_one(pool)
     .await?;
-    gauges.freshness.push(("paused", number(rest.paused)));
-    gauges.db_size_bytes = Some(number(rest.size));
-    gauges.workers = Some(number(rest.workers));
-    gauges.sites = rest.sites;
-    Ok(gauges)
+    let (projects, mut freshness) = projects;
+    freshness.push(("paused", number(rest.paused)));
+    Ok(DbGauges {
+        queue_jobs,
+        oldest_ready,
+        workers: Some(number(rest.workers)),
+        projects,
+        freshness,
+        sites: rest.sites,
+        db_size_bytes: Some(number(rest.size)),
+        tables,
+    })
 }
 
 async fn queue_jobs(pool: &PgPool) -> Result<Vec<QueueDepth>> {
@@ -104,31 +108,35 @@ async fn oldest_ready(pool: &PgPool) -> Result<Vec<OldestReady>> {
 }
 
 /// Active projects: the worst off by name, the rest as `other`, and how many of all of them are fresh.
-async fn projects(pool: &PgPool, options: &GaugeOptions, gauges: &mut DbGauges) -> Result<()> {
+async fn projects(pool: &PgPool, options: &GaugeOptions) -> Result<(Vec<ProjectGauges>, Vec<(&'static str, u64)>)> {
     let rows = sqlx::query!(
         r#"
-        WITH ranked AS MATERIALIZED (
-            SELECT p.site_id, p.key, e.watermark, e.last_success, f.fresh_until, row_number() OVER (ORDER BY f.fresh_until, p.id) AS place
+        WITH every AS MATERIALIZED (
+            SELECT p.id, p.site_id, p.key, e.cursor_at AS watermark, e.last_sync_time AS last_success,
+                   -- A nightly project is not stale at noon. Who has no schedule was promised nothing.
+                   CASE WHEN c.project_id IS NOT NULL THEN
+                       coalesce(e.last_sync_time, p.created_at) + greatest(make_interval(secs => $2), 2 * (c.next_slot_at - c.last_slot_at))
+                   END AS fresh_until
               FROM syncline.project p
-              LEFT JOIN (
-                   SELECT t.project_id, CASE WHEN bool_and(t.cursor_at IS NOT NULL) THEN min(t.cursor_at) END AS watermark,
-                          min(t.last_sync_time) AS last_success
-                     FROM syncline.sync_state t GROUP BY t.project_id) e ON e.project_id = p.id
+              -- The entities of a project succeed together, so that one tells of all.
+              LEFT JOIN syncline.sync_state e ON e.project_id = p.id AND e.entity = 'issue'
               LEFT JOIN syncline.schedule c ON c.project_id = p.id
-             -- A nightly project is not stale at noon. Who has no schedule was promised nothing.
-             CROSS JOIN LATERAL (SELECT CASE WHEN c.project_id IS NOT NULL THEN
-                       coalesce(e.last_success, p.created_at) + greatest(make_interval(secs => $2), 2 * (c.next_slot_at - c.last_slot_at))
-                   END AS fresh_until) f
              WHERE p.state = 'active'
+        ), named AS MATERIALIZED (
+            SELECT * FROM every ORDER BY fresh_until, id LIMIT $1
         ), other AS (
             SELECT min(watermark) AS watermark, min(last_success) AS last_success, min(fresh_until) AS fresh_until, count(*) AS projects,
                    count(*) FILTER (WHERE fresh_until >= now()) AS fresh, count(*) FILTER (WHERE fresh_until < now()) AS stale
-              FROM ranked WHERE place > $1
+              FROM every WHERE id NOT IN (SELECT id FROM named)
         )
-        SELECT s.name || '/' || r.key AS "project!", r.watermark, r.last_success, r.fresh_until, 1::int8 AS "projects!",
+        SELECT s.name || '/' || r.key AS "project!", w.watermark, r.last_success, r.fresh_until, 1::int8 AS "projects!",
                CASE WHEN r.fresh_until >= now() THEN 1 ELSE 0 END::int8 AS "fresh!",
                CASE WHEN r.fresh_until < now() THEN 1 ELSE 0 END::int8 AS "stale!"
-          FROM ranked r JOIN syncline.site s ON s.id = r.site_id WHERE r.place <= $1
+          FROM named r
+          JOIN syncline.site s ON s.id = r.site_id
+         CROSS JOIN LATERAL (
+               SELECT CASE WHEN count(t.cursor_at) = count(*) THEN min(t.cursor_at) END AS watermark
+                 FROM syncline.sync_state t WHERE t.project_id = r.id) w
         UNION ALL
         SELECT 'other', o.watermark, o.last_success, o.fresh_until, o.projects, o.fresh, o.stale FROM other o WHERE o.projects > 0
         "#,
@@ -137,12 +145,12 @@ async fn projects(pool: &PgPool, options: &GaugeOptions, gauges: &mut DbGauges) 
     )
     .fetch_all(pool)
     .await?;
-    gauges.freshness = vec![
+    let freshness = vec![
         ("fresh", number(rows.iter().map(|row| row.fresh).sum())),
         ("stale", number(rows.iter().map(|row| row.stale).sum())),
         ("unscheduled", number(rows.iter().map(|row| row.projects - row.fresh - row.stale).sum())),
     ];
-    gauges.projects = rows
+    let projects = rows
         .into_iter()
         .map(|row| ProjectGauges {
             project: row.project,
@@ -152,7 +160,7 @@ async fn projects(pool: &PgPool, options: &GaugeOptions, gauges: &mut DbGauges) 
             ..ProjectGauges::default()
         })
         .collect();
-    Ok(())
+    Ok((projects, freshness))
 }
 
 async fn tables(pool: &PgPool) -> Result<Vec<TableGauges>> {
