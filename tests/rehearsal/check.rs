@@ -31,7 +31,7 @@ const TRUTHS: &[(&str, &str)] = &[
         "the slow site",
     ),
     ("count(up == 0) or count(up == 1) < 2", "the killed worker"),
-    ("sum(syncline_steps_rescued_total{step=\"fetch_page\"}) == 1", "its rescued step"),
+    ("sum(syncline_steps_rescued_total{step=\"fetch_page\"}) >= 1", "its rescued step"),
     ("sum(syncline_schedule_missed_total) >= 5", "the missed slots"),
     ("sum by (version) (syncline_build_info) == 2", "what runs"),
     ("ALERTS{alertname=\"SynclineStepsDead\", alertstate=\"firing\"}", "the alert for dead steps"),
