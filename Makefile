@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build test lint fmt demo up bench sqlx-prepare sqlx-check
+.PHONY: help deps build test lint fmt demo up bench deploy-files deploy-check sqlx-prepare sqlx-check
 
 # Queries are checked against the data in .sqlx: building needs no database.
 export SQLX_OFFLINE := true
@@ -31,10 +31,10 @@ test: test-deps ## run all tests, each on a real PostgreSQL database of its own
 	if [ "$(NEXTEST)" = yes ]; then cargo nextest run --locked --no-fail-fast; \
 	else cargo test --locked --no-fail-fast; fi
 
-lint: deps sqlx-check ## check format, lints and that .sqlx is current
+lint: deps sqlx-check deploy-check ## check format, lints, deploy/ and that .sqlx is current
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
-	@for script in .ci/run .ci/deps $(TEST_SERVER); do bash -n $$script; done
+	@for script in .ci/run .ci/deps $(TEST_SERVER) tests/deploy/run.sh; do bash -n $$script; done
 
 fmt: ## format the source
 	cargo fmt
@@ -47,6 +47,12 @@ up: build ## the stack of the demo, running until Ctrl-C
 
 bench: test-deps ## measure; writes target/bench/summary.json
 	cargo bench --locked --bench sync
+
+deploy-check: ## check deploy/: image, compose, chart, units (no container engine needed)
+	@tests/deploy/run.sh
+
+deploy-files: ## write what is generated: the chart's copies of dashboards/, deploy/kubernetes
+	@tests/deploy/run.sh write
 
 # The query macros write one file per query into SQLX_OFFLINE_DIR while they ask the database. They run when a file is
 # compiled, hence the touch.

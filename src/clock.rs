@@ -1,7 +1,7 @@
 //! Time and randomness, injected.
 //!
 //! Everything that decides by time or chance takes a [`Clock`]; nothing else in the crate may ask the operating system
-//! (`clippy.toml` refuses it). Tests move a [`VirtualClock`] by hand and get the same ids and the same jitter each time.
+//! (`.clippy.toml` refuses it). Tests move a [`VirtualClock`] by hand and get the same ids and the same jitter each time.
 //!
 //! Two clocks exist on purpose. *This* one decides schedules, windows and waits. *Leases and ready times of steps* are
 //! compared by the database's own clock, because the clocks of pods differ (`docs/decisions/0002-two-clocks.md`).
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use rand::rngs::StdRng;
 use rand::{Rng, RngCore, SeedableRng};
 use uuid::Uuid;
@@ -69,11 +69,11 @@ impl Clock {
         (Self(Arc::new(inner)), hands)
     }
 
-    /// The time now, UTC.
+    /// The time now, UTC, in whole microseconds: PostgreSQL keeps no more, and a time must read back as it was written.
     #[allow(clippy::disallowed_methods)] // the one place that may
     pub fn now(&self) -> DateTime<Utc> {
         match &self.0.source {
-            Source::System => Utc::now(),
+            Source::System => Utc::now().trunc_subsecs(6),
             Source::Virtual(hands) => hands.now(),
         }
     }

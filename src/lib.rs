@@ -6,7 +6,8 @@
 //! (scheduler)        (sync)      page n+1 is fetched while page n is being written
 //! ```
 //! Each box after the scheduler is a *step*: a row of `syncline.sync_step`, which is checkpoint and queue in one.
-//! [`queue`] hands such rows to apalis' workers, [`engine`] commits them, [`sync`] says what each of them does.
+//! [`queue`] hands such rows to apalis' workers, [`engine`] commits them, [`sync`] says what each of them does. What goes wrong
+//! becomes an episode; [`telemetry`] decides who is told, and [`alert`] carries the message.
 //!
 //! # Invariants
 //! Each has a test that fails when it is broken.
@@ -26,7 +27,7 @@
 //! 10. **Every acknowledged request ends** in a visible outcome: succeeded, failed with a class and advice, or cancelled.
 //!
 //! # Arrows
-//! `domain` ◀ `store`, `jira` ◀ `engine` ◀ `sync`, `scheduler` ◀ `http`, `cli` ◀ `runtime`; `tests/architecture.rs` reads the
+//! `domain` ◀ `store`, `jira` ◀ `engine` ◀ `sync`, `scheduler`, `telemetry` ◀ `http`, `cli` ◀ `runtime`; `tests/architecture.rs` reads the
 //! `use crate::` lines and fails on an arrow the wrong way.
 
 pub mod alert;
@@ -45,4 +46,5 @@ pub mod scheduler;
 pub mod simulator;
 pub mod store;
 pub mod sync;
+pub mod telemetry;
 pub mod verify;

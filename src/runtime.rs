@@ -12,23 +12,25 @@ use chrono::TimeDelta;
 use futures::future::BoxFuture;
 use secrecy::ExposeSecret;
 use sqlx::PgPool;
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::alert::template::Templates;
 use crate::cli;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::domain::episode::Timings;
 use crate::engine::{Engine, EngineOptions, RetryOptions};
 use crate::http::admin;
 use crate::jira::HttpPool;
 use crate::observe::health::{Heartbeats, Readiness, State};
-use crate::observe::metrics;
-use crate::queue::{self, QueueOptions};
+use crate::observe::{events, metrics};
+use crate::queue::{self, Heard, QueueOptions};
 use crate::scheduler;
 use crate::store;
 use crate::store::gauges::{self, GaugeOptions};
 use crate::sync::{self, Workshop};
+use crate::telemetry::{self, AnalyseRun, Channels, DeliverAlert, Keeper};
 
 /// A worker process that is running.
 pub struct Worker {
@@ -42,7 +44,7 @@ pub struct Worker {
 impl Worker {
     /// Checks the schema's version and starts everything: admin server, queue workers, scheduler.
     pub async fn start(config: &Config, pool: PgPool, clock: Clock) -> anyhow::Result<Self> {
-        store::check_version(&pool).await?;
+        warn_of_newer_schema(store::check_version(&pool).await?);
         let readiness = Readiness::default();
         let heartbeats = Heartbeats::default();
         let server = match config.http.address {
@@ -50,13 +52,22 @@ impl Worker {
             None => None,
         };
         let workshop = Workshop::new(sync_options(config), HttpPool::new(clock.clone())?, config.secrets.clone());
-        let engine = Engine::new(pool.clone(), clock.clone(), sync::steps(&workshop), engine_options(config));
+        let rules = config.telemetry.rules();
+        let channels = Channels::new(config.secrets.clone(), clock.clone());
+        let mut steps = sync::steps(&workshop);
+        steps.push(Arc::new(AnalyseRun(Arc::new(rules.clone()))));
+        steps.push(Arc::new(DeliverAlert::new(channels.clone())));
+        let engine = Engine::new(pool.clone(), clock.clone(), steps, engine_options(config));
         let stop = CancellationToken::new();
-        let schedule_changed = Arc::new(Notify::new());
+        let heard = Heard::default();
         let mut tasks = JoinSet::new();
         let options = queue_options(config, &heartbeats);
-        tasks.spawn(queue::run(engine.clone(), options, Arc::clone(&schedule_changed), stop.clone()));
-        tasks.spawn(scheduler::run(pool.clone(), clock, schedule_changed, stop.clone()));
+        tasks.spawn(queue::run(engine.clone(), options, heard.clone(), stop.clone()));
+        tasks.spawn(scheduler::run(pool.clone(), clock.clone(), heard.schedules, stop.clone()));
+        tasks.spawn(telemetry::watch(pool.clone(), clock.clone(), rules, stop.clone()));
+        tasks.spawn(telemetry::probe(pool.clone(), clock.clone(), channels, stop.clone()));
+        let keeper = Keeper::new(pool, clock, timings(config), templates(config));
+        tasks.spawn(telemetry::keep(keeper, heard.alerts, stop.clone()));
         tasks.spawn(watch(engine, readiness, stop.clone()));
         Ok(Self { admin: server.as_ref().map(admin::Server::address), stop, tasks, server })
     }
@@ -89,6 +100,19 @@ pub fn work(context: &cli::Context) -> BoxFuture<'_, anyhow::Result<()>> {
         let worker = Worker::start(&context.config, context.pool.clone(), context.clock.clone()).await?;
         worker.run_until_signal().await
     })
+}
+
+/// In the middle of an upgrade, or after a rollback, this is as it should be; at any other time somebody wants to know.
+fn warn_of_newer_schema(found: i64) {
+    let expected = store::migrate::expected_version();
+    if found > expected {
+        tracing::warn!(
+            event = events::SCHEMA_NEWER,
+            found,
+            expected,
+            "the schema is newer than this program, and declared fit for it"
+        );
+    }
 }
 
 /// Waits for SIGTERM or SIGINT.
@@ -179,6 +203,29 @@ pub fn sync_options(config: &Config) -> sync::Options {
         partition_target_issues: u64::from(options.partition_target_issues),
         request_timeout: Duration::from_secs(u64::from(options.request_timeout_seconds)),
     }
+}
+
+/// When people hear of alerts.
+pub fn timings(config: &Config) -> Timings {
+    let alerts = &config.alerts;
+    let seconds = |n: u32| TimeDelta::seconds(i64::from(n));
+    Timings {
+        group_wait: seconds(alerts.group_wait_seconds),
+        reminder: seconds(alerts.reminder_seconds),
+        flap_window: seconds(alerts.flap_window_seconds),
+        resolve_wait: seconds(alerts.resolve_wait_seconds),
+        ..Timings::default()
+    }
+}
+
+/// The templates of messages; those of the configured folder that cannot be used are named in the log.
+fn templates(config: &Config) -> Templates {
+    let Some(folder) = &config.alerts.templates else { return Templates::built_in() };
+    let (templates, problems) = Templates::with_folder(folder);
+    for problem in problems {
+        tracing::warn!(event = events::TEMPLATE_FAILED, %problem, "a built-in template is used instead");
+    }
+    templates
 }
 
 fn queue_options(config: &Config, heartbeats: &Heartbeats) -> QueueOptions {

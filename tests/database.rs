@@ -29,6 +29,29 @@ async fn a_wrong_password_is_told_from_an_unreachable_server() {
 }
 
 #[tokio::test]
+async fn a_session_that_stands_still_at_its_start_is_tried_again_beside() {
+    let db = TestDb::new().await;
+    let mut url = url::Url::parse(db.url()).unwrap();
+    let server = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5432));
+    // Takes the first connection and says nothing; leads the others to the server.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    url.set_host(Some("127.0.0.1")).unwrap();
+    url.set_port(Some(listener.local_addr().unwrap().port())).unwrap();
+    let between = tokio::spawn(async move {
+        let _silent = listener.accept().await.unwrap();
+        loop {
+            let (mut ours, _) = listener.accept().await.unwrap();
+            let mut theirs = tokio::net::TcpStream::connect(&server).await.unwrap();
+            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut ours, &mut theirs).await });
+        }
+    });
+    let options = PoolOptions { acquire_timeout: std::time::Duration::from_secs(20), ..PoolOptions::default() };
+    let pool = store::connect(&SecretString::from(url.to_string()), &options).await.unwrap();
+    assert_eq!(sqlx::query_scalar::<_, i32>("SELECT 1").fetch_one(&pool).await.unwrap(), 1);
+    between.abort();
+}
+
+#[tokio::test]
 async fn sessions_give_up_locks_by_themselves() {
     let db = TestDb::new().await;
     for setting in ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"] {

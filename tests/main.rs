@@ -2,13 +2,21 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod alert_cli;
+mod alert_delivery;
+mod alert_email;
+mod alert_episode;
+mod alert_http;
+mod alert_policy;
 mod alert_rules;
+mod alert_worker;
 mod architecture;
 mod bad_input;
 mod cli;
 mod convergence;
 mod dashboards;
 mod database;
+mod deploy;
 mod doctor;
 mod embedded_postgres;
 mod engine_commit;
@@ -18,6 +26,7 @@ mod engine_lease;
 mod engine_queue;
 mod engine_run;
 mod enqueueing;
+mod healthcheck;
 mod process_database_lost;
 mod process_kill;
 mod process_probes;
@@ -31,4 +40,6 @@ mod sync_changes;
 mod sync_failures;
 mod sync_guard;
 mod sync_pages;
+mod telemetry;
+mod upgrade;
 mod verify;

@@ -9,7 +9,6 @@ use syncline::domain::queue::Queue;
 use syncline::engine::{Commit, Engine, EngineOptions, FINAL_STEP, NewStep, Step, StepContext, StepError};
 use syncline::observe::health::Heartbeats;
 use syncline::queue::{self, QueueOptions};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::stack::Database;
@@ -106,7 +105,7 @@ async fn steps_per_second(database: &Database) -> (f64, f64) {
     };
     let before = database.commits().await;
     let started = Instant::now();
-    let worker = tokio::spawn(queue::run(engine, queue_options, Arc::new(Notify::new()), stop.clone()));
+    let worker = tokio::spawn(queue::run(engine, queue_options, queue::Heard::default(), stop.clone()));
     while database
         .number("SELECT count(*) FROM syncline.sync_step WHERE kind = 'finalize_run' AND state = 'done'")
         .await

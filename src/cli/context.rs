@@ -142,7 +142,8 @@ impl Context {
     /// # Errors
     /// When it is too old, too new, or half migrated.
     pub async fn check_schema(&self) -> Result<(), Error> {
-        Ok(store::check_version(&self.pool).await?)
+        store::check_version(&self.pool).await?;
+        Ok(())
     }
 
     /// Lets go of the database, and stops the private server if this process started it.

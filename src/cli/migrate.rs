@@ -11,7 +11,7 @@ use crate::store;
 /// Safe to run at any time and by several processes at once.
 #[derive(Debug, clap::Args)]
 pub struct MigrateArgs {
-    /// Change nothing; fail when the schema is not current
+    /// Change nothing; fail when the schema is not one that this program can work on
     #[arg(long)]
     pub check: bool,
 }
@@ -21,9 +21,12 @@ pub struct MigrateArgs {
 /// # Errors
 /// Those of [`store::migrate()`] and [`store::check_version`], and a closed `out`.
 pub async fn run(args: &MigrateArgs, pool: &PgPool, out: &mut impl Write) -> anyhow::Result<()> {
+    let expected = store::migrate::expected_version();
     if args.check {
-        store::check_version(pool).await?;
-        writeln!(out, "schema is current: version {}", store::migrate::expected_version())?;
+        match store::check_version(pool).await? {
+            found if found > expected => writeln!(out, "{}", newer(found, expected))?,
+            found => writeln!(out, "schema is current: version {found}")?,
+        }
         return Ok(());
     }
     let report = store::migrate(pool).await?;
@@ -31,8 +34,13 @@ pub async fn run(args: &MigrateArgs, pool: &PgPool, out: &mut impl Write) -> any
         writeln!(out, "applied {:04} {} ({} ms)", applied.version, applied.description, applied.took.as_millis())?;
     }
     match report.applied.len() {
+        0 if report.version > expected => writeln!(out, "nothing to do: {}", newer(report.version, expected))?,
         0 => writeln!(out, "nothing to do: schema is at version {}", report.version)?,
         count => writeln!(out, "{count} applied: schema is at version {}", report.version)?,
     }
     Ok(())
+}
+
+fn newer(found: i64, expected: i64) -> String {
+    format!("schema is at version {found}, newer than this program's {expected}, and declared fit for it")
 }

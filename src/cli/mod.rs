@@ -6,6 +6,7 @@
 //! What must hold: a failure is one `error:` line that says what is wrong and, where something can be done, one `help:`
 //! line; a command holds no SQL and no knowledge of Jira's shapes.
 
+mod alert;
 mod completions;
 mod config;
 mod confirm;
@@ -13,6 +14,8 @@ mod context;
 mod demo;
 mod doctor;
 mod error;
+mod health;
+mod healthcheck;
 mod log;
 pub mod migrate;
 mod output;
@@ -20,6 +23,7 @@ mod progress;
 mod project;
 mod queue;
 mod run;
+mod schedule;
 pub mod simulate;
 mod site;
 mod sync;
@@ -73,8 +77,12 @@ pub enum Command {
     Run(run::RunArgs),
     Log(log::LogArgs),
     Queue(queue::QueueArgs),
+    Schedule(schedule::ScheduleArgs),
+    Health(health::HealthArgs),
+    Alert(alert::AlertArgs),
     Verify(verify::VerifyArgs),
     Doctor(doctor::DoctorArgs),
+    Healthcheck(healthcheck::HealthcheckArgs),
     Simulate(simulate::SimulateArgs),
     Demo(demo::DemoArgs),
     Config(config::ConfigArgs),
@@ -106,6 +114,7 @@ async fn execute(cli: Cli, work: Work) -> Result<(), Error> {
         Command::Simulate(args) => simulate::run(args).await.map_err(Error::from),
         Command::Demo(args) => demo::run(args, loaded.config, output).await,
         Command::Doctor(args) => doctor::run(args, loaded.config, output).await,
+        Command::Healthcheck(args) => healthcheck::run(args, &loaded.config, output).await,
         command => with_database(command, loaded.config, output, work).await,
     };
     guard.flush().await;
@@ -137,10 +146,14 @@ async fn dispatch(command: Command, context: &Context, work: Work) -> Result<(),
         Command::Run(args) => run::run(args, context).await,
         Command::Log(args) => log::run(args, context).await,
         Command::Queue(args) => queue::run(args, context).await,
+        Command::Schedule(args) => schedule::run(args, context).await,
+        Command::Health(args) => health::run(args, context).await,
+        Command::Alert(args) => alert::run(args, context).await,
         Command::Verify(args) => verify::run(args, context).await,
         // These have been handled before a database was needed.
         Command::Migrate(_)
         | Command::Doctor(_)
+        | Command::Healthcheck(_)
         | Command::Simulate(_)
         | Command::Demo(_)
         | Command::Config(_)

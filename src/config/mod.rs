@@ -10,6 +10,7 @@
 //!   shape of what was found and what to write instead;
 //! * no secret is printed: not by `Debug`, not by an error, not by `syncline config show`.
 
+mod alerts;
 mod database;
 mod error;
 mod http;
@@ -20,7 +21,9 @@ mod queue;
 pub mod secret;
 mod secrets;
 mod sync;
+mod telemetry;
 
+pub use alerts::AlertsConfig;
 pub use database::DatabaseConfig;
 pub use error::Error;
 pub use http::HttpConfig;
@@ -29,6 +32,7 @@ pub use log::{LogConfig, LogFormat};
 pub use queue::QueueConfig;
 pub use secrets::SecretsConfig;
 pub use sync::SyncConfig;
+pub use telemetry::TelemetryConfig;
 
 use serde::Deserialize;
 
@@ -42,17 +46,23 @@ pub struct Config {
     pub sync: SyncConfig,
     /// How steps are claimed and tried again.
     pub queue: QueueConfig,
+    /// Streaks, the back-off ladder and what is told.
+    pub telemetry: TelemetryConfig,
     /// The admin address.
     pub http: HttpConfig,
     /// Log lines.
     pub log: LogConfig,
+    /// When people hear of alerts.
+    pub alerts: AlertsConfig,
     /// The key that protects stored credentials.
     pub secrets: SecretsConfig,
 }
 
 /// Every key of every section, in the order of the sections.
 fn keys() -> impl Iterator<Item = &'static key::Key> {
-    [database::KEYS, sync::KEYS, queue::KEYS, http::KEYS, log::KEYS, secrets::KEYS].into_iter().flatten()
+    [database::KEYS, sync::KEYS, queue::KEYS, telemetry::KEYS, http::KEYS, log::KEYS, alerts::KEYS, secrets::KEYS]
+        .into_iter()
+        .flatten()
 }
 
 #[cfg(test)]

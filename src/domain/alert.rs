@@ -88,6 +88,8 @@ pub enum Signal {
     Firing(Box<Details>),
     /// It has ended at this time.
     Cleared(DateTime<Utc>),
+    /// It has become part of a wider condition, which is told instead: nobody hears that this one is over.
+    Absorbed(DateTime<Utc>),
 }
 
 /// What is known of a condition that holds. Texts are sanitised already.

@@ -1,12 +1,20 @@
-//! The terms of the product, without input or output: failure codes, schedules, windows, cursors, records, alerts.
+//! The terms of the product, without input or output: failure codes, schedules, windows, cursors, records, alerts
+//! and who hears of them.
 //!
 //! What must hold: nothing here awaits, logs, or asks for time or chance; every function is a function of its arguments.
 
 pub mod alert;
+pub mod baseline;
 pub mod cron;
 pub mod cursor;
+pub mod episode;
 pub mod failure;
+pub mod health;
+pub mod hours;
+pub mod ladder;
 pub mod queue;
 pub mod record;
+pub mod route;
+pub mod site_cause;
 pub mod spread;
 pub mod window;

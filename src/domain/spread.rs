@@ -5,7 +5,10 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
+
+use super::cron::Schedule;
 
 /// The widest spread. "Every night at two" may mean a quarter past two, not noon; and ten thousand projects over this time
 /// are eleven starts a second.
@@ -20,6 +23,14 @@ pub fn offset(project_id: Uuid, interval: Duration) -> Duration {
     head.copy_from_slice(&digest.as_bytes()[..8]);
     let scaled = (u128::from(u64::from_be_bytes(head)) * u128::from(width)) >> 64;
     Duration::from_millis(u64::try_from(scaled).unwrap_or(0))
+}
+
+/// When a project starts next: the first slot after `now`, and its own place in that slot's interval. `None` when the
+/// schedule has no further slot.
+pub fn next_start(schedule: &Schedule, project_id: Uuid, now: DateTime<Utc>) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+    let slot_at = schedule.next_after(now)?;
+    let offset = offset(project_id, schedule.interval_at(slot_at));
+    Some((slot_at, slot_at + TimeDelta::from_std(offset).unwrap_or_default()))
 }
 
 #[cfg(test)]

@@ -123,6 +123,15 @@ catalog! {
     JIRA_RATE_LIMIT_WAIT = Counter, "jira_rate_limit_wait_seconds_total", "seconds", ["site", "reason"],
         "Pauses that Jira asked for, in whole seconds, rounded up.";
 
+    ALERTS_FIRING = DatabaseGauge, "alerts_firing", "episodes", ["severity", "category"],
+        "Alert episodes that are not over; those that their site's episode speaks for are left out.";
+    ALERT_CHANNEL_UP = DatabaseGauge, "alert_channel_up", "1", ["channel"],
+        "Whether a channel took the last message that it was given and can be reached: 1 or 0.";
+    ALERT_DELIVERIES = Counter, "alert_deliveries_total", "tries", ["channel", "result"],
+        "Tries to deliver a message, by kind of channel: delivered, later (tried again), failed (given up).";
+    ALERT_DELIVERY = Histogram(LONG), "alert_delivery_seconds", "seconds", ["channel"],
+        "Time that a kind of channel took to take or refuse a message.";
+
     DB_POOL_CONNECTIONS = Gauge, "db_pool_connections", "connections", ["state"],
         "Connections of this process's pool: used, idle, or unopened; together they are its limit.";
     DB_POOL_ACQUIRE = Histogram(SHORT), "db_pool_acquire_seconds", "seconds", [],

@@ -22,6 +22,7 @@ events! {
     DATABASE_LOST = "database_lost", "error", "error", "PostgreSQL does not answer; connecting again with back-off.";
     DATABASE_BACK = "database_back", "info", "seconds", "PostgreSQL answers again.";
     MIGRATED = "migrated", "info", "from, to", "The schema was brought up to date.";
+    SCHEMA_NEWER = "schema_newer", "warn", "found, expected", "The schema is of a newer program, which declared it fit for this one: an upgrade is under way, or was rolled back.";
     WORKER_FAILED = "worker_failed", "error", "error", "The workers of a process ended by themselves.";
     LEASE_LOST = "lease_lost", "error", "owner", "A process could not renew its lease; its steps stop and others take them over.";
     PULSE_FAILED = "pulse_failed", "warn", "error", "The lease was not renewed this time; it is tried again.";
@@ -48,8 +49,21 @@ events! {
     SCHEDULE_MISSED = "schedule_missed", "warn", "project, slots", "Slots passed without a run; one run makes up for them.";
     RECORD_SKIPPED = "record_skipped", "warn", "run_id, entity, code", "A record could not be read; the page went on.";
     SCHEMA_DRIFT = "schema_drift", "warn", "entity, path", "Jira answered with a shape that is not known.";
+    PROJECT_BACKED_OFF = "project_backed_off", "warn", "project, code, rung, failures, next_try", "A project that keeps failing is tried less often.";
+    PROJECT_RESTORED = "project_restored", "info", "project", "A success gave a project its base cadence back.";
+    SITE_BACKED_OFF = "site_backed_off", "warn", "site, code, rung, probe, next_try", "The failures are the site's: one project is tried for all.";
+    SITE_RESTORED = "site_restored", "info", "site, code", "A success gave the projects of a site their base cadences back.";
+    WATCH_FAILED = "watch_failed", "warn", "error", "Silent projects could not be looked for; it is tried again.";
     UPKEEP_DONE = "upkeep_done", "info", "removed", "Old rows were removed.";
     UPKEEP_FAILED = "upkeep_failed", "warn", "error", "Old rows could not be removed; it is tried again.";
+    ALERT_MESSAGE = "alert_message", "by severity", "alert_id, delivery_id, alert_event, severity, class, about, advice", "A message to people, where the log is the channel.";
+    ALERT_DECIDED = "alert_decided", "info", "alert_id, alert_event, reason, withheld, deliveries", "An episode began, became worse, goes on or is over; its messages were enqueued.";
+    ALERT_DELIVERED = "alert_delivered", "info", "delivery_id, channel, refused", "A channel has taken a message.";
+    ALERT_UNDELIVERED = "alert_undelivered", "warn", "delivery_id, channel, code, result", "A channel, or a recipient of its, did not take a message.";
+    CHANNEL_UNREACHABLE = "channel_unreachable", "warn", "channel, code, advice", "An alert channel was asked whether it would take a message, and would not.";
+    KEEPER_FAILED = "keeper_failed", "warn", "error", "Alerts that are due could not be looked at; it is tried again.";
+    ALERT_UNREADABLE = "alert_unreadable", "error", "alert_id, error", "A stored alert cannot be read by this version; it is left alone for a day.";
+    TEMPLATE_FAILED = "template_failed", "warn", "delivery_id, problem", "A template of the folder could not be used; the built-in one was.";
     PANIC = "panic", "error", "message, location", "A defect: code panicked; the step that ran it is handled as failed.";
 }
 

@@ -109,6 +109,12 @@ fn create_known_series() {
         counter!(catalog::SYNC_RECORD_ERRORS.name, "entity" => entity).absolute(0);
         counter!(catalog::SCHEMA_DRIFT.name, "entity" => entity).absolute(0);
     }
+    for &kind in labels::CHANNEL_KINDS {
+        let _ = histogram!(catalog::ALERT_DELIVERY.name, "channel" => kind);
+        for &result in labels::DELIVERY_RESULTS {
+            counter!(catalog::ALERT_DELIVERIES.name, "channel" => kind, "result" => result).absolute(0);
+        }
+    }
     for &(entity, operations) in labels::OPERATIONS {
         for &operation in operations {
             counter!(catalog::SYNC_RECORDS.name, "entity" => entity, "operation" => operation).absolute(0);

@@ -27,6 +27,10 @@ pub struct DbGauges {
     pub freshness: Vec<(&'static str, u64)>,
     /// The names of configured sites, so that their series can be created.
     pub sites: Vec<String>,
+    /// Episodes that are not over, by severity and category.
+    pub alerts: Vec<AlertsFiring>,
+    /// The configured alert channels.
+    pub channels: Vec<ChannelUp>,
     /// The size of the database.
     pub db_size_bytes: Option<u64>,
     /// The tables of the schema.
@@ -51,6 +55,26 @@ pub struct OldestReady {
     pub queue: String,
     /// Its age, 0 when none is ready.
     pub seconds: f64,
+}
+
+/// A number of episodes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AlertsFiring {
+    /// Their severity.
+    pub severity: String,
+    /// Their category.
+    pub category: String,
+    /// How many there are.
+    pub count: u64,
+}
+
+/// The health of a channel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChannelUp {
+    /// Its name, as configured.
+    pub channel: String,
+    /// Whether it took the last message.
+    pub up: bool,
 }
 
 /// How fresh and how healthy a project is.
@@ -108,6 +132,20 @@ impl DbGauges {
         each(&catalog::SYNC_FAILURE_STREAK, |project| Some(f64::from(project.failure_streak)));
         let freshness = self.freshness.iter().map(|&(name, count)| (vec![("freshness", name)], count as f64));
         family(&mut out, &catalog::SYNC_PROJECTS, freshness);
+        family(
+            &mut out,
+            &catalog::ALERTS_FIRING,
+            self.alerts.iter().map(|alerts| {
+                let labels = vec![("severity", alerts.severity.as_str()), ("category", alerts.category.as_str())];
+                (labels, alerts.count as f64)
+            }),
+        );
+        let channels = self.channels.iter();
+        family(
+            &mut out,
+            &catalog::ALERT_CHANNEL_UP,
+            channels.map(|one| (vec![("channel", one.channel.as_str())], f64::from(u8::from(one.up)))),
+        );
         family(&mut out, &catalog::DB_SIZE, plain(self.db_size_bytes));
         let mut each = |metric, value: fn(&TableGauges) -> u64| {
             let samples = self.tables.iter().map(|table| (vec![("table", table.table.as_str())], value(table) as f64));
@@ -158,6 +196,8 @@ mod tests {
                 ..ProjectGauges::default()
             }],
             freshness: vec![("fresh", 7)],
+            alerts: vec![AlertsFiring { severity: "critical".into(), category: "billing".into(), count: 2 }],
+            channels: vec![ChannelUp { channel: "mail".into(), up: false }],
             db_size_bytes: Some(42),
             tables: vec![TableGauges { table: "issue".into(), size_bytes: 8192, dead_rows: 5 }],
             ..DbGauges::default()
@@ -171,6 +211,8 @@ mod tests {
             "syncline_sync_watermark_timestamp_seconds{project=\"main/AC\\\"ME\"} 1760000000.5",
             "syncline_sync_failure_streak{project=\"main/AC\\\"ME\"} 0",
             "syncline_sync_projects{freshness=\"fresh\"} 7",
+            "syncline_alerts_firing{severity=\"critical\",category=\"billing\"} 2",
+            "syncline_alert_channel_up{channel=\"mail\"} 0",
             "syncline_db_size_bytes 42",
             "syncline_db_table_size_bytes{table=\"issue\"} 8192",
             "syncline_db_table_dead_rows{table=\"issue\"} 5",

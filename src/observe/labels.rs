@@ -5,8 +5,16 @@
 /// Queues, by what a step uses.
 pub const QUEUES: &[&str] = &["jira", "store", "control"];
 /// Steps, by name.
-pub const STEPS: &[&str] =
-    &["plan_run", "fetch_page", "upsert_batch", "fetch_collection", "repair_batch", "advance_cursor", "finalize_run"];
+pub const STEPS: &[&str] = &[
+    "plan_run",
+    "fetch_page",
+    "upsert_batch",
+    "fetch_collection",
+    "repair_batch",
+    "advance_cursor",
+    "finalize_run",
+    "deliver_alert",
+];
 /// How an attempt at a step ends.
 pub const STEP_OUTCOMES: &[&str] = &["succeeded", "failed"];
 /// Kinds of runs.
@@ -42,3 +50,7 @@ pub const STATUS_CLASSES: &[&str] = &["2xx", "3xx", "4xx", "5xx", "error"];
 /// Why Jira asked for a pause: which quota is spent, too many requests of one kind, a time to wait for without a reason, or
 /// nothing that tells.
 pub const LIMIT_REASONS: &[&str] = &["quota_global", "quota_tenant", "burst", "retry_after", "unknown"];
+/// Kinds of alert channels.
+pub const CHANNEL_KINDS: &[&str] = &["email", "slack", "whatsapp", "webhook", "log"];
+/// How a try to deliver a message ends.
+pub const DELIVERY_RESULTS: &[&str] = &["delivered", "later", "failed"];

@@ -13,7 +13,7 @@ use metrics::{counter, gauge, histogram};
 
 use super::catalog;
 pub use super::exporter::{InstallError, install, render, upkeep};
-pub use super::gauges::{DbGauges, OldestReady, ProjectGauges, QueueDepth, TableGauges};
+pub use super::gauges::{AlertsFiring, ChannelUp, DbGauges, OldestReady, ProjectGauges, QueueDepth, TableGauges};
 use crate::domain::failure::FailureCode;
 
 /// The most site names that become labels; the rest are `other`.
@@ -119,6 +119,12 @@ pub fn site_known(site: &str) {
         counter!(catalog::JIRA_RATE_LIMITED.name, "site" => site.clone(), "reason" => reason).absolute(0);
         counter!(catalog::JIRA_RATE_LIMIT_WAIT.name, "site" => site.clone(), "reason" => reason).absolute(0);
     }
+}
+
+/// Counts a try to deliver a message through a kind of channel; `result` is one of [`super::labels::DELIVERY_RESULTS`].
+pub fn alert_delivery(kind: &'static str, result: &'static str, took: Duration) {
+    counter!(catalog::ALERT_DELIVERIES.name, "channel" => kind, "result" => result).increment(1);
+    histogram!(catalog::ALERT_DELIVERY.name, "channel" => kind).record(took.as_secs_f64());
 }
 
 /// Sets the state of this process's connection pool; `unopened` is what its limit leaves.

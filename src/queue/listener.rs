@@ -1,4 +1,4 @@
-//! Hears that steps became ready, and that schedules changed. Losing the connection costs nothing but latency: the pulse
+//! Hears that steps became ready, and that schedules and alerts changed. Losing the connection costs nothing but latency: the pulse
 //! looks once a second anyway.
 
 use std::str::FromStr;
@@ -12,24 +12,34 @@ use crate::domain::failure::sanitise;
 use crate::domain::queue::Queue;
 use crate::engine::Engine;
 use crate::observe::events;
+use crate::store::alert::ALERT_CHANNEL;
 use crate::store::step::STEP_CHANNEL;
 
 /// The channel on which schedules are announced.
 pub(super) const SCHEDULE_CHANNEL: &str = "syncline_schedule";
+
+/// Who is told what this process hears from others, beside the queues.
+#[derive(Clone, Debug, Default)]
+pub struct Heard {
+    /// A schedule was changed.
+    pub schedules: Arc<Notify>,
+    /// An alert began, or ended, or became worse.
+    pub alerts: Arc<Notify>,
+}
 
 /// The wait before the first attempt to listen again; it doubles with each.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 
 /// Listens until the engine drains. `direct_url` names a server that can be listened to, where the pool's cannot (a pooler
 /// in transaction mode).
-pub(super) async fn listen(engine: Engine, direct_url: Option<String>, schedule_changed: Arc<Notify>) {
+pub(super) async fn listen(engine: Engine, direct_url: Option<String>, heard: Heard) {
     let mut wait = FIRST_WAIT;
     loop {
-        let heard = tokio::select! {
+        let ended = tokio::select! {
             () = engine.draining().cancelled() => return,
-            heard = hear(&engine, direct_url.as_deref(), &schedule_changed, &mut wait) => heard,
+            ended = hear(&engine, direct_url.as_deref(), &heard, &mut wait) => ended,
         };
-        if let Err(error) = heard {
+        if let Err(error) = ended {
             tracing::warn!(event = events::LISTEN_LOST, error = %sanitise(&error.to_string()), "polling once a second until it is back");
         }
         tokio::select! {
@@ -43,7 +53,7 @@ pub(super) async fn listen(engine: Engine, direct_url: Option<String>, schedule_
 async fn hear(
     engine: &Engine,
     direct_url: Option<&str>,
-    schedule_changed: &Notify,
+    heard: &Heard,
     wait: &mut Duration,
 ) -> Result<(), sqlx::Error> {
     // A connection of its own, whatever the steps do with theirs.
@@ -53,19 +63,22 @@ async fn hear(
     };
     let own = PgPoolOptions::new().max_connections(1).connect_with(options).await?;
     let mut listener = PgListener::connect_with(&own).await?;
-    listener.listen_all([STEP_CHANNEL, SCHEDULE_CHANNEL]).await?;
+    listener.listen_all([STEP_CHANNEL, SCHEDULE_CHANNEL, ALERT_CHANNEL]).await?;
     *wait = FIRST_WAIT;
     // What became ready while nobody listened.
     for queue in Queue::ALL {
         engine.slots().wake(queue);
     }
-    schedule_changed.notify_one();
+    heard.schedules.notify_one();
+    heard.alerts.notify_one();
     loop {
         let Some(notification) = listener.try_recv().await? else {
             return Ok(());
         };
         if notification.channel() == SCHEDULE_CHANNEL {
-            schedule_changed.notify_one();
+            heard.schedules.notify_one();
+        } else if notification.channel() == ALERT_CHANNEL {
+            heard.alerts.notify_one();
         } else if let Some(queue) = Queue::parse(notification.payload()) {
             engine.slots().wake(queue);
         }

@@ -13,4 +13,5 @@ mod listener;
 mod pulse;
 mod worker;
 
+pub use listener::Heard;
 pub use worker::{QueueOptions, run};

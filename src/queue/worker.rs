@@ -1,14 +1,13 @@
 //! The workers of a process: one apalis worker per queue under one monitor, and what feeds them.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use apalis::prelude::{Data, Monitor, WorkerBuilder};
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::backend::StepBackend;
+use super::listener::Heard;
 use super::{feeder, listener, pulse};
 use crate::domain::failure::sanitise;
 use crate::domain::queue::Queue;
@@ -35,8 +34,8 @@ pub struct QueueOptions {
 }
 
 /// Executes steps until `stop` is cancelled; then claims nothing more, lets running steps finish within the grace period,
-/// hands back the rest, and returns. `schedule_changed` is told when a schedule was changed by another process.
-pub async fn run(engine: Engine, options: QueueOptions, schedule_changed: Arc<Notify>, stop: CancellationToken) {
+/// hands back the rest, and returns. `heard` is told what other processes changed.
+pub async fn run(engine: Engine, options: QueueOptions, heard: Heard, stop: CancellationToken) {
     let pulse_stopped = CancellationToken::new();
     let mut background = JoinSet::new();
     background.spawn(pulse::beat(
@@ -49,7 +48,7 @@ pub async fn run(engine: Engine, options: QueueOptions, schedule_changed: Arc<No
         },
         pulse_stopped.clone().cancelled_owned(),
     ));
-    background.spawn(listener::listen(engine.clone(), options.direct_url.clone(), schedule_changed));
+    background.spawn(listener::listen(engine.clone(), options.direct_url.clone(), heard));
     let mut feeders = JoinSet::new();
     for queue in Queue::ALL {
         feeders.spawn(feeder::feed(engine.clone(), queue));

@@ -73,7 +73,7 @@ pub async fn tick(pool: &PgPool, clock: &Clock) -> Result<Duration> {
             }
         }
         if !moved.is_empty() {
-            due::enqueue(&mut tx, &moved).await?;
+            due::enqueue(&mut tx, &moved, now).await?;
         }
         tx.commit().await?;
         for schedule in &found {

@@ -7,9 +7,11 @@
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, Postgres};
 use url::Url;
 
@@ -66,15 +68,7 @@ impl Default for PoolOptions {
 pub async fn connect(url: &SecretString, options: &PoolOptions) -> Result<PgPool, Error> {
     let session = session_options(url, options)?;
     let server = server_name(&session);
-    let connection = match tokio::time::timeout(options.acquire_timeout, session.connect()).await {
-        Ok(Ok(connection)) => connection,
-        Ok(Err(source)) => return Err(explain(&session, server, source)),
-        Err(_) => {
-            let message = format!("no answer within {} s", options.acquire_timeout.as_secs());
-            let source = sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, message));
-            return Err(Error::Unreachable { server, source });
-        }
-    };
+    let connection = first_connection(&session, &server, options.acquire_timeout).await?;
     // A pooler announces the version of the server behind it.
     if let Some(found) = connection.server_version_num().filter(|found| *found < MINIMUM_SERVER_VERSION) {
         return Err(Error::TooOld { server, found: found / 10_000 });
@@ -109,6 +103,47 @@ pub async fn acquire(pool: &PgPool) -> Result<PoolConnection<Postgres>, Error> {
     let connection = pool.acquire().await;
     metrics::db_pool_acquired(asked.elapsed());
     Ok(connection?)
+}
+
+/// Attempts at the first connection that may be under way at once.
+const ATTEMPTS: u32 = 4;
+
+/// Connects within `limit`. Now and then the start of a session stands still on a busy server, and one that is starting or
+/// has no place just then refuses it: another attempt beside the first costs little, and the process need not die of it.
+async fn first_connection(session: &PgConnectOptions, server: &str, limit: Duration) -> Result<PgConnection, Error> {
+    let stagger = limit / ATTEMPTS;
+    let mut under_way = FuturesUnordered::new();
+    let mut refused = None;
+    let ended = tokio::time::timeout(limit, async {
+        loop {
+            under_way.push(session.connect());
+            let next = tokio::time::sleep(stagger);
+            tokio::pin!(next);
+            loop {
+                tokio::select! {
+                    () = &mut next => break,
+                    Some(answer) = under_way.next() => match answer {
+                        Err(source) if is_passing(&source) => refused = Some(source),
+                        answer => return answer,
+                    },
+                }
+            }
+        }
+    });
+    match ended.await {
+        Ok(Ok(connection)) => Ok(connection),
+        Ok(Err(source)) => Err(explain(session, server.to_owned(), source)),
+        Err(_) => {
+            let message = format!("no answer within {} s", limit.as_secs());
+            let silent = || sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, message));
+            Err(Error::Unreachable { server: server.to_owned(), source: refused.unwrap_or_else(silent) })
+        }
+    }
+}
+
+/// Whether a server that refuses a session may take it in a moment: it is starting, or all its places are taken.
+fn is_passing(source: &sqlx::Error) -> bool {
+    matches!(code(source).as_deref(), Some("57P03" | "53300"))
 }
 
 /// The options of one session, for connections that must live outside a pool (`LISTEN`, advisory locks).

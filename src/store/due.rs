@@ -56,8 +56,8 @@ pub async fn due(conn: &mut PgConnection, now: DateTime<Utc>, limit: i64) -> Res
     Ok(due)
 }
 
-/// Moves schedules on and requests their runs. The unique key on project and slot refuses a slot that was enqueued before.
-pub async fn enqueue(conn: &mut PgConnection, moved: &[Moved]) -> Result<()> {
+/// Moves schedules on and requests their runs; one that is held back is put off again, until the run's end was read. The unique key on project and slot refuses a slot that was enqueued before.
+pub async fn enqueue(conn: &mut PgConnection, moved: &[Moved], now: DateTime<Utc>) -> Result<()> {
     let projects: Vec<Uuid> = moved.iter().map(|m| m.project_id).collect();
     let slots: Vec<DateTime<Utc>> = moved.iter().map(|m| m.slot_at).collect();
     let missed: Vec<i64> = moved.iter().map(|m| m.missed).collect();
@@ -66,7 +66,9 @@ pub async fn enqueue(conn: &mut PgConnection, moved: &[Moved]) -> Result<()> {
     let traces: Vec<String> = moved.iter().map(|m| m.trace_context.clone()).collect();
     sqlx::query!(
         r#"UPDATE syncline.schedule s
-              SET last_slot_at = n.slot_at, missed_total = s.missed_total + n.missed, next_slot_at = n.next_slot_at, next_run_at = n.next_run_at
+              SET last_slot_at = n.slot_at, missed_total = s.missed_total + n.missed,
+                  next_slot_at = CASE WHEN s.hold IS NULL THEN n.next_slot_at ELSE greatest(n.next_slot_at, $6::timestamptz + make_interval(secs => s.hold_seconds)) END,
+                  next_run_at = CASE WHEN s.hold IS NULL THEN n.next_run_at ELSE greatest(n.next_run_at, $6::timestamptz + make_interval(secs => s.hold_seconds)) END
              FROM unnest($1::uuid[], $2::timestamptz[], $3::int8[], $4::timestamptz[], $5::timestamptz[])
                   AS n (project_id, slot_at, missed, next_slot_at, next_run_at)
             WHERE s.project_id = n.project_id"#,
@@ -75,6 +77,7 @@ pub async fn enqueue(conn: &mut PgConnection, moved: &[Moved]) -> Result<()> {
         &missed,
         &next_slots,
         &next_runs,
+        now,
     )
     .execute(&mut *conn)
     .await?;

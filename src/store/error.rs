@@ -62,10 +62,10 @@ pub enum Error {
         /// The newest migration of this program.
         expected: i64,
     },
-    /// The schema has migrations that this program does not know.
+    /// The schema has migrations that this program does not know, and that are not declared fit for it.
     #[error(
-        "this program is older than the database: its schema is at version {found}, this program knows {expected}; \
-         upgrade the program"
+        "this program is older than the database: its schema is at version {found}, this program knows {expected}, and \
+         nothing declares that it may work on it; upgrade the program"
     )]
     SchemaTooNew {
         /// The newest migration applied.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sqlx::PgPool;
 
 use crate::domain::queue::Queue;
-use crate::observe::metrics::{DbGauges, OldestReady, ProjectGauges, QueueDepth, TableGauges};
+use crate::observe::metrics::{AlertsFiring, ChannelUp, DbGauges, OldestReady, ProjectGauges, QueueDepth, TableGauges};
 use crate::store::Result;
 
 /// What is read.
@@ -28,9 +28,16 @@ const COUNT_LIMIT: i64 = 100_000;
 /// Reads them.
 pub async fn read(pool: &PgPool, options: &GaugeOptions) -> Result<DbGauges> {
     // The projects take the longest: the rest is asked beside them.
-    let (projects, (queue_jobs, oldest_ready, tables)) = futures::try_join!(projects(pool, options), async {
-        Ok((queue_jobs(pool).await?, oldest_ready(pool).await?, tables(pool).await?))
-    })?;
+    let (projects, (queue_jobs, oldest_ready, tables, alerts, channels)) =
+        futures::try_join!(projects(pool, options), async {
+            Ok((
+                queue_jobs(pool).await?,
+                oldest_ready(pool).await?,
+                tables(pool).await?,
+                alerts(pool).await?,
+                channels(pool).await?,
+            ))
+        })?;
     let rest = sqlx::query!(
         r#"SELECT pg_database_size(current_database()) AS "size!",
                   (SELECT count(*) FROM syncline.worker WHERE lease_until > clock_timestamp()) AS "workers!",
@@ -47,6 +54,8 @@ pub async fn read(pool: &PgPool, options: &GaugeOptions) -> Result<DbGauges> {
         workers: Some(number(rest.workers)),
         projects,
         freshness,
+        alerts,
+        channels,
         sites: rest.sites,
         db_size_bytes: Some(number(rest.size)),
         tables,
@@ -115,21 +124,27 @@ async fn projects(pool: &PgPool, options: &GaugeOptions) -> Result<(Vec<ProjectG
             SELECT p.id, p.site_id, p.key, e.cursor_at AS watermark, e.last_sync_time AS last_success,
                    -- A nightly project is not stale at noon. Who has no schedule was promised nothing.
                    CASE WHEN c.project_id IS NOT NULL THEN
-                       coalesce(e.last_sync_time, p.created_at) + greatest(make_interval(secs => $2), 2 * (c.next_slot_at - c.last_slot_at))
-                   END AS fresh_until
+                       coalesce(e.last_sync_time, p.created_at)
+                       + greatest(make_interval(secs => $2), CASE WHEN c.hold IS NULL THEN 2 * (c.next_slot_at - c.last_slot_at) END)
+                   END AS fresh_until,
+                   coalesce(h.failure_streak, 0) AS streak,
+                   coalesce(CASE WHEN c.hold = 'site' THEN greatest(g.rung, 1) ELSE c.rung END, 0)::int AS rung
               FROM syncline.project p
               -- The entities of a project succeed together, so that one tells of all.
               LEFT JOIN syncline.sync_state e ON e.project_id = p.id AND e.entity = 'issue'
               LEFT JOIN syncline.schedule c ON c.project_id = p.id
+              LEFT JOIN syncline.project_health h ON h.project_id = p.id
+              LEFT JOIN syncline.site_health g ON g.site_id = p.site_id
              WHERE p.state = 'active'
         ), named AS MATERIALIZED (
             SELECT * FROM every ORDER BY fresh_until, id LIMIT $1
         ), other AS (
-            SELECT min(watermark) AS watermark, min(last_success) AS last_success, min(fresh_until) AS fresh_until, count(*) AS projects,
+            SELECT min(watermark) AS watermark, min(last_success) AS last_success, min(fresh_until) AS fresh_until, max(streak) AS streak,
+                   max(rung) AS rung, count(*) AS projects,
                    count(*) FILTER (WHERE fresh_until >= now()) AS fresh, count(*) FILTER (WHERE fresh_until < now()) AS stale
               FROM every WHERE id NOT IN (SELECT id FROM named)
         )
-        SELECT s.name || '/' || r.key AS "project!", w.watermark, r.last_success, r.fresh_until, 1::int8 AS "projects!",
+        SELECT s.name || '/' || r.key AS "project!", w.watermark, r.last_success, r.fresh_until, r.streak AS "streak!", r.rung AS "rung!", 1::int8 AS "projects!",
                CASE WHEN r.fresh_until >= now() THEN 1 ELSE 0 END::int8 AS "fresh!",
                CASE WHEN r.fresh_until < now() THEN 1 ELSE 0 END::int8 AS "stale!"
           FROM named r
@@ -138,7 +153,7 @@ async fn projects(pool: &PgPool, options: &GaugeOptions) -> Result<(Vec<ProjectG
                SELECT CASE WHEN count(t.cursor_at) = count(*) THEN min(t.cursor_at) END AS watermark
                  FROM syncline.sync_state t WHERE t.project_id = r.id) w
         UNION ALL
-        SELECT 'other', o.watermark, o.last_success, o.fresh_until, o.projects, o.fresh, o.stale FROM other o WHERE o.projects > 0
+        SELECT 'other', o.watermark, o.last_success, o.fresh_until, o.streak, o.rung, o.projects, o.fresh, o.stale FROM other o WHERE o.projects > 0
         "#,
         i64::from(options.project_limit),
         options.freshness_objective.as_secs_f64(),
@@ -157,10 +172,35 @@ async fn projects(pool: &PgPool, options: &GaugeOptions) -> Result<(Vec<ProjectG
             watermark: row.watermark,
             last_success: row.last_success,
             fresh_until: row.fresh_until,
-            ..ProjectGauges::default()
+            backoff_rung: u32::try_from(row.rung).unwrap_or(0),
+            failure_streak: u32::try_from(row.streak).unwrap_or(0),
         })
         .collect();
     Ok((projects, freshness))
+}
+
+/// Categories are words of this program, so that the labels are bounded; every severity is there, at 0 if need be.
+async fn alerts(pool: &PgPool) -> Result<Vec<AlertsFiring>> {
+    let alerts = sqlx::query!(
+        r#"SELECT v.severity AS "severity!", coalesce(a.category, 'none') AS "category!", count(a.id) AS "count!"
+             FROM unnest(ARRAY['critical', 'error', 'warning', 'info']) AS v (severity)
+             LEFT JOIN syncline.alert a ON a.severity = v.severity AND a.state IN ('pending', 'open')
+            GROUP BY 1, 2 ORDER BY 1, 2"#
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(alerts
+        .into_iter()
+        .map(|row| AlertsFiring { severity: row.severity, category: row.category, count: number(row.count) })
+        .collect())
+}
+
+async fn channels(pool: &PgPool) -> Result<Vec<ChannelUp>> {
+    let channels =
+        sqlx::query!(r#"SELECT name, failures = 0 AND probe_problem IS NULL AS "up!" FROM syncline.alert_channel ORDER BY name LIMIT 50"#)
+            .fetch_all(pool)
+            .await?;
+    Ok(channels.into_iter().map(|row| ChannelUp { channel: row.name, up: row.up }).collect())
 }
 
 async fn tables(pool: &PgPool) -> Result<Vec<TableGauges>> {

@@ -5,6 +5,7 @@
 //!
 //! What must hold: nothing outside this module sends SQL, and no text that leaves it (errors, logs) shows a password.
 
+pub mod alert;
 mod audit;
 pub mod connect;
 pub mod doctor;
@@ -12,6 +13,7 @@ pub mod due;
 mod error;
 pub mod finalize;
 pub mod gauges;
+pub mod health;
 pub mod log;
 pub mod migrate;
 pub mod page;

@@ -34,7 +34,8 @@ pub async fn pause(pool: &PgPool, project_id: Uuid, subject: &str, actor: &str) 
     Ok(())
 }
 
-/// Starts it again from its next slot on: slots that passed in the meantime are not made up for.
+/// Starts it again from its next slot on: slots that passed in the meantime are not made up for. What held it back before
+/// holds it back still.
 pub async fn resume(pool: &PgPool, project_id: Uuid, next: NextSlot, subject: &str, actor: &str) -> Result<()> {
     let mut transaction = pool.begin().await?;
     sqlx::query!(
@@ -43,7 +44,9 @@ pub async fn resume(pool: &PgPool, project_id: Uuid, next: NextSlot, subject: &s
                 WHERE id = $1 AND state = 'paused'
            )
            UPDATE syncline.schedule
-              SET state = 'active', next_slot_at = $2, next_run_at = $3, updated_at = clock_timestamp()
+              SET state = 'active', updated_at = clock_timestamp(),
+                  next_slot_at = CASE WHEN hold IS NULL OR hold_until < $2 THEN $2 ELSE hold_until END,
+                  next_run_at = CASE WHEN hold IS NULL OR hold_until < $3 THEN $3 ELSE hold_until END
             WHERE project_id = $1"#,
         project_id,
         next.slot_at,
@@ -57,33 +60,44 @@ pub async fn resume(pool: &PgPool, project_id: Uuid, next: NextSlot, subject: &s
     Ok(())
 }
 
-/// Gives it another cron expression or time zone; a paused one stays paused.
+/// Gives it another cron expression or time zone; a paused one stays paused, and one that is backed off keeps its rung:
+/// `held_seconds` is the rung's wait over the new cadence, and moves the next try by as much as it differs.
+#[allow(clippy::too_many_arguments)] // one statement's
 pub async fn reschedule(
     pool: &PgPool,
     project_id: Uuid,
     cron: &str,
     time_zone: &str,
     next: NextSlot,
+    held_seconds: f64,
     subject: &str,
     actor: &str,
-) -> Result<()> {
+) -> Result<DateTime<Utc>> {
     let mut transaction = pool.begin().await?;
-    sqlx::query!(
-        r#"UPDATE syncline.schedule
-              SET cron = $2, time_zone = $3, next_slot_at = $4, next_run_at = $5, updated_at = clock_timestamp()
-            WHERE project_id = $1"#,
+    let next_run_at = sqlx::query_scalar!(
+        r#"WITH held AS (
+               SELECT project_id, CASE WHEN hold IN ('ladder', 'slow') THEN greatest(clock_timestamp(), hold_until + make_interval(secs => $6 - hold_seconds))
+                                       ELSE hold_until END AS until
+                 FROM syncline.schedule WHERE project_id = $1)
+           UPDATE syncline.schedule s
+              SET cron = $2, time_zone = $3, updated_at = clock_timestamp(), next_slot_at = coalesce(h.until, $4),
+                  next_run_at = coalesce(h.until, $5), hold_until = h.until,
+                  hold_seconds = CASE WHEN s.hold IN ('ladder', 'slow') THEN $6 ELSE s.hold_seconds END
+             FROM held h WHERE s.project_id = h.project_id
+           RETURNING s.next_run_at"#,
         project_id,
         cron,
         time_zone,
         next.slot_at,
-        next.run_at
+        next.run_at,
+        held_seconds,
     )
-    .execute(&mut *transaction)
+    .fetch_one(&mut *transaction)
     .await?;
     audit::record(&mut *transaction, actor, "project.reschedule", &[subject.to_owned()]).await?;
     wake_scheduler(&mut *transaction).await?;
     transaction.commit().await?;
-    Ok(())
+    Ok(next_run_at)
 }
 
 /// The channel on which schedulers hear that a schedule has changed.

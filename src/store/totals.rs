@@ -46,6 +46,17 @@ pub async fn held_steps(pool: &PgPool) -> Result<Vec<(i32, String)>> {
     Ok(rows.into_iter().map(|row| (row.pid, row.kind)).collect())
 }
 
+/// Messages that channels have taken, in the order of their decision: what was told, subject, HTML.
+pub async fn sent_messages(pool: &PgPool) -> Result<Vec<(String, String, String)>> {
+    let rows = sqlx::query!(
+        r#"SELECT event, coalesce(message->>'subject', '') AS "subject!", coalesce(message->>'html', '') AS "html!"
+             FROM syncline.alert_delivery WHERE state = 'delivered' ORDER BY created_at, event_seq"#
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.event, row.subject, row.html)).collect())
+}
+
 /// Worker processes with a lease.
 pub async fn living_workers(pool: &PgPool) -> Result<i64> {
     let n =

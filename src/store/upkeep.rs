@@ -1,4 +1,4 @@
-//! Keeps tables from growing with time: ended steps, old runs and log entries are removed in bounded batches.
+//! Keeps tables from growing with time: ended steps, old runs, log entries and alerts are removed in bounded batches.
 
 use std::time::Duration;
 
@@ -13,11 +13,15 @@ pub struct Retention {
     pub steps: Duration,
     /// Runs that ended, with their dead steps and log entries. The newest run of a project stays.
     pub runs: Duration,
+    /// Alerts that are over, with their history and their messages; silences that have ended.
+    pub alerts: Duration,
 }
+
+const QUARTER: Duration = Duration::from_secs(90 * 24 * 3600);
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { steps: Duration::from_secs(24 * 3600), runs: Duration::from_secs(90 * 24 * 3600) }
+        Self { steps: Duration::from_secs(24 * 3600), runs: QUARTER, alerts: QUARTER }
     }
 }
 
@@ -40,13 +44,27 @@ pub async fn sweep(pool: &PgPool, retention: &Retention, batch: i64) -> Result<i
                AND EXISTS (SELECT 1 FROM syncline.sync_run newer WHERE newer.project_id = r.project_id AND newer.created_at > r.created_at)
              LIMIT $3
         ), dead AS (
-            DELETE FROM syncline.sync_step WHERE run_id IN (SELECT id FROM old) RETURNING 1
+            DELETE FROM syncline.sync_step
+             WHERE run_id IN (SELECT id FROM old)
+                -- Those that stand alone.
+                OR id IN (SELECT s.id FROM syncline.sync_step s, turn
+                           WHERE turn.mine AND s.state = 'dead' AND s.run_id IS NULL
+                             AND s.finished_at < clock_timestamp() - make_interval(secs => $2) LIMIT $3)
+            RETURNING 1
         ), runs AS (
             DELETE FROM syncline.sync_run WHERE id IN (SELECT id FROM old) RETURNING 1
         ), logs AS (
             DELETE FROM syncline.sync_log WHERE id IN (
                 SELECT l.id FROM syncline.sync_log l, turn
                  WHERE turn.mine AND l.at < clock_timestamp() - make_interval(secs => $2) LIMIT $3) RETURNING 1
+        ), alerts AS (
+            DELETE FROM syncline.alert WHERE id IN (
+                SELECT a.id FROM syncline.alert a, turn
+                 WHERE turn.mine AND a.state = 'resolved' AND a.resolved_at < clock_timestamp() - make_interval(secs => $4)
+                 LIMIT $3) RETURNING 1
+        ), silences AS (
+            DELETE FROM syncline.alert_silence s USING turn
+             WHERE turn.mine AND s.ends_at < clock_timestamp() - make_interval(secs => $4) RETURNING 1
         ), workers AS (
             DELETE FROM syncline.worker w USING turn
              WHERE turn.mine AND w.lease_until < clock_timestamp() - interval '1 hour' RETURNING 1
@@ -55,11 +73,12 @@ pub async fn sweep(pool: &PgPool, retention: &Retention, batch: i64) -> Result<i
              WHERE turn.mine AND g.paused_until < clock_timestamp() - interval '1 day' RETURNING 1
         )
         SELECT (SELECT count(*) FROM steps) + (SELECT count(*) FROM dead) + (SELECT count(*) FROM runs) + (SELECT count(*) FROM logs)
-             + (SELECT count(*) FROM workers) + (SELECT count(*) FROM gates) AS "n!"
+             + (SELECT count(*) FROM alerts) + (SELECT count(*) FROM silences) + (SELECT count(*) FROM workers) + (SELECT count(*) FROM gates) AS "n!"
         "#,
         retention.steps.as_secs_f64(),
         retention.runs.as_secs_f64(),
         batch,
+        retention.alerts.as_secs_f64(),
     )
     .fetch_one(pool)
     .await?;

@@ -11,6 +11,7 @@ use crate::domain::failure::FailureCode;
 use crate::engine::{Commit, FINAL_STEP, Step, StepContext, StepError};
 use crate::observe::{events, metrics};
 use crate::store::finalize::{self, Outcome};
+use crate::store::health;
 use crate::store::step::{Entry, Level, journal};
 
 pub(super) struct FinalizeRun(pub Arc<Workshop>);
@@ -25,13 +26,14 @@ impl Step for FinalizeRun {
             // A run whose credentials cannot be resolved has failed for it and must end all the same.
             let run_id = super::workshop::run_id(context)?;
             let workshop = Arc::clone(&self.0);
-            let now = context.clock.now();
+            let (clock, now) = (context.clock.clone(), context.clock.now());
             let project_id = workshop.project_of(context).await?;
             Ok(Commit::effects(move |conn| {
                 Box::pin(async move {
                     advance_cursor::advance(conn, run_id, project_id).await?;
                     let outcome = finalize::finalize(conn, run_id, project_id, now).await?;
                     journal(&mut *conn, Some(run_id), FINAL_STEP, &[entry(&outcome)]).await?;
+                    health::enqueue_analysis(conn, &clock, run_id).await?;
                     workshop.forget(run_id);
                     announce(&outcome);
                     Ok(Vec::new())

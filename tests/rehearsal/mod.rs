@@ -33,6 +33,7 @@ pub struct Day {
 const SETTINGS: &[(&str, &str)] = &[
     ("SYNCLINE__QUEUE__MAX_ATTEMPTS", "2"),
     ("SYNCLINE__SYNC__PAGE_SIZE", "25"),
+    ("SYNCLINE__ALERTS__GROUP_WAIT_SECONDS", "1"),
     ("SYNCLINE__SYNC__FRESHNESS_OBJECTIVE_SECONDS", "10"),
 ];
 

@@ -1,8 +1,12 @@
 //! What every test of a promise stands on: a database of its own, and the program under test.
 #![allow(dead_code)] // each test uses a part
 
+pub mod alert;
+pub mod alerts;
+pub mod answering;
 mod database;
 mod rig;
+pub mod smtp;
 pub mod toy;
 mod worker;
 

@@ -274,7 +274,7 @@ impl World {
             host: "toy".to_owned(),
             heartbeat: Heartbeats::default().register("pulse", DEADLINE),
         };
-        let task = tokio::spawn(queue::run(engine.clone(), options, Arc::new(Notify::new()), stop.clone()));
+        let task = tokio::spawn(queue::run(engine.clone(), options, queue::Heard::default(), stop.clone()));
         self.until("SELECT EXISTS (SELECT 1 FROM syncline.worker WHERE id = $1)", engine.epoch().owner).await;
         Worker { engine, stop, task }
     }

@@ -6,6 +6,8 @@
 //! What must hold: nothing but the database `syncline_demo` is touched; the exit code is 0 only if the last verification
 //! found no difference.
 
+mod mailbox;
+mod outage;
 mod stack;
 mod stage;
 
@@ -17,7 +19,7 @@ use crate::store::{run_view, totals};
 use stack::Stack;
 use stage::Stage;
 
-/// Show it all with a simulated Jira: sync, changes, a killed worker, verification
+/// Show it all with a simulated Jira: sync, changes, a killed worker, verification, an outage
 #[derive(Debug, clap::Args)]
 pub struct DemoArgs {
     /// Keep the simulated Jira and two workers running until Ctrl-C, with their addresses printed
@@ -77,6 +79,8 @@ async fn play(stack: &mut Stack, stage: &Stage) -> Result<(), Error> {
     stack.command(&["verify", "--repair", "--wait", "--settle", "2"], stage, true)?;
     let equal = stack.command(&["verify", "--settle", "2"], stage, true)?;
 
+    let told = outage::rehearse(stack, stage).await?;
+
     let all = totals::read(&stack.pool).await?;
     stage.act("Report");
     #[allow(clippy::cast_precision_loss)] // a rate for people
@@ -85,6 +89,7 @@ async fn play(stack: &mut Stack, stage: &Stage) -> Result<(), Error> {
     stage.say(&format!("first sync {first_seconds:>8.1} s  {rate:>8.0} issues/s"));
     stage.say(&format!("in all     {:>8} runs {:>8} pages {:>8} steps", all.runs, all.pages, all.steps));
     stage.say(&format!("retries    {:>8}    rescued steps {:>3}", all.retries, all.rescues));
+    stage.say(&format!("alerts     {told:>8} messages about one outage of three projects"));
     stage.say(&format!("time       {:>8.1} s", began.elapsed().as_secs_f64()));
     if !equal {
         return Err(Error::failure("the replica differs from its source (see above)"));
@@ -96,6 +101,7 @@ async fn play(stack: &mut Stack, stage: &Stage) -> Result<(), Error> {
         "syncline simulate --help         a Jira for rehearsals: faults, latency, mutations",
         "syncline site add --help         connect a real Jira Cloud site (README: \"Connect your Jira\")",
         "syncline run list --help         what ran, what failed, and why",
+        "syncline alert channel add --help   mail, Slack, WhatsApp or a webhook, for real",
     ] {
         stage.say(line);
     }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use url::Url;
 use uuid::Uuid;
 
-use super::stage::Stage;
+use super::{outage, stage::Stage};
 use crate::cli::Error;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -23,9 +23,9 @@ use crate::store::{self, run_view, totals};
 const DATABASE: &str = "syncline_demo";
 const SITE: &str = "demo";
 const TOKEN_VARIABLE: &str = "SYNCLINE_DEMO_TOKEN";
-const LOG_FOLDER: &str = ".syncline/demo";
+pub(super) const LOG_FOLDER: &str = ".syncline/demo";
 /// How long anything may take before the demo gives up on it.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) struct Stack {
     pub pool: PgPool,
@@ -127,6 +127,7 @@ impl Stack {
             let process = self
                 .prepared(&["worker"])
                 .env("SYNCLINE__HTTP__ADDRESS", address.to_string())
+                .envs(outage::REHEARSAL)
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(log)
@@ -156,6 +157,11 @@ impl Stack {
             runs.push(run_view::request(&self.pool, project, kind, "demo").await?);
         }
         Ok(runs)
+    }
+
+    /// Where the first worker that lives serves its metrics.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.workers.first().map(|worker| worker.address)
     }
 
     /// Waits until the scheduler has started a run of each project.
@@ -259,11 +265,11 @@ fn named(server: &SecretString, database: &str) -> Result<SecretString, Error> {
 }
 
 /// A port that is free now.
-fn free_address() -> Result<SocketAddr, Error> {
+pub(super) fn free_address() -> Result<SocketAddr, Error> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
-fn give_up_after(deadline: Instant, problem: &str) -> Result<(), Error> {
+pub(super) fn give_up_after(deadline: Instant, problem: &str) -> Result<(), Error> {
     if Instant::now() < deadline {
         return Ok(());
     }

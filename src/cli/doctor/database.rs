@@ -175,8 +175,16 @@ async fn check_bloat(context: &Context, server: &doctor::Server, report: &mut Re
 /// Whether the tables are those that this program knows.
 pub(super) async fn check_schema(context: &Context, report: &mut Report) -> bool {
     match store::check_version(&context.pool).await {
-        Ok(()) => {
-            report.pass("schema", format!("version {}, as this program needs", store::migrate::expected_version()));
+        Ok(found) if found > store::migrate::expected_version() => {
+            report.warn(
+                "schema",
+                format!("version {found}, newer than this program's {}", store::migrate::expected_version()),
+                "finish the upgrade; after a rollback this is as it should be",
+            );
+            true
+        }
+        Ok(found) => {
+            report.pass("schema", format!("version {found}, as this program needs"));
             true
         }
         Err(problem) => {

@@ -6,6 +6,7 @@
 //! What must hold: it changes nothing but starting the private server, as every command does; it ends with exit code 3
 //! when a check fails, also when the database cannot be reached; one broken site hides no other.
 
+mod alerts;
 mod database;
 mod sites;
 mod work;
@@ -16,7 +17,7 @@ use super::{Error, Output, Row};
 use crate::config::Config;
 use crate::store;
 
-/// Say what is wrong and what to do about it: database, workers, queue, schedules, sites
+/// Say what is wrong and what to do about it: database, workers, queue, schedules, sites, alert channels
 #[derive(Debug, clap::Args)]
 pub struct DoctorArgs {}
 
@@ -94,6 +95,7 @@ pub async fn run(_args: DoctorArgs, config: Config, output: Output) -> Result<()
         if database::check_schema(&context, &mut report).await {
             work::check(&context, &mut report).await;
             sites::check(&context, &mut report).await;
+            alerts::check(&context, &mut report).await;
         }
         context.close().await;
     }

@@ -1,6 +1,6 @@
 //! `syncline project reschedule` and `resume`: when the next run is.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::super::output::time;
@@ -8,6 +8,7 @@ use super::super::{Context, Error};
 use super::{find, name};
 use crate::domain::cron::Schedule;
 use crate::domain::spread;
+use crate::store::health;
 use crate::store::schedule_admin::{self, NextSlot};
 
 #[derive(Debug, clap::Args)]
@@ -24,11 +25,9 @@ pub(super) struct RescheduleArgs {
 
 /// When a project is due next: its slot, and its place in the slot's interval.
 pub(super) fn next_slot(schedule: &Schedule, project_id: Uuid, now: DateTime<Utc>) -> Result<NextSlot, Error> {
-    let slot_at = schedule
-        .next_after(now)
-        .ok_or_else(|| Error::usage(format!("the schedule {:?} has no further slot", schedule.expression())))?;
-    let offset = spread::offset(project_id, schedule.interval_at(slot_at));
-    Ok(NextSlot { slot_at, run_at: slot_at + TimeDelta::from_std(offset).unwrap_or_default() })
+    spread::next_start(schedule, project_id, now)
+        .map(|(slot_at, run_at)| NextSlot { slot_at, run_at })
+        .ok_or_else(|| Error::usage(format!("the schedule {:?} has no further slot", schedule.expression())))
 }
 
 pub(super) async fn reschedule(args: RescheduleArgs, context: &Context) -> Result<(), Error> {
@@ -39,11 +38,22 @@ pub(super) async fn reschedule(args: RescheduleArgs, context: &Context) -> Resul
     let schedule = Schedule::parse(&cron, &zone)?;
     let next = next_slot(&schedule, project.id, context.clock.now())?;
     let (cron, zone) = (schedule.expression(), schedule.time_zone().name());
-    schedule_admin::reschedule(&context.pool, project.id, cron, zone, next, &name, &context.actor()).await?;
+    let held = health::schedule_view(&context.pool, Some(project.id)).await?.pop();
+    let base = schedule.interval_at(context.clock.now());
+    let held_seconds = match held.as_ref().and_then(|view| view.hold.as_deref()) {
+        Some("slow") => (base * 2).as_secs_f64(),
+        _ => {
+            let rung = held.as_ref().map_or(0, |view| u32::try_from(view.rung).unwrap_or(0));
+            context.config.telemetry.rules().ladder.wait(rung, base, 0.5).as_secs_f64()
+        }
+    };
+    let actor = context.actor();
+    let next_run_at =
+        schedule_admin::reschedule(&context.pool, project.id, cron, zone, next, held_seconds, &name, &actor).await?;
     let when = if project.state == "paused" {
         "it stays paused".to_owned()
     } else {
-        format!("next run at {}", time(next.run_at))
+        format!("next run at {}", time(next_run_at))
     };
     context.output.note(&format!("{name} now runs at {cron:?} ({zone}); {when}"));
     Ok(())

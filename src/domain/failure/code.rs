@@ -75,6 +75,14 @@ impl Category {
 }
 
 impl Severity {
+    /// Every severity, rising.
+    pub const ALL: [Self; 4] = [Self::Info, Self::Warning, Self::Error, Self::Critical];
+
+    /// The severity stored as `text`.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|severity| severity.as_str() == text)
+    }
+
     /// The severity as stored and shown.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -143,7 +143,8 @@ async fn stop_runs(conn: &mut PgConnection, clock: &Clock, runs: &[Uuid], ended:
                   error_message = CASE WHEN error_code IS NULL THEN $4 ELSE error_message END,
                   error_advice = CASE WHEN error_code IS NULL THEN $5 ELSE error_advice END,
                   error_category = CASE WHEN error_code IS NULL THEN $6 ELSE error_category END,
-                  error_severity = CASE WHEN error_code IS NULL THEN $7 ELSE error_severity END
+                  error_severity = CASE WHEN error_code IS NULL THEN $7 ELSE error_severity END,
+                  error_retry_at = CASE WHEN error_code IS NULL THEN clock_timestamp() + make_interval(secs => $8) ELSE error_retry_at END
             WHERE id = ANY ($1)"#,
         runs,
         ended,
@@ -152,6 +153,7 @@ async fn stop_runs(conn: &mut PgConnection, clock: &Clock, runs: &[Uuid], ended:
         failure.code.advice(),
         failure.code.category().as_str(),
         failure.code.severity().as_str(),
+        failure.retry_after.map(|wait| wait.as_secs_f64()),
     )
     .execute(&mut *conn)
     .await?;

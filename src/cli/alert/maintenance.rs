@@ -1,0 +1,193 @@
+//! `syncline alert silence` and `maintenance`: what keeps messages back, always with an end.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use clap::Subcommand;
+use uuid::Uuid;
+
+use super::super::output::time;
+use super::super::{Context, Error, Row};
+use super::parse::{self, SelectorArgs};
+use super::show::find;
+use crate::domain::route::{Selector, Silence};
+use crate::store::alert::silence::{self, SilenceView};
+
+/// The end, which must be given: nothing is silenced for ever.
+#[derive(Debug, clap::Args)]
+struct EndArgs {
+    /// For how long, e.g. 4h or 2d
+    #[arg(long = "for", value_name = "SPAN", value_parser = parse::span, conflicts_with = "until")]
+    span: Option<TimeDelta>,
+    /// Until when, e.g. 2026-03-02T18:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = parse::time)]
+    until: Option<DateTime<Utc>>,
+}
+
+impl EndArgs {
+    fn read(&self, starts_at: DateTime<Utc>, now: DateTime<Utc>) -> Result<DateTime<Utc>, Error> {
+        let help = "say when it ends: --for 4h, or --until 2026-03-02T18:00:00Z";
+        let Some(end) = self.until.or_else(|| self.span.map(|span| starts_at + span)) else {
+            return Err(Error::usage("it has no end, and nothing is kept back for ever").help(help));
+        };
+        if end <= starts_at || end <= now {
+            let begin = if end <= now { "is over already" } else { "ends before it starts" };
+            return Err(Error::usage(format!("{} to {} {begin}", time(starts_at), time(end))).help(help));
+        }
+        Ok(end)
+    }
+}
+
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct SilenceArgs {
+    #[command(subcommand)]
+    list: Option<SilenceVerb>,
+    /// The alert, unless the silence is for whatever matches the options
+    alert: Option<String>,
+    #[command(flatten)]
+    end: EndArgs,
+    #[command(flatten)]
+    selector: SelectorArgs,
+    /// Why
+    #[arg(long, default_value = "", hide_default_value = true)]
+    reason: String,
+}
+
+#[derive(Debug, Subcommand)]
+enum SilenceVerb {
+    /// List silences that have not ended
+    List,
+}
+
+pub(super) async fn silence(args: SilenceArgs, context: &Context) -> Result<(), Error> {
+    let now = context.clock.now();
+    if let Some(SilenceVerb::List) = args.list {
+        let rows = silence::list(&context.pool, "silence", now).await?;
+        return context.output.rows(&rows, "nothing is silenced");
+    }
+    let ends_at = args.end.read(now, now)?;
+    let selector = args.selector.read(context).await?;
+    let alert_id = match (&args.alert, selector.is_empty()) {
+        (Some(alert), true) => Some(find(context, alert).await?.id),
+        (None, false) => None,
+        (Some(_), false) => {
+            return Err(Error::usage("an alert and options that match others exclude each other")
+                .help("leave out the one or the other"));
+        }
+        (None, true) => {
+            return Err(Error::usage("this would silence everything").help(
+                "name an alert, or say what to silence: --class, --category, --site, --project, --min-severity",
+            ));
+        }
+    };
+    let new = Silence { id: context.clock.new_id(), alert_id, selector, starts_at: now, ends_at };
+    silence::add(&context.pool, now, "silence", &new, &args.reason, &context.actor()).await?;
+    context.output.note(&format!(
+        "silenced until {}; end it with `syncline alert unsilence {}`",
+        time(ends_at),
+        new.id
+    ));
+    Ok(())
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct MaintenanceArgs {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Plan a window: nobody is told while it lasts; what is still open at its end is told then
+    Add {
+        /// From when, e.g. 2026-03-02T18:00:00Z [default: now]
+        #[arg(long, value_name = "TIME", value_parser = parse::time)]
+        from: Option<DateTime<Utc>>,
+        #[command(flatten)]
+        end: EndArgs,
+        /// On this site; may be repeated
+        #[arg(long, value_name = "SITE", required_unless_present_any = ["project", "all"])]
+        site: Vec<String>,
+        /// About this project; may be repeated
+        #[arg(long, value_name = "PROJECT")]
+        project: Vec<String>,
+        /// About everything
+        #[arg(long, conflicts_with_all = ["site", "project"])]
+        all: bool,
+        /// Why
+        #[arg(long, default_value = "", hide_default_value = true)]
+        reason: String,
+    },
+    /// List windows that have not ended
+    List,
+    /// Remove a window, or end it now
+    Remove {
+        /// Its id
+        id: Uuid,
+    },
+}
+
+pub(super) async fn run(args: MaintenanceArgs, context: &Context) -> Result<(), Error> {
+    let now = context.clock.now();
+    match args.verb {
+        Verb::Add { from, end, site, project, all: _, reason } => {
+            let starts_at = from.unwrap_or(now);
+            let ends_at = end.read(starts_at, now)?;
+            let names = SelectorArgs::of(site, project).read(context).await?;
+            for selector in halves(names) {
+                let new = Silence { id: context.clock.new_id(), alert_id: None, selector, starts_at, ends_at };
+                silence::add(&context.pool, now, "maintenance", &new, &reason, &context.actor()).await?;
+                context.output.note(&format!("maintenance {} from {} to {}", new.id, time(starts_at), time(ends_at)));
+            }
+            Ok(())
+        }
+        Verb::List => {
+            let rows = silence::list(&context.pool, "maintenance", now).await?;
+            context.output.rows(&rows, "no maintenance is planned")
+        }
+        Verb::Remove { id } => {
+            if silence::end(&context.pool, now, "maintenance", id, &context.actor()).await? == 0 {
+                return Err(Error::failure(format!("there is no maintenance {id}"))
+                    .help("list windows with `syncline alert maintenance list`"));
+            }
+            context.output.note("removed; what is still open is told now");
+            Ok(())
+        }
+    }
+}
+
+/// Sites and projects add to each other in a window, where the conditions of a selector narrow each other.
+fn halves(selector: Selector) -> Vec<Selector> {
+    let Selector { sites, projects, .. } = selector;
+    if sites.is_empty() || projects.is_empty() {
+        return vec![Selector { sites, projects, ..Selector::default() }];
+    }
+    vec![Selector { sites, ..Selector::default() }, Selector { projects, ..Selector::default() }]
+}
+
+impl Row for SilenceView {
+    const HEADERS: &'static [&'static str] = &["ID", "FOR", "FROM", "UNTIL", "BY", "REASON"];
+
+    fn cells(&self) -> Vec<String> {
+        let list = |name: &str, values: &[String]| match values {
+            [] => None,
+            values => Some(format!("{name} {}", values.join(", "))),
+        };
+        let parts = [
+            self.alert_id.map(|id| format!("alert {id}")),
+            self.min_severity.as_ref().map(|severity| format!("{severity} and worse")),
+            list("category", &self.categories),
+            list("class", &self.classes),
+            list("site", &self.sites),
+            list("project", &self.projects),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        vec![
+            self.id.to_string(),
+            if parts.is_empty() { "everything".into() } else { parts.join("; ") },
+            time(self.starts_at),
+            time(self.ends_at),
+            self.created_by.clone(),
+            self.reason.clone(),
+        ]
+    }
+}

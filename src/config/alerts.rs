@@ -1,0 +1,71 @@
+//! When people hear of alerts, and what messages look like. Who hears of them is in the database: `syncline alert route`.
+//!
+//! | variable | default | meaning |
+//! |---|---|---|
+//! | `SYNCLINE__ALERTS__GROUP_WAIT_SECONDS` | 30 | what is over within this time is never told |
+//! | `SYNCLINE__ALERTS__REMINDER_SECONDS` | 86400 | how often people are reminded of what nobody has acknowledged |
+//! | `SYNCLINE__ALERTS__FLAP_WINDOW_SECONDS` | 3600 | what comes back within this time is the same episode |
+//! | `SYNCLINE__ALERTS__RESOLVE_WAIT_SECONDS` | 300 | how long what flaps must be gone before it counts as over |
+//! | `SYNCLINE__ALERTS__TEMPLATES` | – | a folder with templates of your own (`alert.txt`, `alert.html`, `subject.txt`) |
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::key::{Key, Kind, not_empty};
+
+/// When people hear of alerts.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AlertsConfig {
+    /// What is over within this time is never told.
+    pub group_wait_seconds: u32,
+    /// How often people are reminded.
+    pub reminder_seconds: u32,
+    /// What comes back within this time is the same episode.
+    pub flap_window_seconds: u32,
+    /// How long what flaps must be gone before it counts as over.
+    pub resolve_wait_seconds: u32,
+    /// A folder with templates.
+    pub templates: Option<PathBuf>,
+}
+
+impl Default for AlertsConfig {
+    fn default() -> Self {
+        Self {
+            group_wait_seconds: 30,
+            reminder_seconds: 86_400,
+            flap_window_seconds: 3_600,
+            resolve_wait_seconds: 300,
+            templates: None,
+        }
+    }
+}
+
+pub(super) const KEYS: &[Key] = &[
+    Key {
+        path: "alerts.group_wait_seconds",
+        default: "30",
+        kind: Kind::Integer(0, 3_600),
+        expects: "a number of seconds",
+    },
+    Key {
+        path: "alerts.reminder_seconds",
+        default: "86400",
+        kind: Kind::Integer(60, 2_592_000),
+        expects: "a number of seconds",
+    },
+    Key {
+        path: "alerts.flap_window_seconds",
+        default: "3600",
+        kind: Kind::Integer(0, 604_800),
+        expects: "a number of seconds",
+    },
+    Key {
+        path: "alerts.resolve_wait_seconds",
+        default: "300",
+        kind: Kind::Integer(0, 86_400),
+        expects: "a number of seconds",
+    },
+    Key { path: "alerts.templates", default: "", kind: Kind::Text(not_empty), expects: "a folder" },
+];

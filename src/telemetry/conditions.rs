@@ -1,0 +1,203 @@
+//! What is observed of a project and of a site, in words.
+
+use sqlx::PgConnection;
+
+use super::analyse_run::Reading;
+use super::words;
+use crate::domain::alert::{Details, Observation, Scope, Signal, category, class};
+use crate::domain::failure::{FailureCode, Severity};
+use crate::domain::health::Streak;
+use crate::domain::site_cause::{Cause, Change};
+use crate::store::Result;
+use crate::store::health;
+
+/// Observes what the project's health has come to be, and keeps in it which classes fire.
+pub(super) fn of_project(reading: &mut Reading<'_>) {
+    let (now, site_id, project_id) = (reading.now, reading.subject.site_id, reading.subject.project_id);
+    let scope = || Scope::Project { site_id, project_id };
+    let mut seen = Vec::new();
+    let absorbing = reading.site.incident_since.is_some();
+    let failing = reading.health.failure_class(&reading.rules.ladder).filter(|_| reading.health.failure_streak > 0);
+    // Its site's alert tells what the site suffers from.
+    let fires = failing.filter(|code| !(absorbing && Cause::of(*code).is_some()));
+    let mut kept = Vec::new();
+    for told in std::mem::take(&mut reading.health.alerting) {
+        let code = FailureCode::parse(&told);
+        let over = match code {
+            Some(code) => fires != Some(code),
+            None => told == class::NO_RECENT_SUCCESS && reading.health.success_streak > 0,
+        };
+        if !over {
+            kept.push(told);
+            continue;
+        }
+        let absorbed = absorbing && code.and_then(Cause::of).is_some() && reading.health.failure_streak > 0;
+        let signal = if absorbed { Signal::Absorbed(now) } else { Signal::Cleared(now) };
+        seen.push(Observation { scope: scope(), class: told, signal });
+    }
+    if let Some(code) = fires {
+        add(&mut kept, code.as_str());
+        let details = failure_details(reading, code);
+        seen.push(Observation {
+            scope: scope(),
+            class: code.as_str().to_owned(),
+            signal: Signal::Firing(Box::new(details)),
+        });
+    }
+    for (class, streak, over) in reading.health.slow_classes(reading.rules) {
+        if over {
+            add(&mut kept, class);
+            let details = slow_details(reading, class, streak);
+            seen.push(Observation {
+                scope: scope(),
+                class: class.to_owned(),
+                signal: Signal::Firing(Box::new(details)),
+            });
+        } else if streak.count == 0 && kept.iter().any(|told| told == class) {
+            kept.retain(|told| told != class);
+            seen.push(Observation { scope: scope(), class: class.to_owned(), signal: Signal::Cleared(now) });
+        }
+    }
+    reading.health.alerting = kept;
+    reading.observations.append(&mut seen);
+}
+
+fn add(kept: &mut Vec<String>, class: &str) {
+    if !kept.iter().any(|told| told == class) {
+        kept.push(class.to_owned());
+    }
+}
+
+fn failure_details(reading: &Reading<'_>, told: FailureCode) -> Details {
+    let health = &reading.health;
+    let newest = health.code.unwrap_or(told);
+    let rung = reading.rules.ladder.rung(newest, health.class_streak, health.failure_streak, reading.pace.rung());
+    let wait = reading.rules.ladder.wait(rung, reading.pace.base, 0.5);
+    let mut facts = vec![cadence(rung, reading.rules.ladder.top(), wait, reading.pace.base)];
+    if newest != told {
+        facts.push(("Newest failure".to_owned(), newest.as_str().to_owned()));
+    }
+    facts.push(("Last success".to_owned(), moment(health.last_success_at)));
+    Details {
+        severity: told.severity().max(Severity::Warning),
+        category: told.category().as_str().to_owned(),
+        since: health.failing_since.unwrap_or(reading.now),
+        count: i64::from(health.failure_streak),
+        summary: words::failing(newest, &format!("project {}", reading.subject.name())),
+        advice: newest.advice().to_owned(),
+        last_error: health.last_error.clone(),
+        run_id: health.last_run_id,
+        rung: i16::try_from(rung).unwrap_or(i16::MAX),
+        next_try_at: reading.next_try_at,
+        projects: vec![reading.subject.name()],
+        facts,
+    }
+}
+
+fn slow_details(reading: &Reading<'_>, condition: &str, streak: Streak) -> Details {
+    let about = format!("Project {}", reading.subject.name());
+    let (what, category, advice) = match condition {
+        class::SLOW_RUNS => (
+            "runs take far longer than they used to",
+            category::LATENCY,
+            "An operator should look at the Jira API dashboard for latency and rate limiting, and at `syncline run list` for the size of the runs. Later runs are staggered meanwhile.",
+        ),
+        class::LOW_THROUGHPUT => (
+            "runs read far fewer issues per second than they used to",
+            category::LATENCY,
+            "An operator should look at Jira's latency, the site's concurrency limit and PostgreSQL's load.",
+        ),
+        _ => (
+            "the replica is refreshed too late, although runs succeed",
+            category::FRESHNESS,
+            "An operator should start more workers, or give the project a slower cadence with `syncline project reschedule`.",
+        ),
+    };
+    Details {
+        severity: Severity::Warning,
+        category: category.to_owned(),
+        since: streak.since.unwrap_or(reading.now),
+        count: i64::from(streak.count),
+        summary: format!("{about}: {what}"),
+        advice: advice.to_owned(),
+        last_error: None,
+        run_id: reading.health.last_run_id,
+        rung: 0,
+        next_try_at: reading.next_try_at,
+        projects: vec![reading.subject.name()],
+        facts: vec![("Last success".to_owned(), moment(reading.health.last_success_at))],
+    }
+}
+
+/// Observes what became of the site, and takes from its projects what is the site's now.
+pub(super) async fn of_site(
+    reading: &mut Reading<'_>,
+    conn: &mut PgConnection,
+    change: Change,
+    told: FailureCode,
+) -> Result<()> {
+    let (now, site_id) = (reading.now, reading.subject.site_id);
+    let observation = |code: FailureCode, signal| Observation {
+        scope: Scope::Site { site_id },
+        class: code.as_str().to_owned(),
+        signal,
+    };
+    match change {
+        Change::None => return Ok(()),
+        Change::Resolved(told) => {
+            reading.observations.push(observation(told, Signal::Cleared(now)));
+            return Ok(());
+        }
+        Change::Turned(before) => reading.observations.push(observation(before, Signal::Absorbed(now))),
+        Change::Opened => {
+            let classes: Vec<String> = FailureCode::ALL
+                .into_iter()
+                .filter(|code| Cause::of(*code).is_some())
+                .map(|code| code.as_str().to_owned())
+                .collect();
+            for (project_id, class) in health::absorb_site(conn, site_id, &classes).await? {
+                let scope = Scope::Project { site_id, project_id };
+                reading.observations.push(Observation { scope, class, signal: Signal::Absorbed(now) });
+            }
+            reading.health.alerting.retain(|told| !classes.contains(told));
+        }
+        Change::Continues => {}
+    }
+    let names = health::project_names(conn, &reading.site.failed_projects).await?;
+    let (site, ladder) = (&reading.site, &reading.rules.ladder);
+    let wait = ladder.wait(site.rung, reading.pace.base, 0.5);
+    let details = Details {
+        severity: told.severity().max(Severity::Error),
+        category: told.category().as_str().to_owned(),
+        since: site.since.unwrap_or(now),
+        count: i64::from(site.failures),
+        summary: words::failing(told, &format!("site {}", reading.subject.site)),
+        advice: told.advice().to_owned(),
+        last_error: site.last_error.clone(),
+        run_id: reading.health.last_run_id,
+        rung: i16::try_from(site.rung).unwrap_or(i16::MAX),
+        next_try_at: site.next_probe_at,
+        projects: names,
+        facts: vec![
+            cadence(site.rung, ladder.top(), wait, reading.pace.base),
+            ("Tried for all".to_owned(), reading.subject.name()),
+            ("Projects of the site".to_owned(), reading.subject.active_projects.to_string()),
+        ],
+    };
+    reading.observations.push(observation(told, Signal::Firing(Box::new(details))));
+    Ok(())
+}
+
+fn cadence(rung: u32, top: u32, wait: std::time::Duration, base: std::time::Duration) -> (String, String) {
+    let text = match rung {
+        0 => format!("none yet: one try every {}, as scheduled", words::span(base)),
+        _ => {
+            format!("rung {rung} of {top}: one try every {} instead of every {}", words::span(wait), words::span(base))
+        }
+    };
+    ("Back-off".to_owned(), text)
+}
+
+fn moment(at: Option<chrono::DateTime<chrono::Utc>>) -> String {
+    at.map_or_else(|| "never".to_owned(), |at| at.format("%Y-%m-%d %H:%M:%S UTC").to_string())
+}

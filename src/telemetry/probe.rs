@@ -1,0 +1,67 @@
+//! Asks the channels, now and then, whether they would take a message: a mail server that is down is to be known before it is
+//! needed.
+//!
+//! What must hold: a channel is asked by one process at a time, outside of any transaction; what it answers changes nothing
+//! but what operators see (`alert_channel_up`, `syncline alert channel list`).
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+
+use super::Channels;
+use crate::alert::channel::{Reason, ReasonCode};
+use crate::clock::Clock;
+use crate::domain::failure::sanitise;
+use crate::observe::events;
+use crate::store::Result;
+use crate::store::alert::channel;
+
+/// How often a channel is asked.
+const EVERY: TimeDelta = TimeDelta::minutes(10);
+/// How often this process looks whether one is to be asked.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// How long an answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Asks until `stop`.
+pub async fn probe(pool: PgPool, clock: Clock, channels: Channels, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            asked = probe_due(&pool, &clock, &channels) => if let Err(error) = asked {
+                tracing::warn!(event = events::KEEPER_FAILED, error = %sanitise(&error.to_string()), "channels were not asked");
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+    }
+}
+
+/// Asks the channels whose turn it is; answers how many cannot be used.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn probe_due(pool: &PgPool, clock: &Clock, channels: &Channels) -> Result<usize> {
+    let now = clock.now();
+    let mut down = 0;
+    for (name, stored) in channel::claim_probes(pool, now, EVERY).await? {
+        let answer = match channels.open(&name, Some(&stored)) {
+            Ok(channel) => tokio::time::timeout(PATIENCE, channel.probe()).await.unwrap_or_else(|_| {
+                Err(Reason::new(ReasonCode::Timeout, format!("no answer within {} s", PATIENCE.as_secs())))
+            }),
+            Err(reason) => Err(reason),
+        };
+        if let Err(reason) = &answer {
+            down += 1;
+            tracing::warn!(event = events::CHANNEL_UNREACHABLE, channel = name, code = %reason.code, advice = reason.code.advice(), "{}", reason.message);
+        }
+        let problem = answer.err().map(|reason| reason.to_string());
+        channel::record_probe(pool, &name, problem.as_deref()).await?;
+    }
+    Ok(down)
+}

@@ -1,0 +1,276 @@
+//! Telemetry reads how runs ended: each end once and in order, the ladder beside the base cadence, a site's trouble as one.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::PgPool;
+use syncline::clock::{Clock, VirtualClock};
+use syncline::domain::health::Rules;
+use syncline::{scheduler, telemetry};
+use uuid::Uuid;
+
+use crate::support::TestDb;
+
+fn noon() -> DateTime<Utc> {
+    "2026-03-02T12:00:00Z".parse().unwrap()
+}
+
+/// Projects of one site with a schedule of every 15 minutes, and a clock that is moved by hand.
+struct Fleet {
+    db: TestDb,
+    clock: Clock,
+    hands: VirtualClock,
+    rules: Rules,
+    projects: Vec<Uuid>,
+}
+
+impl Fleet {
+    async fn new(count: i32) -> Self {
+        let db = TestDb::new().await;
+        let (clock, hands) = Clock::virtual_at(noon(), 1);
+        let projects = sqlx::query_scalar(
+            "WITH s AS (INSERT INTO syncline.site (id, name, base_url, account_email, credential)
+                        VALUES (syncline.new_id(), 'acme', 'http://x', 'x@example.com', 'env:X') RETURNING id),
+                  p AS (INSERT INTO syncline.project (id, site_id, key, created_at)
+                        SELECT syncline.new_id(), s.id, 'P' || n, $2 FROM s, generate_series(1, $1) n RETURNING id),
+                  c AS (INSERT INTO syncline.schedule (project_id, cron, next_slot_at, next_run_at, updated_at)
+                        SELECT id, '*/15 * * * *', $2, $2, $2 FROM p)
+             SELECT id FROM p",
+        )
+        .bind(count)
+        .bind(noon())
+        .fetch_all(db.pool())
+        .await
+        .unwrap();
+        let mut rules = Rules::default();
+        rules.ladder.jitter = 0.0;
+        Self { db, clock, hands, rules, projects }
+    }
+
+    /// A run that ended now, `seconds` after it began; not read yet.
+    async fn ended(&self, project: usize, code: Option<&str>, seconds: i64) -> Uuid {
+        let now = self.clock.now();
+        sqlx::query_scalar(
+            "INSERT INTO syncline.sync_run (id, project_id, kind, trigger, state, requested_by, created_at, started_at, finished_at, error_code, error_message)
+             VALUES (syncline.new_id(), $1, 'incremental', 'schedule', CASE WHEN $2::text IS NULL THEN 'succeeded' ELSE 'failed' END,
+                     'test', $3, $3, $4, $2, 'it went wrong') RETURNING id",
+        )
+        .bind(self.projects[project])
+        .bind(code)
+        .bind(now - TimeDelta::seconds(seconds))
+        .bind(now)
+        .fetch_one(self.db.pool())
+        .await
+        .unwrap()
+    }
+
+    async fn read(&self, project: usize) -> usize {
+        let mut transaction = self.db.pool().begin().await.unwrap();
+        let read =
+            telemetry::analyse(&mut transaction, &self.clock, self.projects[project], &self.rules).await.unwrap();
+        transaction.commit().await.unwrap();
+        read
+    }
+
+    /// A run ends and is read; then time passes.
+    async fn run(&self, project: usize, code: Option<&str>, minutes_after: i64) {
+        self.ended(project, code, 5).await;
+        assert_eq!(self.read(project).await, 1);
+        self.hands.advance(TimeDelta::minutes(minutes_after));
+    }
+
+    /// Minutes from now until the project's next start.
+    async fn next_minutes(&self, project: usize) -> i64 {
+        let next: DateTime<Utc> =
+            self.one("SELECT next_run_at FROM syncline.schedule WHERE project_id = $1", project).await;
+        (next - self.clock.now()).num_minutes()
+    }
+
+    async fn hold(&self, project: usize) -> Option<String> {
+        self.one("SELECT hold FROM syncline.schedule WHERE project_id = $1", project).await
+    }
+
+    async fn one<T>(&self, sql: &'static str, project: usize) -> T
+    where
+        T: Send + Unpin,
+        (T,): for<'r> sqlx::FromRow<'r, sqlx::postgres::PgRow>,
+    {
+        let row: (T,) = sqlx::query_as(sql).bind(self.projects[project]).fetch_one(self.db.pool()).await.unwrap();
+        row.0
+    }
+}
+
+async fn number(pool: &PgPool, sql: &'static str) -> i64 {
+    sqlx::query_scalar(sql).fetch_one(pool).await.unwrap()
+}
+
+#[tokio::test]
+async fn every_end_is_read_once_and_in_order_whichever_delivery_comes_first() {
+    let fleet = Fleet::new(1).await;
+    for code in [Some("TIMEOUT"), None, Some("TIMEOUT"), Some("DNS"), Some("DNS")] {
+        fleet.ended(0, code, 5).await;
+        fleet.hands.advance(TimeDelta::minutes(1));
+    }
+    let (first, second) = tokio::join!(fleet.read(0), fleet.read(0));
+    assert_eq!(first + second, 5);
+    assert_eq!(fleet.read(0).await, 0, "delivered again");
+    let streaks: (i32, i32, String) =
+        sqlx::query_as("SELECT failure_streak, class_streak, code FROM syncline.project_health")
+            .fetch_one(fleet.db.pool())
+            .await
+            .unwrap();
+    assert_eq!(streaks, (3, 2, "DNS".to_owned()));
+}
+
+#[tokio::test]
+async fn a_streak_climbs_the_ladder_and_one_success_restores_the_base_cadence() {
+    let fleet = Fleet::new(1).await;
+    let mut waits = Vec::new();
+    for _ in 0..8 {
+        fleet.run(0, Some("TIMEOUT"), 0).await;
+        waits.push((fleet.hold(0).await, fleet.next_minutes(0).await));
+    }
+    let minutes: Vec<_> = waits.iter().filter(|(hold, _)| hold.is_some()).map(|(_, minutes)| *minutes).collect();
+    assert_eq!(minutes, [30, 60, 120, 240, 480, 1440], "from the third failure on: {waits:?}");
+    assert_eq!(
+        fleet.one::<String>("SELECT cron FROM syncline.schedule WHERE project_id = $1", 0).await,
+        "*/15 * * * *"
+    );
+    fleet.run(0, None, 0).await;
+    assert_eq!(fleet.hold(0).await, None);
+    assert!(fleet.next_minutes(0).await < 30);
+}
+
+#[tokio::test]
+async fn a_project_that_is_backed_off_is_not_started_by_its_base_cadence_while_its_try_goes_on() {
+    let fleet = Fleet::new(1).await;
+    for _ in 0..4 {
+        fleet.run(0, Some("TIMEOUT"), 0).await;
+    }
+    assert_eq!(fleet.next_minutes(0).await, 60);
+    fleet.hands.advance(TimeDelta::minutes(60));
+    scheduler::tick(fleet.db.pool(), &fleet.clock).await.unwrap();
+    assert_eq!(number(fleet.db.pool(), "SELECT count(*) FROM syncline.sync_run WHERE state = 'running'").await, 1);
+    for _ in 0..3 {
+        fleet.hands.advance(TimeDelta::minutes(15));
+        scheduler::tick(fleet.db.pool(), &fleet.clock).await.unwrap();
+    }
+    assert_eq!(
+        number(fleet.db.pool(), "SELECT count(*) FROM syncline.sync_run WHERE state IN ('running', 'queued')").await,
+        1
+    );
+    assert_eq!(
+        number(fleet.db.pool(), "SELECT missed_total FROM syncline.schedule").await,
+        0,
+        "held back is not missed"
+    );
+}
+
+#[tokio::test]
+async fn a_time_that_jira_named_is_waited_for_exactly() {
+    let fleet = Fleet::new(1).await;
+    let run = fleet.ended(0, Some("QUOTA"), 5).await;
+    let reset = noon() + TimeDelta::minutes(37);
+    sqlx::query("UPDATE syncline.sync_run SET error_retry_at = $2 WHERE id = $1")
+        .bind(run)
+        .bind(reset)
+        .execute(fleet.db.pool())
+        .await
+        .unwrap();
+    fleet.read(0).await;
+    assert_eq!(fleet.hold(0).await.as_deref(), Some("until"));
+    assert_eq!(
+        fleet.one::<DateTime<Utc>>("SELECT next_run_at FROM syncline.schedule WHERE project_id = $1", 0).await,
+        reset
+    );
+}
+
+#[tokio::test]
+async fn a_sites_trouble_is_one_event_tried_by_one_project_and_ended_by_its_first_success() {
+    let fleet = Fleet::new(5).await;
+    fleet.run(0, Some("SUSPENDED_PAYMENT"), 1).await;
+    assert_eq!(number(fleet.db.pool(), "SELECT count(*) FROM syncline.schedule WHERE hold = 'site'").await, 0);
+    fleet.run(1, Some("SUSPENDED_PAYMENT"), 0).await;
+    assert_eq!(number(fleet.db.pool(), "SELECT count(*) FROM syncline.schedule WHERE hold = 'site'").await, 5);
+    let probe = fleet.next_minutes(1).await;
+    for other in [0, 2, 3, 4] {
+        assert!(fleet.next_minutes(other).await >= 2 * probe, "only one project is tried");
+    }
+    // Each try that fails puts the others off again, and climbs.
+    for _ in 0..3 {
+        let wait = fleet.next_minutes(1).await;
+        fleet.hands.advance(TimeDelta::minutes(wait));
+        scheduler::tick(fleet.db.pool(), &fleet.clock).await.unwrap();
+        let running = number(fleet.db.pool(), "SELECT count(*) FROM syncline.sync_run WHERE state = 'running'").await;
+        assert_eq!(running, 1, "only one project is tried");
+        sqlx::query("UPDATE syncline.sync_run SET state = 'failed', created_at = $1, finished_at = $1 + interval '5 seconds', error_code = 'SUSPENDED_PAYMENT' WHERE state = 'running'")
+            .bind(fleet.clock.now())
+            .execute(fleet.db.pool())
+            .await
+            .unwrap();
+        fleet.read(1).await;
+    }
+    assert_eq!(number(fleet.db.pool(), "SELECT rung::int8 FROM syncline.site_health").await, 6);
+    assert_eq!(fleet.next_minutes(1).await, 1440);
+    // Somebody pays, and starts any project by hand.
+    fleet.hands.advance(TimeDelta::minutes(30));
+    fleet.run(3, None, 0).await;
+    assert_eq!(number(fleet.db.pool(), "SELECT count(*) FROM syncline.schedule WHERE hold IS NOT NULL").await, 0);
+    for project in 0..5 {
+        assert!(fleet.next_minutes(project).await < 30);
+    }
+}
+
+#[tokio::test]
+async fn slow_runs_are_staggered_and_do_not_become_usual_within_a_week() {
+    let fleet = Fleet::new(1).await;
+    for _ in 0..12 {
+        fleet.ended(0, None, 20).await;
+        fleet.read(0).await;
+        fleet.hands.advance(TimeDelta::minutes(15));
+    }
+    for n in 0..3 {
+        assert_eq!(fleet.hold(0).await, None, "after {n} slow runs");
+        fleet.ended(0, None, 600).await;
+        fleet.read(0).await;
+        fleet.hands.advance(TimeDelta::minutes(15));
+    }
+    assert_eq!(fleet.hold(0).await.as_deref(), Some("slow"));
+    assert_eq!(number(fleet.db.pool(), "SELECT count(*) FROM syncline.sync_run WHERE slow").await, 3);
+    let alerting: Vec<String> =
+        fleet.one("SELECT alerting FROM syncline.project_health WHERE project_id = $1", 0).await;
+    assert_eq!(alerting, ["SLOW_RUNS"]);
+    fleet.run(0, None, 0).await;
+    assert_eq!(fleet.hold(0).await, None);
+}
+
+#[tokio::test]
+async fn a_project_of_which_nothing_good_is_heard_is_told_of_even_if_no_run_happens() {
+    let fleet = Fleet::new(3).await;
+    for project in 0..3 {
+        fleet.run(project, None, 0).await;
+    }
+    sqlx::query("UPDATE syncline.schedule SET cron = '0 3 * * *' WHERE project_id = $1")
+        .bind(fleet.projects[1])
+        .execute(fleet.db.pool())
+        .await
+        .unwrap();
+    sqlx::query("UPDATE syncline.project SET state = 'paused' WHERE id = $1")
+        .bind(fleet.projects[2])
+        .execute(fleet.db.pool())
+        .await
+        .unwrap();
+    let silent = async |minutes| {
+        fleet.hands.advance(TimeDelta::minutes(minutes));
+        let mut transaction = fleet.db.pool().begin().await.unwrap();
+        let silent = telemetry::observe_silence(&mut transaction, fleet.clock.now(), &fleet.rules).await.unwrap();
+        transaction.commit().await.unwrap();
+        silent
+    };
+    assert_eq!(silent(359).await, 0);
+    assert_eq!(
+        silent(2).await,
+        1,
+        "the one that runs each quarter of an hour; neither the daily one nor the paused one"
+    );
+    assert_eq!(silent(60).await, 0, "it is told once");
+    assert_eq!(silent(6 * 24 * 60).await, 1, "the daily one, after six of its cadences");
+}
