@@ -65,6 +65,8 @@ impl Day {
         slow_site(&rig).await;
         let run = killed_worker(&rig, &prometheus, &mut workers).await;
         assert_eq!(rig.sync("BETA", "incremental").await, "succeeded");
+        // The project that never succeeded is stale ten seconds after it was added.
+        prometheus.until(r#"max(syncline_sync_projects{freshness="stale"}) == 1"#).await;
         // What happened last is seen: database gauges may be five seconds old, rules need their samples.
         prometheus.until("sum(syncline_steps_rescued_total) > 0 and on () (time() - max(syncline_sync_last_success_timestamp_seconds) > 6)").await;
         Self { rig, prometheus, began, ended: now(), run, _workers: workers }
