@@ -19,10 +19,14 @@ help: ## this list
 deps: ## install what this machine lacks (PostgreSQL, by apt)
 	@.ci/deps
 
+.PHONY: test-deps
+test-deps:
+	@.ci/deps test
+
 build: deps ## build the program, optimised
 	cargo build --release --locked --bin syncline
 
-test: deps ## run all tests, each on a real PostgreSQL database of its own
+test: test-deps ## run all tests, each on a real PostgreSQL database of its own
 	@trap '$(TEST_SERVER) stop $(TEST_FOLDER)' EXIT; \
 	if [ "$(NEXTEST)" = yes ]; then cargo nextest run --locked --no-fail-fast; \
 	else cargo test --locked --no-fail-fast; fi
@@ -41,7 +45,7 @@ demo: build ## see it work: two workers, a simulated Jira, a crash, a verified r
 up: build ## the stack of the demo, running until Ctrl-C
 	$(RELEASE_BIN) demo --stay
 
-bench: deps ## measure; writes target/bench/summary.json
+bench: test-deps ## measure; writes target/bench/summary.json
 	cargo bench --locked --bench sync
 
 deploy-check: ## check deploy/: image, compose, chart, units (no container engine needed)

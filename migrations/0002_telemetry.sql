@@ -57,5 +57,6 @@ CREATE TABLE syncline.site_health (
     probe           uuid,                       -- the project that is tried for all
     next_probe_at   timestamptz,
     last_error      text,
+    resolved_at     timestamptz,                -- when its last trouble was over: its projects get time to succeed
     updated_at      timestamptz
 );

@@ -27,7 +27,8 @@ use crate::observe::health::{Heartbeats, Readiness, State};
 use crate::observe::{events, metrics};
 use crate::queue::{self, Heard, QueueOptions};
 use crate::scheduler;
-use crate::store::{self, gauges};
+use crate::store;
+use crate::store::gauges::{self, GaugeOptions};
 use crate::sync::{self, Workshop};
 use crate::telemetry::{self, AnalyseRun, Channels, DeliverAlert, Keeper};
 
@@ -47,7 +48,7 @@ impl Worker {
         let readiness = Readiness::default();
         let heartbeats = Heartbeats::default();
         let server = match config.http.address {
-            Some(address) => Some(serve(address, &pool, &readiness, &heartbeats).await?),
+            Some(address) => Some(serve(address, gauge_options(config), &pool, &readiness, &heartbeats).await?),
             None => None,
         };
         let workshop = Workshop::new(sync_options(config), HttpPool::new(clock.clone())?, config.secrets.clone());
@@ -126,6 +127,7 @@ pub async fn stop_signal() -> anyhow::Result<()> {
 
 async fn serve(
     address: SocketAddr,
+    options: GaugeOptions,
     pool: &PgPool,
     readiness: &Readiness,
     heartbeats: &Heartbeats,
@@ -137,11 +139,9 @@ async fn serve(
         gauges: Arc::new(move || {
             let pool = pool.clone();
             Box::pin(async move {
-                metrics::db_pool(
-                    pool.num_idle(),
-                    usize::try_from(pool.size()).unwrap_or(0).saturating_sub(pool.num_idle()),
-                );
-                gauges::read(&pool).await.ok()
+                let gauges = gauges::read(&pool, &options).await.ok()?;
+                gauges.sites.iter().for_each(|site| metrics::site_known(site));
+                Some(gauges)
             })
         }),
         readiness: readiness.clone(),
@@ -160,8 +160,23 @@ async fn watch(engine: Engine, readiness: Readiness, stop: CancellationToken) {
         }
         readiness.set(if engine.database_lost() { State::DatabaseLost } else { State::Ready });
         engine.report_slots();
+        report_pool(engine.pool());
     }
     readiness.set(State::Draining);
+}
+
+fn report_pool(pool: &PgPool) {
+    let count = |connections: u32| usize::try_from(connections).unwrap_or(usize::MAX);
+    let (open, idle, limit) = (count(pool.size()), pool.num_idle(), count(pool.options().get_max_connections()));
+    metrics::db_pool(idle, open.saturating_sub(idle), limit.saturating_sub(open));
+}
+
+/// What a scrape reads from the database.
+fn gauge_options(config: &Config) -> GaugeOptions {
+    GaugeOptions {
+        project_limit: config.http.metrics_project_limit,
+        freshness_objective: Duration::from_secs(u64::from(config.sync.freshness_objective_seconds)),
+    }
 }
 
 /// How the engine is told to work.

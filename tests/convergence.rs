@@ -340,6 +340,7 @@ impl<'a> History<'a> {
     async fn verify(&self, scope: &Scope) -> Report {
         let clock = Clock::system();
         let access = SiteAccess {
+            name: "sim".to_owned(),
             base_url: self.jira.base_url().parse().unwrap(),
             email: simulator::DEFAULT_EMAIL.to_owned(),
             token: simulator::DEFAULT_TOKEN.to_owned().into(),

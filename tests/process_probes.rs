@@ -27,6 +27,14 @@ fn total(metrics: &str, name: &str) -> f64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn probes_and_metrics_tell_of_a_sync() {
     let rig = Rig::new(Options { issues: 300, ..Options::new(Clock::system()) }).await;
+    // A project with a schedule is promised to be fresh.
+    sqlx::query(
+        "INSERT INTO syncline.schedule (project_id, cron, next_slot_at, next_run_at)
+         SELECT id, '0 0 29 2 *', now() + interval '1 year', now() + interval '1 year' FROM syncline.project",
+    )
+    .execute(rig.db.pool())
+    .await
+    .unwrap();
     let worker = WorkerProcess::start(rig.db.url(), &[]).await;
     assert_eq!(worker.get("/healthz").await.unwrap().0, 200);
     let before = worker.get("/metrics").await.unwrap().1;

@@ -96,6 +96,7 @@ async fn a_cursor_never_passes_what_was_not_applied() {
     rig.config.sync.partition_target_issues = 40;
     let clock = Clock::system();
     let access = SiteAccess {
+        name: "sim".to_owned(),
         base_url: rig.jira.base_url().parse().unwrap(),
         email: simulator::DEFAULT_EMAIL.into(),
         token: simulator::DEFAULT_TOKEN.to_owned().into(),

@@ -220,6 +220,28 @@ async fn a_sites_trouble_is_one_event_tried_by_one_project_and_ended_by_its_firs
 }
 
 #[tokio::test]
+async fn projects_of_a_site_that_recovers_are_given_time_before_they_are_told_to_be_silent() {
+    let fleet = Fleet::new(4).await;
+    for project in 0..4 {
+        fleet.run(project, None, 0).await;
+    }
+    for project in [0, 1] {
+        fleet.run(project, Some("AUTH_EXPIRED"), 1).await;
+    }
+    let silent = async |minutes| {
+        fleet.hands.advance(TimeDelta::minutes(minutes));
+        let mut transaction = fleet.db.pool().begin().await.unwrap();
+        let silent = telemetry::observe_silence(&mut transaction, fleet.clock.now(), &fleet.rules).await.unwrap();
+        transaction.commit().await.unwrap();
+        silent
+    };
+    assert_eq!(silent(24 * 60).await, 0, "their site's alert tells of them");
+    fleet.run(1, None, 0).await;
+    assert_eq!(silent(5).await, 0, "they have not had their turn yet");
+    assert_eq!(silent(6 * 60).await, 4, "and now they have");
+}
+
+#[tokio::test]
 async fn slow_runs_are_staggered_and_do_not_become_usual_within_a_week() {
     let fleet = Fleet::new(1).await;
     for _ in 0..12 {

@@ -32,6 +32,7 @@ async fn scope(rig: &Rig, project: &str) -> Scope {
 async fn report(rig: &Rig, project: &str) -> Result<Report, verify::Error> {
     let clock = Clock::system();
     let access = SiteAccess {
+        name: "sim".to_owned(),
         base_url: rig.jira.base_url().parse().unwrap(),
         email: simulator::DEFAULT_EMAIL.into(),
         token: simulator::DEFAULT_TOKEN.to_owned().into(),

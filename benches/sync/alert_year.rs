@@ -212,7 +212,7 @@ impl Year {
     async fn pass_over_until(&mut self, to: DateTime<Utc>, next: &Trouble) {
         self.hands.set(to.max(self.clock.now()));
         self.others_succeed(&[]).await;
-        let watched: Vec<Uuid> = next.sites.iter().flat_map(|site| self.projects[*site].clone()).collect();
+        let watched = self.watched(next);
         sqlx::query(
             "UPDATE syncline.schedule SET next_slot_at = $2, next_run_at = CASE WHEN project_id = ANY ($1) THEN
                     $2 + make_interval(secs => 900 * (hashtextextended(project_id::text, 1) & 1023) / 1024.0) ELSE $2 + interval '400 days' END
@@ -226,17 +226,22 @@ impl Year {
     }
 
     /// Those whose schedules are not followed now succeed all the same.
-    async fn others_succeed(&self, sites: &[usize]) {
-        let watched: Vec<Uuid> = sites.iter().flat_map(|site| self.projects[*site].clone()).collect();
+    async fn others_succeed(&self, watched: &[Uuid]) {
         sqlx::query(
             "UPDATE syncline.project_health SET last_success_at = $2, last_success_started_at = $2 - interval '20 seconds'
               WHERE project_id <> ALL ($1) AND failure_streak = 0",
         )
-        .bind(&watched)
+        .bind(watched)
         .bind(self.clock.now())
         .execute(&self.pool)
         .await
         .unwrap();
+    }
+
+    /// The projects whose runs are played: those that are struck, and some of their neighbours.
+    fn watched(&self, trouble: &Trouble) -> Vec<Uuid> {
+        let count = (trouble.projects + 3).min(PROJECTS_PER_SITE);
+        trouble.sites.iter().flat_map(|site| self.projects[*site][..count].to_vec()).collect()
     }
 
     /// Follows the schedules, minute by minute while something is due.
@@ -254,7 +259,7 @@ impl Year {
             self.hands.set(due.map_or(to, |due| due.max(step)).min(to).min(next_look.max(step)));
             if self.clock.now() >= next_look {
                 next_look = self.clock.now() + TimeDelta::hours(1);
-                self.others_succeed(trouble.sites).await;
+                self.others_succeed(&self.watched(trouble)).await;
                 let mut transaction = self.pool.begin().await.unwrap();
                 telemetry::observe_silence(&mut transaction, self.clock.now(), &self.rules).await.unwrap();
                 transaction.commit().await.unwrap();

@@ -30,6 +30,7 @@ pub async fn sync(database: &Database, jira: &Handle) -> f64 {
         .await
         .unwrap();
     let access = SiteAccess {
+        name: "sim".to_owned(),
         base_url: jira.base_url().parse().unwrap(),
         email: simulator::DEFAULT_EMAIL.to_owned(),
         token: simulator::DEFAULT_TOKEN.into(),

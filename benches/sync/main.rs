@@ -8,19 +8,27 @@
 mod alert_latency;
 mod alert_year;
 mod bare;
+mod dashboards;
 mod full_sync;
 mod idle;
 mod memory;
 mod noop;
+#[path = "../../tests/rehearsal/mod.rs"]
+#[allow(dead_code)] // the tests use all of it
+mod rehearsal;
 mod rescue;
+mod scrape;
 mod stack;
 mod stock;
 mod summary;
+#[path = "../../tests/support/mod.rs"]
+#[allow(unused_imports)] // the tests use all of it
+mod support;
 mod trigger;
 
 use summary::Summary;
 
-type Measure = fn() -> futures::future::BoxFuture<'static, Vec<(&'static str, f64)>>;
+type Measure = fn() -> futures::future::LocalBoxFuture<'static, Vec<(&'static str, f64)>>;
 
 /// Names that can be given on the command line, in the order in which they run.
 const MEASURES: [(&str, Measure); 9] = [
@@ -30,6 +38,8 @@ const MEASURES: [(&str, Measure); 9] = [
     ("trigger", || Box::pin(trigger::measure())),
     ("idle", || Box::pin(idle::measure())),
     ("rescue", || Box::pin(rescue::measure())),
+    ("scrape", || Box::pin(scrape::measure())),
+    ("dashboards", || Box::pin(dashboards::measure())),
     ("memory", || Box::pin(memory::measure())),
     ("alert_latency", || Box::pin(alert_latency::measure())),
     ("alert_year", || Box::pin(alert_year::measure())),

@@ -3,6 +3,7 @@
 //! | variable | default | meaning |
 //! |---|---|---|
 //! | `SYNCLINE__HTTP__ADDRESS` | `127.0.0.1:9464` | where it listens; `none` turns it off |
+//! | `SYNCLINE__HTTP__METRICS_PROJECT_LIMIT` | 200 | projects that metrics name; the rest are `other` |
 
 use std::net::SocketAddr;
 
@@ -17,20 +18,30 @@ pub struct HttpConfig {
     /// Where it listens; none when it is off. Port 0 takes a free one.
     #[serde(deserialize_with = "address_or_none")]
     pub address: Option<SocketAddr>,
+    /// How many projects metrics name, the worst off first.
+    pub metrics_project_limit: u32,
 }
 
 impl Default for HttpConfig {
     fn default() -> Self {
-        Self { address: Some(SocketAddr::from(([127, 0, 0, 1], 9464))) }
+        Self { address: Some(SocketAddr::from(([127, 0, 0, 1], 9464))), metrics_project_limit: 200 }
     }
 }
 
-pub(super) const KEYS: &[Key] = &[Key {
-    path: "http.address",
-    default: "127.0.0.1:9464",
-    kind: Kind::Text(|text| parse(text).map(drop)),
-    expects: "an IP address with a port, or none,",
-}];
+pub(super) const KEYS: &[Key] = &[
+    Key {
+        path: "http.address",
+        default: "127.0.0.1:9464",
+        kind: Kind::Text(|text| parse(text).map(drop)),
+        expects: "an IP address with a port, or none,",
+    },
+    Key {
+        path: "http.metrics_project_limit",
+        default: "200",
+        kind: Kind::Integer(0, 10_000),
+        expects: "a number of projects",
+    },
+];
 
 fn parse(text: &str) -> Result<Option<SocketAddr>, String> {
     if text == "none" {

@@ -9,6 +9,7 @@
 //! | `SYNCLINE__SYNC__PAGES_IN_FLIGHT` | 4 | pages fetched but not written yet, per partition |
 //! | `SYNCLINE__SYNC__PARTITION_TARGET_ISSUES` | 500 | a full run is split into parts of about this size |
 //! | `SYNCLINE__SYNC__REQUEST_TIMEOUT_SECONDS` | 30 | the longest that one request to Jira may take |
+//! | `SYNCLINE__SYNC__FRESHNESS_OBJECTIVE_SECONDS` | 3600 | a project is stale, in metrics and alerts, that has had no success for so long (or for two intervals of its schedule) |
 
 use serde::Deserialize;
 
@@ -33,6 +34,8 @@ pub struct SyncConfig {
     pub partition_target_issues: u32,
     /// The longest that one request to Jira may take.
     pub request_timeout_seconds: u32,
+    /// A project that has had no success for so long is stale, unless its schedule is slower.
+    pub freshness_objective_seconds: u32,
 }
 
 impl Default for SyncConfig {
@@ -45,6 +48,7 @@ impl Default for SyncConfig {
             pages_in_flight: 4,
             partition_target_issues: 500,
             request_timeout_seconds: 30,
+            freshness_objective_seconds: 3600,
         }
     }
 }
@@ -84,6 +88,12 @@ pub(super) const KEYS: &[Key] = &[
         path: "sync.request_timeout_seconds",
         default: "30",
         kind: Kind::Integer(1, 600),
+        expects: "a number of seconds",
+    },
+    Key {
+        path: "sync.freshness_objective_seconds",
+        default: "3600",
+        kind: Kind::Integer(1, 604_800),
         expects: "a number of seconds",
     },
 ];

@@ -1,8 +1,9 @@
 //! The commit of a step: effects, end and successors in one transaction, and the way of the successors to their places.
 
 use std::sync::{Arc, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use sqlx::Connection;
 use uuid::Uuid;
 
 use super::executor::{Engine, Epoch};
@@ -10,6 +11,7 @@ use super::slots::{Claimed, MAX_CHAIN, Slots};
 use super::{Commit, StepError};
 use crate::domain::queue::Queue;
 use crate::observe::{events, metrics};
+use crate::store;
 use crate::store::step::{self, ClaimedStep, Ended, NewStep, Placement};
 
 impl Engine {
@@ -25,7 +27,8 @@ impl Engine {
         }
         let started = Instant::now();
         let (ended, next) = if let Some(effects) = commit.effects {
-            let mut transaction = inner.pool.begin().await?;
+            let mut connection = store::acquire(&inner.pool).await?;
+            let mut transaction = connection.begin().await?;
             next.extend(effects(&mut transaction).await?.into_iter().map(|mut new| {
                 self.fit(&mut new);
                 new
@@ -43,7 +46,8 @@ impl Engine {
         } else {
             let (placed, last) = places.assign(&inner.slots, next, chained);
             let notify = self.may_notify(&placed);
-            let ended = step::finish(&inner.pool, &inner.clock, epoch.owner, &step, &placed, last, notify).await?;
+            let mut connection = store::acquire(&inner.pool).await?;
+            let ended = step::finish(&mut *connection, &inner.clock, epoch.owner, &step, &placed, last, notify).await?;
             (ended, placed)
         };
         match ended {
@@ -98,6 +102,7 @@ impl Engine {
                 && let Some(permit) = places.claim(new.queue)
             {
                 let step = Arc::new(claimed_step(new, enqueued.id));
+                metrics::step_claimed(self.kind_label(&step.kind), Duration::ZERO);
                 self.dispatch(Claimed { step, epoch: epoch.clone(), permit, chain: chain + 1 });
             } else if !enqueued.claimed {
                 // This process may have a place for it by now; other processes hear of it by the notification.

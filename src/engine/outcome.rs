@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use sqlx::Connection;
 
 use super::FINAL_STEP;
 use super::executor::{Engine, Epoch};
@@ -69,7 +70,8 @@ impl Engine {
     }
 
     async fn write(&self, step: &ClaimedStep, epoch: &Epoch, outcome: Outcome<'_>) -> Result<()> {
-        let mut tx = self.0.pool.begin().await?;
+        let mut connection = store::acquire(&self.0.pool).await?;
+        let mut tx = connection.begin().await?;
         let (clock, owner) = (&self.0.clock, epoch.owner);
         let details = |delay: Duration, gate: Option<&String>| json!({"step": step.kind, "key": step.key, "attempt": step.attempt, "delay_seconds": delay.as_secs_f64(), "gate": gate});
         match outcome {

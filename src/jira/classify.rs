@@ -162,6 +162,20 @@ fn rate_limit(headers: &HeaderMap) -> (Code, PauseScope) {
     }
 }
 
+/// Why an answer asks for a pause; none where it does not. One of `observe::labels::LIMIT_REASONS`.
+pub(super) fn limit_reason(answer: &Answer<'_>) -> Option<&'static str> {
+    let limited = answer.status == StatusCode::TOO_MANY_REQUESTS;
+    let named = answer.status.is_server_error() && retry_after(answer).is_some();
+    let reason = header(answer.headers, "ratelimit-reason").to_ascii_lowercase();
+    (limited || named).then(|| match reason.as_str() {
+        reason if reason.contains("quota-global") => "quota_global",
+        reason if reason.contains("quota") => "quota_tenant",
+        reason if reason.contains("burst") || reason.contains("per-issue") => "burst",
+        _ if retry_after(answer).is_some() => "retry_after",
+        _ => "unknown",
+    })
+}
+
 /// How long to wait: what `Retry-After` says, or else when `X-RateLimit-Reset` says, or else Data Center's refill
 /// interval; a spent quota is refilled at the full hour, UTC.
 fn wait(answer: &Answer<'_>, code: Code) -> Option<Duration> {

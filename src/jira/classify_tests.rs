@@ -162,3 +162,30 @@ proptest::proptest! {
         proptest::prop_assert!(!failure.message.is_empty());
     }
 }
+
+#[test]
+fn a_pause_is_counted_with_its_reason() {
+    let reason = |status: u16, headers: &[(&'static str, &'static str)]| {
+        let header = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        let headers: HeaderMap = headers.iter().map(header).collect();
+        let status = StatusCode::from_u16(status).unwrap();
+        limit_reason(&Answer { status, headers: &headers, body_prefix: b"", endpoint: Endpoint::Search, now: now() })
+    };
+    let wait = ("retry-after", "30");
+    for (status, headers, expected) in [
+        (429, &[("ratelimit-reason", "jira-quota-global-based"), wait][..], Some("quota_global")),
+        (429, &[("ratelimit-reason", "jira-quota-tenant-based"), wait], Some("quota_tenant")),
+        (429, &[("ratelimit-reason", "jira-burst-based"), wait], Some("burst")),
+        (429, &[("ratelimit-reason", "jira-per-issue-on-write")], Some("burst")),
+        (429, &[wait], Some("retry_after")),
+        (429, &[], Some("unknown")),
+        (503, &[wait], Some("retry_after")),
+        (503, &[], None),
+        (200, &[wait], None),
+    ] {
+        assert_eq!(reason(status, headers), expected, "{status} {headers:?}");
+        assert!(expected.is_none_or(|reason| crate::observe::labels::LIMIT_REASONS.contains(&reason)));
+    }
+}

@@ -24,10 +24,13 @@ use super::page;
 use super::transport::{HttpPool, Refused};
 use crate::clock::Clock;
 use crate::domain::failure::{Failure, FailureCode};
+use crate::observe::metrics;
 
 /// Where a site is and how to be let in.
 #[derive(Clone)]
 pub struct SiteAccess {
+    /// The site's name here, for metrics.
+    pub name: String,
     /// For example `https://acme.atlassian.net`, or `https://api.atlassian.com/ex/jira/{cloudId}` for scoped tokens.
     pub base_url: Url,
     /// The account's e-mail address.
@@ -48,6 +51,7 @@ impl fmt::Debug for SiteAccess {
 #[derive(Clone)]
 pub struct JiraClient {
     pool: HttpPool,
+    site: String,
     /// Without a slash at its end.
     base_url: String,
     authorization: HeaderValue,
@@ -90,6 +94,7 @@ impl JiraClient {
         authorization.set_sensitive(true);
         Ok(Self {
             pool: pool.clone(),
+            site: access.name,
             base_url: url.as_str().trim_end_matches('/').to_owned(),
             authorization,
             request_timeout: access.request_timeout,
@@ -245,11 +250,19 @@ impl JiraClient {
             path.push('?');
             path.push_str(&url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish());
         }
-        self.pool.send(endpoint, || self.request(Method::GET, &path)).await
+        self.send(endpoint, || self.request(Method::GET, &path)).await
+    }
+
+    async fn send(&self, endpoint: Endpoint, request: impl Fn() -> RequestBuilder) -> Result<Bytes, Refused> {
+        let sent = self.pool.send(endpoint, request).await;
+        if let Err(Refused { failure, limit: Some(reason), .. }) = &sent {
+            metrics::jira_rate_limited(&self.site, reason, failure.retry_after.unwrap_or_default());
+        }
+        sent
     }
 
     async fn post(&self, endpoint: Endpoint, path: &str, body: &impl Serialize) -> Result<Bytes, Failure> {
-        let sent = self.pool.send(endpoint, || self.request(Method::POST, path).json(body)).await;
+        let sent = self.send(endpoint, || self.request(Method::POST, path).json(body)).await;
         sent.map_err(|refused| refused.failure)
     }
 

@@ -61,6 +61,7 @@ fn client(url: &str) -> JiraClient {
 
 fn access(url: &str) -> SiteAccess {
     SiteAccess {
+        name: "acme".into(),
         base_url: url.parse().unwrap(),
         email: "ana@example.com".into(),
         token: SecretString::from(TOKEN),

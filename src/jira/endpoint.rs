@@ -18,6 +18,21 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
+    /// Every endpoint.
+    pub const ALL: [Self; 11] = [
+        Self::Myself,
+        Self::ServerInfo,
+        Self::Project,
+        Self::ProjectSearch,
+        Self::ApproximateCount,
+        Self::Search,
+        Self::Issue,
+        Self::BulkFetch,
+        Self::Comments,
+        Self::Worklogs,
+        Self::Fields,
+    ];
+
     /// The path with its parameters left open: fit for a metric's label and for a message.
     pub const fn template(self) -> &'static str {
         match self {
@@ -38,5 +53,15 @@ impl Endpoint {
     /// Whether a 404 may mean that the one issue is gone or hidden.
     pub const fn is_about_an_issue(self) -> bool {
         matches!(self, Self::Issue | Self::Comments | Self::Worklogs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_series_of_every_endpoint_are_created_at_the_start() {
+        assert_eq!(Endpoint::ALL.map(Endpoint::template), crate::observe::labels::ENDPOINTS);
     }
 }

@@ -12,7 +12,7 @@ use bytes::{Bytes, BytesMut};
 use reqwest::header::{ACCEPT, ACCEPT_LANGUAGE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, redirect};
 
-use super::classify::{Answer, classify};
+use super::classify::{Answer, classify, limit_reason};
 use super::endpoint::Endpoint;
 use crate::clock::Clock;
 use crate::domain::failure::{Failure, FailureCode};
@@ -113,7 +113,11 @@ impl HttpPool {
     }
 
     async fn attempt(&self, endpoint: Endpoint, request: RequestBuilder) -> Result<Bytes, Refused> {
-        let broken = |error: reqwest::Error| Refused { failure: classify_transport(&error, endpoint), status: None };
+        let broken = |error: reqwest::Error| Refused {
+            failure: classify_transport(&error, endpoint),
+            status: None,
+            limit: None,
+        };
         let mut response = request.send().await.map_err(broken)?;
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         let limit = if status.is_success() { self.body_limit_bytes } else { REFUSAL_LIMIT_BYTES };
@@ -126,7 +130,7 @@ impl HttpPool {
                     endpoint.template()
                 ),
             );
-            return Err(Refused { failure, status: Some(status) });
+            return Err(Refused { failure, status: Some(status), limit: None });
         }
         let anonymous = headers.get("x-seraph-loginreason").is_some_and(|reason| reason != "OK");
         let json = matches!(read.body.trim_ascii_start().first(), Some(b'{' | b'['));
@@ -134,12 +138,14 @@ impl HttpPool {
             return Ok(read.body);
         }
         let body_prefix = &read.body[..read.body.len().min(REFUSAL_LIMIT_BYTES)];
-        let failure = classify(&Answer { status, headers: &headers, body_prefix, endpoint, now: self.clock.now() });
+        let answer = Answer { status, headers: &headers, body_prefix, endpoint, now: self.clock.now() };
+        let failure = classify(&answer);
         if status.is_success() && json && failure.code == FailureCode::SchemaChanged {
             // Seraph said something else than OK that is no failed log-in: the answer stands.
             return Ok(read.body);
         }
-        Err(Refused { failure, status: Some(status) })
+        let limit = limit_reason(&answer);
+        Err(Refused { failure, status: Some(status), limit })
     }
 }
 
@@ -149,6 +155,8 @@ pub(super) struct Refused {
     pub failure: Failure,
     /// Absent where no answer came.
     pub status: Option<StatusCode>,
+    /// Why Jira asked for a pause, where it did: one of `observe::labels::LIMIT_REASONS`.
+    pub limit: Option<&'static str>,
 }
 
 impl Refused {

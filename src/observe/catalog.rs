@@ -61,9 +61,13 @@ catalog! {
         "Steps in the queue, by state.";
     QUEUE_OLDEST_READY_AGE = DatabaseGauge, "queue_oldest_ready_age_seconds", "seconds", ["queue"],
         "How long the oldest step that could run now has been waiting; 0 when none waits.";
+    WORKERS = DatabaseGauge, "workers", "processes", [],
+        "Worker processes whose lease is alive, whether they are scraped or not.";
     WORKER_SLOTS = Gauge, "worker_slots", "slots", ["queue", "state"],
         "Places for steps in this process: busy or free.";
 
+    STEP_CLAIM = Histogram(SHORT), "step_claim_seconds", "seconds", ["queue"],
+        "Time of the statement that claims ready steps, whether it found some or not.";
     STEP_WAIT = Histogram(LONG), "step_wait_seconds", "seconds", ["step"],
         "Time from the moment a step was ready to its claim.";
     STEP_DURATION = Histogram(LONG), "step_duration_seconds", "seconds", ["step", "outcome"],
@@ -95,6 +99,10 @@ catalog! {
         "Through which time the replica of a project is complete; the oldest of its entities.";
     SYNC_LAST_SUCCESS = DatabaseGauge, "sync_last_success_timestamp_seconds", "Unix time", ["project"],
         "When the last successful run of a project ended.";
+    SYNC_FRESH_UNTIL = DatabaseGauge, "sync_fresh_until_timestamp_seconds", "Unix time", ["project"],
+        "When a project becomes stale unless a run succeeds before: `sync.freshness_objective_seconds`, or two intervals of its schedule where that is longer, after its last success. None for a project without a schedule.";
+    SYNC_PROJECTS = DatabaseGauge, "sync_projects", "projects", ["freshness"],
+        "Projects that are fresh, stale, paused, or unscheduled; all of them, however many are named elsewhere.";
     SYNC_BACKOFF_RUNG = DatabaseGauge, "sync_backoff_rung", "rung", ["project"],
         "How far a failing project's schedule has been slowed down; 0 is its own pace.";
     SYNC_FAILURE_STREAK = DatabaseGauge, "sync_failure_streak", "runs", ["project"],
@@ -125,11 +133,15 @@ catalog! {
         "Time that a kind of channel took to take or refuse a message.";
 
     DB_POOL_CONNECTIONS = Gauge, "db_pool_connections", "connections", ["state"],
-        "Connections of this process's pool: idle or used.";
+        "Connections of this process's pool: used, idle, or unopened; together they are its limit.";
     DB_POOL_ACQUIRE = Histogram(SHORT), "db_pool_acquire_seconds", "seconds", [],
-        "Time to get a connection from the pool.";
+        "Time to get a connection from the pool, for claims and commits.";
     DB_SIZE = DatabaseGauge, "db_size_bytes", "bytes", [],
         "Size of the database on disk.";
+    DB_TABLE_SIZE = DatabaseGauge, "db_table_size_bytes", "bytes", ["table"],
+        "Size of a table of the schema `syncline` on disk, with its indexes.";
+    DB_TABLE_DEAD_ROWS = DatabaseGauge, "db_table_dead_rows", "rows", ["table"],
+        "Rows of a table that nobody can see any more and vacuum has not removed yet, as PostgreSQL estimates them.";
 }
 
 /// The catalogue as the page `docs/metrics.md`.
@@ -139,8 +151,9 @@ pub fn document() -> String {
          Served as `/metrics` on the admin address, in Prometheus' text format. This page is written from\n\
          `src/observe/catalog.rs`: after a change run `UPDATE_DOCS=1 cargo test --lib observe::catalog`.\n\n\
          - Label values come from enumerations or the configuration, never from an issue, a user, a message or a URL.\n\
-         - `project` is only on gauges and names at most 200 projects, those that are worst off; the rest share `other`,\n\
-         \x20 with the value of the worst of them. `site` names at most 50 sites.\n\
+         - `project` is `SITE/KEY`, only on gauges, and names at most `http.metrics_project_limit` active projects (200), those\n\
+         \x20 that are worst off; the rest share `other`, with the value of the worst of them. `site` names at most 50 sites.\n\
+         - `queue_jobs` counts up to 100,000 steps of a state and stays there: a scrape costs the same whatever waits.\n\
          - *Database gauges* are read from the database and are the same on every pod: query\n\
          \x20 `max without (instance, pod) (…)`. They are left out while the database cannot be asked.\n\
          - Label sets that are known at the start exist from the start, at 0, so that `rate()` sees the first event.\n\n\

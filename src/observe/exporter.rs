@@ -86,10 +86,10 @@ fn describe() {
 fn create_known_series() {
     // Taking a handle to a histogram creates its series without a sample.
     let version = env!("CARGO_PKG_VERSION");
-    let revision = option_env!("SYNCLINE_REVISION").unwrap_or("unknown");
-    gauge!(catalog::BUILD_INFO.name, "version" => version, "revision" => revision).set(1.0);
+    gauge!(catalog::BUILD_INFO.name, "version" => version, "revision" => env!("SYNCLINE_REVISION")).set(1.0);
     for &queue in labels::QUEUES {
         super::metrics::worker_slots(queue, 0, 0);
+        let _ = histogram!(catalog::STEP_CLAIM.name, "queue" => queue);
     }
     for &step in labels::STEPS {
         create_step(step);
@@ -106,9 +106,6 @@ fn create_known_series() {
     gauge!(catalog::SCHEDULER_LAG.name).set(0.0);
     counter!(catalog::SCHEDULE_MISSED.name).absolute(0);
     for &entity in labels::ENTITIES {
-        for &operation in labels::OPERATIONS {
-            counter!(catalog::SYNC_RECORDS.name, "entity" => entity, "operation" => operation).absolute(0);
-        }
         counter!(catalog::SYNC_RECORD_ERRORS.name, "entity" => entity).absolute(0);
         counter!(catalog::SCHEMA_DRIFT.name, "entity" => entity).absolute(0);
     }
@@ -118,7 +115,17 @@ fn create_known_series() {
             counter!(catalog::ALERT_DELIVERIES.name, "channel" => kind, "result" => result).absolute(0);
         }
     }
-    super::metrics::db_pool(0, 0);
+    for &(entity, operations) in labels::OPERATIONS {
+        for &operation in operations {
+            counter!(catalog::SYNC_RECORDS.name, "entity" => entity, "operation" => operation).absolute(0);
+        }
+    }
+    for &endpoint in labels::ENDPOINTS {
+        for &status in labels::STATUS_CLASSES {
+            counter!(catalog::JIRA_REQUESTS.name, "endpoint" => endpoint, "status" => status).absolute(0);
+        }
+    }
+    super::metrics::db_pool(0, 0, 0);
     let _ = histogram!(catalog::DB_POOL_ACQUIRE.name);
 }
 
@@ -176,6 +183,8 @@ mod tests {
             r#"syncline_steps_dead_total{step="fetch_page",class="AUTH_INVALID"} 0"#,
             r#"syncline_runs_total{kind="full",trigger="schedule",outcome="failed"} 0"#,
             r#"syncline_sync_records_total{entity="issue",operation="created"} 0"#,
+            r#"syncline_sync_records_total{entity="comment",operation="removed"} 0"#,
+            r#"syncline_jira_requests_total{endpoint="/rest/api/3/search/jql",status="5xx"} 0"#,
             r#"syncline_step_wait_seconds_count{step="plan_run"} 0"#,
             "syncline_schedule_missed_total 0",
         ] {
@@ -188,7 +197,8 @@ mod tests {
         let second = Duration::from_secs(1);
         let text = exposed(|| {
             record::step_claimed("plan_run", second);
-            record::step_finished("plan_run", "done", second);
+            record::step_finished("plan_run", "succeeded", second);
+            record::claim_took("jira", second);
             record::step_retried("plan_run", FailureCode::Timeout);
             record::step_dead("plan_run", FailureCode::Internal);
             record::step_rescued("plan_run");
@@ -204,7 +214,7 @@ mod tests {
             record::jira_request("/myself", "2xx", 0.2);
             record::site_known("main");
             record::jira_rate_limited("main", "burst", Duration::from_millis(1500));
-            record::db_pool(3, 1);
+            record::db_pool(3, 1, 16);
             record::db_pool_acquired(second);
         });
         for metric in catalog::ALL.iter().filter(|metric| metric.kind != Kind::DatabaseGauge) {

@@ -3,16 +3,14 @@
 //! They do not pass through the recorder: a recorder keeps every label set it has seen, and a queue that is empty or a
 //! project that was removed must disappear.
 //!
-//! What must hold: at most [`PROJECT_LIMIT`] projects are named.
+//! What must hold: no more samples than queues, states, tables and named projects: how many projects are named is the
+//! reader's business.
 
 use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
 
 use super::catalog::{self, Metric};
-
-/// The most projects that are named; the rest share the label `other`.
-pub const PROJECT_LIMIT: usize = 200;
 
 /// What a caller reads from the database for one scrape.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -21,14 +19,22 @@ pub struct DbGauges {
     pub queue_jobs: Vec<QueueDepth>,
     /// How long the oldest step that could run has waited, by queue.
     pub oldest_ready: Vec<OldestReady>,
-    /// One entry for each project that is not removed.
+    /// Worker processes whose lease is alive.
+    pub workers: Option<u64>,
+    /// The active projects to name, and one entry for the rest.
     pub projects: Vec<ProjectGauges>,
+    /// How many projects are fresh, stale, paused, unscheduled: name and number.
+    pub freshness: Vec<(&'static str, u64)>,
+    /// The names of configured sites, so that their series can be created.
+    pub sites: Vec<String>,
     /// Episodes that are not over, by severity and category.
     pub alerts: Vec<AlertsFiring>,
     /// The configured alert channels.
     pub channels: Vec<ChannelUp>,
     /// The size of the database.
     pub db_size_bytes: Option<u64>,
+    /// The tables of the schema.
+    pub tables: Vec<TableGauges>,
 }
 
 /// A number of steps.
@@ -74,45 +80,58 @@ pub struct ChannelUp {
 /// How fresh and how healthy a project is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ProjectGauges {
-    /// The project's key, as configured.
+    /// The project, as `SITE/KEY`, or `other` for all that are not named.
     pub project: String,
     /// Through when its replica is complete.
     pub watermark: Option<DateTime<Utc>>,
     /// When its last successful run ended.
     pub last_success: Option<DateTime<Utc>>,
+    /// When it becomes stale unless a run succeeds.
+    pub fresh_until: Option<DateTime<Utc>>,
     /// The rung of the back-off ladder.
     pub backoff_rung: u32,
     /// Failed runs since the last success.
     pub failure_streak: u32,
 }
 
+/// What a table takes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TableGauges {
+    /// Its name.
+    pub table: String,
+    /// On disk, with its indexes.
+    pub size_bytes: u64,
+    /// Rows that vacuum has not removed yet.
+    pub dead_rows: u64,
+}
+
 impl DbGauges {
     /// The gauges in Prometheus' text format.
     pub fn expose(&self) -> String {
         let mut out = String::new();
-        family(
-            &mut out,
-            &catalog::QUEUE_JOBS,
-            self.queue_jobs.iter().map(|depth| {
-                (vec![("queue", depth.queue.as_str()), ("state", depth.state.as_str())], depth.count as f64)
-            }),
-        );
-        family(
-            &mut out,
-            &catalog::QUEUE_OLDEST_READY_AGE,
-            self.oldest_ready.iter().map(|oldest| (vec![("queue", oldest.queue.as_str())], oldest.seconds)),
-        );
-        let projects = capped(&self.projects);
+        let plain = |value: Option<u64>| value.into_iter().map(|value| (Vec::new(), value as f64));
+        let jobs = self
+            .queue_jobs
+            .iter()
+            .map(|depth| (vec![("queue", depth.queue.as_str()), ("state", depth.state.as_str())], depth.count as f64));
+        family(&mut out, &catalog::QUEUE_JOBS, jobs);
+        let oldest = self.oldest_ready.iter().map(|oldest| (vec![("queue", oldest.queue.as_str())], oldest.seconds));
+        family(&mut out, &catalog::QUEUE_OLDEST_READY_AGE, oldest);
+        family(&mut out, &catalog::WORKERS, plain(self.workers));
         let mut each = |metric, value: fn(&ProjectGauges) -> Option<f64>| {
-            let samples = projects
+            let samples = self
+                .projects
                 .iter()
                 .filter_map(|project| Some((vec![("project", project.project.as_str())], value(project)?)));
             family(&mut out, metric, samples);
         };
         each(&catalog::SYNC_WATERMARK, |project| project.watermark.map(unix_seconds));
         each(&catalog::SYNC_LAST_SUCCESS, |project| project.last_success.map(unix_seconds));
+        each(&catalog::SYNC_FRESH_UNTIL, |project| project.fresh_until.map(unix_seconds));
         each(&catalog::SYNC_BACKOFF_RUNG, |project| Some(f64::from(project.backoff_rung)));
         each(&catalog::SYNC_FAILURE_STREAK, |project| Some(f64::from(project.failure_streak)));
+        let freshness = self.freshness.iter().map(|&(name, count)| (vec![("freshness", name)], count as f64));
+        family(&mut out, &catalog::SYNC_PROJECTS, freshness);
         family(
             &mut out,
             &catalog::ALERTS_FIRING,
@@ -127,30 +146,15 @@ impl DbGauges {
             &catalog::ALERT_CHANNEL_UP,
             channels.map(|one| (vec![("channel", one.channel.as_str())], f64::from(u8::from(one.up)))),
         );
-        family(&mut out, &catalog::DB_SIZE, self.db_size_bytes.iter().map(|&bytes| (Vec::new(), bytes as f64)));
+        family(&mut out, &catalog::DB_SIZE, plain(self.db_size_bytes));
+        let mut each = |metric, value: fn(&TableGauges) -> u64| {
+            let samples = self.tables.iter().map(|table| (vec![("table", table.table.as_str())], value(table) as f64));
+            family(&mut out, metric, samples);
+        };
+        each(&catalog::DB_TABLE_SIZE, |table| table.size_bytes);
+        each(&catalog::DB_TABLE_DEAD_ROWS, |table| table.dead_rows);
         out
     }
-}
-
-/// The projects to name, worst first, and one more that stands for the rest with the worst of their values.
-fn capped(projects: &[ProjectGauges]) -> Vec<ProjectGauges> {
-    let mut projects = projects.to_vec();
-    if projects.len() <= PROJECT_LIMIT {
-        return projects;
-    }
-    projects.sort_by(|a, b| {
-        let worse = b.failure_streak.cmp(&a.failure_streak);
-        worse.then(a.watermark.cmp(&b.watermark)).then_with(|| a.project.cmp(&b.project))
-    });
-    let rest = projects.split_off(PROJECT_LIMIT);
-    projects.push(ProjectGauges {
-        project: "other".to_owned(),
-        watermark: rest.iter().filter_map(|project| project.watermark).min(),
-        last_success: rest.iter().filter_map(|project| project.last_success).min(),
-        backoff_rung: rest.iter().map(|project| project.backoff_rung).max().unwrap_or(0),
-        failure_streak: rest.iter().map(|project| project.failure_streak).max().unwrap_or(0),
-    });
-    projects
 }
 
 fn unix_seconds(instant: DateTime<Utc>) -> f64 {
@@ -185,42 +189,36 @@ mod tests {
         let gauges = DbGauges {
             queue_jobs: vec![QueueDepth { queue: "jira".into(), state: "ready".into(), count: 3 }],
             oldest_ready: vec![OldestReady { queue: "jira".into(), seconds: 1.5 }],
+            workers: Some(2),
             projects: vec![ProjectGauges {
-                project: "AC\"ME".into(),
+                project: "main/AC\"ME".into(),
                 watermark: DateTime::from_timestamp_millis(1_760_000_000_500),
                 ..ProjectGauges::default()
             }],
+            freshness: vec![("fresh", 7)],
             alerts: vec![AlertsFiring { severity: "critical".into(), category: "billing".into(), count: 2 }],
             channels: vec![ChannelUp { channel: "mail".into(), up: false }],
             db_size_bytes: Some(42),
+            tables: vec![TableGauges { table: "issue".into(), size_bytes: 8192, dead_rows: 5 }],
+            ..DbGauges::default()
         };
         let text = gauges.expose();
         for line in [
             "# TYPE syncline_queue_jobs gauge",
             "syncline_queue_jobs{queue=\"jira\",state=\"ready\"} 3",
             "syncline_queue_oldest_ready_age_seconds{queue=\"jira\"} 1.5",
-            "syncline_sync_watermark_timestamp_seconds{project=\"AC\\\"ME\"} 1760000000.5",
-            "syncline_sync_failure_streak{project=\"AC\\\"ME\"} 0",
+            "syncline_workers 2",
+            "syncline_sync_watermark_timestamp_seconds{project=\"main/AC\\\"ME\"} 1760000000.5",
+            "syncline_sync_failure_streak{project=\"main/AC\\\"ME\"} 0",
+            "syncline_sync_projects{freshness=\"fresh\"} 7",
             "syncline_alerts_firing{severity=\"critical\",category=\"billing\"} 2",
             "syncline_alert_channel_up{channel=\"mail\"} 0",
             "syncline_db_size_bytes 42",
+            "syncline_db_table_size_bytes{table=\"issue\"} 8192",
+            "syncline_db_table_dead_rows{table=\"issue\"} 5",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
         assert!(!text.contains("last_success"), "a project that never succeeded has no time of success");
-    }
-
-    #[test]
-    fn ten_thousand_projects_name_only_the_worst() {
-        let projects = (0..10_000u32).map(|n| ProjectGauges {
-            project: format!("P{n}"),
-            failure_streak: n,
-            ..ProjectGauges::default()
-        });
-        let text = DbGauges { projects: projects.collect(), ..DbGauges::default() }.expose();
-        let named = text.lines().filter(|line| line.starts_with("syncline_sync_failure_streak{")).count();
-        assert_eq!(named, PROJECT_LIMIT + 1);
-        assert!(text.contains("syncline_sync_failure_streak{project=\"P9999\"} 9999"));
-        assert!(text.contains("syncline_sync_failure_streak{project=\"other\"} 9799"));
     }
 }

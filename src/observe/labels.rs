@@ -16,7 +16,7 @@ pub const STEPS: &[&str] = &[
     "deliver_alert",
 ];
 /// How an attempt at a step ends.
-pub const STEP_OUTCOMES: &[&str] = &["done", "retried", "dead", "cancelled", "lost"];
+pub const STEP_OUTCOMES: &[&str] = &["succeeded", "failed"];
 /// Kinds of runs.
 pub const RUN_KINDS: &[&str] = &["incremental", "full"];
 /// What starts a run.
@@ -25,11 +25,30 @@ pub const TRIGGERS: &[&str] = &["schedule", "manual", "retry", "repair"];
 pub const RUN_OUTCOMES: &[&str] = &["succeeded", "failed", "cancelled"];
 /// What is replicated.
 pub const ENTITIES: &[&str] = &["issue", "comment", "worklog", "user"];
-/// What became of a record.
-pub const OPERATIONS: &[&str] = &["created", "updated", "unchanged", "removed"];
+/// What became of the records of an entity.
+pub const OPERATIONS: &[(&str, &[&str])] = &[
+    ("issue", &["created", "updated", "unchanged"]),
+    ("comment", &["written", "removed"]),
+    ("worklog", &["written", "removed"]),
+];
+/// Endpoints of Jira, as templates; `jira::Endpoint` has the same, and a test compares them.
+pub const ENDPOINTS: &[&str] = &[
+    "/rest/api/3/myself",
+    "/rest/api/3/serverInfo",
+    "/rest/api/3/project/{key}",
+    "/rest/api/3/project/search",
+    "/rest/api/3/search/approximate-count",
+    "/rest/api/3/search/jql",
+    "/rest/api/3/issue/{id}",
+    "/rest/api/3/issue/bulkfetch",
+    "/rest/api/3/issue/{id}/comment",
+    "/rest/api/3/issue/{id}/worklog",
+    "/rest/api/3/field",
+];
 /// Classes of answers: by status, or no answer at all.
 pub const STATUS_CLASSES: &[&str] = &["2xx", "3xx", "4xx", "5xx", "error"];
-/// Why Jira asked for a pause.
+/// Why Jira asked for a pause: which quota is spent, too many requests of one kind, a time to wait for without a reason, or
+/// nothing that tells.
 pub const LIMIT_REASONS: &[&str] = &["quota_global", "quota_tenant", "burst", "retry_after", "unknown"];
 /// Kinds of alert channels.
 pub const CHANNEL_KINDS: &[&str] = &["email", "slack", "whatsapp", "webhook", "log"];

@@ -13,7 +13,7 @@ use metrics::{counter, gauge, histogram};
 
 use super::catalog;
 pub use super::exporter::{InstallError, install, render, upkeep};
-pub use super::gauges::{AlertsFiring, ChannelUp, DbGauges, OldestReady, ProjectGauges, QueueDepth};
+pub use super::gauges::{AlertsFiring, ChannelUp, DbGauges, OldestReady, ProjectGauges, QueueDepth, TableGauges};
 use crate::domain::failure::FailureCode;
 
 /// The most site names that become labels; the rest are `other`.
@@ -23,6 +23,11 @@ pub const SITE_LIMIT: usize = 50;
 pub fn step_claimed(step: &'static str, waited: Duration) {
     counter!(catalog::STEP_ATTEMPTS.name, "step" => step).increment(1);
     histogram!(catalog::STEP_WAIT.name, "step" => step).record(waited.as_secs_f64());
+}
+
+/// Records the time of a statement that claims steps of `queue`.
+pub fn claim_took(queue: &'static str, took: Duration) {
+    histogram!(catalog::STEP_CLAIM.name, "queue" => queue).record(took.as_secs_f64());
 }
 
 /// Records the end of an attempt; `outcome` is one of [`super::labels::STEP_OUTCOMES`].
@@ -122,10 +127,11 @@ pub fn alert_delivery(kind: &'static str, result: &'static str, took: Duration) 
     histogram!(catalog::ALERT_DELIVERY.name, "channel" => kind).record(took.as_secs_f64());
 }
 
-/// Sets the state of this process's connection pool.
-pub fn db_pool(idle: usize, used: usize) {
+/// Sets the state of this process's connection pool; `unopened` is what its limit leaves.
+pub fn db_pool(idle: usize, used: usize, unopened: usize) {
     gauge!(catalog::DB_POOL_CONNECTIONS.name, "state" => "idle").set(idle as f64);
     gauge!(catalog::DB_POOL_CONNECTIONS.name, "state" => "used").set(used as f64);
+    gauge!(catalog::DB_POOL_CONNECTIONS.name, "state" => "unopened").set(unopened as f64);
 }
 
 /// Records the time it took to get a connection.

@@ -1,7 +1,7 @@
 //! Claims ready steps of one queue for the places that are free, and sleeps when there is nothing to claim.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::domain::failure::sanitise;
 use crate::domain::queue::Queue;
@@ -33,9 +33,11 @@ pub(super) async fn feed(engine: Engine, queue: Queue) {
         }
         let epoch = engine.epoch();
         let limit = permits.len();
+        let asked = Instant::now();
         let claim = step::claim(engine.pool(), queue, epoch.owner, i64::try_from(limit).unwrap_or(1));
         // An answer that never comes must not silence the queue; what it claimed all the same is found by a pulse.
         let claimed = tokio::time::timeout(CLAIM_TIMEOUT, claim).await;
+        metrics::claim_took(queue.as_str(), asked.elapsed());
         match claimed.unwrap_or_else(|_| Err(store::Error::ConnectionLost(sqlx::Error::PoolTimedOut))) {
             Ok(Claims { steps, put_off }) => {
                 failures = 0;

@@ -5,17 +5,19 @@
 //! pooler in transaction mode nothing is sent at start-up that PgBouncer refuses.
 
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use secrecy::{ExposeSecret, SecretString};
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{ConnectOptions, Connection, Postgres};
 use url::Url;
 
 use super::Error;
 use super::error::{code, may_be_read_only};
+use crate::observe::metrics;
 
 /// The oldest PostgreSQL that is supported, as the server counts: major version times 10,000.
 pub const MINIMUM_SERVER_VERSION: u32 = 140_000;
@@ -90,6 +92,17 @@ pub async fn connect(url: &SecretString, options: &PoolOptions) -> Result<PgPool
             })
         })
         .connect_lazy_with(session))
+}
+
+/// Takes a connection out of the pool, and records how long that took.
+///
+/// # Errors
+/// When none is free, or the server not there, within the pool's limit.
+pub async fn acquire(pool: &PgPool) -> Result<PoolConnection<Postgres>, Error> {
+    let asked = Instant::now();
+    let connection = pool.acquire().await;
+    metrics::db_pool_acquired(asked.elapsed());
+    Ok(connection?)
 }
 
 /// Attempts at the first connection that may be under way at once.

@@ -27,6 +27,14 @@ pub struct Outcome {
     pub issues_unchanged: i64,
     /// Could not be read.
     pub issues_rejected: i64,
+    /// Comments written.
+    pub comments_written: i64,
+    /// Comments that had disappeared.
+    pub comments_removed: i64,
+    /// Worklogs written.
+    pub worklogs_written: i64,
+    /// Worklogs that had disappeared.
+    pub worklogs_removed: i64,
     /// Why it failed.
     pub error_code: Option<String>,
     /// The same in words.
@@ -66,7 +74,7 @@ pub async fn finalize(
           FROM totals t
          WHERE r.id = $1 AND r.state = 'running'
         RETURNING r.state, r.kind, r.trigger, r.issues_seen, r.issues_created, r.issues_updated, r.issues_unchanged, r.issues_rejected,
-                  r.error_code, r.error_message,
+                  r.comments_written, r.comments_removed, r.worklogs_written, r.worklogs_removed, r.error_code, r.error_message,
                   extract(epoch FROM r.finished_at - coalesce(r.started_at, r.created_at))::float8 AS "duration_seconds!"
         "#,
         run_id
@@ -126,6 +134,10 @@ pub async fn finalize(
         issues_updated: row.issues_updated,
         issues_unchanged: row.issues_unchanged,
         issues_rejected: row.issues_rejected,
+        comments_written: row.comments_written,
+        comments_removed: row.comments_removed,
+        worklogs_written: row.worklogs_written,
+        worklogs_removed: row.worklogs_removed,
         error_code: row.error_code,
         error_message: row.error_message,
         next_run,

@@ -84,7 +84,15 @@ fn announce(outcome: &Outcome) {
         took,
     );
     let count = |n: i64| u64::try_from(n).unwrap_or(0);
-    metrics::records("issue", "created", count(outcome.issues_created));
-    metrics::records("issue", "updated", count(outcome.issues_updated));
-    metrics::records("issue", "unchanged", count(outcome.issues_unchanged));
+    for (entity, operation, records) in [
+        ("issue", "created", outcome.issues_created),
+        ("issue", "updated", outcome.issues_updated),
+        ("issue", "unchanged", outcome.issues_unchanged),
+        ("comment", "written", outcome.comments_written),
+        ("comment", "removed", outcome.comments_removed),
+        ("worklog", "written", outcome.worklogs_written),
+        ("worklog", "removed", outcome.worklogs_removed),
+    ] {
+        metrics::records(entity, operation, count(records));
+    }
 }

@@ -27,7 +27,9 @@ pub(super) async fn records(
     drifts: &[Drift],
 ) -> Result<(), StepError> {
     if !rejected.is_empty() {
-        metrics::record_errors("issue", u64::try_from(rejected.len()).unwrap_or(0));
+        for error in rejected {
+            metrics::record_errors(entity(&error.field), 1);
+        }
         let entries: Vec<Entry> = rejected
             .iter()
             .take(MAX_ENTRIES)
@@ -54,4 +56,10 @@ pub(super) async fn records(
         metrics::schema_drift(drift.entity, 1);
     }
     Ok(())
+}
+
+/// The entity of a field at fault: `comment.created` is a comment's, `updated` the issue's.
+fn entity(field: &str) -> &'static str {
+    let owner = field.split_once('.').map_or("", |(owner, _)| owner);
+    ["comment", "worklog", "user"].into_iter().find(|entity| *entity == owner).unwrap_or("issue")
 }

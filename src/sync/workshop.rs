@@ -107,6 +107,7 @@ impl Workshop {
         let token = secret::resolve(&work.credential, &work.site_name, &self.secrets)
             .map_err(|error| Failure::new(FailureCode::Config, format!("site {}: {error}", work.site_name)))?;
         let access = SiteAccess {
+            name: work.site_name.clone(),
             base_url,
             email: work.account_email.clone(),
             token,

@@ -55,9 +55,14 @@ impl WorkerProcess {
         worker
     }
 
-    /// Where it serves its probes.
+    /// Where it serves probes and metrics.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// What it has said so far.

@@ -77,6 +77,7 @@ pub(super) fn client(context: &Context, site: &Site) -> Result<JiraClient, Error
     let base_url = url::Url::parse(&site.base_url)
         .map_err(|problem| Error::failure(format!("the URL of site {} is damaged: {problem}", site.name)))?;
     let access = SiteAccess {
+        name: site.name.clone(),
         base_url,
         email: site.account_email.clone(),
         token,

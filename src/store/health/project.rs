@@ -125,7 +125,7 @@ pub struct Silent {
     pub cron: String,
     /// The expression's zone.
     pub time_zone: String,
-    /// The newest of: its last success, its beginning, its last change of schedule.
+    /// The newest of: its last success, its beginning, its last change of schedule, the end of its site's last trouble.
     pub quiet_since: DateTime<Utc>,
     /// Its last success.
     pub last_success_at: Option<DateTime<Utc>>,
@@ -137,14 +137,14 @@ pub async fn silent(conn: &mut PgConnection, now: DateTime<Utc>, limit: TimeDelt
     let silent = sqlx::query_as!(
         Silent,
         r#"SELECT p.id AS project_id, p.site_id, t.name || '/' || p.key AS "name!", s.cron, s.time_zone,
-                  greatest(h.last_success_at, p.created_at, s.updated_at) AS "quiet_since!", h.last_success_at AS "last_success_at?"
+                  greatest(h.last_success_at, p.created_at, s.updated_at, g.resolved_at) AS "quiet_since!", h.last_success_at AS "last_success_at?"
              FROM syncline.schedule s
              JOIN syncline.project p ON p.id = s.project_id
              JOIN syncline.site t ON t.id = p.site_id
              LEFT JOIN syncline.project_health h ON h.project_id = p.id
              LEFT JOIN syncline.site_health g ON g.site_id = p.site_id
             WHERE s.state = 'active' AND p.state = 'active' AND g.incident_since IS NULL
-              AND greatest(h.last_success_at, p.created_at, s.updated_at) < $1
+              AND greatest(h.last_success_at, p.created_at, s.updated_at, g.resolved_at) < $1
               AND coalesce(cardinality(h.alerting), 0) = 0
             ORDER BY p.id LIMIT 500
               FOR UPDATE OF s SKIP LOCKED"#,

@@ -38,7 +38,8 @@ pub async fn save_site(conn: &mut PgConnection, site_id: Uuid, site: &SiteHealth
     sqlx::query!(
         r#"UPDATE syncline.site_health
               SET cause = $2, code = $3, told = $4, failures = $5, failed_projects = $6, since = $7, incident_since = $8,
-                  rung = $9, probe = $10, next_probe_at = $11, last_error = $12, updated_at = $13
+                  rung = $9, probe = $10, next_probe_at = $11, last_error = $12, updated_at = $13,
+                  resolved_at = CASE WHEN incident_since IS NOT NULL AND $7::timestamptz IS NULL THEN $13 ELSE resolved_at END
             WHERE site_id = $1"#,
         site_id,
         site.cause.map(Cause::as_str),

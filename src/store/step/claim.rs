@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::FINAL_STEP;
 use crate::domain::queue::Queue;
-use crate::store::Result;
+use crate::store::{Result, acquire};
 
 /// A step that this process may execute, until its lease ends.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +55,7 @@ pub struct Claims {
 /// Claims up to `limit` ready steps of `queue` for `owner`, whose lease must be alive. Steps behind a shut gate are not
 /// claimed but put off until it opens.
 pub async fn claim(pool: &PgPool, queue: Queue, owner: Uuid, limit: i64) -> Result<Claims> {
+    let mut connection = acquire(pool).await?;
     let rows = sqlx::query!(
         r#"
         -- The ready rows are picked and locked first (materialised, so that the limit holds once), then taken. A worker
@@ -92,8 +93,9 @@ pub async fn claim(pool: &PgPool, queue: Queue, owner: Uuid, limit: i64) -> Resu
         limit,
         FINAL_STEP,
     )
-    .fetch_all(pool)
+    .fetch_all(&mut *connection)
     .await?;
+    drop(connection);
     let found = rows.len();
     let mut steps: Vec<ClaimedStep> = rows
         .into_iter()
