@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 /// Goals: name, whether at least or at most, and the number.
 const GOALS: &[(&str, &str, f64)] = &[
-const GOALS: &[(&str, &str, f64)] = &[
     ("full_sync_issues_per_second", "≥", 3000.0),
     ("full_sync_ratio_to_bare", "≥", 0.75),
     ("full_sync_120ms_5000_issues_seconds", "≤", 2.0),
