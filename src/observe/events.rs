@@ -27,7 +27,7 @@ events! {
     PULSE_FAILED = "pulse_failed", "warn", "error", "The lease was not renewed this time; it is tried again.";
     CLAIM_FAILED = "claim_failed", "warn", "queue, error", "No steps could be claimed; it is tried again.";
     LISTEN_LOST = "listen_lost", "warn", "error", "Notifications are not heard; ready steps are found by the pulse until they are.";
-    STEP_RESCUED = "step_rescued", "warn", "step_id, kind", "A step was taken over from a worker that had fallen silent.";
+    STEP_RESCUED = "step_rescued", "warn", "step_id, kind, run_id, attempt, trace_id", "A step was taken over from a worker that had fallen silent.";
     STEP_FENCED = "step_fenced", "warn", "step_id", "A step had been taken over; what this process did for it is discarded.";
     STEP_UNKNOWN = "step_unknown", "warn", "kind", "No handler for this kind of step; it is left for another version.";
     STEP_PUT_OFF = "step_put_off", "warn", "error", "The database failed a step; it is tried again and no attempt is spent.";
@@ -56,6 +56,9 @@ events! {
     UPKEEP_DONE = "upkeep_done", "info", "removed", "Old rows were removed.";
     UPKEEP_FAILED = "upkeep_failed", "warn", "error", "Old rows could not be removed; it is tried again.";
     ALERT_MESSAGE = "alert_message", "by severity", "alert_id, delivery_id, alert_event, severity, class, about, advice", "A message to people, where the log is the channel.";
+    TRACE_EXPORT_FAILED = "trace_export_failed", "warn", "error", "The trace collector does not take spans; they are dropped until it does. Said once.";
+    TRACE_EXPORT_BACK = "trace_export_back", "info", "", "The trace collector takes spans again.";
+    LOG_LEVEL_CHANGED = "log_level_changed", "warn", "from, to", "The filter of this process' log lines was changed while it runs.";
     TEMPLATE_FAILED = "template_failed", "warn", "delivery_id, problem", "A template of the folder could not be used; the built-in one was.";
     PANIC = "panic", "error", "message, location", "A defect: code panicked; the step that ran it is handled as failed.";
 }

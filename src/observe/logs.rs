@@ -5,15 +5,17 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use serde::Deserialize;
-use tracing::Subscriber;
-use tracing_subscriber::filter::EnvFilter;
+use tracing::{Metadata, Subscriber};
+use tracing_subscriber::filter::combinator::And;
+use tracing_subscriber::filter::{EnvFilter, FilterExt as _, FilterFn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::registry::LookupSpan;
-use tracing_subscriber::{Layer, fmt};
+use tracing_subscriber::{Layer, Registry, fmt, reload};
 
-use super::events;
+use super::{events, trace};
 use crate::domain::failure::sanitise;
 
 /// The filter when none is given: this program's events, and only trouble from libraries.
@@ -82,6 +84,50 @@ pub(super) fn filter(text: &str) -> Result<EnvFilter, FilterError> {
         Err(_) => text.to_owned(),
     };
     EnvFilter::try_new(directives).map_err(|source| FilterError { filter: text.to_owned(), source })
+}
+
+/// A filter that can be changed, and what changes it.
+type Changeable = (FilterOf<reload::Layer<EnvFilter, Registry>>, reload::Handle<EnvFilter, Registry>);
+type FilterOf<F> = And<F, FilterFn, Registry>;
+
+/// The filter of the process' log lines, and how it is changed. Spans that are only for export are left out whatever it
+/// says, so that a line shows its step; so is what the exporter's libraries say with every batch that they lose.
+pub(super) fn changeable(text: &str) -> Result<Changeable, FilterError> {
+    let (filter, handle) = reload::Layer::new(filter(text)?);
+    Ok((filter.and(FilterFn::new(is_wanted as fn(&Metadata<'_>) -> bool)), handle))
+}
+
+fn is_wanted(meta: &Metadata<'_>) -> bool {
+    meta.target() != trace::EXPORT_ONLY && !meta.target().starts_with("opentelemetry")
+}
+
+static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+
+/// Keeps the way to the filter of this process.
+pub(super) fn keep(handle: reload::Handle<EnvFilter, Registry>) {
+    let _ = FILTER.set(handle);
+}
+
+/// The filter of this process' log lines; `None` before logs have started.
+pub fn current_filter() -> Option<String> {
+    FILTER.get().and_then(|handle| handle.with_current(ToString::to_string).ok())
+}
+
+/// Changes what this process logs from now on, until it ends; `text` is as in [`LogOptions::filter`]. Answers the filter
+/// that is in force.
+///
+/// # Errors
+/// When the filter cannot be read; the old one stays.
+pub fn set_filter(text: &str) -> Result<String, FilterError> {
+    let (new, from) = (filter(text)?, current_filter().unwrap_or_default());
+    let to = new.to_string();
+    if let Some(handle) = FILTER.get() {
+        // Said under the filter that lets more through, as far as one can tell: both let warnings through, unless asked not to.
+        tracing::warn!(event = events::LOG_LEVEL_CHANGED, from, to, "what is logged was changed");
+        // Fails only when the subscriber is gone, and then nothing is logged at all.
+        let _ = handle.reload(new);
+    }
+    Ok(to)
 }
 
 /// The layer that writes to standard error.
@@ -162,7 +208,6 @@ mod tests {
     use tracing_subscriber::prelude::*;
 
     use super::*;
-    use crate::observe::trace;
 
     #[derive(Clone, Default)]
     struct Sink(Arc<Mutex<Vec<u8>>>);
@@ -202,9 +247,15 @@ mod tests {
         let traceparent = trace::new_traceparent(&clock);
         let run_id = uuid::Uuid::from_u128(5);
         let text = logged(true, || {
-            let step =
-                trace::StepSpan { step: "plan_run", step_id: uuid::Uuid::nil(), run_id: Some(run_id), attempt: 2 };
-            let span = trace::span_from_traceparent(Some(&traceparent), &step);
+            let step = trace::StepSpan {
+                step: "plan_run",
+                step_id: uuid::Uuid::nil(),
+                run_id: Some(run_id),
+                attempt: 2,
+                waited_seconds: 0.0,
+                rescues: 0,
+            };
+            let span = trace::step(Some(&traceparent), &step);
             span.in_scope(|| tracing::warn!(event = events::STEP_RETRIED, "again"));
         });
         let line: serde_json::Value = serde_json::from_str(&text).unwrap();
