@@ -30,4 +30,5 @@ mod sync_failures;
 mod sync_guard;
 mod sync_pages;
 mod telemetry;
+mod traces;
 mod verify;

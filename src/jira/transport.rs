@@ -120,9 +120,8 @@ impl HttpPool {
         request: RequestBuilder,
         resend_count: u32,
     ) -> Result<Bytes, Refused> {
-        let request = request
-            .build()
-            .map_err(|error| Refused { failure: classify_transport(&error, endpoint), status: None })?;
+        let request =
+            request.build().map_err(|error| Refused { failure: classify_transport(&error, endpoint), status: None })?;
         let url = request.url();
         let span = trace::http_request(&trace::HttpRequest {
             method: request.method().as_str(),

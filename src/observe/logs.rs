@@ -9,9 +9,9 @@ use std::sync::OnceLock;
 
 use serde::Deserialize;
 use tracing::{Metadata, Subscriber};
-use tracing_subscriber::filter::combinator::And;
-use tracing_subscriber::filter::{EnvFilter, FilterExt as _, FilterFn};
+use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Context, Filter};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
@@ -76,29 +76,37 @@ pub struct FilterError {
 /// Reads a filter; a bare level is this program's, libraries stay at `warn` unless they are named.
 pub(super) fn filter(text: &str) -> Result<EnvFilter, FilterError> {
     let text = text.trim();
-    let level = tracing::level_filters::LevelFilter::from_str(text);
+    let level = LevelFilter::from_str(text);
     let directives = match level {
         _ if text.is_empty() => DEFAULT_FILTER.to_owned(),
-        Ok(level) if level < tracing::level_filters::LevelFilter::WARN => level.to_string(),
+        Ok(level) if level < LevelFilter::WARN => level.to_string(),
         Ok(level) => format!("warn,syncline={level}"),
         Err(_) => text.to_owned(),
     };
+    // Spans that are only for export are left out whatever was asked for, so that a line shows its step; so is what the
+    // exporter's libraries say with every batch that they lose.
+    let directives = format!("{directives},{}=off,opentelemetry=off", trace::EXPORT_ONLY);
     EnvFilter::try_new(directives).map_err(|source| FilterError { filter: text.to_owned(), source })
 }
 
-/// A filter that can be changed, and what changes it.
-type Changeable = (FilterOf<reload::Layer<EnvFilter, Registry>>, reload::Handle<EnvFilter, Registry>);
-type FilterOf<F> = And<F, FilterFn, Registry>;
-
-/// The filter of the process' log lines, and how it is changed. Spans that are only for export are left out whatever it
-/// says, so that a line shows its step; so is what the exporter's libraries say with every batch that they lose.
-pub(super) fn changeable(text: &str) -> Result<Changeable, FilterError> {
-    let (filter, handle) = reload::Layer::new(filter(text)?);
-    Ok((filter.and(FilterFn::new(is_wanted as fn(&Metadata<'_>) -> bool)), handle))
+/// Refuses at once what neither logs nor traces want. A layer's own filter leaves its refusal behind on the thread when
+/// somebody only asks whether a line would be wanted, as database drivers do with every statement, and the next line would
+/// fall to it.
+pub(super) struct Wanted {
+    pub filter: reload::Handle<EnvFilter, Registry>,
+    pub exported: bool,
 }
 
-fn is_wanted(meta: &Metadata<'_>) -> bool {
-    meta.target() != trace::EXPORT_ONLY && !meta.target().starts_with("opentelemetry")
+impl<S: Subscriber> Layer<S> for Wanted {
+    fn enabled(&self, metadata: &Metadata<'_>, context: Context<'_, S>) -> bool {
+        (self.exported && trace::is_exported(metadata))
+            || self.filter.with_current(|filter| Filter::enabled(filter, metadata, &context)).unwrap_or(true)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        let logged = self.filter.with_current(<EnvFilter as Filter<S>>::max_level_hint).ok().flatten()?;
+        Some(if self.exported { logged.max(LevelFilter::INFO) } else { logged })
+    }
 }
 
 static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
@@ -267,9 +275,9 @@ mod tests {
 
     #[test]
     fn a_bare_level_is_this_programs_and_a_wrong_filter_says_what_is_right() {
-        assert_eq!(filter("debug").unwrap().to_string(), "syncline=debug,warn");
-        assert_eq!(filter("error").unwrap().to_string(), "error");
-        assert_eq!(filter("warn,sqlx=debug").unwrap().to_string(), "sqlx=debug,warn");
+        assert_eq!(filter("debug").unwrap().to_string(), "opentelemetry=off,syncline=debug,trace=off,warn");
+        assert_eq!(filter("error").unwrap().to_string(), "opentelemetry=off,trace=off,error");
+        assert_eq!(filter("warn,sqlx=debug").unwrap().to_string(), "opentelemetry=off,trace=off,sqlx=debug,warn");
         let error = filter("syncline=loud").unwrap_err().to_string();
         assert!(error.contains("syncline=loud") && error.contains("directives"), "{error}");
         assert!(LogFormat::from_str("xml").unwrap_err().contains("auto, text or json"));

@@ -3,6 +3,7 @@
 
 pub mod alert;
 pub mod answering;
+pub mod collector;
 mod database;
 mod rig;
 pub mod smtp;

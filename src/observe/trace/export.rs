@@ -13,7 +13,8 @@ use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{
     BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider, SpanData, SpanExporter as Export,
 };
-use tracing::Subscriber;
+use tracing::{Metadata, Subscriber};
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, filter};
 
@@ -130,21 +131,26 @@ fn resource() -> Resource {
     Resource::builder().with_attributes(own).build()
 }
 
+/// Whether spans and events of this kind are exported: this program's, from INFO on.
+pub(in crate::observe) fn is_exported(metadata: &Metadata<'_>) -> bool {
+    let own = metadata.target() == EXPORT_ONLY || metadata.target().split("::").next() == Some("syncline");
+    own && *metadata.level() <= tracing::Level::INFO
+}
+
 /// The layer that turns this program's spans into exported ones, whatever the logs' filter is.
 pub(in crate::observe) fn layer<S>(provider: &SdkTracerProvider) -> impl Layer<S> + Send + Sync + use<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
 {
-    let own = filter::Targets::new()
-        .with_target("syncline", tracing::Level::INFO)
-        .with_target(EXPORT_ONLY, tracing::Level::INFO);
     tracing_opentelemetry::layer()
         .with_tracer(provider.tracer("syncline"))
         // What costs time for every span and tells an operator nothing.
         .with_location(false)
         .with_threads(false)
         .with_tracked_inactivity(false)
-        .with_filter(own)
+        .with_filter(
+            filter::FilterFn::new(is_exported as fn(&Metadata<'_>) -> bool).with_max_level_hint(LevelFilter::INFO),
+        )
 }
 
 /// Runs exports on the Tokio runtime, because the batch processor's own thread has none and the HTTP client needs one; says

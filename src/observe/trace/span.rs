@@ -2,7 +2,7 @@
 //! these have a word, and under `syncline.` where they do not.
 
 use chrono::{DateTime, Utc};
-use opentelemetry::trace::{Span as _, SpanContext, Status, Tracer, TraceState};
+use opentelemetry::trace::{Span as _, SpanContext, Status, TraceState, Tracer};
 use opentelemetry::{Context, KeyValue, global};
 use tracing::Span;
 use tracing::field::{Empty, display};
@@ -158,7 +158,8 @@ pub(super) fn run_ended_to(tracer: &impl Tracer, run: &RunSpan<'_>) {
     attributes.extend(run.error_code.map(|code| KeyValue::new("error.type", code.to_owned())));
     let name = format!("sync {}", run.kind);
     let builder = tracer.span_builder(name).with_start_time(run.requested_at).with_attributes(attributes);
-    let mut span = ids::with(own.span_id(), Some(own.trace_id()), || tracer.build_with_context(builder, &Context::new()));
+    let mut span =
+        ids::with(own.span_id(), Some(own.trace_id()), || tracer.build_with_context(builder, &Context::new()));
     if run.state == "failed" {
         span.set_status(Status::error(run.error_code.unwrap_or_default().to_owned()));
     }
