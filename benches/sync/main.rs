@@ -14,6 +14,7 @@ mod rescue;
 mod stack;
 mod stock;
 mod summary;
+mod tracing;
 mod trigger;
 
 use summary::Summary;
@@ -21,13 +22,14 @@ use summary::Summary;
 type Measure = fn() -> futures::future::BoxFuture<'static, Vec<(&'static str, f64)>>;
 
 /// Names that can be given on the command line, in the order in which they run.
-const MEASURES: [(&str, Measure); 7] = [
+const MEASURES: [(&str, Measure); 8] = [
     ("full_sync", || Box::pin(full_sync::throughput())),
     ("latency", || Box::pin(full_sync::with_latency())),
     ("noop", || Box::pin(noop::measure())),
     ("trigger", || Box::pin(trigger::measure())),
     ("idle", || Box::pin(idle::measure())),
     ("rescue", || Box::pin(rescue::measure())),
+    ("tracing", || Box::pin(tracing::overhead())),
     ("memory", || Box::pin(memory::measure())),
 ];
 
