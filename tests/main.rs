@@ -18,6 +18,7 @@ mod engine_lease;
 mod engine_queue;
 mod engine_run;
 mod enqueueing;
+mod pooler;
 mod process_database_lost;
 mod process_kill;
 mod process_probes;

@@ -21,6 +21,7 @@ events! {
     ADMIN_LISTENING = "admin_listening", "info", "address", "Probes and metrics are served.";
     DATABASE_LOST = "database_lost", "error", "error", "PostgreSQL does not answer; connecting again with back-off.";
     DATABASE_BACK = "database_back", "info", "seconds", "PostgreSQL answers again.";
+    POOLER_FOUND = "pooler_found", "info", "", "A connection pooler is in between; LISTEN and migrations need database.direct_url.";
     MIGRATED = "migrated", "info", "from, to", "The schema was brought up to date.";
     WORKER_FAILED = "worker_failed", "error", "error", "The workers of a process ended by themselves.";
     LEASE_LOST = "lease_lost", "error", "owner", "A process could not renew its lease; its steps stop and others take them over.";

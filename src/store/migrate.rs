@@ -9,6 +9,7 @@ use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{ConnectOptions, Connection};
 
 use super::Error;
+use super::connect::is_pooled;
 use super::error::code;
 
 /// Where the books are kept.
@@ -54,9 +55,13 @@ pub fn fingerprint() -> String {
 /// Applies the migrations that are missing, each in a transaction of its own, waiting for another process that does so.
 ///
 /// # Errors
-/// [`Error::SchemaTooNew`], [`Error::SchemaDirty`] and [`Error::SchemaDiffers`] before anything is changed;
+/// [`Error::PooledMigration`], [`Error::SchemaTooNew`], [`Error::SchemaDirty`] and [`Error::SchemaDiffers`] before anything
+/// is changed;
 /// [`Error::MigrationFailed`] after the failing one was rolled back, with the earlier ones in place.
 pub async fn migrate(pool: &PgPool) -> Result<Report, Error> {
+    if is_pooled(pool) {
+        return Err(Error::PooledMigration);
+    }
     // No time limit: building an index may take long, and so may waiting for another process that builds it.
     let unlimited = [("statement_timeout", "0"), ("lock_timeout", "0"), ("idle_in_transaction_session_timeout", "0")];
     let options = pool.connect_options().as_ref().clone().options(unlimited);
