@@ -69,8 +69,9 @@ pub fn document() -> String {
     let mut page = String::from(
         "# Log events\n\n\
          One line per event on standard error: text on a terminal, JSON otherwise. The field `event` names the kind, and lines\n\
-         of a step carry its span: `step`, `step_id`, `run_id`, `attempt` and `trace_id`. This page is written from\n\
-         `src/observe/events.rs`: after a change run `UPDATE_DOCS=1 cargo test --lib observe::events`.\n\n\
+         of a step carry its span: `step`, `step_id`, `run_id`, `attempt` and `trace_id`. What is logged can be changed while a\n\
+         process runs: see [traces](traces.md).\n\n\
+         This page is written from `src/observe/events.rs`: after a change run `UPDATE_DOCS=1 cargo test --lib observe::events`.\n\n\
          | event | level | fields | meaning |\n|---|---|---|---|\n",
     );
     for (name, level, fields, meaning) in ALL {

@@ -175,7 +175,8 @@ async fn check_notifications(context: &Context, report: &mut Report) {
     }
 }
 
-async fn check_bloat(context: &Context, server: &doctor::Server, report: &mut Report) {
+/// Whether dead rows are removed and old ones frozen in time.
+fn check_vacuum(server: &doctor::Server, report: &mut Report) {
     if !server.autovacuum {
         report.warn(
             "vacuum",
@@ -197,6 +198,10 @@ async fn check_bloat(context: &Context, server: &doctor::Server, report: &mut Re
         ),
         _ => {}
     }
+}
+
+async fn check_bloat(context: &Context, server: &doctor::Server, report: &mut Report) {
+    check_vacuum(server, report);
     if let Some(age) = server.oldest_transaction_seconds.filter(|age| *age > OLD_TRANSACTION_SECONDS) {
         report.warn(
             "vacuum",
@@ -240,4 +245,61 @@ pub(super) async fn check_schema(context: &Context, report: &mut Report) -> bool
 fn size(bytes: i64) -> String {
     let mebibytes = bytes / (1 << 20);
     if mebibytes < 10_240 { format!("{mebibytes} MiB") } else { format!("{} GiB", mebibytes / 1_024) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Status;
+    use super::*;
+
+    fn server() -> doctor::Server {
+        doctor::Server {
+            version: "15.8".into(),
+            fsync: true,
+            full_page_writes: true,
+            synchronous_commit: "on".into(),
+            statement_timeout: "1min".into(),
+            autovacuum: true,
+            unfrozen_transactions: 150_000_000,
+            connection_limit: 97,
+            connections: 3,
+            read_only: false,
+            now: chrono::DateTime::UNIX_EPOCH,
+            size_bytes: 1 << 30,
+            oldest_transaction_seconds: None,
+        }
+    }
+
+    fn found(check: fn(&doctor::Server, &mut Report), server: &doctor::Server) -> Vec<(&'static str, Status)> {
+        let mut report = Report::default();
+        check(server, &mut report);
+        assert!(report.0.iter().all(|finding| (finding.status == Status::Pass) == finding.remedy.is_none()));
+        report.0.iter().map(|finding| (finding.check, finding.status)).collect()
+    }
+
+    #[test]
+    fn rows_that_grow_too_old_are_told_of_before_writes_stop() {
+        assert_eq!(found(check_vacuum, &server()), []);
+        for (age, expected) in [(1_200_000_000, Status::Warn), (1_900_000_000, Status::Fail)] {
+            let old = doctor::Server { unfrozen_transactions: age, ..server() };
+            assert_eq!(found(check_vacuum, &old), [("freeze", expected)]);
+        }
+        assert_eq!(found(check_vacuum, &doctor::Server { autovacuum: false, ..server() }), [("vacuum", Status::Warn)]);
+    }
+
+    #[test]
+    fn settings_that_lose_data_fail_and_those_that_lose_moments_warn() {
+        let of = |server| found(check_settings, &server);
+        assert_eq!(of(server()), [("writes", Status::Pass), ("durability", Status::Pass)]);
+        for unsafe_server in
+            [doctor::Server { fsync: false, ..server() }, doctor::Server { full_page_writes: false, ..server() }]
+        {
+            assert_eq!(of(unsafe_server)[1], ("durability", Status::Fail));
+        }
+        assert_eq!(
+            of(doctor::Server { synchronous_commit: "off".into(), ..server() })[1],
+            ("durability", Status::Warn)
+        );
+        assert_eq!(of(doctor::Server { read_only: true, ..server() })[0], ("writes", Status::Fail));
+    }
 }
