@@ -24,6 +24,7 @@ mod summary;
 #[path = "../../tests/support/mod.rs"]
 #[allow(unused_imports)] // the tests use all of it
 mod support;
+mod tracing;
 mod trigger;
 
 use summary::Summary;
@@ -31,7 +32,7 @@ use summary::Summary;
 type Measure = fn() -> futures::future::LocalBoxFuture<'static, Vec<(&'static str, f64)>>;
 
 /// Names that can be given on the command line, in the order in which they run.
-const MEASURES: [(&str, Measure); 9] = [
+const MEASURES: &[(&str, Measure)] = &[
     ("full_sync", || Box::pin(full_sync::throughput())),
     ("latency", || Box::pin(full_sync::with_latency())),
     ("noop", || Box::pin(noop::measure())),
@@ -40,6 +41,7 @@ const MEASURES: [(&str, Measure); 9] = [
     ("rescue", || Box::pin(rescue::measure())),
     ("scrape", || Box::pin(scrape::measure())),
     ("dashboards", || Box::pin(dashboards::measure())),
+    ("tracing", || Box::pin(tracing::overhead())),
     ("memory", || Box::pin(memory::measure())),
     ("alert_latency", || Box::pin(alert_latency::measure())),
     ("alert_year", || Box::pin(alert_year::measure())),

@@ -164,11 +164,17 @@ pub fn config() -> Config {
 
 /// A worker process with default settings.
 pub fn worker_process(url: &str) -> Child {
+    worker_process_with(url, None)
+}
+
+/// The same with a variable in its environment.
+pub fn worker_process_with(url: &str, variable: Option<(&str, &str)>) -> Child {
     Command::new(env!("CARGO_BIN_EXE_syncline"))
         .args(["worker"])
         .env("DATABASE_URL", url)
         .env("SYNCLINE__HTTP__ADDRESS", "127.0.0.1:0")
         .env("SYNCLINE__LOG__LEVEL", "error")
+        .envs(variable)
         .stdout(Stdio::null())
         .spawn()
         .unwrap()

@@ -33,8 +33,10 @@ const GOALS: &[(&str, &str, f64)] = &[
     ("dashboard_panels_empty", "≤", 0.0),
     ("alert_rules", "≥", 20.0),
     ("alert_rules_with_tests", "≥", 24.0),
+    ("tracing_overhead_ratio", "≥", 0.95),
     ("bare_sync_issues_per_second", "", 0.0),
     ("stock_apalis_postgres_steps_per_second", "", 0.0),
+    ("traced_sync_issues_per_second", "", 0.0),
     ("memory_sync_issues_per_second", "", 0.0),
 ];
 

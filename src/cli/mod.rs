@@ -133,9 +133,21 @@ async fn with_database(
     outcome
 }
 
+/// Migrating holds a lock of its session, which a pooler in transaction mode cannot.
+async fn migrate_by_the_direct_way(args: &migrate::MigrateArgs, context: &Context) -> Result<(), Error> {
+    let Some(url) = &context.config.database.direct_url else {
+        return Ok(migrate::run(args, &context.pool, &mut std::io::stdout().lock()).await?);
+    };
+    let options = crate::store::PoolOptions { max_connections: 2, ..crate::store::PoolOptions::default() };
+    let direct = crate::store::connect(url, &options).await?;
+    let outcome = migrate::run(args, &direct, &mut std::io::stdout().lock()).await;
+    direct.close().await;
+    Ok(outcome?)
+}
+
 async fn dispatch(command: Command, context: &Context, work: Work) -> Result<(), Error> {
     if let Command::Migrate(args) = &command {
-        return Ok(migrate::run(args, &context.pool, &mut std::io::stdout().lock()).await?);
+        return migrate_by_the_direct_way(args, context).await;
     }
     context.check_schema().await?;
     match command {

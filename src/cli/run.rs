@@ -186,6 +186,7 @@ impl Fields for Run {
             ("comments", format!("{} written, {} removed", self.comments_written, self.comments_removed)),
             ("worklogs", format!("{} written, {} removed", self.worklogs_written, self.worklogs_removed)),
             ("steps", format!("{} done, {} retries, {} rescues", self.steps, self.retries, self.rescues)),
+            ("trace", text(&self.trace_id)),
             ("error", text(&self.error_code)),
             ("message", text(&self.error_message)),
             ("advice", text(&self.error_advice)),

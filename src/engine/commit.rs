@@ -57,6 +57,9 @@ impl Engine {
             }
             Ended::Done { next: stored, last } => {
                 metrics::checkpoint_committed(started.elapsed());
+                if let Some(announce) = commit.announce {
+                    announce();
+                }
                 self.dispatch_successors(&step, &epoch, places, next, stored, last, chain);
             }
         }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 use super::outcome::Outcome;
@@ -178,14 +178,21 @@ impl Engine {
         let step = Arc::clone(&claimed.step);
         let epoch = claimed.epoch.clone();
         let label = self.kind_label(&step.kind);
-        let span = trace::span_from_traceparent(
+        let span = trace::step(
             step.trace_context.as_deref(),
-            &trace::StepSpan { step: label, step_id: step.id, run_id: step.run_id, attempt: step.attempt },
+            &trace::StepSpan {
+                step: label,
+                step_id: step.id,
+                run_id: step.run_id,
+                attempt: step.attempt,
+                waited_seconds: step.waited_seconds,
+                rescues: step.rescues,
+            },
         );
         let engine = self.clone();
+        let run = async move { engine.run_and_commit(claimed).await }.instrument(span.clone());
         // On a task of its own: all handlers of an apalis worker share one, and a panic must end only this step.
-        let task =
-            AbortOnDropHandle::new(tokio::spawn(async move { engine.run_and_commit(claimed).await }.instrument(span)));
+        let task = AbortOnDropHandle::new(tokio::spawn(run));
         if let Err(error) = task.await
             && error.is_panic()
         {
@@ -196,7 +203,8 @@ impl Engine {
                 .or_else(|| payload.downcast_ref::<String>().cloned())
                 .unwrap_or_else(|| "no message".to_owned());
             let failure = Failure::new(FailureCode::Internal, format!("panic in step {}: {text}", step.kind));
-            self.settle(&step, &epoch, &failure).await;
+            trace::failed(&span, failure.code.as_str(), &failure.message);
+            self.settle(&step, &epoch, &failure).instrument(span).await;
         }
         self.forget((step.id, step.attempt));
     }
@@ -206,24 +214,28 @@ impl Engine {
         let epoch = claimed.epoch.clone();
         if step.stopping {
             // Its run was cancelled, or failed, while nobody held the step: putting it back ends it.
+            trace::outcome("cancelled");
             return self.record(&step, &epoch, Outcome::PutOff(Duration::ZERO, None)).await;
         }
         if step.rescues > MAX_RESCUES && step.kind != FINAL_STEP {
             let failure =
                 Failure::new(FailureCode::WorkerLost, format!("{} processes died with this step", step.rescues));
+            trace::failed(&Span::current(), failure.code.as_str(), &failure.message);
             return self.record(&step, &epoch, Outcome::Failed(Disposition::FailRun, &failure)).await;
         }
         let Some(handler) = self.0.steps.get(step.kind.as_str()).cloned() else {
             // A newer version may have enqueued it: leave it to one that knows it.
             tracing::warn!(event = events::STEP_UNKNOWN, kind = %step.kind, "no handler for this kind of step: left for another version");
+            trace::outcome("put_off");
             return self.record(&step, &epoch, Outcome::PutOff(UNKNOWN_KIND_DELAY, None)).await;
         };
         let began = Instant::now();
         let context = StepContext { step: Arc::clone(&step), pool: self.0.pool.clone(), clock: self.0.clock.clone() };
         let outcome = tokio::select! {
             biased;
-            () = epoch.lost.cancelled() => return,
+            () = epoch.lost.cancelled() => return trace::outcome("lease_lost"),
             () = self.0.out_of_grace.cancelled() => {
+                trace::outcome("handed_back");
                 let _ = step::hand_back(&self.0.pool, epoch.owner, &step).await;
                 return;
             }
@@ -233,8 +245,8 @@ impl Engine {
             // Without the lease a commit may as well be given up: whether it arrived or not, the row knows.
             Ok(Ok(commit)) => tokio::select! {
                 biased;
-                () = epoch.lost.cancelled() => return,
-                result = self.commit(claimed, commit) => result,
+                () = epoch.lost.cancelled() => return trace::outcome("lease_lost"),
+                result = self.commit(claimed, commit).instrument(trace::commit()) => result,
             },
             Ok(Err(error)) => Err(error),
             Err(_) => {
@@ -245,10 +257,17 @@ impl Engine {
         };
         let outcome = if result.is_ok() { "succeeded" } else { "failed" };
         metrics::step_finished(self.kind_label(&step.kind), outcome, began.elapsed());
+        trace::outcome(outcome);
         match result {
             Ok(()) => {}
-            Err(StepError::Failed(failure)) => self.settle(&step, &epoch, &failure).await,
-            Err(StepError::Store(error)) => self.settle_store(&step, &epoch, &error).await,
+            Err(StepError::Failed(failure)) => {
+                trace::failed(&Span::current(), failure.code.as_str(), &failure.message);
+                self.settle(&step, &epoch, &failure).await;
+            }
+            Err(StepError::Store(error)) => {
+                trace::failed(&Span::current(), FailureCode::Database.as_str(), &error.to_string());
+                self.settle_store(&step, &epoch, &error).await;
+            }
         }
     }
 }

@@ -77,6 +77,8 @@ pub struct Commit {
     pub effects: Option<Effects>,
     /// Successors that are known already.
     pub next: Vec<NewStep>,
+    /// What is to be told once all of it is committed; left out when the claim was no longer ours.
+    pub announce: Option<Box<dyn FnOnce() + Send + 'static>>,
 }
 
 impl Commit {
@@ -87,7 +89,13 @@ impl Commit {
 
     /// Only successors.
     pub fn next(next: Vec<NewStep>) -> Self {
-        Self { effects: None, next }
+        Self { next, ..Self::default() }
+    }
+
+    /// The same, and something to be told afterwards: log lines, metrics, spans. It must not block.
+    pub fn announcing(mut self, announce: impl FnOnce() + Send + 'static) -> Self {
+        self.announce = Some(Box::new(announce));
+        self
     }
 
     /// Writes, which may add successors.
@@ -95,7 +103,7 @@ impl Commit {
     where
         F: for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<Vec<NewStep>, StepError>> + Send + 'static,
     {
-        Self { effects: Some(Box::new(effects)), next: Vec::new() }
+        Self { effects: Some(Box::new(effects)), ..Self::default() }
     }
 }
 

@@ -5,6 +5,7 @@
 //! - `/readyz`: 200 while the process takes work, else 503; one line of JSON says why.
 //! - `/metrics`: Prometheus' text format. Gauges from the database are asked for by a callback, at most once every few
 //!   seconds and for a bounded time; while it cannot answer they are left out and the rest is served.
+//! - `/log-level`: what is logged, asked and, by callers on this machine, changed; see [`super::log_level`].
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::log_level;
 use crate::observe::health::{Heartbeats, Readiness, State as Ready};
 use crate::observe::{events, metrics};
 
@@ -98,7 +100,8 @@ pub async fn serve(address: SocketAddr, sources: Sources) -> Result<Server, Erro
     let address = listener.local_addr().map_err(|source| Error::Listen { address, source })?;
     let stop = CancellationToken::new();
     let recorder = sources.recorder.clone();
-    let server = axum::serve(listener, router(sources)).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let app = router(sources).into_make_service_with_connect_info::<SocketAddr>();
+    let server = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
     let task = tokio::spawn(async move {
         tokio::select! {
             _ = server.into_future() => {}
@@ -140,6 +143,7 @@ fn router(sources: Sources) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(scrape))
+        .route("/log-level", get(log_level::show).put(log_level::change))
         .with_state(Arc::new(Shared { sources, gauges_wait_limit: GAUGES_WAIT_LIMIT, gauges: Mutex::new(None) }))
 }
 

@@ -3,3 +3,4 @@
 //! What must hold: what is served here reads shared state or calls what it was handed; it decides nothing about work.
 
 pub mod admin;
+mod log_level;

@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{ACCEPT, ACCEPT_LANGUAGE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, RequestBuilder, Response, StatusCode, redirect};
+use reqwest::{Client, Request, RequestBuilder, Response, StatusCode, redirect};
+use tracing::{Instrument, Span};
 
 use super::classify::{Answer, classify, limit_reason};
 use super::endpoint::Endpoint;
 use crate::clock::Clock;
 use crate::domain::failure::{Failure, FailureCode};
-use crate::observe::metrics;
+use crate::observe::{metrics, trace};
 
 /// How often one request is sent before its failure is the engine's.
 const ATTEMPTS: u32 = 3;
@@ -89,7 +90,7 @@ impl HttpPool {
         let mut attempt = 1;
         loop {
             let started = Instant::now();
-            let outcome = self.attempt(endpoint, request()).await;
+            let outcome = self.traced_attempt(endpoint, request(), attempt - 1).await;
             let status_class = match &outcome {
                 Ok(_) => "2xx",
                 Err(refused) => refused.status_class(),
@@ -112,16 +113,46 @@ impl HttpPool {
         full.mul_f64(1.0 - self.clock.jitter() / 2.0)
     }
 
-    async fn attempt(&self, endpoint: Endpoint, request: RequestBuilder) -> Result<Bytes, Refused> {
+    /// One attempt in a span of its own.
+    async fn traced_attempt(
+        &self,
+        endpoint: Endpoint,
+        request: RequestBuilder,
+        resend_count: u32,
+    ) -> Result<Bytes, Refused> {
+        let request = request.build().map_err(|error| Refused {
+            failure: classify_transport(&error, endpoint),
+            status: None,
+            limit: None,
+        })?;
+        let url = request.url();
+        let span = trace::http_request(&trace::HttpRequest {
+            method: request.method().as_str(),
+            template: endpoint.template(),
+            scheme: url.scheme(),
+            host: url.host_str().unwrap_or_default(),
+            port: url.port_or_known_default().unwrap_or_default(),
+            resend_count,
+        });
+        let outcome = self.attempt(endpoint, request, &span).instrument(span.clone()).await;
+        if let Err(refused) = &outcome {
+            trace::failed(&span, refused.failure.code.as_str(), &refused.failure.message);
+        }
+        outcome
+    }
+
+    async fn attempt(&self, endpoint: Endpoint, request: Request, span: &Span) -> Result<Bytes, Refused> {
         let broken = |error: reqwest::Error| Refused {
             failure: classify_transport(&error, endpoint),
             status: None,
             limit: None,
         };
-        let mut response = request.send().await.map_err(broken)?;
+        let mut response = self.client.execute(request).await.map_err(broken)?;
+        trace::http_answered(span, response.status().as_u16());
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         let limit = if status.is_success() { self.body_limit_bytes } else { REFUSAL_LIMIT_BYTES };
         let read = read(&mut response, limit).await.map_err(broken)?;
+        trace::http_read(span, read.body.len());
         if status.is_success() && read.cut {
             let failure = Failure::new(
                 FailureCode::Config,

@@ -21,6 +21,7 @@ events! {
     ADMIN_LISTENING = "admin_listening", "info", "address", "Probes and metrics are served.";
     DATABASE_LOST = "database_lost", "error", "error", "PostgreSQL does not answer; connecting again with back-off.";
     DATABASE_BACK = "database_back", "info", "seconds", "PostgreSQL answers again.";
+    POOLER_FOUND = "pooler_found", "info", "", "A connection pooler is in between; LISTEN and migrations need database.direct_url.";
     MIGRATED = "migrated", "info", "from, to", "The schema was brought up to date.";
     SCHEMA_NEWER = "schema_newer", "warn", "found, expected", "The schema is of a newer program, which declared it fit for this one: an upgrade is under way, or was rolled back.";
     WORKER_FAILED = "worker_failed", "error", "error", "The workers of a process ended by themselves.";
@@ -28,7 +29,7 @@ events! {
     PULSE_FAILED = "pulse_failed", "warn", "error", "The lease was not renewed this time; it is tried again.";
     CLAIM_FAILED = "claim_failed", "warn", "queue, error", "No steps could be claimed; it is tried again.";
     LISTEN_LOST = "listen_lost", "warn", "error", "Notifications are not heard; ready steps are found by the pulse until they are.";
-    STEP_RESCUED = "step_rescued", "warn", "step_id, kind", "A step was taken over from a worker that had fallen silent.";
+    STEP_RESCUED = "step_rescued", "warn", "step_id, kind, run_id, attempt, trace_id", "A step was taken over from a worker that had fallen silent.";
     STEP_FENCED = "step_fenced", "warn", "step_id", "A step had been taken over; what this process did for it is discarded.";
     STEP_UNKNOWN = "step_unknown", "warn", "kind", "No handler for this kind of step; it is left for another version.";
     STEP_PUT_OFF = "step_put_off", "warn", "error", "The database failed a step; it is tried again and no attempt is spent.";
@@ -63,6 +64,9 @@ events! {
     CHANNEL_UNREACHABLE = "channel_unreachable", "warn", "channel, code, advice", "An alert channel was asked whether it would take a message, and would not.";
     KEEPER_FAILED = "keeper_failed", "warn", "error", "Alerts that are due could not be looked at; it is tried again.";
     ALERT_UNREADABLE = "alert_unreadable", "error", "alert_id, error", "A stored alert cannot be read by this version; it is left alone for a day.";
+    TRACE_EXPORT_FAILED = "trace_export_failed", "warn", "error", "The trace collector does not take spans; they are dropped until it does. Said once.";
+    TRACE_EXPORT_BACK = "trace_export_back", "info", "", "The trace collector takes spans again.";
+    LOG_LEVEL_CHANGED = "log_level_changed", "warn", "from, to", "The filter of this process' log lines was changed while it runs.";
     TEMPLATE_FAILED = "template_failed", "warn", "delivery_id, problem", "A template of the folder could not be used; the built-in one was.";
     PANIC = "panic", "error", "message, location", "A defect: code panicked; the step that ran it is handled as failed.";
 }
@@ -72,8 +76,9 @@ pub fn document() -> String {
     let mut page = String::from(
         "# Log events\n\n\
          One line per event on standard error: text on a terminal, JSON otherwise. The field `event` names the kind, and lines\n\
-         of a step carry its span: `step`, `step_id`, `run_id`, `attempt` and `trace_id`. This page is written from\n\
-         `src/observe/events.rs`: after a change run `UPDATE_DOCS=1 cargo test --lib observe::events`.\n\n\
+         of a step carry its span: `step`, `step_id`, `run_id`, `attempt` and `trace_id`. What is logged can be changed while a\n\
+         process runs: see [traces](traces.md).\n\n\
+         This page is written from `src/observe/events.rs`: after a change run `UPDATE_DOCS=1 cargo test --lib observe::events`.\n\n\
          | event | level | fields | meaning |\n|---|---|---|---|\n",
     );
     for (name, level, fields, meaning) in ALL {

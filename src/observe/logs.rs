@@ -5,15 +5,17 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use serde::Deserialize;
-use tracing::Subscriber;
-use tracing_subscriber::filter::EnvFilter;
+use tracing::{Metadata, Subscriber};
+use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Context, Filter};
 use tracing_subscriber::registry::LookupSpan;
-use tracing_subscriber::{Layer, fmt};
+use tracing_subscriber::{Layer, Registry, fmt, reload};
 
-use super::events;
+use super::{events, trace};
 use crate::domain::failure::sanitise;
 
 /// The filter when none is given: this program's events, and only trouble from libraries.
@@ -74,14 +76,66 @@ pub struct FilterError {
 /// Reads a filter; a bare level is this program's, libraries stay at `warn` unless they are named.
 pub(super) fn filter(text: &str) -> Result<EnvFilter, FilterError> {
     let text = text.trim();
-    let level = tracing::level_filters::LevelFilter::from_str(text);
+    let level = LevelFilter::from_str(text);
     let directives = match level {
         _ if text.is_empty() => DEFAULT_FILTER.to_owned(),
-        Ok(level) if level < tracing::level_filters::LevelFilter::WARN => level.to_string(),
+        Ok(level) if level < LevelFilter::WARN => level.to_string(),
         Ok(level) => format!("warn,syncline={level}"),
         Err(_) => text.to_owned(),
     };
+    // Spans that are only for export are left out whatever was asked for, so that a line shows its step; so is what the
+    // exporter's libraries say with every batch that they lose.
+    let directives = format!("{directives},{}=off,opentelemetry=off", trace::EXPORT_ONLY);
     EnvFilter::try_new(directives).map_err(|source| FilterError { filter: text.to_owned(), source })
+}
+
+/// Refuses at once what neither logs nor traces want. A layer's own filter leaves its refusal behind on the thread when
+/// somebody only asks whether a line would be wanted, as database drivers do with every statement, and the next line would
+/// fall to it.
+pub(super) struct Wanted {
+    pub filter: reload::Handle<EnvFilter, Registry>,
+    pub exported: bool,
+}
+
+impl<S: Subscriber> Layer<S> for Wanted {
+    fn enabled(&self, metadata: &Metadata<'_>, context: Context<'_, S>) -> bool {
+        (self.exported && trace::is_exported(metadata))
+            || self.filter.with_current(|filter| Filter::enabled(filter, metadata, &context)).unwrap_or(true)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        let logged = self.filter.with_current(<EnvFilter as Filter<S>>::max_level_hint).ok().flatten()?;
+        Some(if self.exported { logged.max(LevelFilter::INFO) } else { logged })
+    }
+}
+
+static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+
+/// Keeps the way to the filter of this process.
+pub(super) fn keep(handle: reload::Handle<EnvFilter, Registry>) {
+    let _ = FILTER.set(handle);
+}
+
+/// The filter of this process' log lines; `None` before logs have started.
+pub fn current_filter() -> Option<String> {
+    FILTER.get().and_then(|handle| handle.with_current(ToString::to_string).ok())
+}
+
+/// Changes what this process logs from now on, until it ends; `text` is as in [`LogOptions::filter`]. Answers the filter
+/// that is in force.
+///
+/// # Errors
+/// When the filter cannot be read; the old one stays.
+pub fn set_filter(text: &str) -> Result<String, FilterError> {
+    let (new, from) = (filter(text)?, current_filter().unwrap_or_default());
+    let to = new.to_string();
+    if let Some(handle) = FILTER.get() {
+        // Said under the filter that lets more through, as far as one can tell: both let warnings through, unless asked not to.
+        tracing::warn!(event = events::LOG_LEVEL_CHANGED, from, to, "what is logged was changed");
+        // Fails only when the subscriber is gone, and then nothing is logged at all.
+        let _ = handle.reload(new);
+    }
+    Ok(to)
 }
 
 /// The layer that writes to standard error.
@@ -162,7 +216,6 @@ mod tests {
     use tracing_subscriber::prelude::*;
 
     use super::*;
-    use crate::observe::trace;
 
     #[derive(Clone, Default)]
     struct Sink(Arc<Mutex<Vec<u8>>>);
@@ -202,9 +255,15 @@ mod tests {
         let traceparent = trace::new_traceparent(&clock);
         let run_id = uuid::Uuid::from_u128(5);
         let text = logged(true, || {
-            let step =
-                trace::StepSpan { step: "plan_run", step_id: uuid::Uuid::nil(), run_id: Some(run_id), attempt: 2 };
-            let span = trace::span_from_traceparent(Some(&traceparent), &step);
+            let step = trace::StepSpan {
+                step: "plan_run",
+                step_id: uuid::Uuid::nil(),
+                run_id: Some(run_id),
+                attempt: 2,
+                waited_seconds: 0.0,
+                rescues: 0,
+            };
+            let span = trace::step(Some(&traceparent), &step);
             span.in_scope(|| tracing::warn!(event = events::STEP_RETRIED, "again"));
         });
         let line: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -216,9 +275,9 @@ mod tests {
 
     #[test]
     fn a_bare_level_is_this_programs_and_a_wrong_filter_says_what_is_right() {
-        assert_eq!(filter("debug").unwrap().to_string(), "syncline=debug,warn");
-        assert_eq!(filter("error").unwrap().to_string(), "error");
-        assert_eq!(filter("warn,sqlx=debug").unwrap().to_string(), "sqlx=debug,warn");
+        assert_eq!(filter("debug").unwrap().to_string(), "opentelemetry=off,syncline=debug,trace=off,warn");
+        assert_eq!(filter("error").unwrap().to_string(), "opentelemetry=off,trace=off,error");
+        assert_eq!(filter("warn,sqlx=debug").unwrap().to_string(), "opentelemetry=off,trace=off,sqlx=debug,warn");
         let error = filter("syncline=loud").unwrap_err().to_string();
         assert!(error.contains("syncline=loud") && error.contains("directives"), "{error}");
         assert!(LogFormat::from_str("xml").unwrap_err().contains("auto, text or json"));

@@ -18,7 +18,7 @@ use std::time::Duration;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
-use tracing_subscriber::{Layer as _, Registry};
+use tracing_subscriber::{Layer as _, Registry, reload};
 
 pub use self::logs::{LogFormat, LogOptions};
 
@@ -45,14 +45,22 @@ pub struct Guard(Option<SdkTracerProvider>);
 
 /// Starts logs, and traces when the environment names a collector. Call it once, within the runtime.
 ///
+/// The logs' filter may be changed later by [`logs::set_filter`].
+///
 /// # Errors
 /// When the filter or the collector's description cannot be read, or when it was called before.
 pub fn init(options: &LogOptions) -> Result<Guard, Error> {
-    let filter = logs::filter(&options.filter)?;
+    let (filter, handle) = reload::Layer::new(logs::filter(&options.filter)?);
     let provider = trace::provider()?;
     let mut layers = vec![logs::layer::<Registry>(options.format).with_filter(filter).boxed()];
     layers.extend(provider.as_ref().map(|provider| trace::layer(provider).boxed()));
-    tracing_subscriber::registry().with(layers).try_init().map_err(Error::Twice)?;
+    let wanted = logs::Wanted { filter: handle.clone(), exported: provider.is_some() };
+    tracing_subscriber::registry().with(layers).with(wanted).try_init().map_err(Error::Twice)?;
+    logs::keep(handle);
+    if let Some(provider) = &provider {
+        // For the spans that are sent for others: of runs, and of attempts whose process was lost.
+        opentelemetry::global::set_tracer_provider(provider.clone());
+    }
     logs::log_panics();
     Ok(Guard(provider))
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::domain::failure::sanitise;
 use crate::engine::Engine;
 use crate::observe::health::Heartbeat;
-use crate::observe::{events, metrics};
+use crate::observe::{events, metrics, trace};
 use crate::store::Result;
 use crate::store::step::{self, PulseReport};
 
@@ -95,8 +95,22 @@ async fn pulse(
     let in_flight = engine.in_flight();
     let report = step::pulse(&mut connection, owner, host, env!("CARGO_PKG_VERSION"), lease, &in_flight).await?;
     for rescued in &report.rescued {
-        metrics::step_rescued(engine.kind_label(&rescued.kind));
-        tracing::warn!(event = events::STEP_RESCUED, step_id = %rescued.id, kind = rescued.kind, "taken back from a process that fell silent");
+        let step = engine.kind_label(&rescued.kind);
+        metrics::step_rescued(step);
+        trace::attempt_lost(&trace::LostAttempt {
+            traceparent: rescued.trace_context.as_deref(),
+            step,
+            step_id: rescued.id,
+            run_id: rescued.run_id,
+            attempt: rescued.attempt,
+            claimed_at: rescued.claimed_at,
+        });
+        tracing::warn!(
+            event = events::STEP_RESCUED, step_id = %rescued.id, kind = rescued.kind,
+            run_id = rescued.run_id.map(tracing::field::display), attempt = rescued.attempt,
+            trace_id = rescued.trace_context.as_deref().and_then(trace::trace_id),
+            "taken back from a process that fell silent"
+        );
     }
     if !report.rescued.is_empty()
         && let Err(error) = step::record_rescues(&mut connection, events::STEP_RESCUED, &report.rescued).await

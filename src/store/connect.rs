@@ -17,7 +17,7 @@ use url::Url;
 
 use super::Error;
 use super::error::{code, may_be_read_only};
-use crate::observe::metrics;
+use crate::observe::{events, metrics};
 
 /// The oldest PostgreSQL that is supported, as the server counts: major version times 10,000.
 pub const MINIMUM_SERVER_VERSION: u32 = 140_000;
@@ -60,12 +60,32 @@ impl Default for PoolOptions {
     }
 }
 
-/// Connects to `url` and makes a pool of it.
+/// Connects to `url` and makes a pool of it. A pooler is recognised by what it refuses, and taken for [`Route::Pooler`].
 ///
 /// # Errors
 /// [`Error::BadUrl`], [`Error::Unreachable`], [`Error::LoginRefused`], [`Error::DatabaseMissing`] and [`Error::TooOld`];
 /// none of them shows the password.
 pub async fn connect(url: &SecretString, options: &PoolOptions) -> Result<PgPool, Error> {
+    match connect_by(url, options).await {
+        Err(Error::Unreachable { source, .. }) if options.route == Route::Direct && refuses_settings(&source) => {
+            tracing::info!(event = events::POOLER_FOUND, "sessions are a pooler's: their time limits are the role's");
+            connect_by(url, &PoolOptions { route: Route::Pooler, ..options.clone() }).await
+        }
+        connected => connected,
+    }
+}
+
+/// Whether a pool's sessions belong to a pooler in transaction mode.
+pub fn is_pooled(pool: &PgPool) -> bool {
+    pool.connect_options().get_options().is_none()
+}
+
+/// PgBouncer answers to settings that it does not keep per session: "unsupported startup parameter", a protocol violation.
+fn refuses_settings(source: &sqlx::Error) -> bool {
+    code(source).as_deref() == Some("08P01")
+}
+
+async fn connect_by(url: &SecretString, options: &PoolOptions) -> Result<PgPool, Error> {
     let session = session_options(url, options)?;
     let server = server_name(&session);
     let connection = first_connection(&session, &server, options.acquire_timeout).await?;

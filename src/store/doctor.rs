@@ -23,6 +23,12 @@ pub struct Server {
     pub full_page_writes: bool,
     /// `on`, `off`, `local`, …
     pub synchronous_commit: String,
+    /// The time limit of statements, as sessions have it: `1min`, or `0` for none.
+    pub statement_timeout: String,
+    /// Whether dead rows are removed without being asked for.
+    pub autovacuum: bool,
+    /// How many transactions old the oldest row may be that is not frozen; at 2,100,000,000 the server stops writing.
+    pub unfrozen_transactions: i64,
     /// Connections that ordinary users may open.
     pub connection_limit: i64,
     /// Connections that are open now, this one included.
@@ -83,6 +89,8 @@ pub async fn server(pool: &PgPool) -> Result<Server> {
         r#"SELECT current_setting('server_version') AS "version!", current_setting('fsync')::bool AS "fsync!",
                   current_setting('full_page_writes')::bool AS "full_page_writes!",
                   current_setting('synchronous_commit') AS "synchronous_commit!",
+                  current_setting('statement_timeout') AS "statement_timeout!", current_setting('autovacuum')::bool AS "autovacuum!",
+                  (SELECT age(datfrozenxid)::int8 FROM pg_database WHERE datname = current_database()) AS "unfrozen_transactions!",
                   current_setting('max_connections')::int8 - current_setting('superuser_reserved_connections')::int8
                       AS "connection_limit!",
                   (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS "connections!",

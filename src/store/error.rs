@@ -54,6 +54,9 @@ pub enum Error {
         /// The server's major version.
         found: u32,
     },
+    /// Migrating holds a lock of its session, which a pooler in transaction mode does not give.
+    #[error("migrations cannot go through a connection pooler: set database.direct_url to the server itself")]
+    PooledMigration,
     /// The schema misses migrations that this program has; `found` is 0 when there is no schema at all.
     #[error("the database's schema is at version {found}, this program needs {expected}: run `syncline migrate`")]
     SchemaTooOld {

@@ -15,6 +15,16 @@ pub struct Outcome {
     pub kind: String,
     /// What asked for it.
     pub trigger: String,
+    /// SITE/KEY of its project.
+    pub project: String,
+    /// When it was asked for.
+    pub created_at: DateTime<Utc>,
+    /// When it ended.
+    pub finished_at: DateTime<Utc>,
+    /// Its W3C trace context.
+    pub trace_context: Option<String>,
+    /// Steps that were taken over from processes that fell silent.
+    pub rescues: i32,
     /// From start to end.
     pub duration_seconds: f64,
     /// Issues seen.
@@ -75,6 +85,9 @@ pub async fn finalize(
          WHERE r.id = $1 AND r.state = 'running'
         RETURNING r.state, r.kind, r.trigger, r.issues_seen, r.issues_created, r.issues_updated, r.issues_unchanged, r.issues_rejected,
                   r.comments_written, r.comments_removed, r.worklogs_written, r.worklogs_removed, r.error_code, r.error_message,
+                  r.created_at, r.finished_at AS "finished_at!", r.trace_context, r.rescues,
+                  (SELECT s.name || '/' || p.key FROM syncline.project p JOIN syncline.site s ON s.id = p.site_id
+                    WHERE p.id = r.project_id) AS "project!",
                   extract(epoch FROM r.finished_at - coalesce(r.started_at, r.created_at))::float8 AS "duration_seconds!"
         "#,
         run_id
@@ -128,6 +141,11 @@ pub async fn finalize(
         state: row.state,
         kind: row.kind,
         trigger: row.trigger,
+        project: row.project,
+        created_at: row.created_at,
+        finished_at: row.finished_at,
+        trace_context: row.trace_context,
+        rescues: row.rescues,
         duration_seconds: row.duration_seconds,
         issues_seen: row.issues_seen,
         issues_created: row.issues_created,

@@ -17,6 +17,7 @@ use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{ConnectOptions, Connection};
 
 use super::Error;
+use super::connect::is_pooled;
 use super::error::code;
 
 /// Where the books are kept.
@@ -65,7 +66,8 @@ pub fn fingerprint() -> String {
 /// newer schema that this program may work on is left as it is.
 ///
 /// # Errors
-/// [`Error::SchemaTooNew`], [`Error::SchemaDirty`] and [`Error::SchemaDiffers`] before anything is changed;
+/// [`Error::PooledMigration`], [`Error::SchemaTooNew`], [`Error::SchemaDirty`] and [`Error::SchemaDiffers`] before anything
+/// is changed;
 /// [`Error::MigrationFailed`] after the failing one was rolled back, with the earlier ones in place.
 pub async fn migrate(pool: &PgPool) -> Result<Report, Error> {
     migrate_with(pool, &MIGRATOR).await
@@ -76,6 +78,9 @@ pub async fn migrate(pool: &PgPool) -> Result<Report, Error> {
 /// # Errors
 /// Those of [`migrate()`].
 pub async fn migrate_with(pool: &PgPool, migrator: &Migrator) -> Result<Report, Error> {
+    if is_pooled(pool) {
+        return Err(Error::PooledMigration);
+    }
     // No time limit: building an index may take long, and so may waiting for another process that builds it.
     let unlimited = [("statement_timeout", "0"), ("lock_timeout", "0"), ("idle_in_transaction_session_timeout", "0")];
     let options = pool.connect_options().as_ref().clone().options(unlimited);

@@ -29,7 +29,7 @@ pub mod upkeep;
 pub mod verify;
 pub mod work;
 
-pub use connect::{PoolOptions, Route, acquire, connect};
+pub use connect::{PoolOptions, Route, acquire, connect, is_pooled};
 pub use error::Error;
 pub use migrate::{check_version, migrate};
 

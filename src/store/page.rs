@@ -5,9 +5,11 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgExecutor, PgPool};
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::domain::window::Window;
+use crate::observe::trace;
 use crate::store::Result;
 
 /// Which page of which walk.
@@ -66,6 +68,7 @@ pub async fn stage(conn: &mut PgConnection, page: PageId, staged: &Staged<'_>, b
         bound,
     )
     .fetch_one(conn)
+    .instrument(trace::batch("INSERT", "syncline.sync_page", 1))
     .await?;
     Ok(go_on)
 }

@@ -64,6 +64,8 @@ pub struct Run {
     pub retries: i32,
     /// Steps that were taken over from a dead worker.
     pub rescues: i32,
+    /// The trace that its steps' spans and log lines belong to.
+    pub trace_id: Option<String>,
     /// The canonical code of its failure.
     pub error_code: Option<String>,
     /// What happened.
@@ -103,7 +105,7 @@ pub async fn list(pool: &PgPool, filter: &RunFilter) -> Result<Vec<Run>> {
                   greatest(r.comments_removed, t.comments_removed) AS "comments_removed!",
                   greatest(r.worklogs_written, t.worklogs_written) AS "worklogs_written!",
                   greatest(r.worklogs_removed, t.worklogs_removed) AS "worklogs_removed!",
-                  r.steps, r.retries, r.rescues, r.error_code, r.error_message, r.error_advice
+                  r.steps, r.retries, r.rescues, split_part(r.trace_context, '-', 2) AS trace_id, r.error_code, r.error_message, r.error_advice
              FROM (SELECT * FROM syncline.sync_run r
                     WHERE ($1::uuid IS NULL OR r.id = $1) AND ($2::uuid IS NULL OR r.project_id = $2)
                       AND ($3::text IS NULL OR r.state = $3)

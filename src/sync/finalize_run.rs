@@ -1,15 +1,16 @@
 //! `finalize_run`: the last step of every run, also of one that failed or was cancelled.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use uuid::Uuid;
 
 use super::advance_cursor;
 use super::workshop::Workshop;
 use crate::domain::failure::FailureCode;
 use crate::engine::{Commit, FINAL_STEP, Step, StepContext, StepError};
-use crate::observe::{events, metrics};
+use crate::observe::{events, metrics, trace};
 use crate::store::finalize::{self, Outcome};
 use crate::store::health;
 use crate::store::step::{Entry, Level, journal};
@@ -28,16 +29,23 @@ impl Step for FinalizeRun {
             let workshop = Arc::clone(&self.0);
             let (clock, now) = (context.clock.clone(), context.clock.now());
             let project_id = workshop.project_of(context).await?;
-            Ok(Commit::effects(move |conn| {
+            let ended = Arc::new(OnceLock::new());
+            let told = Arc::clone(&ended);
+            let commit = Commit::effects(move |conn| {
                 Box::pin(async move {
                     advance_cursor::advance(conn, run_id, project_id).await?;
                     let outcome = finalize::finalize(conn, run_id, project_id, now).await?;
                     journal(&mut *conn, Some(run_id), FINAL_STEP, &[entry(&outcome)]).await?;
                     health::enqueue_analysis(conn, &clock, run_id).await?;
                     workshop.forget(run_id);
-                    announce(&outcome);
+                    let _ = ended.set(outcome);
                     Ok(Vec::new())
                 })
+            });
+            Ok(commit.announcing(move || {
+                if let Some(outcome) = told.get() {
+                    announce(run_id, outcome);
+                }
             }))
         })
     }
@@ -66,15 +74,27 @@ fn entry(outcome: &Outcome) -> Entry {
     }
 }
 
-/// Said just before the commit: a commit that fails says it twice, one that is lost says it once too often. The rows are
-/// the truth; this is for whoever watches.
-fn announce(outcome: &Outcome) {
+/// Said just after the commit: once at most. The rows are the truth; this is for whoever watches.
+fn announce(run_id: Uuid, outcome: &Outcome) {
     let took = Duration::try_from_secs_f64(outcome.duration_seconds).unwrap_or_default();
     tracing::info!(
         event = events::RUN_FINISHED, state = %outcome.state, kind = %outcome.kind, trigger = %outcome.trigger,
         seconds = outcome.duration_seconds, issues = outcome.issues_seen, created = outcome.issues_created,
         updated = outcome.issues_updated, code = outcome.error_code,
     );
+    trace::run_ended(&trace::RunSpan {
+        traceparent: outcome.trace_context.as_deref(),
+        run_id,
+        project: &outcome.project,
+        kind: &outcome.kind,
+        trigger: &outcome.trigger,
+        state: &outcome.state,
+        requested_at: outcome.created_at,
+        finished_at: outcome.finished_at,
+        issues: outcome.issues_seen,
+        rescues: outcome.rescues,
+        error_code: outcome.error_code.as_deref(),
+    });
     let label =
         |known: &[&'static str], text: &str| known.iter().find(|name| **name == text).copied().unwrap_or("other");
     metrics::run_finished(

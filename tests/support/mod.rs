@@ -4,6 +4,7 @@
 pub mod alert;
 pub mod alerts;
 pub mod answering;
+pub mod collector;
 mod database;
 mod rig;
 pub mod smtp;

@@ -76,6 +76,13 @@ impl WorkerProcess {
         Ok((answer.status().as_u16(), answer.text().await?))
     }
 
+    /// The same with a body, by PUT.
+    pub async fn put(&self, path: &str, body: &'static str) -> (u16, String) {
+        let request = reqwest::Client::new().put(format!("http://{}{path}", self.address)).body(body);
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
     /// SIGKILL: no word of farewell, no lease returned.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();

@@ -16,6 +16,9 @@ const SKEW_LIMIT: TimeDelta = TimeDelta::seconds(5);
 const NOTIFY_LIMIT: Duration = Duration::from_secs(3);
 /// Vacuum removes nothing that is younger than the oldest transaction.
 const OLD_TRANSACTION_SECONDS: f64 = 3_600.0;
+/// Autovacuum freezes from 200 million transactions on; far past that, something holds it back.
+const FREEZE_LATE: i64 = 1_000_000_000;
+const FREEZE_FAILS: i64 = 1_800_000_000;
 
 /// Connects; nothing when that fails or there is no database yet.
 pub(super) async fn connect(config: &Config, output: Output, report: &mut Report) -> Option<Context> {
@@ -70,7 +73,10 @@ pub(super) async fn check_server(context: &Context, report: &mut Report) {
     let answered = context.clock.now();
     report.pass("connection", format!("PostgreSQL {}, {}", server.version, size(server.size_bytes)));
     check_settings(&server, report);
-    check_connections(context, &server, report).await;
+    match store::is_pooled(&context.pool) {
+        true => check_pooler(context, &server, report),
+        false => check_connections(context, &server, report).await,
+    }
     // The answer was made somewhere between the two readings of our clock.
     let skew = server.now - (asked + (answered - asked) / 2);
     let text = format!("the database's clock is {:+.1} s off this machine's", skew.as_seconds_f64());
@@ -113,6 +119,25 @@ fn check_settings(server: &doctor::Server, report: &mut Report) {
     }
 }
 
+/// Behind a pooler the number of connections is the pooler's business, and so are the settings of sessions.
+fn check_pooler(context: &Context, server: &doctor::Server, report: &mut Report) {
+    if context.config.database.direct_url.is_none() {
+        report.warn(
+            "pooler",
+            "a connection pooler is in between, and there is no way around it",
+            "set database.direct_url to the server itself: `syncline migrate` needs it, and notifications come by it",
+        );
+    } else if server.statement_timeout == "0" {
+        report.warn(
+            "pooler",
+            "a connection pooler is in between, and its sessions have no statement_timeout",
+            "ALTER ROLE … SET statement_timeout = '60s', so that a statement that hangs releases its locks",
+        );
+    } else {
+        report.pass("pooler", format!("in between; statements end after {}", server.statement_timeout));
+    }
+}
+
 async fn check_connections(context: &Context, server: &doctor::Server, report: &mut Report) {
     // Before there is a schema there are no workers.
     let workers = store::queue_view::workers(&context.pool).await.map_or(0, |workers| workers.len());
@@ -150,7 +175,33 @@ async fn check_notifications(context: &Context, report: &mut Report) {
     }
 }
 
+/// Whether dead rows are removed and old ones frozen in time.
+fn check_vacuum(server: &doctor::Server, report: &mut Report) {
+    if !server.autovacuum {
+        report.warn(
+            "vacuum",
+            "autovacuum is off",
+            "ALTER SYSTEM SET autovacuum = on, then reload: tables grow without it, and in the end writes stop",
+        );
+    }
+    let millions = server.unfrozen_transactions / 1_000_000;
+    match server.unfrozen_transactions {
+        FREEZE_FAILS.. => report.fail(
+            "freeze",
+            format!("the oldest row is {millions} million transactions old; at 2100 the server takes no more writes"),
+            "end old transactions and drop unused replication slots, then VACUUM (FREEZE) the database now",
+        ),
+        FREEZE_LATE.. => report.warn(
+            "freeze",
+            format!("the oldest row is {millions} million transactions old"),
+            "find what holds autovacuum back: old transactions, prepared transactions, unused replication slots",
+        ),
+        _ => {}
+    }
+}
+
 async fn check_bloat(context: &Context, server: &doctor::Server, report: &mut Report) {
+    check_vacuum(server, report);
     if let Some(age) = server.oldest_transaction_seconds.filter(|age| *age > OLD_TRANSACTION_SECONDS) {
         report.warn(
             "vacuum",
@@ -202,4 +253,61 @@ pub(super) async fn check_schema(context: &Context, report: &mut Report) -> bool
 fn size(bytes: i64) -> String {
     let mebibytes = bytes / (1 << 20);
     if mebibytes < 10_240 { format!("{mebibytes} MiB") } else { format!("{} GiB", mebibytes / 1_024) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Status;
+    use super::*;
+
+    fn server() -> doctor::Server {
+        doctor::Server {
+            version: "15.8".into(),
+            fsync: true,
+            full_page_writes: true,
+            synchronous_commit: "on".into(),
+            statement_timeout: "1min".into(),
+            autovacuum: true,
+            unfrozen_transactions: 150_000_000,
+            connection_limit: 97,
+            connections: 3,
+            read_only: false,
+            now: chrono::DateTime::UNIX_EPOCH,
+            size_bytes: 1 << 30,
+            oldest_transaction_seconds: None,
+        }
+    }
+
+    fn found(check: fn(&doctor::Server, &mut Report), server: &doctor::Server) -> Vec<(&'static str, Status)> {
+        let mut report = Report::default();
+        check(server, &mut report);
+        assert!(report.0.iter().all(|finding| (finding.status == Status::Pass) == finding.remedy.is_none()));
+        report.0.iter().map(|finding| (finding.check, finding.status)).collect()
+    }
+
+    #[test]
+    fn rows_that_grow_too_old_are_told_of_before_writes_stop() {
+        assert_eq!(found(check_vacuum, &server()), []);
+        for (age, expected) in [(1_200_000_000, Status::Warn), (1_900_000_000, Status::Fail)] {
+            let old = doctor::Server { unfrozen_transactions: age, ..server() };
+            assert_eq!(found(check_vacuum, &old), [("freeze", expected)]);
+        }
+        assert_eq!(found(check_vacuum, &doctor::Server { autovacuum: false, ..server() }), [("vacuum", Status::Warn)]);
+    }
+
+    #[test]
+    fn settings_that_lose_data_fail_and_those_that_lose_moments_warn() {
+        let of = |server| found(check_settings, &server);
+        assert_eq!(of(server()), [("writes", Status::Pass), ("durability", Status::Pass)]);
+        for unsafe_server in
+            [doctor::Server { fsync: false, ..server() }, doctor::Server { full_page_writes: false, ..server() }]
+        {
+            assert_eq!(of(unsafe_server)[1], ("durability", Status::Fail));
+        }
+        assert_eq!(
+            of(doctor::Server { synchronous_commit: "off".into(), ..server() })[1],
+            ("durability", Status::Warn)
+        );
+        assert_eq!(of(doctor::Server { read_only: true, ..server() })[0], ("writes", Status::Fail));
+    }
 }

@@ -2,9 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::domain::record::{CommentRecord, WorklogRecord};
+use crate::observe::trace;
 use crate::store::Result;
 
 /// What a batch did.
@@ -106,6 +108,7 @@ pub async fn apply_comments(
         &version_times,
     )
     .fetch_one(conn)
+    .instrument(trace::batch("INSERT", "syncline.comment", ids.len()))
     .await?;
     Ok(Applied { written: row.written, removed: row.removed })
 }
@@ -188,6 +191,7 @@ pub async fn apply_worklogs(
         &version_times,
     )
     .fetch_one(conn)
+    .instrument(trace::batch("INSERT", "syncline.worklog", ids.len()))
     .await?;
     Ok(Applied { written: row.written, removed: row.removed })
 }

@@ -4,9 +4,11 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::domain::record::IssueRecord;
+use crate::observe::trace;
 use crate::store::Result;
 
 /// What a batch did.
@@ -113,6 +115,7 @@ pub async fn upsert_issues(
         UNIT_SEPARATOR,
     )
     .fetch_all(conn)
+    .instrument(trace::batch("INSERT", "syncline.issue", issues.len()))
     .await?;
     let mut result = UpsertedIssues::default();
     for row in rows {

@@ -1,9 +1,11 @@
 //! People as Jira shows them, and the places where Jira's shapes differ from what is documented.
 
 use sqlx::PgConnection;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::domain::record::UserRecord;
+use crate::observe::trace;
 use crate::store::Result;
 
 /// Writes users that are new or changed. A user is on most pages, so one that is as it was is not even locked.
@@ -42,6 +44,7 @@ pub async fn upsert_users(conn: &mut PgConnection, site_id: Uuid, users: &[UserR
         &types as &[Option<&str>],
     )
     .execute(conn)
+    .instrument(trace::batch("INSERT", "syncline.jira_user", ids.len()))
     .await?;
     Ok(())
 }

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 use sqlx::PgExecutor;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use super::{ClaimedStep, FINAL_STEP, FINAL_STEP_ATTEMPTS};
 use crate::clock::Clock;
 use crate::domain::queue::Queue;
+use crate::observe::trace;
 use crate::store::Result;
 
 /// A step to be enqueued.
@@ -168,6 +170,7 @@ pub async fn finish<'e>(
         FINAL_STEP_ATTEMPTS,
     )
     .fetch_one(executor)
+    .instrument(trace::batch("UPDATE", "syncline.sync_step", 1 + next.len()))
     .await?;
     if !row.ours {
         return Ok(Ended::Fenced);

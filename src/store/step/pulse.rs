@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
@@ -28,6 +29,12 @@ pub struct Rescued {
     pub kind: String,
     /// Its run.
     pub run_id: Option<Uuid>,
+    /// The number of the attempt that was lost.
+    pub attempt: i32,
+    /// When that attempt began.
+    pub claimed_at: DateTime<Utc>,
+    /// W3C trace context of its run.
+    pub trace_context: Option<String>,
 }
 
 /// Timers that one pulse starts at most.
@@ -64,7 +71,7 @@ pub async fn pulse<'e>(
                                    END
                                FOR UPDATE SKIP LOCKED))
                AND s.state = 'running'
-            RETURNING s.id, s.queue, s.kind, s.run_id
+            RETURNING s.id, s.queue, s.kind, s.run_id, s.attempt, s.claimed_at, s.trace_context
         ), due AS (
             -- The time of the statement can be looked up in an index, clock_timestamp() cannot; an array is looked up by the
             -- primary key, a sub-select would be joined with the whole table.
@@ -83,6 +90,9 @@ pub async fn pulse<'e>(
             ARRAY(SELECT id FROM rescued ORDER BY id) AS "rescued!",
             ARRAY(SELECT kind FROM rescued ORDER BY id) AS "rescued_kinds!",
             ARRAY(SELECT run_id FROM rescued ORDER BY id) AS "rescued_runs!: Vec<Option<Uuid>>",
+            ARRAY(SELECT attempt FROM rescued ORDER BY id) AS "rescued_attempts!",
+            ARRAY(SELECT coalesce(claimed_at, clock_timestamp()) FROM rescued ORDER BY id) AS "rescued_since!",
+            ARRAY(SELECT trace_context FROM rescued ORDER BY id) AS "rescued_traces!: Vec<Option<String>>",
             (SELECT extract(epoch FROM min(ready_at) - clock_timestamp())::float8 FROM syncline.sync_step
               WHERE state = 'later' AND ready_at > statement_timestamp()) AS next_timer_seconds
         "#,
@@ -96,12 +106,21 @@ pub async fn pulse<'e>(
     )
     .fetch_one(executor)
     .await?;
-    let rescued = row.rescued.into_iter().zip(row.rescued_kinds).zip(row.rescued_runs);
+    let attempts = row.rescued_attempts.into_iter().zip(row.rescued_since).zip(row.rescued_traces);
+    let rescued = row.rescued.into_iter().zip(row.rescued_kinds).zip(row.rescued_runs).zip(attempts);
+    let rescued = rescued.map(|(((id, kind), run_id), ((attempt, claimed_at), trace_context))| Rescued {
+        id,
+        kind,
+        run_id,
+        attempt,
+        claimed_at,
+        trace_context,
+    });
     let all_due = usize::try_from(row.due).unwrap_or(0) < TIMERS;
     let next_timer = row.next_timer_seconds.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 3600.0)));
     Ok(PulseReport {
         ready: row.ready.iter().filter_map(|name| Queue::parse(name)).collect(),
-        rescued: rescued.map(|((id, kind), run_id)| Rescued { id, kind, run_id }).collect(),
+        rescued: rescued.collect(),
         next_timer: if all_due { next_timer } else { Some(Duration::ZERO) },
     })
 }
