@@ -207,6 +207,9 @@ async fn register(pool: &PgPool) -> Vec<Vec<Uuid>> {
     projects
 }
 
+/// Scope, site, project, when it was told, class.
+type Told = (String, Option<Uuid>, Option<Uuid>, DateTime<Utc>, String);
+
 impl Year {
     /// Nothing happens until `to`: successes fill the time. Then the projects of the trouble's sites follow their schedules.
     async fn pass_over_until(&mut self, to: DateTime<Utc>, next: &Trouble) {
@@ -356,14 +359,14 @@ impl Year {
 
     /// Episodes that were told although nothing that must be told struck what they are about.
     async fn told_for_nothing(&self, script: &[Trouble]) -> i32 {
-        let told: Vec<(Uuid, String, Option<Uuid>, Option<Uuid>, DateTime<Utc>, String)> = sqlx::query_as(
-            "SELECT id, scope_kind, site_id, project_id, told_opened_at, class FROM syncline.alert WHERE told_opened_at IS NOT NULL",
+        let told: Vec<Told> = sqlx::query_as(
+            "SELECT scope_kind, site_id, project_id, told_opened_at, class FROM syncline.alert WHERE told_opened_at IS NOT NULL",
         )
         .fetch_all(&self.pool)
         .await
         .unwrap();
         let mut wrong = 0;
-        for (_, scope, site_id, project_id, at, class) in told {
+        for (scope, site_id, project_id, at, class) in told {
             let mut right = false;
             for trouble in script.iter().filter(|trouble| trouble.must_tell) {
                 let meanwhile = (trouble.from()..trouble.to() + TimeDelta::hours(1)).contains(&at);

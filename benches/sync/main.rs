@@ -51,7 +51,7 @@ fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let mut summary = Summary::load();
-    for (name, measure) in MEASURES {
+    for &(name, measure) in MEASURES {
         if wanted.is_empty() || wanted.iter().any(|wanted| wanted == name) {
             eprintln!("measuring {name} …");
             for (figure, value) in runtime.block_on(measure()) {

@@ -66,7 +66,7 @@ impl Summary {
     pub fn print(&self) {
         let mut table = comfy_table::Table::new();
         table.set_header(["figure", "measured", "goal", ""]);
-        for (name, sign, goal) in GOALS {
+        for &(name, sign, goal) in GOALS {
             let Some(value) = self.0.get(name) else { continue };
             let met = match sign {
                 "≥" => *value >= goal,
