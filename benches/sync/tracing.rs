@@ -24,7 +24,7 @@ pub async fn overhead() -> Vec<(&'static str, f64)> {
     for round in 0..rounds {
         // Who goes first changes: the machine is not the same at the end of a round.
         for traced in [round % 2 == 0, round % 2 != 0] {
-            let environment = traced.then(|| ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()));
+            let environment = traced.then_some(("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()));
             let rate = issues_per_second(&jira, &projects[0], environment).await;
             if traced { &mut with } else { &mut without }.push(rate);
         }
