@@ -14,6 +14,9 @@ use crate::observe::{self, logs};
 use crate::postgres::{Cluster, ClusterOptions};
 use crate::store;
 
+/// How long connections may take to be given back at the end.
+const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+
 /// Flags of every command.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Global options")]
@@ -148,7 +151,8 @@ impl Context {
 
     /// Lets go of the database, and stops the private server if this process started it.
     pub async fn close(self) {
-        self.pool.close().await;
+        // A statement that waits for a lock holds its connection: a process that was told to end now does not wait with it.
+        let _ = tokio::time::timeout(CLOSE_LIMIT, self.pool.close()).await;
         if let Some(cluster) = self.cluster {
             cluster.stop().await;
         }

@@ -147,6 +147,11 @@ impl Error {
         }
     }
 
+    /// Whether a prepared statement was not where it had been prepared: a pooler that cannot keep them across transactions.
+    pub fn lost_prepared_statement(&self) -> bool {
+        matches!(self, Self::Database(source) if matches!(code(source).as_deref(), Some("26000" | "42P05")))
+    }
+
     /// Whether the whole database cannot be used for now, whoever asks: it is away, takes no writes, or is full.
     pub fn is_outage(&self) -> bool {
         matches!(

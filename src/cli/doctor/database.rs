@@ -160,6 +160,14 @@ async fn check_connections(context: &Context, server: &doctor::Server, report: &
 
 async fn check_notifications(context: &Context, report: &mut Report) {
     let direct = context.config.database.direct_url.as_ref();
+    if direct.is_none() && store::is_pooled(&context.pool) {
+        // To try it would leave a session of the pooler listening, for somebody else to hear.
+        return report.warn(
+            "notifications",
+            "none come through a pooler: workers look for steps once a second",
+            "set database.direct_url to the server itself",
+        );
+    }
     match doctor::notify_round_trip(&context.pool, direct, &context.clock, NOTIFY_LIMIT).await {
         Ok(Some(took)) => report.pass("notifications", format!("heard after {:.1} ms", took.as_secs_f64() * 1_000.0)),
         Ok(None) => report.warn(
@@ -237,6 +245,10 @@ pub(super) async fn check_schema(context: &Context, report: &mut Report) -> bool
         Ok(found) => {
             report.pass("schema", format!("version {found}, as this program needs"));
             true
+        }
+        Err(problem) if problem.lost_prepared_statement() => {
+            report.refused("schema", &problem);
+            false
         }
         Err(problem) => {
             let remedy = match &problem {

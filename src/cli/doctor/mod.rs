@@ -76,7 +76,12 @@ impl Report {
 
     /// A check that could not be made because the database refused its question.
     fn refused(&mut self, check: &'static str, problem: &store::Error) {
-        self.fail(check, problem.to_string(), "see the PostgreSQL server's log, then run `syncline doctor` again");
+        let remedy = if problem.lost_prepared_statement() {
+            "the pooler does not keep prepared statements: use PgBouncer 1.21 or newer with max_prepared_statements = 200"
+        } else {
+            "see the PostgreSQL server's log, then run `syncline doctor` again"
+        };
+        self.fail(check, problem.to_string(), remedy);
     }
 
     fn count(&self, status: Status) -> usize {
