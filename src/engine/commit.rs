@@ -3,13 +3,14 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
+use tracing::Instrument;
 use uuid::Uuid;
 
 use super::executor::{Engine, Epoch};
 use super::slots::{Claimed, MAX_CHAIN, Slots};
 use super::{Commit, StepError};
 use crate::domain::queue::Queue;
-use crate::observe::{events, metrics};
+use crate::observe::{events, metrics, trace};
 use crate::store::step::{self, ClaimedStep, Ended, NewStep, Placement};
 
 impl Engine {
@@ -37,7 +38,7 @@ impl Engine {
             if ended == Ended::Fenced {
                 transaction.rollback().await?;
             } else {
-                transaction.commit().await?;
+                transaction.commit().instrument(trace::commit()).await?;
             }
             (ended, placed)
         } else {
