@@ -296,3 +296,71 @@ async fn a_project_of_which_nothing_good_is_heard_is_told_of_even_if_no_run_happ
     assert_eq!(silent(60).await, 0, "it is told once");
     assert_eq!(silent(6 * 24 * 60).await, 1, "the daily one, after six of its cadences");
 }
+
+#[tokio::test]
+async fn a_new_cadence_and_a_pause_keep_the_rung() {
+    use syncline::store::schedule_admin::{self, NextSlot};
+    let fleet = Fleet::new(1).await;
+    // These statements take the server's time, so the fleet lives now.
+    fleet.hands.set(Clock::system().now());
+    for _ in 0..4 {
+        fleet.run(0, Some("TIMEOUT"), 0).await;
+    }
+    assert_eq!(fleet.next_minutes(0).await, 60, "rung 2 over 15 minutes");
+    let soon = fleet.clock.now() + TimeDelta::minutes(1);
+    let next = NextSlot { slot_at: soon, run_at: soon };
+    let (pool, project) = (fleet.db.pool(), fleet.projects[0]);
+    schedule_admin::pause(pool, project, "acme/P1", "ana").await.unwrap();
+    schedule_admin::resume(pool, project, next, "acme/P1", "ana").await.unwrap();
+    assert_eq!(fleet.next_minutes(0).await, 60, "a pause keeps what holds it back");
+    let hourly = fleet.rules.ladder.wait(2, std::time::Duration::from_secs(3600), 0.5).as_secs_f64();
+    schedule_admin::reschedule(pool, project, "0 * * * *", "UTC", next, hourly, "acme/P1", "ana").await.unwrap();
+    assert_eq!(fleet.next_minutes(0).await, 240, "rung 2 over an hour");
+    let rung: i16 = fleet.one("SELECT rung FROM syncline.schedule WHERE project_id = $1", 0).await;
+    assert_eq!(rung, 2);
+}
+
+#[tokio::test]
+async fn operators_see_what_ails_a_project_and_why_it_waits() {
+    let fleet = Fleet::new(2).await;
+    fleet.hands.set(Clock::system().now());
+    fleet.run(0, None, 0).await;
+    for _ in 0..3 {
+        fleet.run(1, Some("PERMISSION"), 0).await;
+    }
+    let ask = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(crate::support::program());
+        command.args(arguments).env_clear().env("DATABASE_URL", fleet.db.url()).current_dir("/");
+        let output = command.output().unwrap();
+        (String::from_utf8(output.stdout).unwrap(), output.status.code())
+    };
+    let (health, code) = ask(&["health", "--check"]);
+    assert_eq!(code, Some(3), "{health}");
+    assert!(health.contains("failing") && health.contains("PERMISSION") && health.contains("3 failed"), "{health}");
+    let (one, code) = ask(&["health", "acme/P2"]);
+    assert!(one.contains("Browse projects") && code == Some(0), "{one}");
+    let (show, _) = ask(&["schedule", "show", "acme/P2"]);
+    assert!(show.contains("on rung 1 of the back-off ladder instead of every 15 min"), "{show}");
+    let (list, _) = ask(&["schedule", "list", "-o", "jsonl"]);
+    assert_eq!(list.lines().filter(|line| line.contains("\"rung\":1")).count(), 1, "{list}");
+}
+
+#[tokio::test]
+async fn the_end_of_a_run_is_read_by_a_worker() {
+    let rig = crate::support::Rig::new(syncline::simulator::Options::new(Clock::system())).await;
+    let worker = rig.worker().await;
+    rig.set_token("wrong");
+    let project = rig.projects[0].clone();
+    assert_eq!(rig.sync(&project, "incremental").await, "failed");
+    rig.set_token(syncline::simulator::DEFAULT_TOKEN);
+    assert_eq!(rig.sync(&project, "incremental").await, "succeeded");
+    let read = "SELECT count(*) FROM syncline.sync_run WHERE analysed_at IS NOT NULL";
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
+    while rig.count(read).await < 2 {
+        assert!(tokio::time::Instant::now() < deadline, "nobody reads how runs ended");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let well = "SELECT count(*) FROM syncline.project_health WHERE success_streak = 1 AND failure_streak = 0 AND last_failure_at < last_success_at";
+    assert_eq!(rig.count(well).await, 1);
+    worker.stop().await;
+}

@@ -94,22 +94,31 @@ fn named<'a>(spans: &'a [Span], name: &str) -> Vec<&'a Span> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_whose_worker_was_killed_is_one_tree_with_the_lost_attempt_in_it() {
+    killed_before_insert_into("sync_page", "fetch_page", "POST /rest/api/3/search/jql").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_between_the_batches_of_a_page_leaves_no_gap_either() {
+    killed_before_insert_into("comment", "upsert_batch", "INSERT syncline.issue").await;
+}
+
+/// Kills a worker that waits to write to `table` in `step`, once the span `sent` of that attempt has arrived.
+async fn killed_before_insert_into(table: &str, step: &str, sent: &str) {
     const HELD: i64 = 73;
     let rig = rig().await;
     let collector = Collector::http().await;
-    // The victim waits in the commit of a page that it has read: its request is sent, its step will never be.
+    // The victim waits in its transaction: what it did before is sent, its step will never be.
     let mut lock = PgConnection::connect(rig.db.url()).await.unwrap();
     let trap = format!(
         "CREATE FUNCTION public.wait() RETURNS trigger LANGUAGE plpgsql AS
          $$ BEGIN PERFORM pg_advisory_xact_lock_shared({HELD}); RETURN NEW; END $$;
-         CREATE TRIGGER wait BEFORE INSERT ON syncline.sync_page FOR EACH STATEMENT EXECUTE FUNCTION public.wait();
+         CREATE TRIGGER wait BEFORE INSERT ON syncline.{table} FOR EACH STATEMENT EXECUTE FUNCTION public.wait();
          SELECT pg_advisory_lock({HELD})"
     );
     sqlx::raw_sql(sqlx::AssertSqlSafe(trap)).execute(&mut lock).await.unwrap();
     let mut victim = worker(&rig, &collector.endpoint, &[]).await;
     let run = rig.enqueue("ACME", "full").await;
-    let search = "POST /rest/api/3/search/jql";
-    eventually("the request of the lost attempt", async || !named(&collector.spans(), search).is_empty()).await;
+    eventually("a span of the lost attempt", async || !named(&collector.spans(), sent).is_empty()).await;
     victim.kill();
     lock.close().await.unwrap();
     let successor = worker(&rig, &collector.endpoint, &[]).await;
@@ -123,15 +132,21 @@ async fn a_run_whose_worker_was_killed_is_one_tree_with_the_lost_attempt_in_it()
     assert_eq!(processes.len(), 2, "both processes sent spans: {}", outline(&spans));
     let root = spans.iter().find(|span| is_root(span)).unwrap();
     assert_eq!((root.name.as_str(), root.attribute("syncline.project")), ("sync full", "sim/ACME"));
-    assert_eq!((root.attribute("syncline.outcome"), root.attribute("syncline.rescues")), ("succeeded", "1"));
     let lost: Vec<&Span> = spans.iter().filter(|span| span.attribute("syncline.outcome") == "lost").collect();
-    let [lost] = lost.as_slice() else { panic!("one attempt was lost: {}", outline(&spans)) };
-    assert!(lost.name == "fetch_page" && lost.failed && lost.parent == root.id, "{lost:?}");
-    let asked = named(&spans, search).into_iter().find(|span| span.parent == lost.id);
-    let asked = asked.expect("the request of the lost attempt is below it");
+    // Other steps may have been under way in the same process.
+    let rescues = lost.len().to_string();
+    assert_eq!(
+        (root.attribute("syncline.outcome"), root.attribute("syncline.rescues")),
+        ("succeeded", rescues.as_str())
+    );
+    assert!(lost.iter().all(|span| span.failed && span.parent == root.id), "{lost:?}");
+    let below = |lost: &Span| named(&spans, sent).into_iter().find(|span| span.parent == lost.id);
+    let with_child = lost.into_iter().find_map(|lost| Some((lost, below(lost)?)));
+    let (lost, asked) = with_child.expect("what the lost attempt had sent is below it");
+    assert_eq!(lost.name, step);
     assert_ne!(asked.process(), lost.process(), "the victim sent the one, its successor the other");
     let again = spans.iter().find(|span| span.links.contains(&lost.id)).expect("the next attempt links to it");
-    assert_eq!((again.name.as_str(), again.attribute("attempt")), ("fetch_page", "2"));
+    assert_eq!((again.name.as_str(), again.attribute("attempt")), (step, "2"));
     let rescued = log.lines().find(|line| line.contains("step_rescued")).unwrap_or_default();
     assert!(rescued.contains(&root.trace) && rescued.contains(&run.to_string()), "{rescued}");
 }
@@ -170,9 +185,8 @@ async fn a_run_shows_its_steps_requests_commits_and_batches_and_its_lines_carry_
     assert_eq!(failed_requests, 1, "{}", outline(&spans));
     for batch in ["INSERT syncline.issue", "INSERT syncline.comment", "INSERT syncline.worklog"] {
         for span in named(&spans, batch) {
-            let commit = by_id[span.parent.as_str()];
-            assert_eq!((commit.name.as_str(), span.attribute("db.system.name")), ("COMMIT", "postgresql"), "{batch}");
-            assert!(!by_id[commit.parent.as_str()].attribute("step").is_empty(), "{batch}");
+            assert_eq!(span.attribute("db.system.name"), "postgresql", "{batch}");
+            assert!(!by_id[span.parent.as_str()].attribute("step").is_empty(), "{batch}");
         }
     }
     let rows = |span: &&Span| span.attribute("db.operation.batch.size").parse::<u32>().unwrap_or(1);

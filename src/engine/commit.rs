@@ -4,13 +4,14 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use sqlx::Connection;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use super::executor::{Engine, Epoch};
 use super::slots::{Claimed, MAX_CHAIN, Slots};
 use super::{Commit, StepError};
 use crate::domain::queue::Queue;
-use crate::observe::{events, metrics};
+use crate::observe::{events, metrics, trace};
 use crate::store;
 use crate::store::step::{self, ClaimedStep, Ended, NewStep, Placement};
 
@@ -40,7 +41,7 @@ impl Engine {
             if ended == Ended::Fenced {
                 transaction.rollback().await?;
             } else {
-                transaction.commit().await?;
+                transaction.commit().instrument(trace::commit()).await?;
             }
             (ended, placed)
         } else {

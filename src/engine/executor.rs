@@ -246,7 +246,7 @@ impl Engine {
             Ok(Ok(commit)) => tokio::select! {
                 biased;
                 () = epoch.lost.cancelled() => return trace::outcome("lease_lost"),
-                result = self.commit(claimed, commit).instrument(trace::commit()) => result,
+                result = self.commit(claimed, commit) => result,
             },
             Ok(Err(error)) => Err(error),
             Err(_) => {

@@ -17,6 +17,7 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::PgConnection;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::alert::Message;
@@ -27,7 +28,7 @@ use crate::domain::alert::{Details, Observation, Scope, Signal, category, class}
 use crate::domain::failure::Severity;
 use crate::domain::queue::Queue;
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
-use crate::observe::{events, metrics};
+use crate::observe::{events, metrics, trace};
 use crate::store::alert::delivery::{self, DELIVER_STEP, Delivery, FAILURES_LIMIT, Health, Refusal, StoredChannel};
 use crate::store::alert::observe;
 
@@ -157,7 +158,14 @@ impl DeliverAlert {
             let text = format!("sending it failed {failures} times in this program");
             return (kind, never(Reason::new(ReasonCode::Refused, text)));
         }
-        (kind, channel.send(&message).await)
+        let name = channel.kind().as_str();
+        let span = trace::delivery(name, &delivery.channel, message.metadata.delivery_id, message.metadata.alert_id);
+        let outcome = channel.send(&message).instrument(span.clone()).await;
+        if let Err(undelivered) = &outcome {
+            let reason = undelivered.reason();
+            trace::failed(&span, reason.code.as_str(), &reason.message);
+        }
+        (kind, outcome)
     }
 }
 

@@ -137,7 +137,12 @@ async fn refused_credentials(rig: &Rig) {
     .execute(rig.db.pool())
     .await
     .unwrap();
-    assert_eq!(rig.sync("LOST", "incremental").await, "failed");
+    // Twice is a streak for credentials: people are told.
+    for _ in 0..2 {
+        assert_eq!(rig.sync("LOST", "incremental").await, "failed");
+    }
+    let delivered = "SELECT count(*) FROM syncline.alert_delivery WHERE state = 'delivered'";
+    eventually("the message", async || rig.count(delivered).await > 0).await;
 }
 
 /// Every answer takes its time.

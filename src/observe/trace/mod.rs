@@ -10,7 +10,10 @@
 //! before. So the id of an attempt's span is made from the step's id and the attempt's number: whoever takes the step over
 //! sends the span of the attempt that was lost ([`attempt_lost`]), and the next attempt links to it.
 //!
-//! What must hold: the spans of a run are one tree without gaps, whichever process was killed; export never holds up work
+//! One gap remains: a step that ended just before its process was killed, whose own span still waited to be sent while one
+//! of its requests had been sent. Nobody takes over a step that is done, so that request is left without its parent.
+//!
+//! What must hold: the spans of a run are one tree, also of one whose process was killed in a step; export never holds up work
 //! (spans wait in a bounded queue and are dropped when it is full); a collector that does not answer costs nothing but its
 //! spans and one warning; no URL with a query and no text from Jira is an attribute.
 

@@ -205,7 +205,8 @@ pub fn http_read(span: &Span, body_bytes: usize) {
     span.record("http.response.body.size", body_bytes);
 }
 
-/// The span of a step's transaction: its writes, its end and its successors, to the commit.
+/// The span of the commit of a step's transaction. Not of the whole transaction: a span that others are in would leave them
+/// without a parent when its process is killed, and only an attempt's span can be sent by somebody else.
 pub fn commit() -> Span {
     tracing::info_span!(
         target: EXPORT_ONLY, "commit", otel.name = "COMMIT", otel.kind = "client", db.system.name = "postgresql",
