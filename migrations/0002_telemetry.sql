@@ -58,5 +58,9 @@ CREATE TABLE syncline.site_health (
     next_probe_at   timestamptz,
     last_error      text,
     resolved_at     timestamptz,                -- when its last trouble was over: its projects get time to succeed
+    -- Several projects fail on and off while others get through: told as one, and nobody is held back for it.
+    unsteady_code   text,
+    unsteady_since  timestamptz,
+    unsteady_at     timestamptz,                -- when a project was last seen to be struck
     updated_at      timestamptz
 );

@@ -220,6 +220,40 @@ async fn a_sites_trouble_is_one_event_tried_by_one_project_and_ended_by_its_firs
 }
 
 #[tokio::test]
+async fn projects_of_one_site_that_fail_on_and_off_become_one_alert() {
+    let fleet = Fleet::new(8).await;
+    let open = "SELECT count(*) FROM syncline.alert WHERE state <> 'resolved' AND scope_kind = 'project'";
+    let of_site = "SELECT count(*) FROM syncline.alert WHERE state <> 'resolved' AND scope_kind = 'site'";
+    for project in 0..3 {
+        for _ in 0..3 {
+            fleet.run(project, Some("TIMEOUT"), 0).await;
+            fleet.run(7, None, 1).await; // another one gets through
+        }
+    }
+    assert_eq!((number(fleet.db.pool(), open).await, number(fleet.db.pool(), of_site).await), (3, 0));
+    for _ in 0..3 {
+        fleet.run(3, Some("NETWORK_GLITCH"), 0).await;
+        fleet.run(7, None, 1).await;
+    }
+    assert_eq!((number(fleet.db.pool(), open).await, number(fleet.db.pool(), of_site).await), (0, 1));
+    let named: String = sqlx::query_scalar("SELECT details->>'projects' FROM syncline.alert WHERE scope_kind = 'site'")
+        .fetch_one(fleet.db.pool())
+        .await
+        .unwrap();
+    assert!((1..=4).all(|n| named.contains(&format!("acme/P{n}"))), "{named}");
+    assert_eq!(fleet.hold(5).await, None, "nobody is held back for it");
+    // They come and go; the site is steady after an hour without any of them.
+    for project in 0..4 {
+        fleet.run(project, None, 1).await;
+    }
+    assert_eq!((number(fleet.db.pool(), open).await, number(fleet.db.pool(), of_site).await), (0, 1));
+    fleet.hands.advance(TimeDelta::minutes(61));
+    fleet.run(6, None, 0).await;
+    let told = "SELECT count(*) FROM syncline.alert WHERE cleared_at IS NULL";
+    assert_eq!(number(fleet.db.pool(), told).await, 0);
+}
+
+#[tokio::test]
 async fn projects_of_a_site_that_recovers_are_given_time_before_they_are_told_to_be_silent() {
     let fleet = Fleet::new(4).await;
     for project in 0..4 {

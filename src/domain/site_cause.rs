@@ -3,7 +3,7 @@
 //! What must hold: one project's trouble is never the site's; one success of a run that started after the trouble began
 //! ends it; while it lasts one project is tried for all.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::failure::FailureCode;
@@ -106,6 +106,29 @@ pub struct SiteHealth {
     pub last_error: Option<String>,
 }
 
+/// Several projects of a site fail on and off, for a reason that would be the site's, while others get through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unsteady {
+    /// The code under which it is told.
+    pub code: FailureCode,
+    /// Since when.
+    pub since: DateTime<Utc>,
+    /// When a project was last seen to be struck.
+    pub seen_at: DateTime<Utc>,
+}
+
+impl Unsteady {
+    /// Projects in trouble at once that make a site unsteady: fewer are told each by itself.
+    pub const PROJECTS: usize = 4;
+    /// Without a struck project for this long, the site is steady again.
+    pub const CALM: TimeDelta = TimeDelta::hours(1);
+
+    /// Whether it is over, while no project is in trouble.
+    pub fn is_over(&self, now: DateTime<Utc>) -> bool {
+        now - self.seen_at >= Self::CALM
+    }
+}
+
 /// What a run's end changed for its site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -185,7 +208,7 @@ mod tests {
     use super::*;
 
     fn at(minute: i64) -> DateTime<Utc> {
-        DateTime::UNIX_EPOCH + chrono::TimeDelta::minutes(minute)
+        DateTime::UNIX_EPOCH + TimeDelta::minutes(minute)
     }
 
     fn fail(site: &mut SiteHealth, project: u128, code: FailureCode, minute: i64) -> Change {

@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::domain::alert::{Observation, class};
 use crate::domain::failure::FailureCode;
 use crate::domain::health::{End, Health, Rules};
-use crate::domain::site_cause::{Change, SiteHealth};
+use crate::domain::site_cause::{Change, SiteHealth, Unsteady};
 use crate::engine::{Commit, Step, StepContext, StepError};
 use crate::observe::events;
 use crate::store::health::{self, ANALYSIS_STEP, HoldKind, Subject};
@@ -52,11 +52,13 @@ impl Step for AnalyseRun {
 /// right. Answers how many runs were read.
 pub async fn analyse(conn: &mut PgConnection, clock: &Clock, project_id: Uuid, rules: &Rules) -> Result<usize> {
     let Some(subject) = health::subject(&mut *conn, project_id).await? else { return Ok(0) };
+    let (site, unsteady) = health::lock_site(conn, subject.site_id).await?;
     let mut reading = Reading {
         now: clock.now(),
         chance: clock.jitter(),
         rules,
-        site: health::lock_site(conn, subject.site_id).await?,
+        site,
+        unsteady,
         health: health::load(conn, project_id).await?,
         pace: Pace::of(None, clock.now()),
         next_try_at: None,
@@ -85,7 +87,11 @@ pub async fn analyse(conn: &mut PgConnection, clock: &Clock, project_id: Uuid, r
             _ => reading.succeeded(conn, run.started_at).await?,
         }
     }
-    conditions::of_project(&mut reading);
+    let ailing = conditions::neighbours(&reading, conn).await?;
+    conditions::of_project(&mut reading, &ailing);
+    if reading.unsteady != unsteady {
+        health::save_unsteady(conn, site_id, reading.unsteady).await?;
+    }
     if reading.site != site_before {
         health::save_site(conn, site_id, &reading.site, reading.now).await?;
     }
@@ -103,6 +109,7 @@ pub(super) struct Reading<'a> {
     pub rules: &'a Rules,
     pub subject: Subject,
     pub site: SiteHealth,
+    pub unsteady: Option<Unsteady>,
     pub health: Health,
     pub pace: Pace,
     pub next_try_at: Option<DateTime<Utc>>,

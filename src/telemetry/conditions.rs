@@ -7,12 +7,91 @@ use super::words;
 use crate::domain::alert::{Details, Observation, Scope, Signal, category, class};
 use crate::domain::failure::{FailureCode, Severity};
 use crate::domain::health::Streak;
-use crate::domain::site_cause::{Cause, Change};
+use crate::domain::site_cause::{Cause, Change, Unsteady};
 use crate::store::Result;
-use crate::store::health;
+use crate::store::health::{self, Ailing};
+
+/// The classes of failures that a site's own unsteadiness would explain.
+fn down_classes() -> Vec<String> {
+    let down = FailureCode::ALL.into_iter().filter(|code| Cause::of(*code) == Some(Cause::Down));
+    down.map(|code| code.as_str().to_owned()).collect()
+}
+
+/// The other projects of the site that are in such trouble, where that matters.
+pub(super) async fn neighbours(reading: &Reading<'_>, conn: &mut PgConnection) -> Result<Vec<Ailing>> {
+    let code = reading.health.failure_class(&reading.rules.ladder).filter(|_| reading.health.failure_streak > 0);
+    if reading.unsteady.is_none() && code.and_then(Cause::of) != Some(Cause::Down) {
+        return Ok(Vec::new());
+    }
+    health::ailing(conn, reading.subject.site_id, reading.subject.project_id, &down_classes()).await
+}
+
+/// Joins the project to those of its site that fail on and off, or finds the site steady again. Answers whether the site
+/// speaks for the project.
+fn join(reading: &mut Reading<'_>, fires: Option<FailureCode>, ailing: &[Ailing]) -> bool {
+    let (now, site_id) = (reading.now, reading.subject.site_id);
+    let site = |code: FailureCode, signal| Observation {
+        scope: Scope::Site { site_id },
+        class: code.as_str().to_owned(),
+        signal,
+    };
+    if reading.site.incident_since.is_some() {
+        // What is the whole site's now is told as that.
+        if let Some(before) = reading.unsteady.take().filter(|before| reading.site.told != Some(before.code)) {
+            reading.observations.push(site(before.code, Signal::Absorbed(now)));
+        }
+        return false;
+    }
+    let struck = fires.filter(|code| Cause::of(*code) == Some(Cause::Down));
+    if let Some(code) = struck
+        && (reading.unsteady.is_some() || ailing.len() + 1 >= Unsteady::PROJECTS)
+    {
+        if reading.unsteady.is_none() {
+            let told = ailing.iter().flat_map(|one| one.classes.iter().map(|class| (one.project_id, class.clone())));
+            reading.observations.extend(told.map(|(project_id, class)| Observation {
+                scope: Scope::Project { site_id, project_id },
+                class,
+                signal: Signal::Absorbed(now),
+            }));
+        }
+        let unsteady = reading.unsteady.get_or_insert(Unsteady { code, since: now, seen_at: now });
+        unsteady.seen_at = now;
+        let unsteady = *unsteady;
+        let details = unsteady_details(reading, unsteady, ailing);
+        reading.observations.push(site(unsteady.code, Signal::Firing(Box::new(details))));
+        return true;
+    }
+    if let Some(unsteady) = reading.unsteady.filter(|it| ailing.is_empty() && struck.is_none() && it.is_over(now)) {
+        reading.unsteady = None;
+        reading.observations.push(site(unsteady.code, Signal::Cleared(now)));
+    }
+    false
+}
+
+fn unsteady_details(reading: &Reading<'_>, unsteady: Unsteady, ailing: &[Ailing]) -> Details {
+    let mut projects: Vec<String> = ailing.iter().map(|one| one.name.clone()).collect();
+    projects.push(reading.subject.name());
+    projects.sort();
+    let what = words::failing(unsteady.code, &format!("site {}", reading.subject.site));
+    Details {
+        severity: unsteady.code.severity().max(Severity::Error),
+        category: unsteady.code.category().as_str().to_owned(),
+        since: unsteady.since,
+        count: i64::from(reading.health.failure_streak),
+        summary: format!("{what} on and off, for {} of its projects", projects.len()),
+        advice: unsteady.code.advice().to_owned(),
+        last_error: reading.health.last_error.clone(),
+        run_id: reading.health.last_run_id,
+        // Each project is on a ladder of its own.
+        rung: 0,
+        next_try_at: reading.next_try_at,
+        projects,
+        facts: vec![("Projects of the site".to_owned(), reading.subject.active_projects.to_string())],
+    }
+}
 
 /// Observes what the project's health has come to be, and keeps in it which classes fire.
-pub(super) fn of_project(reading: &mut Reading<'_>) {
+pub(super) fn of_project(reading: &mut Reading<'_>, ailing: &[Ailing]) {
     let (now, site_id, project_id) = (reading.now, reading.subject.site_id, reading.subject.project_id);
     let scope = || Scope::Project { site_id, project_id };
     let mut seen = Vec::new();
@@ -20,6 +99,7 @@ pub(super) fn of_project(reading: &mut Reading<'_>) {
     let failing = reading.health.failure_class(&reading.rules.ladder).filter(|_| reading.health.failure_streak > 0);
     // Its site's alert tells what the site suffers from.
     let fires = failing.filter(|code| !(absorbing && Cause::of(*code).is_some()));
+    let joined = join(reading, fires, ailing);
     let mut kept = Vec::new();
     for told in std::mem::take(&mut reading.health.alerting) {
         let code = FailureCode::parse(&told);
@@ -37,12 +117,12 @@ pub(super) fn of_project(reading: &mut Reading<'_>) {
     }
     if let Some(code) = fires {
         add(&mut kept, code.as_str());
-        let details = failure_details(reading, code);
-        seen.push(Observation {
-            scope: scope(),
-            class: code.as_str().to_owned(),
-            signal: Signal::Firing(Box::new(details)),
-        });
+        // Where the site speaks for the project, what was told of it alone is over without a word.
+        let signal = match joined {
+            true => Signal::Absorbed(now),
+            false => Signal::Firing(Box::new(failure_details(reading, code))),
+        };
+        seen.push(Observation { scope: scope(), class: code.as_str().to_owned(), signal });
     }
     for (class, streak, over) in reading.health.slow_classes(reading.rules) {
         if over {

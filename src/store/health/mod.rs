@@ -12,5 +12,5 @@ mod view;
 pub use project::{Silent, Subject, load, mark_silent, save, silent, subject};
 pub use runs::{ANALYSIS_STEP, Unread, enqueue_analysis, mark_read, unread};
 pub use schedule::{Held, HoldKind, Paced, hold, hold_site, release, schedules_of_site};
-pub use site::{absorb_site, lock_site, project_names, save_site};
+pub use site::{Ailing, absorb_site, ailing, lock_site, project_names, save_site, save_unsteady};
 pub use view::{HealthRow, ScheduleView, health_rows, schedule_view};

@@ -5,20 +5,26 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::domain::failure::FailureCode;
-use crate::domain::site_cause::{Cause, SiteHealth};
+use crate::domain::site_cause::{Cause, SiteHealth, Unsteady};
 use crate::store::Result;
 
 /// Locks what is known of a site until the transaction ends. Everything that reads ends of runs takes this lock first.
-pub async fn lock_site(conn: &mut PgConnection, site_id: Uuid) -> Result<SiteHealth> {
+pub async fn lock_site(conn: &mut PgConnection, site_id: Uuid) -> Result<(SiteHealth, Option<Unsteady>)> {
     let row = sqlx::query!(
         r#"INSERT INTO syncline.site_health (site_id) VALUES ($1)
            ON CONFLICT (site_id) DO UPDATE SET site_id = excluded.site_id
-           RETURNING cause, code, told, failures, failed_projects, since, incident_since, rung, probe, next_probe_at, last_error"#,
+           RETURNING cause, code, told, failures, failed_projects, since, incident_since, rung, probe, next_probe_at, last_error,
+                     unsteady_code, unsteady_since, unsteady_at"#,
         site_id
     )
     .fetch_one(conn)
     .await?;
-    Ok(SiteHealth {
+    let unsteady =
+        match (row.unsteady_code.as_deref().and_then(FailureCode::parse), row.unsteady_since, row.unsteady_at) {
+            (Some(code), Some(since), Some(seen_at)) => Some(Unsteady { code, since, seen_at }),
+            _ => None,
+        };
+    let site = SiteHealth {
         cause: row.cause.as_deref().and_then(Cause::parse),
         code: row.code.as_deref().and_then(FailureCode::parse),
         told: row.told.as_deref().and_then(FailureCode::parse),
@@ -30,7 +36,8 @@ pub async fn lock_site(conn: &mut PgConnection, site_id: Uuid) -> Result<SiteHea
         probe: row.probe,
         next_probe_at: row.next_probe_at,
         last_error: row.last_error,
-    })
+    };
+    Ok((site, unsteady))
 }
 
 /// Keeps what is known of it now.
@@ -58,6 +65,48 @@ pub async fn save_site(conn: &mut PgConnection, site_id: Uuid, site: &SiteHealth
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Keeps whether the site is unsteady.
+pub async fn save_unsteady(conn: &mut PgConnection, site_id: Uuid, unsteady: Option<Unsteady>) -> Result<()> {
+    sqlx::query!(
+        "UPDATE syncline.site_health SET unsteady_code = $2, unsteady_since = $3, unsteady_at = $4 WHERE site_id = $1",
+        site_id,
+        unsteady.map(|it| it.code.as_str()),
+        unsteady.map(|it| it.since),
+        unsteady.map(|it| it.seen_at),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Another project of a site that is in trouble.
+#[derive(Clone, Debug)]
+pub struct Ailing {
+    /// The project.
+    pub project_id: Uuid,
+    /// `SITE/KEY`.
+    pub name: String,
+    /// The classes of its trouble, of those that were asked for.
+    pub classes: Vec<String>,
+}
+
+/// The other projects of a site that are in trouble of one of `classes`.
+pub async fn ailing(conn: &mut PgConnection, site_id: Uuid, but: Uuid, classes: &[String]) -> Result<Vec<Ailing>> {
+    let ailing = sqlx::query_as!(
+        Ailing,
+        r#"SELECT p.id AS project_id, t.name || '/' || p.key AS "name!",
+                  ARRAY(SELECT unnest(h.alerting) INTERSECT SELECT unnest($3::text[])) AS "classes!"
+             FROM syncline.project p JOIN syncline.site t ON t.id = p.site_id JOIN syncline.project_health h ON h.project_id = p.id
+            WHERE p.site_id = $1 AND p.id <> $2 AND p.state = 'active' AND h.alerting && $3 ORDER BY 2"#,
+        site_id,
+        but,
+        classes
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(ailing)
 }
 
 /// Takes classes that are a site's now from its projects; answers which project had which.
