@@ -64,7 +64,8 @@ async fn workers_work_on_while_a_newer_program_migrates_and_start_again_after_a_
         (&["doctor"], "newer than this program's"),
     ] {
         let (code, said) = syncline(&rig.db, arguments);
-        assert_eq!(code, Some(0), "{arguments:?}: {said}");
+        // The server of the tests forgoes durability, of which the doctor complains.
+        assert!(code == Some(0) || arguments == ["doctor"] && code == Some(3), "{arguments:?}: {said}");
         assert!(said.contains(words), "{arguments:?}: {said}");
     }
     let version: i64 = sqlx::query_scalar("SELECT max(version) FROM syncline.schema_migration")

@@ -9,6 +9,7 @@ mod alert_latency;
 mod alert_year;
 mod bare;
 mod dashboards;
+mod fleet;
 mod full_sync;
 mod idle;
 mod memory;
@@ -42,6 +43,7 @@ const MEASURES: &[(&str, Measure)] = &[
     ("scrape", || Box::pin(scrape::measure())),
     ("dashboards", || Box::pin(dashboards::measure())),
     ("tracing", || Box::pin(tracing::overhead())),
+    ("fleet", || Box::pin(fleet::measure())),
     ("memory", || Box::pin(memory::measure())),
     ("alert_latency", || Box::pin(alert_latency::measure())),
     ("alert_year", || Box::pin(alert_year::measure())),
