@@ -102,11 +102,11 @@ fn script() -> Vec<Trouble> {
     all.extend([75, 150, 225, 290].map(|day| Trouble { named: true, ..fails("quota storm", &[5], day, 3, "QUOTA") }));
     // One run in two hundred fails, for no reason that lasts: nobody is to hear of it.
     const ALL: &[usize] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
-    all.extend((0..12).map(|month| Trouble {
+    all.extend((0..4).map(|quarter| Trouble {
         share: 0.005,
         hours: 1,
         must_tell: false,
-        ..fails("noise", ALL, month * 30 + 15, 1, "NETWORK_GLITCH")
+        ..fails("noise", ALL, quarter * 90 + 15, 1, "NETWORK_GLITCH")
     }));
     all.sort_by_key(Trouble::from);
     all
