@@ -7,6 +7,7 @@ pub mod alert;
 pub mod baseline;
 pub mod cron;
 pub mod cursor;
+pub mod entity;
 pub mod episode;
 pub mod failure;
 pub mod health;

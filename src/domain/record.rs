@@ -8,10 +8,12 @@
 //! The first 16 bytes of BLAKE3 over an encoding that cannot be read in two ways: the record's kind and encoding version,
 //! then every field in the order of its struct. Integers are 8 bytes, little-endian; times are milliseconds since 1970;
 //! dates are days since 0001-01-01; floats are their IEEE 754 bits; texts and lists are preceded by their length in 8 bytes; an optional field
-//! is preceded by `0` or `1`. Changing this changes every stored hash: raise the version in the kind, and expect one full
+//! is preceded by `0` or `1`; JSON values are their shortest text with the names of objects in order. Changing this changes every stored hash: raise the version in the kind, and expect one full
 //! sync to report every row as updated.
 
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
+
+use super::entity::IssueDetails;
 
 /// The 16 bytes that tell whether a stored row is what Jira shows.
 pub type ContentHash = [u8; 16];
@@ -63,7 +65,9 @@ pub struct IssueRecord {
     pub resolved_at: Option<DateTime<Utc>>,
     /// A day without time zone.
     pub due_date: Option<NaiveDate>,
-    /// Of all the fields above; zeros until [`IssueRecord::sealed`].
+    /// The rest of it.
+    pub details: IssueDetails,
+    /// Of all the fields above but votes and watchers; zeros until [`IssueRecord::sealed`].
     pub content_hash: ContentHash,
 }
 
@@ -154,12 +158,13 @@ impl IssueRecord {
         optional.into_iter().flatten().for_each(replace_nul);
         self.labels.sort_unstable();
         self.labels.dedup();
+        self.details.seal();
         self.content_hash = self.hash();
         self
     }
 
     fn hash(&self) -> ContentHash {
-        let mut e = Encoder::new("issue/1", 256 + self.description.as_ref().map_or(0, String::len));
+        let mut e = Encoder::new("issue/2", 512 + self.description.as_ref().map_or(0, String::len));
         e.int(self.id).text(&self.key).int(self.project_id).text(&self.project_key).text(&self.summary);
         e.optional_text(&self.description).text(&self.issue_type).text(&self.status).text(&self.status_category);
         e.optional_text(&self.priority).optional_text(&self.resolution).optional_text(&self.assignee);
@@ -174,7 +179,48 @@ impl IssueRecord {
         e.time(self.created_at).time(self.updated_at);
         e.optional_int(self.resolved_at.map(|at| at.timestamp_millis()));
         e.optional_int(self.due_date.map(|day| i64::from(day.num_days_from_ce())));
+        self.details.encode(&mut e);
         e.finish()
+    }
+}
+
+impl IssueDetails {
+    fn seal(&mut self) {
+        [&mut self.environment, &mut self.security_level].into_iter().flatten().for_each(replace_nul);
+        for ids in
+            [&mut self.component_ids, &mut self.fix_version_ids, &mut self.affects_version_ids, &mut self.sprint_ids]
+        {
+            ids.sort_unstable();
+            ids.dedup();
+        }
+        self.fields = std::mem::take(&mut self.fields)
+            .into_iter()
+            .map(|(mut id, mut value)| {
+                replace_nul(&mut id);
+                replace_nul_within(&mut value);
+                (id, value)
+            })
+            .collect();
+    }
+
+    fn encode(&self, e: &mut Encoder) {
+        e.optional_int(self.issue_type_id).int(i64::from(self.is_subtask)).optional_int(self.status_id);
+        e.optional_int(self.priority_id).optional_int(self.resolution_id);
+        e.optional_text(&self.environment).optional_text(&self.security_level);
+        e.optional_int(self.status_category_changed_at.map(|at| at.timestamp_millis()));
+        e.optional_int(self.original_estimate_seconds).optional_int(self.remaining_estimate_seconds);
+        e.optional_int(self.time_spent_seconds);
+        for ids in [&self.component_ids, &self.fix_version_ids, &self.affects_version_ids, &self.sprint_ids] {
+            e.length(ids.len());
+            for &id in ids {
+                e.int(id);
+            }
+        }
+        // The map is sorted by field id, and so is every object inside: one value has one text.
+        e.length(self.fields.len());
+        for (id, value) in &self.fields {
+            e.text(id).text(&value.to_string());
+        }
     }
 }
 
@@ -228,6 +274,24 @@ impl UserRecord {
 fn replace_nul(text: &mut String) {
     if text.as_bytes().contains(&0) {
         *text = text.replace('\0', "\u{FFFD}");
+    }
+}
+
+/// The same in every text and name of a JSON value.
+fn replace_nul_within(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::String(text) => replace_nul(text),
+        serde_json::Value::Array(elements) => elements.iter_mut().for_each(replace_nul_within),
+        serde_json::Value::Object(members) => {
+            if members.keys().any(|name| name.contains('\0')) {
+                *members = std::mem::take(members)
+                    .into_iter()
+                    .map(|(name, value)| (name.replace('\0', "\u{FFFD}"), value))
+                    .collect();
+            }
+            members.values_mut().for_each(replace_nul_within);
+        }
+        _ => {}
     }
 }
 

@@ -12,6 +12,9 @@ use serde_json::value::RawValue;
 use super::fields::FieldMap;
 use super::loose::{FromJson, Id, Loose, Number, Text, Whole, repair_surrogates};
 use super::wire;
+use crate::domain::entity::{
+    AttachmentRecord, ChangeRecord, ComponentRecord, IssueDetails, LinkRecord, SprintRecord, VersionRecord,
+};
 use crate::domain::failure::{Failure, FailureCode, sanitise};
 use crate::domain::record::{CommentRecord, IssueRecord, UserRecord, WorklogRecord};
 
@@ -31,6 +34,12 @@ pub struct ParsedPage {
     pub drifts: Vec<Drift>,
     /// Everybody who is named on the page, each once.
     pub users: Vec<UserRecord>,
+    /// The sprints that the issues' sprint fields describe, each once.
+    pub sprints: Vec<SprintRecord>,
+    /// The versions that the issues name, each once.
+    pub versions: Vec<VersionRecord>,
+    /// The components that the issues name, each once.
+    pub components: Vec<ComponentRecord>,
 }
 
 /// One issue with what Jira inlined.
@@ -47,6 +56,15 @@ pub struct ParsedIssue {
     pub worklogs: Vec<WorklogRecord>,
     /// As `comments_total`. Zero where the site tracks no time.
     pub worklogs_total: i64,
+    /// The history that Jira inlined.
+    pub changes: Vec<ChangeRecord>,
+    /// How many entries the history has in all, which may be more than `changes` shows; `None` where it was not inlined
+    /// at all and must be asked for.
+    pub changes_total: Option<i64>,
+    /// All of the issue's links, one from each end.
+    pub links: Vec<LinkRecord>,
+    /// All of the issue's attachments.
+    pub attachments: Vec<AttachmentRecord>,
 }
 
 /// A page of one issue's comments or worklogs, read.
@@ -170,7 +188,7 @@ fn parse_issues<'a>(issues: impl Iterator<Item = &'a str>, fields: &FieldMap) ->
         }
     }
     let Report { rejected, drifts, users, .. } = report;
-    ParsedPage { issues: parsed, rejected, drifts, users }
+    ParsedPage { issues: parsed, rejected, drifts, users, ..ParsedPage::default() }
 }
 
 /// What names an issue of which the rest cannot be read.
@@ -227,6 +245,7 @@ fn issue(report: &mut Report, wire: wire::Issue<'_>, map: &FieldMap) -> Result<P
         updated_at: need(fields.updated, "updated")?.0,
         resolved_at: report.moment("resolutiondate", fields.resolution_date),
         due_date: report.optional("issue", "duedate", fields.due_date).map(|day| day.0),
+        details: IssueDetails::default(),
         content_hash: [0; 16],
     };
     let record = record.sealed();
@@ -234,7 +253,17 @@ fn issue(report: &mut Report, wire: wire::Issue<'_>, map: &FieldMap) -> Result<P
         inlined(report, &record, "comment", fields.comment, |report, element| comment(report, id, element));
     let (worklogs, worklogs_total) =
         inlined(report, &record, "worklog", fields.worklog, |report, element| worklog(report, id, element));
-    Ok(ParsedIssue { issue: record, comments, comments_total, worklogs, worklogs_total })
+    Ok(ParsedIssue {
+        issue: record,
+        comments,
+        comments_total,
+        worklogs,
+        worklogs_total,
+        changes: Vec::new(),
+        changes_total: None,
+        links: Vec::new(),
+        attachments: Vec::new(),
+    })
 }
 
 /// The part of a collection that stands inside an issue, and the size of the whole.

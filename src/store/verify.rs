@@ -92,6 +92,7 @@ pub async fn issues(pool: &PgPool, site_id: Uuid, ids: &[i64]) -> Result<Vec<Sto
             updated_at: row.updated_at,
             resolved_at: row.resolved_at,
             due_date: row.due_date,
+            details: crate::domain::entity::IssueDetails::default(),
             content_hash: hash(&row.content_hash),
         },
     });
