@@ -18,11 +18,12 @@ use serde_json::json;
 use url::Url;
 
 use super::answers::{IdPage, Myself, Project, ProjectPage, RawPage, SearchRequest, ServerInfo};
+use super::catalogue;
 use super::endpoint::Endpoint;
-use super::fields::FieldMeta;
 use super::page;
 use super::transport::{HttpPool, Refused};
 use crate::clock::Clock;
+use crate::domain::entity::FieldRecord;
 use crate::domain::failure::{Failure, FailureCode};
 use crate::observe::metrics;
 
@@ -126,7 +127,7 @@ impl JiraClient {
     /// A project by key or id; `NOT_FOUND_PROJECT` where there is none or it is hidden.
     pub async fn project(&self, key: &str) -> Result<Project, Failure> {
         let path = format!("project/{}", segment(key));
-        decode(Endpoint::Project, &self.get(Endpoint::Project, &path, &[]).await?)
+        catalogue::parse_project(&self.get(Endpoint::Project, &path, &[]).await?)
     }
 
     /// A page of the projects that the account may see.
@@ -136,7 +137,11 @@ impl JiraClient {
             ("maxResults", PROJECT_PAGE_SIZE.to_string()),
             ("orderBy", "key".into()),
         ];
-        decode(Endpoint::ProjectSearch, &self.get(Endpoint::ProjectSearch, "project/search", &query).await?)
+        let body = self.get(Endpoint::ProjectSearch, "project/search", &query).await?;
+        let page = catalogue::ListPage::read(&body, "projects")?;
+        let values = page.listed("project", |_, members| catalogue::project(members)).records;
+        let total = page.total.unwrap_or(start_at + values.len() as u64);
+        Ok(ProjectPage { values, start_at: page.start_at.unwrap_or(start_at), total, is_last: page.is_last })
     }
 
     /// How many issues match, roughly: for progress and the sizes of partitions, never for a decision.
@@ -223,8 +228,8 @@ impl JiraClient {
     }
 
     /// Every field that the account may see; see [`super::FieldMap::discover`].
-    pub async fn fields(&self) -> Result<Vec<FieldMeta>, Failure> {
-        decode(Endpoint::Fields, &self.get(Endpoint::Fields, "field", &[]).await?)
+    pub async fn fields(&self) -> Result<Vec<FieldRecord>, Failure> {
+        Ok(catalogue::parse_fields(&self.get(Endpoint::Fields, "field", &[]).await?)?.records)
     }
 
     async fn get(&self, endpoint: Endpoint, path: &str, query: &[(&str, String)]) -> Result<Bytes, Failure> {

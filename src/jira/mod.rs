@@ -11,6 +11,7 @@
 
 pub mod adf;
 pub mod answers;
+pub mod catalogue;
 pub mod classify;
 pub mod client;
 #[cfg(test)]
@@ -21,7 +22,9 @@ pub mod jql;
 mod loose;
 pub mod normalise;
 pub mod page;
+mod repair;
 mod shape;
+mod sprint;
 pub mod time;
 pub mod transport;
 mod wire;
@@ -29,5 +32,5 @@ mod wire;
 pub use answers::{IdPage, Myself, Project, ProjectPage, RawPage, SearchRequest, ServerInfo};
 pub use client::{JiraClient, SiteAccess};
 pub use endpoint::Endpoint;
-pub use fields::{FieldMap, FieldMeta, search_fields};
+pub use fields::{FieldMap, search_fields};
 pub use transport::HttpPool;

@@ -121,12 +121,12 @@ impl Workshop {
 
 /// The custom fields as they are stored with the site.
 pub(super) fn field_map(stored: &serde_json::Value) -> FieldMap {
-    FieldMap { story_points: stored.get("story_points").and_then(|id| id.as_str()).map(str::to_owned) }
+    serde::Deserialize::deserialize(stored).unwrap_or_default()
 }
 
 /// The same, to be stored.
 pub(super) fn stored_field_map(fields: &FieldMap) -> serde_json::Value {
-    serde_json::json!({ "story_points": fields.story_points })
+    serde_json::to_value(fields).unwrap_or_default()
 }
 
 /// The run of a step; sync steps never stand alone.
