@@ -118,7 +118,8 @@ fn base_url(text: &str, context: &Context) -> Result<String, Error> {
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
-fn is_email(text: &str) -> bool {
+/// Whether a text has the shape of an e-mail address.
+pub(in crate::cli) fn is_email(text: &str) -> bool {
     let parts = text.split_once('@');
     parts.is_some_and(|(user, host)| !user.is_empty() && !host.is_empty())
         && !text.contains(|c: char| c == ':' || c.is_whitespace() || c.is_control())

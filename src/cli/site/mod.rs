@@ -3,6 +3,8 @@
 mod add;
 mod check;
 
+pub(super) use add::is_email;
+
 use clap::Subcommand;
 
 use super::confirm::confirm;
