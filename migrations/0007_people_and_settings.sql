@@ -74,6 +74,11 @@ $$;
 
 -- ---------------------------------------------------------------------------------------------------- OAuth
 
+-- An OAuth site has no credential of its own: its tokens are in site_oauth.
+ALTER TABLE syncline.site DROP CONSTRAINT site_credential_check;
+ALTER TABLE syncline.site ADD CONSTRAINT site_credential_check
+    CHECK (credential ~ '^(env:|file:|enc:v1:)' OR (auth = 'oauth' AND credential = ''));
+
 -- Who is exchanging the refresh token now, and until when others leave it to them.
 ALTER TABLE syncline.site_oauth
     ADD COLUMN refresh_owner uuid,
