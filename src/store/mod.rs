@@ -17,6 +17,7 @@ pub mod health;
 pub mod log;
 pub mod migrate;
 pub mod page;
+pub mod people;
 pub mod project;
 pub mod queue_view;
 pub mod replica;
