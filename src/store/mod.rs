@@ -7,6 +7,7 @@
 
 pub mod alert;
 mod audit;
+pub mod bundle;
 pub mod connect;
 pub mod doctor;
 pub mod due;
