@@ -19,6 +19,7 @@ pub mod migrate;
 pub mod page;
 pub mod project;
 pub mod queue_view;
+pub mod rate;
 pub mod replica;
 pub mod run_view;
 pub mod schedule_admin;

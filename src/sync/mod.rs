@@ -12,6 +12,7 @@ mod advance_cursor;
 mod fetch_collection;
 mod fetch_page;
 mod finalize_run;
+pub mod pace;
 mod page_cache;
 mod plan_run;
 mod repair_batch;
