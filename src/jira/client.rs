@@ -4,6 +4,7 @@
 //! is in the `Authorization` header, marked sensitive, and in no log, error or `Debug`.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
@@ -20,6 +21,7 @@ use url::Url;
 use super::answers::{IdPage, Myself, Project, ProjectPage, RawPage, SearchRequest, ServerInfo};
 use super::catalogue;
 use super::endpoint::Endpoint;
+use super::pacer::Pacer;
 use super::page;
 use super::transport::{HttpPool, Refused};
 use crate::clock::Clock;
@@ -52,6 +54,7 @@ impl fmt::Debug for SiteAccess {
 #[derive(Clone)]
 pub struct JiraClient {
     pool: HttpPool,
+    pacer: Option<Arc<dyn Pacer>>,
     site: String,
     /// Without a slash at its end.
     base_url: String,
@@ -95,11 +98,18 @@ impl JiraClient {
         authorization.set_sensitive(true);
         Ok(Self {
             pool: pool.clone(),
+            pacer: None,
             site: access.name,
             base_url: url.as_str().trim_end_matches('/').to_owned(),
             authorization,
             request_timeout: access.request_timeout,
         })
+    }
+
+    /// The same, keeping the site's limits together with all who ask it.
+    pub fn paced(mut self, pacer: Arc<dyn Pacer>) -> Self {
+        self.pacer = Some(pacer);
+        self
     }
 
     /// The clock of the pool.
@@ -259,7 +269,7 @@ impl JiraClient {
     }
 
     async fn send(&self, endpoint: Endpoint, request: impl Fn() -> RequestBuilder) -> Result<Bytes, Refused> {
-        let sent = self.pool.send(endpoint, request).await;
+        let sent = self.pool.send(endpoint, self.pacer.as_deref(), request).await;
         if let Err(Refused { failure, limit: Some(reason), .. }) = &sent {
             metrics::jira_rate_limited(&self.site, reason, failure.retry_after.unwrap_or_default());
         }

@@ -16,11 +16,13 @@ pub mod classify;
 pub mod client;
 #[cfg(test)]
 mod client_tests;
+pub mod concurrency;
 pub mod endpoint;
 pub mod fields;
 pub mod jql;
 mod loose;
 pub mod normalise;
+pub mod pacer;
 pub mod page;
 mod repair;
 mod shape;

@@ -15,6 +15,7 @@ mod fetch_collection;
 mod fetch_page;
 mod finalize_run;
 mod history;
+pub mod pace;
 mod page_cache;
 mod plan_run;
 mod repair_batch;
