@@ -345,15 +345,34 @@ CREATE TABLE syncline.setting (
 
 -- ---------------------------------------------------------------------------------------------------- limits
 
--- One token bucket per site and endpoint scope, shared by all processes: requests are paid for here, in bundles.
+-- One token bucket per site and endpoint scope, shared by all processes: requests are paid for here, in bundles. A bucket is
+-- made when a limit is first felt, and forgotten when it has not been felt for a day.
 CREATE TABLE syncline.rate_bucket (
     key             text PRIMARY KEY,
     rate_per_second double precision NOT NULL CHECK (rate_per_second > 0),
     burst           double precision NOT NULL CHECK (burst > 0),
+    -- Negative: turns that were given for the future.
     tokens          double precision NOT NULL,
     refilled_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
-    limited_at      timestamptz,
+    -- When the limit was last felt: by a refusal, or because little was left.
+    limited_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    refused_at      timestamptz,
+    -- The rate at which Jira last refused.
+    ceiling         double precision,
+    -- What Jira said was left, in tokens, when the rate was last adapted.
+    remaining       double precision,
     updated_at      timestamptz NOT NULL DEFAULT clock_timestamp()
+) WITH (fillfactor = 50);
+
+-- The plan of an hourly quota of points, for sites that have one.
+CREATE TABLE syncline.rate_quota (
+    key             text PRIMARY KEY,
+    points_per_hour double precision NOT NULL CHECK (points_per_hour > 0),
+    spent           double precision NOT NULL DEFAULT 0,
+    -- What may be spent at once; negative: points that were given for the future.
+    tokens          double precision NOT NULL,
+    refilled_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    resets_at       timestamptz NOT NULL
 ) WITH (fillfactor = 50);
 
 -- ---------------------------------------------------------------------------------------------------- verification

@@ -17,6 +17,7 @@ mod fetch_page;
 mod finalize_run;
 mod history;
 mod mark_gone;
+pub mod pace;
 mod page_cache;
 mod plan_run;
 mod ranges;
