@@ -33,6 +33,7 @@ pub mod step;
 pub mod totals;
 pub mod upkeep;
 pub mod verify;
+pub mod verify_parts;
 pub mod work;
 
 pub use connect::{PoolOptions, Route, acquire, connect, is_pooled};

@@ -11,10 +11,11 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
+use super::report;
 use super::workshop::{self, Job, Workshop};
-use super::{history, report};
 use crate::domain::queue::Queue;
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
+use crate::jira::history;
 use crate::store::bundle;
 use crate::store::page::PageId;
 use crate::store::replica;
@@ -82,7 +83,7 @@ impl FetchChanges {
             Some(page) => bundle::issues(&context.pool, page).await?,
             None => walk.ids.clone(),
         };
-        let read = history::read(&job, &ids, walk.at.clone()).await?;
+        let read = history::read(&job.jira, &ids, walk.at.clone()).await?;
         let priority = context.step.priority;
         Ok(Commit::effects(move |conn| {
             Box::pin(async move {

@@ -15,7 +15,6 @@ mod fetch_changes;
 mod fetch_collection;
 mod fetch_page;
 mod finalize_run;
-mod history;
 mod mark_gone;
 pub mod pace;
 mod page_cache;

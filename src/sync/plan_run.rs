@@ -128,9 +128,13 @@ fn sighting_of(project: &Project) -> Sighting {
         jira_id: project.id,
         key: project.key.clone(),
         name: project.name.clone(),
-        project_type: None,
-        lead: None,
-        state: "live",
+        project_type: project.project_type.clone(),
+        lead: project.lead.as_ref().map(|lead| lead.account_id.clone()),
+        state: match (project.deleted, project.archived) {
+            (true, _) => "deleted",
+            (false, true) => "archived",
+            (false, false) => "live",
+        },
     }
 }
 
