@@ -23,6 +23,7 @@ pub mod queue_view;
 pub mod replica;
 pub mod run_view;
 pub mod schedule_admin;
+pub mod setting;
 pub mod site;
 pub mod step;
 pub mod totals;

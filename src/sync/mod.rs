@@ -16,6 +16,7 @@ mod page_cache;
 mod plan_run;
 mod repair_batch;
 mod report;
+mod settings;
 mod upsert_batch;
 mod workshop;
 

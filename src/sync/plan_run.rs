@@ -92,7 +92,7 @@ impl PlanRun {
         discovered: &FieldMap,
         project: i64,
     ) -> Result<Planned, StepError> {
-        let options = &self.0.options;
+        let options = &job.options;
         let cursors = work::cursors(&context.pool, job.work.project_id).await?;
         let window = match job.work.kind.as_str() {
             "full" => Window::FULL,
@@ -126,7 +126,7 @@ impl PlanRun {
     ) -> Result<Vec<(Window, Option<i64>)>, StepError> {
         let limit = usize::try_from(job.work.max_concurrency).unwrap_or(1).max(1);
         let wanted =
-            usize::try_from(estimate.div_ceil(self.0.options.partition_target_issues)).unwrap_or(limit).clamp(1, limit);
+            usize::try_from(estimate.div_ceil(job.options.partition_target_issues)).unwrap_or(limit).clamp(1, limit);
         let (oldest, newest) =
             futures::try_join!(self.edge(job, fields, project, "ASC"), self.edge(job, fields, project, "DESC"))?;
         let (Some(oldest), Some(newest)) = (oldest, newest) else {
