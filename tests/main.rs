@@ -36,6 +36,7 @@ mod process_stop;
 mod rehearsal;
 mod scheduling;
 mod scrape;
+mod settings;
 mod support;
 mod sync;
 mod sync_changes;

@@ -262,7 +262,8 @@ impl Key {
         if self.whole { Value::from(value as i64) } else { Value::from(value) }
     }
 
-    fn takes(&self, value: f64) -> bool {
+    /// Whether a number is a value of the key.
+    pub fn takes(&self, value: f64) -> bool {
         value.is_finite() && value >= self.min && value <= self.max && (!self.whole || value.fract() == 0.0)
     }
 }
@@ -273,25 +274,26 @@ impl fmt::Display for Key {
     }
 }
 
-/// The values that are set for a scope, narrower ones over wider ones.
+/// The values that are set for a scope: for each key, from the widest to the narrowest.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings(Map<String, Value>);
 
 impl Settings {
-    /// From `{"key": value}` as the database has it; anything else is nothing.
+    /// From `{"key": [value, …]}` as the database has it; anything else is nothing.
     pub fn new(stored: &Value) -> Self {
         Self(stored.as_object().cloned().unwrap_or_default())
     }
 
-    /// The same with a value changed.
+    /// The same with one value for a key.
     pub fn with(mut self, key: &Key, value: f64) -> Self {
-        self.0.insert(key.name.to_owned(), key.stored(value));
+        self.0.insert(key.name.to_owned(), Value::Array(vec![key.stored(value)]));
         self
     }
 
-    /// The value of a key, if one that it takes is set.
+    /// The value of a key: the narrowest one that it takes.
     pub fn number(&self, key: &Key) -> Option<f64> {
-        self.0.get(key.name).and_then(Value::as_f64).filter(|value| key.takes(*value))
+        let given = self.0.get(key.name)?.as_array()?;
+        given.iter().rev().filter_map(Value::as_f64).find(|value| key.takes(*value))
     }
 
     /// The same for keys of whole numbers that are never negative.

@@ -26,8 +26,8 @@ fn a_refusal_names_the_key_the_shape_and_what_to_write() {
 
 #[test]
 fn a_stored_value_that_is_none_counts_as_absent() {
-    let settings = Settings::new(&json!({ "page_size": "50", "workers": 0, "overlap_seconds": 60, "other": 1 }));
-    assert_eq!(settings.whole(&PAGE_SIZE), None);
+    let settings = Settings::new(&json!({ "page_size": [80, "50", 0], "workers": [0], "overlap_seconds": [30, 60] }));
+    assert_eq!(settings.whole(&PAGE_SIZE), Some(80), "what is wider counts instead");
     assert_eq!(settings.whole(&WORKERS), None);
     assert_eq!(settings.whole(&OVERLAP), Some(60));
     assert_eq!(Settings::new(&json!([1])), Settings::default());

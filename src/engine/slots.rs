@@ -138,6 +138,7 @@ mod tests {
         assert_eq!(slots.free(Queue::Jira), 1);
         slots.resize(Queue::Jira, 1);
         assert_eq!((slots.free(Queue::Jira), slots.capacity(Queue::Jira)), (0, 1));
+        tokio::task::yield_now().await; // who takes the surplus away stands in line now
         drop(held);
         // The place that is left comes only after the surplus was taken away.
         let last = slots.take(Queue::Jira).await.unwrap();

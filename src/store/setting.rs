@@ -70,24 +70,24 @@ pub async fn list(pool: &PgPool) -> Result<Vec<StoredSetting>> {
     Ok(settings)
 }
 
-/// Where the value in force is set, narrowest first; none where nothing is set.
-pub async fn origin(
+/// Where a key is set, and to what, the narrowest scope first.
+pub async fn origins(
     pool: &PgPool,
     key: &Key,
     site_id: Option<Uuid>,
     project_id: Option<Uuid>,
-) -> Result<Option<(String, Value)>> {
-    let row = sqlx::query!(
+) -> Result<Vec<(String, Value)>> {
+    let rows = sqlx::query!(
         r#"SELECT scope, value FROM syncline.setting
             WHERE key = $1 AND (scope = 'all' OR scope = 'site' AND scope_id = $2 OR scope = 'project' AND scope_id = $3)
-            ORDER BY array_position(ARRAY['project', 'site', 'all'], scope) LIMIT 1"#,
+            ORDER BY array_position(ARRAY['project', 'site', 'all'], scope)"#,
         key.name,
         site_id,
         project_id
     )
-    .fetch_optional(pool)
+    .fetch_all(pool)
     .await?;
-    Ok(row.map(|row| (row.scope, row.value)))
+    Ok(rows.into_iter().map(|row| (row.scope, row.value)).collect())
 }
 
 /// Sets values, in one transaction, each with a row of `audit`.

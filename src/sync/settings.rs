@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn what_is_set_counts_and_what_is_not_stays_as_configured() {
         let configured = Options { page_size: 70, ..Options::default() };
-        let set = Settings::new(&json!({ "overlap_seconds": 60, "pages_in_flight": 9, "request_timeout_seconds": 5 }));
+        let set = Settings::new(&json!({ "overlap_seconds": [60], "pages_in_flight": [9], "request_timeout_seconds": [5] }));
         let options = over(&configured, &set);
         assert_eq!((options.page_size, options.pages_in_flight), (70, 9));
         assert_eq!((options.overlap, options.request_timeout), (TimeDelta::seconds(60), Duration::from_secs(5)));
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_run_fails_after_its_time_and_not_before() {
-        let set = Settings::new(&json!({ "project_timeout_seconds": 60 }));
+        let set = Settings::new(&json!({ "project_timeout_seconds": [60] }));
         assert!(Limit::new(&set, Some(59.0)).check().is_ok() && Limit::new(&set, None).check().is_ok());
         let failure = Limit::new(&set, Some(61.0)).check();
         assert!(failure.is_err_and(|failure| failure.code == FailureCode::Config));

@@ -103,13 +103,11 @@ async fn effective(
         let site = site::find(context, name).await?;
         return Ok(answer(site.max_concurrency.into(), format!("site {name}")));
     }
-    let set = setting::origin(&context.pool, key, found.site_id, found.project_id).await?;
+    let set = setting::origins(&context.pool, key, found.site_id, found.project_id).await?;
     // What was written by other means and is no value counts for nobody.
-    if let Some((scope, value)) = set
-        && let Some(number) = setting::in_force(&context.pool, found.site_id, found.project_id).await?.number(key)
-        && value.as_f64() == Some(number)
-    {
-        return Ok(answer(key.stored(number), format!("setting of {}", of(&scope))));
+    let number = |value: &Value| value.as_f64().filter(|value| key.takes(*value));
+    if let Some((scope, value)) = set.into_iter().find_map(|(scope, value)| Some((scope, number(&value)?))) {
+        return Ok(answer(key.stored(value), format!("setting of {}", of(&scope))));
     }
     let configured = key.configured.and_then(|path| configured.iter().find(|setting| setting.key == path));
     Ok(match configured.and_then(|setting| Some((setting.value.parse::<f64>().ok()?, &setting.origin))) {
@@ -150,7 +148,7 @@ impl Row for StoredSetting {
 
     fn cells(&self) -> Vec<String> {
         let known = Key::find(&self.key);
-        let counts = known.is_some_and(|key| self.value.as_f64().is_some_and(|value| key.parse(&value.to_string()).is_ok()));
+        let counts = known.is_some_and(|key| self.value.as_f64().is_some_and(|value| key.takes(value)));
         vec![
             self.place.clone().unwrap_or_else(|| "(gone)".into()),
             self.key.clone(),
