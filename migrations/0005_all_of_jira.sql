@@ -80,7 +80,9 @@ ALTER TABLE syncline.sync_run
     ADD COLUMN reconcile          boolean NOT NULL DEFAULT false,
     ADD COLUMN issues_deleted     bigint NOT NULL DEFAULT 0,
     ADD COLUMN changes_written    bigint NOT NULL DEFAULT 0,
-    ADD COLUMN requests           bigint NOT NULL DEFAULT 0;
+    ADD COLUMN requests           bigint NOT NULL DEFAULT 0,
+    ADD COLUMN collections_from   timestamptz;
+COMMENT ON COLUMN syncline.sync_run.collections_from IS 'Comments, worklogs and history of an issue that is as it was are fetched only if it was updated at or after this.';
 COMMENT ON COLUMN syncline.sync_run.reconcile IS 'The run also sweeps the ids of all issues and marks what is gone.';
 
 ALTER TABLE syncline.sync_partition
@@ -88,8 +90,14 @@ ALTER TABLE syncline.sync_partition
     -- who were just added, which moves no cursor.
     ADD COLUMN chain           integer NOT NULL DEFAULT 0,
     ADD COLUMN account_ids     text[],
-    ADD COLUMN changes_written bigint NOT NULL DEFAULT 0;
-ALTER TABLE syncline.sync_page ADD COLUMN changes_pending integer NOT NULL DEFAULT 0;
+    ADD COLUMN changes_written bigint NOT NULL DEFAULT 0,
+    -- How many issues of written pages wait for a bundle in which their history is asked for.
+    ADD COLUMN changes_waiting integer NOT NULL DEFAULT 0;
+ALTER TABLE syncline.sync_page
+    ADD COLUMN changes_pending integer NOT NULL DEFAULT 0,
+    -- The issues of the page whose history is to be fetched, and the bundle (named by its last page) that does it.
+    ADD COLUMN change_ids      bigint[] NOT NULL DEFAULT '{}',
+    ADD COLUMN change_bundle   integer;
 
 ALTER TABLE syncline.sync_state DROP CONSTRAINT sync_state_entity_check;
 ALTER TABLE syncline.sync_state ADD CONSTRAINT sync_state_entity_check CHECK (entity IN ('issue', 'comment', 'worklog', 'changelog'));
@@ -314,15 +322,34 @@ CREATE TABLE syncline.setting (
 
 -- ---------------------------------------------------------------------------------------------------- limits
 
--- One token bucket per site and endpoint scope, shared by all processes: requests are paid for here, in bundles.
+-- One token bucket per site and endpoint scope, shared by all processes: requests are paid for here, in bundles. A bucket is
+-- made when a limit is first felt, and forgotten when it has not been felt for a day.
 CREATE TABLE syncline.rate_bucket (
     key             text PRIMARY KEY,
     rate_per_second double precision NOT NULL CHECK (rate_per_second > 0),
     burst           double precision NOT NULL CHECK (burst > 0),
+    -- Negative: turns that were given for the future.
     tokens          double precision NOT NULL,
     refilled_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
-    limited_at      timestamptz,
+    -- When the limit was last felt: by a refusal, or because little was left.
+    limited_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    refused_at      timestamptz,
+    -- The rate at which Jira last refused.
+    ceiling         double precision,
+    -- What Jira said was left, in tokens, when the rate was last adapted.
+    remaining       double precision,
     updated_at      timestamptz NOT NULL DEFAULT clock_timestamp()
+) WITH (fillfactor = 50);
+
+-- The plan of an hourly quota of points, for sites that have one.
+CREATE TABLE syncline.rate_quota (
+    key             text PRIMARY KEY,
+    points_per_hour double precision NOT NULL CHECK (points_per_hour > 0),
+    spent           double precision NOT NULL DEFAULT 0,
+    -- What may be spent at once; negative: points that were given for the future.
+    tokens          double precision NOT NULL,
+    refilled_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    resets_at       timestamptz NOT NULL
 ) WITH (fillfactor = 50);
 
 -- ---------------------------------------------------------------------------------------------------- verification

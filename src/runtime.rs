@@ -30,6 +30,7 @@ use crate::queue::{self, Heard, QueueOptions};
 use crate::scheduler;
 use crate::store;
 use crate::store::gauges::{self, GaugeOptions};
+use crate::sync::pace::Fleet;
 use crate::sync::{self, Workshop};
 use crate::telemetry::{self, AnalyseRun, Channels, DeliverAlert, Keeper};
 
@@ -52,7 +53,9 @@ impl Worker {
             Some(address) => Some(serve(address, gauge_options(config), &pool, &readiness, &heartbeats).await?),
             None => None,
         };
-        let workshop = Workshop::new(sync_options(config), HttpPool::new(clock.clone())?, config.secrets.clone());
+        let fleet = Fleet::new(pool.clone(), clock.clone());
+        let http = HttpPool::new(clock.clone())?;
+        let workshop = Workshop::new(sync_options(config), http, fleet, config.secrets.clone());
         let rules = config.telemetry.rules();
         let channels = Channels::new(config.secrets.clone(), clock.clone());
         let mut steps = sync::steps(&workshop);

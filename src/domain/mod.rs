@@ -15,6 +15,7 @@ pub mod health;
 pub mod hours;
 pub mod ladder;
 pub mod queue;
+pub mod rate;
 pub mod record;
 pub mod route;
 pub mod setting;

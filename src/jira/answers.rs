@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
 use super::page::PageHead;
+use crate::domain::record::UserRecord;
 
 /// One search, as asked of `/search/jql`.
 #[derive(Clone, Debug)]
@@ -77,20 +78,30 @@ pub struct ServerInfo {
 }
 
 /// One project.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Project {
     /// Jira's id: it never changes.
-    #[serde(deserialize_with = "super::loose::id")]
     pub id: i64,
     /// The key: it may be changed by an administrator, and old keys are answered with the new one.
     pub key: String,
     /// The name shown.
     pub name: String,
+    /// For example `software` or `service_desk`.
+    pub project_type: Option<String>,
+    /// Who is responsible.
+    pub lead: Option<UserRecord>,
+    /// Read-only, and out of most searches.
+    pub archived: bool,
+    /// In the trash.
+    pub deleted: bool,
+    /// How many issues it has, where Jira tells.
+    pub issue_count: Option<i64>,
+    /// When an issue of it was updated last, where Jira tells.
+    pub last_issue_update: Option<DateTime<Utc>>,
 }
 
 /// A page of projects.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProjectPage {
     /// In the order of their keys.
     pub values: Vec<Project>,
@@ -99,7 +110,6 @@ pub struct ProjectPage {
     /// How many there are in all.
     pub total: u64,
     /// Whether the list ends here; an absent one follows from the total.
-    #[serde(default)]
     pub is_last: Option<bool>,
 }
 

@@ -4,6 +4,7 @@
 //! is in the `Authorization` header, marked sensitive, and in no log, error or `Debug`.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
@@ -18,11 +19,13 @@ use serde_json::json;
 use url::Url;
 
 use super::answers::{IdPage, Myself, Project, ProjectPage, RawPage, SearchRequest, ServerInfo};
+use super::catalogue;
 use super::endpoint::Endpoint;
-use super::fields::FieldMeta;
+use super::pacer::Pacer;
 use super::page;
 use super::transport::{HttpPool, Refused};
 use crate::clock::Clock;
+use crate::domain::entity::FieldRecord;
 use crate::domain::failure::{Failure, FailureCode};
 use crate::observe::metrics;
 
@@ -51,6 +54,7 @@ impl fmt::Debug for SiteAccess {
 #[derive(Clone)]
 pub struct JiraClient {
     pool: HttpPool,
+    pacer: Option<Arc<dyn Pacer>>,
     site: String,
     /// Without a slash at its end.
     base_url: String,
@@ -94,11 +98,18 @@ impl JiraClient {
         authorization.set_sensitive(true);
         Ok(Self {
             pool: pool.clone(),
+            pacer: None,
             site: access.name,
             base_url: url.as_str().trim_end_matches('/').to_owned(),
             authorization,
             request_timeout: access.request_timeout,
         })
+    }
+
+    /// The same, keeping the site's limits together with all who ask it.
+    pub fn paced(mut self, pacer: Arc<dyn Pacer>) -> Self {
+        self.pacer = Some(pacer);
+        self
     }
 
     /// The clock of the pool.
@@ -126,7 +137,7 @@ impl JiraClient {
     /// A project by key or id; `NOT_FOUND_PROJECT` where there is none or it is hidden.
     pub async fn project(&self, key: &str) -> Result<Project, Failure> {
         let path = format!("project/{}", segment(key));
-        decode(Endpoint::Project, &self.get(Endpoint::Project, &path, &[]).await?)
+        catalogue::parse_project(&self.get(Endpoint::Project, &path, &[]).await?)
     }
 
     /// A page of the projects that the account may see.
@@ -136,7 +147,11 @@ impl JiraClient {
             ("maxResults", PROJECT_PAGE_SIZE.to_string()),
             ("orderBy", "key".into()),
         ];
-        decode(Endpoint::ProjectSearch, &self.get(Endpoint::ProjectSearch, "project/search", &query).await?)
+        let body = self.get(Endpoint::ProjectSearch, "project/search", &query).await?;
+        let page = catalogue::ListPage::read(&body, "projects")?;
+        let values = page.listed("project", |_, members| catalogue::project(members)).records;
+        let total = page.total.unwrap_or(start_at + values.len() as u64);
+        Ok(ProjectPage { values, start_at: page.start_at.unwrap_or(start_at), total, is_last: page.is_last })
     }
 
     /// How many issues match, roughly: for progress and the sizes of partitions, never for a decision.
@@ -223,8 +238,8 @@ impl JiraClient {
     }
 
     /// Every field that the account may see; see [`super::FieldMap::discover`].
-    pub async fn fields(&self) -> Result<Vec<FieldMeta>, Failure> {
-        decode(Endpoint::Fields, &self.get(Endpoint::Fields, "field", &[]).await?)
+    pub async fn fields(&self) -> Result<Vec<FieldRecord>, Failure> {
+        Ok(catalogue::parse_fields(&self.get(Endpoint::Fields, "field", &[]).await?)?.records)
     }
 
     async fn get(&self, endpoint: Endpoint, path: &str, query: &[(&str, String)]) -> Result<Bytes, Failure> {
@@ -254,7 +269,7 @@ impl JiraClient {
     }
 
     async fn send(&self, endpoint: Endpoint, request: impl Fn() -> RequestBuilder) -> Result<Bytes, Refused> {
-        let sent = self.pool.send(endpoint, request).await;
+        let sent = self.pool.send(endpoint, self.pacer.as_deref(), request).await;
         if let Err(Refused { failure, limit: Some(reason), .. }) = &sent {
             metrics::jira_rate_limited(&self.site, reason, failure.retry_after.unwrap_or_default());
         }

@@ -1,52 +1,44 @@
 //! Which fields are asked for, and how a site names those that are not the same everywhere.
 
-use serde::Deserialize;
+use std::collections::BTreeSet;
 
-/// One field, as `/field` describes it.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(from = "WireField")]
-pub struct FieldMeta {
-    /// What a search asks for, e.g. `summary` or `customfield_10016`.
-    pub id: String,
-    /// The name shown, in the account's language for system fields.
-    pub name: String,
-    /// `schema.custom`: the kind of a custom field, e.g. `com.pyxis.greenhopper.jira:jsw-story-points`.
-    pub custom: Option<String>,
-    /// `schema.type`: the type of its values, e.g. `number`.
-    pub value_type: Option<String>,
-}
+use serde::{Deserialize, Serialize};
 
-#[derive(Deserialize)]
-struct WireField {
-    id: String,
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    schema: Option<WireSchema>,
-}
-
-#[derive(Deserialize)]
-struct WireSchema {
-    #[serde(default)]
-    custom: Option<String>,
-    #[serde(default, rename = "type")]
-    value_type: Option<String>,
-}
-
-impl From<WireField> for FieldMeta {
-    fn from(field: WireField) -> Self {
-        let (custom, value_type) = field.schema.map_or((None, None), |schema| (schema.custom, schema.value_type));
-        Self { id: field.id, name: field.name, custom, value_type }
-    }
-}
+use super::wire::NOT_KEPT;
+use crate::domain::entity::FieldRecord;
 
 /// The ids of the fields whose id differs from site to site.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct FieldMap {
     /// The estimate; absent where the site has none.
     pub story_points: Option<String>,
+    /// The sprints of an issue. Where it is not known, a sprint field is known by its shape.
+    pub sprint: Option<String>,
+    /// The epic of an issue, by its key, on sites that do not write it as the parent.
+    pub epic_link: Option<String>,
+    /// The short name of an epic.
+    pub epic_name: Option<String>,
+    /// What changes while the issue's `updated` stays: not asked for, and not kept. Ranks, times that run on, and
+    /// summaries of other systems.
+    pub volatile: BTreeSet<String>,
 }
 
+const SPRINT_KIND: &str = "com.pyxis.greenhopper.jira:gh-sprint";
+const EPIC_LINK_KIND: &str = "com.pyxis.greenhopper.jira:gh-epic-link";
+const EPIC_NAME_KIND: &str = "com.pyxis.greenhopper.jira:gh-epic-label";
+/// Kinds of [`FieldMap::volatile`] fields.
+const VOLATILE_KINDS: [&str; 9] = [
+    "com.pyxis.greenhopper.jira:gh-lexo-rank",
+    "com.pyxis.greenhopper.jira:gh-global-rank",
+    "com.atlassian.jira.plugins.jira-development-integration-plugin:devsummary",
+    "com.atlassian.jira.plugins.jira-development-integration-plugin:devsummarycf",
+    "com.atlassian.servicedesk:sd-sla-field",
+    "com.atlassian.jira.ext.charting:timeinstatus",
+    "com.atlassian.jira.toolkit:dayslastcommented",
+    "com.atlassian.jira.toolkit:viewmessage",
+    "com.atlassian.jira.toolkit:userproperty",
+];
 /// The kind of the estimate in team-managed projects.
 const STORY_POINTS_KIND: &str = "com.pyxis.greenhopper.jira:jsw-story-points";
 /// The names it goes by in company-managed ones, where it is a plain number field.
@@ -56,50 +48,48 @@ const NUMBER_FIELD_KIND: &str = "com.atlassian.jira.plugin.system.customfieldtyp
 impl FieldMap {
     /// Finds the fields by kind, and by name where there is no kind of their own. The order of `fields` does not matter:
     /// among several, the kind goes before the names, and then the smallest id.
-    pub fn discover(fields: &[FieldMeta]) -> Self {
-        let rank = |field: &FieldMeta| {
-            if field.custom.as_deref() == Some(STORY_POINTS_KIND) {
+    pub fn discover(fields: &[FieldRecord]) -> Self {
+        let rank = |field: &FieldRecord| {
+            if field.custom_kind.as_deref() == Some(STORY_POINTS_KIND) {
                 return Some(0);
             }
-            let number =
-                field.custom.as_deref() == Some(NUMBER_FIELD_KIND) || field.value_type.as_deref() == Some("number");
+            let number = field.custom_kind.as_deref() == Some(NUMBER_FIELD_KIND)
+                || field.value_type.as_deref() == Some("number");
             let name = STORY_POINTS_NAMES.iter().position(|name| name.eq_ignore_ascii_case(field.name.trim()));
             if number { name.map(|place| place + 1) } else { None }
         };
-        let found = fields
-            .iter()
-            .filter(|field| field.id.starts_with("customfield_"))
-            .filter_map(|field| Some((rank(field)?, field.id.len(), &field.id)))
-            .min();
-        Self { story_points: found.map(|(_, _, id)| id.clone()) }
+        let custom = || fields.iter().filter(|field| field.id.starts_with("customfield_"));
+        let points = custom().filter_map(|field| Some((rank(field)?, field.id.len(), &field.id))).min();
+        let of_kind = |kind: &str| {
+            let ids = custom().filter(|field| field.custom_kind.as_deref() == Some(kind));
+            ids.map(|field| (field.id.len(), &field.id)).min().map(|(_, id)| id.clone())
+        };
+        let is_volatile =
+            |field: &&FieldRecord| field.custom_kind.as_deref().is_some_and(|kind| VOLATILE_KINDS.contains(&kind));
+        Self {
+            story_points: points.map(|(_, _, id)| id.clone()),
+            sprint: of_kind(SPRINT_KIND),
+            epic_link: of_kind(EPIC_LINK_KIND),
+            epic_name: of_kind(EPIC_NAME_KIND),
+            volatile: custom().filter(is_volatile).map(|field| field.id.clone()).collect(),
+        }
+    }
+
+    /// The same with the estimate that an operator named, where one did.
+    #[must_use]
+    pub fn with_story_points(mut self, configured: Option<&str>) -> Self {
+        if let Some(field) = configured {
+            self.story_points = Some(field.to_owned());
+        }
+        self
     }
 }
 
-/// The fields that the normaliser reads; nothing else is asked for.
-const SYSTEM_FIELDS: [&str; 18] = [
-    "summary",
-    "description",
-    "issuetype",
-    "status",
-    "priority",
-    "resolution",
-    "assignee",
-    "reporter",
-    "creator",
-    "project",
-    "parent",
-    "labels",
-    "created",
-    "updated",
-    "resolutiondate",
-    "duedate",
-    "comment",
-    "worklog",
-];
-
-/// The fields to ask of a search so that [`super::normalise`] finds what it needs, and nothing more.
+/// The fields to ask of a search: all, without what is not kept (see [`super::normalise`]). A name that a site does not
+/// know is ignored by Jira.
 pub fn search_fields(map: &FieldMap) -> Vec<String> {
-    SYSTEM_FIELDS.iter().map(|&field| field.to_owned()).chain(map.story_points.clone()).collect()
+    let left_out = NOT_KEPT.into_iter().chain(map.volatile.iter().map(String::as_str));
+    std::iter::once("*all".to_owned()).chain(left_out.map(|field| format!("-{field}"))).collect()
 }
 
 #[cfg(test)]
@@ -107,7 +97,11 @@ mod tests {
     use super::*;
 
     fn discover(json: &str) -> Option<String> {
-        FieldMap::discover(&serde_json::from_str::<Vec<FieldMeta>>(json).unwrap()).story_points
+        map_of(json).story_points
+    }
+
+    fn map_of(json: &str) -> FieldMap {
+        FieldMap::discover(&crate::jira::catalogue::parse_fields(json.as_bytes()).unwrap().records)
     }
 
     #[test]
@@ -132,11 +126,36 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_read_is_asked_for() {
-        let map = FieldMap { story_points: Some("customfield_10016".into()) };
+    fn sprint_epic_and_what_never_rests_are_found_by_kind() {
+        let field = |id: &str, kind: &str| {
+            format!(
+                r#"{{"id":"{id}","name":"x","schema":{{"type":"any","custom":"com.pyxis.greenhopper.jira:{kind}"}}}}"#
+            )
+        };
+        let json = format!(
+            "[{},{},{},{}]",
+            field("customfield_10020", "gh-sprint"),
+            field("customfield_10014", "gh-epic-link"),
+            field("customfield_10011", "gh-epic-label"),
+            field("customfield_10019", "gh-lexo-rank"),
+        );
+        let map = map_of(&json);
+        assert_eq!(map.sprint.as_deref(), Some("customfield_10020"));
+        assert_eq!(map.epic_link.as_deref(), Some("customfield_10014"));
+        assert_eq!(map.epic_name.as_deref(), Some("customfield_10011"));
+        assert_eq!(map.volatile.iter().collect::<Vec<_>>(), ["customfield_10019"]);
+        let stored = serde_json::to_value(&map).unwrap();
+        assert_eq!(serde_json::from_value::<FieldMap>(stored).unwrap(), map);
+        let older: FieldMap = serde_json::from_str(r#"{"story_points":"customfield_1"}"#).unwrap();
+        assert_eq!(older.with_story_points(Some("customfield_2")).story_points.as_deref(), Some("customfield_2"));
+    }
+
+    #[test]
+    fn every_field_is_asked_for_but_those_that_change_by_themselves() {
+        let map = FieldMap { volatile: ["customfield_10019".to_owned()].into(), ..FieldMap::default() };
         let fields = search_fields(&map);
-        assert_eq!(fields.len(), 19);
-        assert!(fields.iter().all(|field| !field.contains('*')));
-        assert_eq!(search_fields(&FieldMap::default()).len(), 18);
+        assert_eq!(fields[0], "*all");
+        assert!(fields.contains(&"-lastViewed".to_owned()) && fields.contains(&"-customfield_10019".to_owned()));
+        assert!(fields[1..].iter().all(|field| field.starts_with('-')));
     }
 }

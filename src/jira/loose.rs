@@ -2,7 +2,7 @@
 //! reading of what stands around it.
 //!
 //! What must hold: reading a [`Loose`] fails only where the text is no JSON or cannot be held in memory (half a surrogate
-//! pair, a number beyond all bounds); then the caller reads the record again with more care, or rejects that one record.
+//! pair, a number beyond all bounds); then the caller reads it again as [`super::repair`] mends it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -156,14 +156,38 @@ impl FromJson<'_> for Number {
     }
 }
 
-/// A whole number.
+/// A whole number, also one that is written as `5.0`.
 #[derive(Debug)]
 pub(super) struct Whole(pub i64);
 
 impl FromJson<'_> for Whole {
     const EXPECTED: &'static str = "whole number";
+    #[allow(clippy::cast_possible_truncation)] // in range, by the guard
+    fn float(value: f64) -> Option<Self> {
+        (value.fract() == 0.0 && value.abs() < 9e15).then_some(Self(value as i64))
+    }
     fn integer(value: i64) -> Option<Self> {
         Some(Self(value))
+    }
+}
+
+/// A single value as text, whatever its type: histories write ids now as text and now as numbers.
+#[derive(Debug)]
+pub(super) struct Scalar<'a>(pub Cow<'a, str>);
+
+impl<'de: 'a, 'a> FromJson<'de> for Scalar<'a> {
+    const EXPECTED: &'static str = "single value";
+    fn text(text: Cow<'de, str>) -> Option<Self> {
+        Some(Self(text))
+    }
+    fn integer(value: i64) -> Option<Self> {
+        Some(Self(Cow::Owned(value.to_string())))
+    }
+    fn float(value: f64) -> Option<Self> {
+        Some(Self(Cow::Owned(value.to_string())))
+    }
+    fn flag(value: bool) -> Option<Self> {
+        Some(Self(Cow::Borrowed(if value { "true" } else { "false" })))
     }
 }
 
@@ -182,8 +206,15 @@ impl FromJson<'_> for Flag {
 #[derive(Debug)]
 pub(super) struct Moment(pub DateTime<Utc>);
 
+/// Numbers below are no milliseconds since 1970: they would be times before September 2001.
+const EARLIEST_EPOCH_MILLISECONDS: i64 = 1_000_000_000_000;
+
 impl FromJson<'_> for Moment {
     const EXPECTED: &'static str = "time";
+    /// The bulk changelog and the worklog feeds write milliseconds since 1970.
+    fn integer(value: i64) -> Option<Self> {
+        (value >= EARLIEST_EPOCH_MILLISECONDS).then(|| DateTime::from_timestamp_millis(value).map(Self))?
+    }
     fn text(text: Cow<'_, str>) -> Option<Self> {
         super::time::parse(&text).map(Self)
     }
@@ -222,35 +253,4 @@ pub(super) fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::E
         Loose::Absent => Err(D::Error::custom("an id is null")),
         Loose::Wrong(found) => Err(D::Error::custom(format_args!("an id is expected, {found} was found"))),
     }
-}
-
-/// Replaces the halves of surrogate pairs that stand alone in JSON's `\u` escapes, which no text can hold, by U+FFFD.
-/// Jira makes them where it cuts a text in the middle of an emoji.
-pub(super) fn repair_surrogates(json: &str) -> Cow<'_, str> {
-    let escape_at = |at: usize| -> Option<u32> {
-        let digits = json.get(at..at + 6)?.strip_prefix("\\u")?;
-        u32::from_str_radix(digits, 16).ok()
-    };
-    let mut repaired = String::new();
-    let (mut copied, mut at) = (0, 0);
-    while let Some(offset) = json.get(at..).and_then(|rest| rest.find('\\')) {
-        at += offset;
-        let length = match escape_at(at) {
-            Some(0xD800..=0xDBFF) if matches!(escape_at(at + 6), Some(0xDC00..=0xDFFF)) => 12,
-            Some(0xD800..=0xDFFF) => {
-                repaired.push_str(&json[copied..at]);
-                repaired.push_str("\\ufffd");
-                copied = at + 6;
-                6
-            }
-            Some(_) => 6,
-            None => 2,
-        };
-        at += length;
-    }
-    if copied == 0 {
-        return Cow::Borrowed(json);
-    }
-    repaired.push_str(&json[copied..]);
-    Cow::Owned(repaired)
 }

@@ -11,17 +11,22 @@
 
 pub mod adf;
 pub mod answers;
+pub mod catalogue;
 pub mod classify;
 pub mod client;
 #[cfg(test)]
 mod client_tests;
+pub mod concurrency;
 pub mod endpoint;
 pub mod fields;
 pub mod jql;
 mod loose;
 pub mod normalise;
+pub mod pacer;
 pub mod page;
+mod repair;
 mod shape;
+mod sprint;
 pub mod time;
 pub mod transport;
 mod wire;
@@ -29,5 +34,5 @@ mod wire;
 pub use answers::{IdPage, Myself, Project, ProjectPage, RawPage, SearchRequest, ServerInfo};
 pub use client::{JiraClient, SiteAccess};
 pub use endpoint::Endpoint;
-pub use fields::{FieldMap, FieldMeta, search_fields};
+pub use fields::{FieldMap, search_fields};
 pub use transport::HttpPool;

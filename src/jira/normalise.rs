@@ -3,6 +3,7 @@
 //! What must hold: one malformed issue costs that issue, one malformed comment that comment, and both are counted; a
 //! value of an unexpected type in an optional field is a [`Drift`] and absent; only a page that has no list of issues at
 //! all fails. Nothing is guessed: an issue without `updated` is rejected, since no cursor may pass over it unseen.
+//! A field without a column of its own is kept as it came (see [`details`]), so that nothing is lost by not being known.
 //!
 //! A page of 100 issues is read in one pass over borrowed text; see [`super::loose`] for how it stays tolerant.
 
@@ -10,16 +11,22 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::fields::FieldMap;
-use super::loose::{FromJson, Id, Loose, Number, Text, Whole, repair_surrogates};
+use super::loose::{FromJson, Id, Loose, Text};
+use super::repair::repair;
 use super::wire;
-use crate::domain::entity::{
-    AttachmentRecord, ChangeRecord, ComponentRecord, IssueDetails, LinkRecord, SprintRecord, VersionRecord,
-};
+use crate::domain::entity::{AttachmentRecord, ChangeRecord, ComponentRecord, LinkRecord, SprintRecord, VersionRecord};
 use crate::domain::failure::{Failure, FailureCode, sanitise};
 use crate::domain::record::{CommentRecord, IssueRecord, UserRecord, WorklogRecord};
 
+mod bulk;
+mod collection;
+mod details;
 mod report;
 
+pub use bulk::{ParsedBulk, parse_changelog_bulk, parse_worklog_list};
+use collection::{comment, inlined, inlined_history, worklog};
+pub use collection::{parse_changelog, parse_comments, parse_issue_changelog, parse_worklogs};
+use details::Details;
 use report::Report;
 pub use report::{Drift, RecordError};
 
@@ -112,47 +119,8 @@ pub fn parse_single(body: &[u8], fields: &FieldMap) -> Result<ParsedPage, Failur
     Ok(parse_issues(std::iter::once(raw.get()), fields))
 }
 
-/// Reads a page of `/issue/{id}/comment`.
-///
-/// # Errors
-/// `SCHEMA_CHANGED` where the body is not an object with an array `comments` and a `total`.
-pub fn parse_comments(body: &[u8], issue_id: i64) -> Result<ParsedCollection<CommentRecord>, Failure> {
-    let text = String::from_utf8_lossy(body);
-    collection(&repair_surrogates(&text), issue_id, "comment", |report, element| comment(report, issue_id, element))
-}
-
-/// Reads a page of `/issue/{id}/worklog`.
-///
-/// # Errors
-/// `SCHEMA_CHANGED` where the body is not an object with an array `worklogs` and a `total`.
-pub fn parse_worklogs(body: &[u8], issue_id: i64) -> Result<ParsedCollection<WorklogRecord>, Failure> {
-    let text = String::from_utf8_lossy(body);
-    collection(&repair_surrogates(&text), issue_id, "worklog", |report, element| worklog(report, issue_id, element))
-}
-
 fn unreadable(what: &str, body: &[u8], error: &serde_json::Error) -> Failure {
     Failure::new(FailureCode::SchemaChanged, format!("{what} of {} bytes cannot be read: {error}", body.len()))
-}
-
-fn collection<'a, W: FromJson<'a>, T>(
-    text: &'a str,
-    issue_id: i64,
-    entity: &'static str,
-    record: impl FnMut(&mut Report, W) -> Result<T, (Option<i64>, Reject)>,
-) -> Result<ParsedCollection<T>, Failure> {
-    let collection: wire::Collection<W> = serde_json::from_str(text)
-        .map_err(|error| unreadable(&format!("a page of {entity}s"), text.as_bytes(), &error))?;
-    let incomplete = |(field, problem): Reject| {
-        Failure::new(FailureCode::SchemaChanged, format!("a page of {entity}s of issue {issue_id}: {field}: {problem}"))
-    };
-    let elements = need(collection.elements, entity).map_err(incomplete)?.0;
-    let total = need(collection.total, "total").map_err(incomplete)?.0;
-    let received = count(elements.len());
-    let mut report = Report::default();
-    let start_at = report.optional(entity, "startAt", collection.start_at).map_or(0, |Whole(start)| start);
-    let records = elements_of(&mut report, (issue_id, None), entity, elements, record);
-    let Report { rejected, drifts, users, .. } = report;
-    Ok(ParsedCollection { records, rejected, drifts, users, total, start_at, received })
 }
 
 /// Why one record cannot be kept: the field and the problem.
@@ -167,7 +135,7 @@ fn parse_issues<'a>(issues: impl Iterator<Item = &'a str>, fields: &FieldMap) ->
         let read = match serde_json::from_str::<Loose<wire::Issue<'_>>>(raw) {
             Ok(read) => Ok(read),
             Err(_) => {
-                repaired = repair_surrogates(raw);
+                repaired = repair(raw);
                 serde_json::from_str(&repaired)
             }
         };
@@ -187,8 +155,8 @@ fn parse_issues<'a>(issues: impl Iterator<Item = &'a str>, fields: &FieldMap) ->
             }
         }
     }
-    let Report { rejected, drifts, users, .. } = report;
-    ParsedPage { issues: parsed, rejected, drifts, users, ..ParsedPage::default() }
+    let Report { rejected, drifts, users, sprints, versions, components, .. } = report;
+    ParsedPage { issues: parsed, rejected, drifts, users, sprints, versions, components }
 }
 
 /// What names an issue of which the rest cannot be read.
@@ -211,41 +179,40 @@ fn known_text(text: &Loose<Text<'_>>) -> Option<String> {
 fn issue(report: &mut Report, wire: wire::Issue<'_>, map: &FieldMap) -> Result<ParsedIssue, Reject> {
     let id = need(wire.id, "id")?.0;
     let key = need(wire.key, "key")?.into_string();
-    let fields = need(wire.fields, "fields")?;
-    let project = need(fields.project, "project")?;
-    let status = need(fields.status, "status")?;
-    let category = report.optional("issue", "status.statusCategory", status.status_category);
-    let category = category.and_then(|category| report.text("issue", "status.statusCategory.key", category.key));
+    let mut fields = need(wire.fields, "fields")?;
+    let project = need(std::mem::take(&mut fields.project), "project")?;
+    let project_id = need(project.id, "project.id")?.0;
+    let project_key = need(project.key, "project.key")?.into_string();
+    let created_at = need(std::mem::take(&mut fields.created), "created")?.0;
+    let updated_at = need(std::mem::take(&mut fields.updated), "updated")?.0;
+    let read = Details::read(report, id, &key, &mut fields, map);
     let parent = report.optional("issue", "parent", fields.parent).unwrap_or_default();
-    let story_points = map.story_points.as_ref().and_then(|wanted| {
-        let (_, value) = fields.custom.into_iter().find(|(id, _)| id == wanted)?;
-        report.optional("issue", "story_points", value).map(|Number(points)| points)
-    });
+    let summary = report.expected("issue", "summary", fields.summary).map(Text::into_string).unwrap_or_default();
     let description = report.optional("issue", "description", fields.description);
     let record = IssueRecord {
         id,
         key,
-        project_id: need(project.id, "project.id")?.0,
-        project_key: need(project.key, "project.key")?.into_string(),
-        summary: need(fields.summary, "summary")?.into_string(),
+        project_id,
+        project_key,
+        summary,
         description: description.map(|document| document.to_text()).filter(|text| !text.is_empty()),
-        issue_type: need(need(fields.issue_type, "issuetype")?.name, "issuetype.name")?.into_string(),
-        status: need(status.name, "status.name")?.into_string(),
-        status_category: category.unwrap_or_else(|| "undefined".to_owned()),
-        priority: report.name("priority", fields.priority),
-        resolution: report.name("resolution", fields.resolution),
+        issue_type: read.issue_type,
+        status: read.status,
+        status_category: read.status_category,
+        priority: read.priority,
+        resolution: read.resolution,
         assignee: report.user("issue", "assignee", fields.assignee),
         reporter: report.user("issue", "reporter", fields.reporter),
         creator: report.user("issue", "creator", fields.creator),
         parent_id: report.optional("issue", "parent.id", parent.id).map(|Id(id)| id),
-        parent_key: report.text("issue", "parent.key", parent.key),
+        parent_key: report.text("issue", "parent.key", parent.key).or(read.epic_key),
         labels: report.labels(fields.labels),
-        story_points,
-        created_at: need(fields.created, "created")?.0,
-        updated_at: need(fields.updated, "updated")?.0,
+        story_points: read.story_points,
+        created_at,
+        updated_at,
         resolved_at: report.moment("resolutiondate", fields.resolution_date),
         due_date: report.optional("issue", "duedate", fields.due_date).map(|day| day.0),
-        details: IssueDetails::default(),
+        details: read.details,
         content_hash: [0; 16],
     };
     let record = record.sealed();
@@ -253,123 +220,18 @@ fn issue(report: &mut Report, wire: wire::Issue<'_>, map: &FieldMap) -> Result<P
         inlined(report, &record, "comment", fields.comment, |report, element| comment(report, id, element));
     let (worklogs, worklogs_total) =
         inlined(report, &record, "worklog", fields.worklog, |report, element| worklog(report, id, element));
+    let (changes, changes_total) = inlined_history(report, &record, wire.changelog);
     Ok(ParsedIssue {
         issue: record,
         comments,
         comments_total,
         worklogs,
         worklogs_total,
-        changes: Vec::new(),
-        changes_total: None,
-        links: Vec::new(),
-        attachments: Vec::new(),
+        changes,
+        changes_total,
+        links: read.links,
+        attachments: read.attachments,
     })
-}
-
-/// The part of a collection that stands inside an issue, and the size of the whole.
-fn inlined<'a, W: FromJson<'a>, T>(
-    report: &mut Report,
-    issue: &IssueRecord,
-    field: &'static str,
-    collection: Loose<wire::Collection<W>>,
-    record: impl FnMut(&mut Report, W) -> Result<T, (Option<i64>, Reject)>,
-) -> (Vec<T>, i64) {
-    if matches!(collection, Loose::Absent) {
-        // The field is hidden, as the worklogs of a site that tracks no time: there is nothing to be seen.
-        return (Vec::new(), 0);
-    }
-    let unknown = |records: Vec<T>| {
-        let more = count(records.len()) + 1;
-        (records, more)
-    };
-    let Some(collection) = report.optional("issue", field, collection) else { return unknown(Vec::new()) };
-    let Some(elements) = report.optional("issue", field, collection.elements) else { return unknown(Vec::new()) };
-    let names = (issue.id, Some(issue.key.as_str()));
-    let records = elements_of(report, names, field, elements.0, record);
-    match report.optional("issue", field, collection.total) {
-        Some(Whole(total)) => (records, total),
-        None => unknown(records),
-    }
-}
-
-/// Reads the elements of a collection; each that cannot be kept is rejected by itself.
-fn elements_of<W, T>(
-    report: &mut Report,
-    (issue_id, key): (i64, Option<&str>),
-    entity: &'static str,
-    elements: Vec<Loose<W>>,
-    mut record: impl FnMut(&mut Report, W) -> Result<T, (Option<i64>, Reject)>,
-) -> Vec<T> {
-    let mut records = Vec::with_capacity(elements.len());
-    for element in elements {
-        let (id, (field, problem)) = match element {
-            Loose::Good(element) => match record(report, element) {
-                Ok(record) => {
-                    records.push(record);
-                    continue;
-                }
-                Err(reject) => reject,
-            },
-            Loose::Absent => (None, ("", "null instead of an object".to_owned())),
-            Loose::Wrong(found) => (None, ("", format!("{found} instead of an object"))),
-        };
-        let field = if field.is_empty() { entity.to_owned() } else { format!("{entity}.{field}") };
-        let problem = id.map_or_else(|| problem.clone(), |id| format!("{entity} {id}: {problem}"));
-        report.reject(Some(issue_id), key.map(str::to_owned), field, problem);
-    }
-    records
-}
-
-fn comment(
-    report: &mut Report,
-    issue_id: i64,
-    wire: wire::Comment<'_>,
-) -> Result<CommentRecord, (Option<i64>, Reject)> {
-    let id = known_id(&wire.id);
-    let author = report.user("comment", "author", wire.author);
-    let update_author = report.user("comment", "updateAuthor", wire.update_author);
-    let body = report.optional("comment", "body", wire.body).map(|body| body.to_text()).unwrap_or_default();
-    let read = || {
-        Ok(CommentRecord {
-            id: need(wire.id, "id")?.0,
-            issue_id,
-            author,
-            update_author,
-            body,
-            created_at: need(wire.created, "created")?.0,
-            updated_at: need(wire.updated, "updated")?.0,
-            content_hash: [0; 16],
-        })
-    };
-    read().map(CommentRecord::sealed).map_err(|reject| (id, reject))
-}
-
-fn worklog(
-    report: &mut Report,
-    issue_id: i64,
-    wire: wire::Worklog<'_>,
-) -> Result<WorklogRecord, (Option<i64>, Reject)> {
-    let id = known_id(&wire.id);
-    let author = report.user("worklog", "author", wire.author);
-    let update_author = report.user("worklog", "updateAuthor", wire.update_author);
-    let comment = report.optional("worklog", "comment", wire.comment).map(|comment| comment.to_text());
-    let read = || {
-        let Whole(seconds) = need(wire.time_spent_seconds, "timeSpentSeconds")?;
-        let out_of_range = || ("timeSpentSeconds", format!("{seconds} does not fit into 32 bits"));
-        Ok(WorklogRecord {
-            id: need(wire.id, "id")?.0,
-            issue_id,
-            author,
-            update_author,
-            comment: comment.filter(|text| !text.is_empty()),
-            started_at: need(wire.started, "started")?.0,
-            time_spent_seconds: i32::try_from(seconds).map_err(|_| out_of_range())?,
-            created_at: need(wire.created, "created")?.0,
-            updated_at: need(wire.updated, "updated")?.0,
-            content_hash: [0; 16],
-        })
-    };
-    read().map(WorklogRecord::sealed).map_err(|reject| (id, reject))
 }
 
 /// A value without which there is no record.
@@ -381,10 +243,10 @@ fn need<'a, T: FromJson<'a>>(value: Loose<T>, field: &'static str) -> Result<T, 
     }
 }
 
-fn count(length: usize) -> i64 {
-    i64::try_from(length).unwrap_or(i64::MAX)
-}
-
 #[cfg(test)]
 #[path = "normalise/tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "normalise/details_tests.rs"]
+mod details_tests;

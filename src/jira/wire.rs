@@ -1,5 +1,6 @@
 //! Jira's answers as they come over the wire: every value [`Loose`], texts borrowed from the page.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -7,8 +8,10 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
+use serde_json::value::RawValue;
+
 use super::adf::Document;
-use super::loose::{Day, Flag, FromJson, Id, Key, List, Loose, Moment, Number, Text, Whole};
+use super::loose::{Day, Flag, FromJson, Id, Key, List, Loose, Moment, Text, Whole};
 
 /// Makes a struct of loose fields readable from an object and from nothing else.
 macro_rules! object {
@@ -22,11 +25,19 @@ macro_rules! object {
     };
 }
 
+mod parts;
+pub(super) use parts::{Attachment, Component, Entry, Link, TimeTracking, Version, Votes, Watches};
+
+/// A user: by account id on Cloud, by key and name on Data Center.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct User<'a> {
     #[serde(borrow)]
     pub account_id: Loose<Text<'a>>,
+    #[serde(borrow)]
+    pub key: Loose<Text<'a>>,
+    #[serde(borrow)]
+    pub name: Loose<Text<'a>>,
     #[serde(borrow)]
     pub display_name: Loose<Text<'a>>,
     #[serde(borrow)]
@@ -39,10 +50,12 @@ pub(super) struct User<'a> {
 }
 object!(User, "user");
 
-/// A type, a priority, a resolution.
+/// A type, a priority, a resolution, a security level.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Named<'a> {
+    pub id: Loose<Id>,
+    pub subtask: Loose<Flag>,
     #[serde(borrow)]
     pub name: Loose<Text<'a>>,
 }
@@ -51,6 +64,7 @@ object!(Named, "object with a name");
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Status<'a> {
+    pub id: Loose<Id>,
     #[serde(borrow)]
     pub name: Loose<Text<'a>>,
     #[serde(borrow)]
@@ -95,6 +109,7 @@ object!(Comment, "comment");
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Worklog<'a> {
     pub id: Loose<Id>,
+    pub issue_id: Loose<Id>,
     #[serde(borrow)]
     pub author: Loose<User<'a>>,
     #[serde(borrow)]
@@ -108,11 +123,11 @@ pub(super) struct Worklog<'a> {
 }
 object!(Worklog, "worklog");
 
-/// A collection, inside an issue or from an endpoint of its own. The two names of its array never meet.
+/// A collection, inside an issue or from an endpoint of its own. The names of its array never meet.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", bound(deserialize = "T: FromJson<'de>"))]
 pub(super) struct Collection<T> {
-    #[serde(alias = "comments", alias = "worklogs", default = "Loose::default")]
+    #[serde(alias = "comments", alias = "worklogs", alias = "histories", alias = "values", default = "Loose::default")]
     pub elements: Loose<List<T>>,
     #[serde(default)]
     pub total: Loose<Whole>,
@@ -135,33 +150,84 @@ pub(super) struct Issue<'a> {
     pub key: Loose<Text<'a>>,
     #[serde(borrow)]
     pub fields: Loose<Fields<'a>>,
+    #[serde(borrow)]
+    pub changelog: Loose<Collection<Entry<'a>>>,
 }
 object!(Issue, "issue");
 
-#[derive(Debug, Default)]
-pub(super) struct Fields<'a> {
-    pub summary: Loose<Text<'a>>,
-    pub description: Loose<Document<'a>>,
-    pub issue_type: Loose<Named<'a>>,
-    pub status: Loose<Status<'a>>,
-    pub priority: Loose<Named<'a>>,
-    pub resolution: Loose<Named<'a>>,
-    pub assignee: Loose<User<'a>>,
-    pub reporter: Loose<User<'a>>,
-    pub creator: Loose<User<'a>>,
-    pub project: Loose<Reference<'a>>,
-    pub parent: Loose<Reference<'a>>,
-    pub labels: Loose<List<Text<'a>>>,
-    pub created: Loose<Moment>,
-    pub updated: Loose<Moment>,
-    pub resolution_date: Loose<Moment>,
-    pub due_date: Loose<Day>,
-    pub comment: Loose<Collection<Comment<'a>>>,
-    pub worklog: Loose<Collection<Worklog<'a>>>,
-    /// Custom fields by id, read as numbers: only those that were asked for come.
-    pub custom: Vec<(String, Loose<Number>)>,
+/// Declares the fields that are read into a type, by their names in Jira, and how an object of them is read in one pass.
+macro_rules! fields {
+    ($($(#[$doc:meta])* $member:ident: $type:ty = $name:literal,)*) => {
+        #[derive(Debug, Default)]
+        pub(super) struct Fields<'a> {
+            $($(#[$doc])* pub $member: Loose<$type>,)*
+            /// All others as they came, by id.
+            pub rest: Vec<(Cow<'a, str>, &'a RawValue)>,
+        }
+
+        impl<'de: 'a, 'a> Fields<'a> {
+            fn read<A: MapAccess<'de>>(&mut self, key: Cow<'de, str>, map: &mut A) -> Result<(), A::Error> {
+                match key.as_ref() {
+                    $($name => self.$member = map.next_value()?,)*
+                    left_out if NOT_KEPT.contains(&left_out) => drop(map.next_value::<IgnoredAny>()?),
+                    _ => self.rest.push((key, map.next_value()?)),
+                }
+                Ok(())
+            }
+        }
+    };
+}
+
+fields! {
+    summary: Text<'a> = "summary",
+    description: Document<'a> = "description",
+    environment: Document<'a> = "environment",
+    issue_type: Named<'a> = "issuetype",
+    status: Status<'a> = "status",
+    priority: Named<'a> = "priority",
+    resolution: Named<'a> = "resolution",
+    security: Named<'a> = "security",
+    assignee: User<'a> = "assignee",
+    reporter: User<'a> = "reporter",
+    creator: User<'a> = "creator",
+    project: Reference<'a> = "project",
+    parent: Reference<'a> = "parent",
+    labels: List<Text<'a>> = "labels",
+    components: List<Component<'a>> = "components",
+    fix_versions: List<Version<'a>> = "fixVersions",
+    affects_versions: List<Version<'a>> = "versions",
+    links: List<Link<'a>> = "issuelinks",
+    attachments: List<Attachment<'a>> = "attachment",
+    created: Moment = "created",
+    updated: Moment = "updated",
+    resolution_date: Moment = "resolutiondate",
+    status_category_changed: Moment = "statuscategorychangedate",
+    due_date: Day = "duedate",
+    original_estimate: Whole = "timeoriginalestimate",
+    remaining_estimate: Whole = "timeestimate",
+    time_spent: Whole = "timespent",
+    time_tracking: TimeTracking = "timetracking",
+    votes: Votes = "votes",
+    watches: Watches = "watches",
+    comment: Collection<Comment<'a>> = "comment",
+    worklog: Collection<Worklog<'a>> = "worklog",
 }
 object!(Fields, "object of fields");
+
+/// What is no property of the issue by itself: what a visit or the passing of time changes, and what other issues' values
+/// add up to. They change while the issue's `updated` stays. The status' category is read with the status.
+pub(super) const NOT_KEPT: [&str; 10] = [
+    "lastViewed",
+    "workratio",
+    "thumbnail",
+    "progress",
+    "aggregateprogress",
+    "aggregatetimespent",
+    "aggregatetimeestimate",
+    "aggregatetimeoriginalestimate",
+    "subtasks",
+    "statusCategory",
+];
 
 impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -173,32 +239,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'a>, A::Error> {
                 let mut fields = Fields::default();
-                while let Some(key) = map.next_key::<Key<'de>>()? {
-                    match key.0.as_ref() {
-                        "summary" => fields.summary = map.next_value()?,
-                        "description" => fields.description = map.next_value()?,
-                        "issuetype" => fields.issue_type = map.next_value()?,
-                        "status" => fields.status = map.next_value()?,
-                        "priority" => fields.priority = map.next_value()?,
-                        "resolution" => fields.resolution = map.next_value()?,
-                        "assignee" => fields.assignee = map.next_value()?,
-                        "reporter" => fields.reporter = map.next_value()?,
-                        "creator" => fields.creator = map.next_value()?,
-                        "project" => fields.project = map.next_value()?,
-                        "parent" => fields.parent = map.next_value()?,
-                        "labels" => fields.labels = map.next_value()?,
-                        "created" => fields.created = map.next_value()?,
-                        "updated" => fields.updated = map.next_value()?,
-                        "resolutiondate" => fields.resolution_date = map.next_value()?,
-                        "duedate" => fields.due_date = map.next_value()?,
-                        "comment" => fields.comment = map.next_value()?,
-                        "worklog" => fields.worklog = map.next_value()?,
-                        custom if custom.starts_with("customfield_") => {
-                            let value = map.next_value()?;
-                            fields.custom.push((custom.to_owned(), value));
-                        }
-                        _ => drop(map.next_value::<IgnoredAny>()?),
-                    }
+                while let Some(Key(key)) = map.next_key::<Key<'de>>()? {
+                    fields.read(key, &mut map)?;
                 }
                 Ok(fields)
             }

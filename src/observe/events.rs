@@ -45,6 +45,7 @@ events! {
     RUN_FINISHED = "run_finished", "info", "run_id, project, outcome, seconds", "A run has ended well or was cancelled.";
     RUN_FAILED = "run_failed", "error", "run_id, project, code, message, advice", "A run has failed.";
     GATE_SHUT = "gate_shut", "info", "gate, code, wait_seconds", "Jira asked for a pause; the whole fleet keeps it.";
+    RATE_LEARNT = "rate_learnt", "info", "bucket, rate_per_second, reason", "A site showed a limit; all processes ask at this rate now, and adapt it to what the site says.";
     SITE_STOPPED = "site_stopped", "error", "site, code, advice", "Nothing is tried on a site until somebody acts.";
     SCHEDULER_FAILED = "scheduler_failed", "warn", "error", "Due schedules could not be read; it is tried again.";
     SCHEDULE_PAUSED = "schedule_paused", "error", "project_id, problem", "A schedule cannot be read and was paused.";

@@ -7,6 +7,7 @@
 
 pub mod alert;
 mod audit;
+pub mod bundle;
 pub mod connect;
 pub mod doctor;
 pub mod due;
@@ -20,6 +21,7 @@ pub mod page;
 pub mod people;
 pub mod project;
 pub mod queue_view;
+pub mod rate;
 pub mod replica;
 pub mod run_view;
 pub mod schedule_admin;

@@ -50,7 +50,7 @@ pub(super) async fn records(
         journal(&mut *conn, Some(job.work.run_id), kind, &entries).await?;
     }
     let rows: Vec<[&str; 4]> =
-        drifts.iter().map(|drift| [drift.entity, drift.field, drift.expected, drift.found]).collect();
+        drifts.iter().map(|drift| [drift.entity, drift.field.as_ref(), drift.expected, drift.found]).collect();
     replica::record_drifts(conn, job.work.site_id, &rows).await?;
     for drift in drifts {
         metrics::schema_drift(drift.entity, 1);

@@ -8,6 +8,7 @@ use chrono::TimeDelta;
 use url::Url;
 use uuid::Uuid;
 
+use super::pace::Fleet;
 use super::page_cache::PageCache;
 use super::settings;
 use crate::config::{SecretsConfig, secret};
@@ -49,6 +50,7 @@ pub struct Workshop {
     options: Options,
     pub(super) pages: PageCache,
     http: HttpPool,
+    fleet: Fleet,
     secrets: SecretsConfig,
     jobs: Mutex<HashMap<Uuid, Arc<Job>>>,
 }
@@ -67,9 +69,9 @@ pub(super) struct Job {
 const MAX_JOBS: usize = 256;
 
 impl Workshop {
-    /// A workshop over the process' connections to Jira.
-    pub fn new(options: Options, http: HttpPool, secrets: SecretsConfig) -> Arc<Self> {
-        Arc::new(Self { options, pages: PageCache::default(), http, secrets, jobs: Mutex::default() })
+    /// A workshop over the process' connections to Jira; `fleet` keeps the sites' limits.
+    pub fn new(options: Options, http: HttpPool, fleet: Fleet, secrets: SecretsConfig) -> Arc<Self> {
+        Arc::new(Self { options, pages: PageCache::default(), http, fleet, secrets, jobs: Mutex::default() })
     }
 
     /// The run of a step.
@@ -122,7 +124,7 @@ impl Workshop {
             token,
             request_timeout: options.request_timeout,
         };
-        let jira = JiraClient::new(&self.http, access)?;
+        let jira = JiraClient::new(&self.http, access)?.paced(self.fleet.site(work.site_id));
         let fields = work.field_map.as_ref().map(field_map).unwrap_or_default();
         let limit = settings::Limit::new(&set, work.running_seconds);
         Ok(Job { work, jira, fields, options, limit })
@@ -131,12 +133,12 @@ impl Workshop {
 
 /// The custom fields as they are stored with the site.
 pub(super) fn field_map(stored: &serde_json::Value) -> FieldMap {
-    FieldMap { story_points: stored.get("story_points").and_then(|id| id.as_str()).map(str::to_owned) }
+    serde::Deserialize::deserialize(stored).unwrap_or_default()
 }
 
 /// The same, to be stored.
 pub(super) fn stored_field_map(fields: &FieldMap) -> serde_json::Value {
-    serde_json::json!({ "story_points": fields.story_points })
+    serde_json::to_value(fields).unwrap_or_default()
 }
 
 /// The run of a step; sync steps never stand alone.

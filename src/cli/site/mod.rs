@@ -14,6 +14,7 @@ use super::{Context, Error, Fields, Row};
 use crate::config::secret;
 use crate::jira::{HttpPool, JiraClient, SiteAccess};
 use crate::store::site::{self, Site};
+use crate::sync::pace::Fleet;
 
 /// Add, list, show, check or remove Jira sites
 #[derive(Debug, clap::Args)]
@@ -89,7 +90,8 @@ pub(super) fn client(context: &Context, site: &Site) -> Result<JiraClient, Error
         token,
         request_timeout: std::time::Duration::from_secs(context.config.sync.request_timeout_seconds.into()),
     };
-    Ok(JiraClient::new(&HttpPool::new(context.clock.clone())?, access)?)
+    let fleet = Fleet::new(context.pool.clone(), context.clock.clone());
+    Ok(JiraClient::new(&HttpPool::new(context.clock.clone())?, access)?.paced(fleet.site(site.id)))
 }
 
 async fn remove(context: &Context, name: &str, yes: bool) -> Result<(), Error> {

@@ -1,11 +1,14 @@
 //! What is noticed while a page is read: people, drifts, and records that cannot be kept.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 
+use crate::domain::entity::{ComponentRecord, SprintRecord, VersionRecord};
 use crate::domain::record::UserRecord;
-use crate::jira::loose::{Flag, FromJson, List, Loose, Moment, Text};
+use crate::jira::loose::{Flag, FromJson, List, Loose, Moment, Text, Whole};
+use crate::jira::sprint::STATES;
 use crate::jira::wire;
 
 /// One record that could not be kept, and why.
@@ -21,16 +24,17 @@ pub struct RecordError {
     pub problem: String,
 }
 
-/// An optional field that holds another type than documented; it is stored as absent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// A field that holds something else than documented: another type, a new value of a closed list, or nothing where
+/// there must be something. What can be kept of it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Drift {
-    /// `issue`, `comment`, `worklog` or `user`.
+    /// `issue`, `comment`, `worklog`, `changelog`, `user`, or the name of a catalogue.
     pub entity: &'static str,
-    /// The field, e.g. `parent.key`.
-    pub field: &'static str,
-    /// A word for the type that was expected, e.g. `text`.
+    /// The field, e.g. `parent.key` or `customfield_10050`.
+    pub field: Cow<'static, str>,
+    /// A word for what was expected, e.g. `text`.
     pub expected: &'static str,
-    /// A word for the type that was found, e.g. `object`.
+    /// A word for what was found, e.g. `object`.
     pub found: &'static str,
 }
 
@@ -40,6 +44,9 @@ pub(super) struct Report {
     pub rejected: Vec<RecordError>,
     pub drifts: Vec<Drift>,
     pub users: Vec<UserRecord>,
+    pub sprints: Vec<SprintRecord>,
+    pub versions: Vec<VersionRecord>,
+    pub components: Vec<ComponentRecord>,
     known_users: HashSet<String>,
 }
 
@@ -65,23 +72,69 @@ impl Report {
             Loose::Good(value) => Some(value),
             Loose::Absent => None,
             Loose::Wrong(found) => {
-                let drift = Drift { entity, field, expected: T::EXPECTED, found };
-                // The kinds of drift are as few as the fields, so that a scan does.
-                if !self.drifts.contains(&drift) {
-                    self.drifts.push(drift);
-                }
+                self.drift(entity, field, T::EXPECTED, found);
                 None
             }
         }
     }
 
-    pub(super) fn text(&mut self, entity: &'static str, field: &'static str, text: Loose<Text<'_>>) -> Option<String> {
-        self.optional(entity, field, text).map(Text::into_string)
+    /// A value that must be there and without which the record can be kept all the same.
+    pub(super) fn expected<'a, T: FromJson<'a>>(
+        &mut self,
+        entity: &'static str,
+        field: &'static str,
+        value: Loose<T>,
+    ) -> Option<T> {
+        if matches!(value, Loose::Absent) {
+            self.drift(entity, field, T::EXPECTED, "nothing");
+        }
+        self.optional(entity, field, value)
     }
 
-    pub(super) fn name(&mut self, field: &'static str, named: Loose<wire::Named<'_>>) -> Option<String> {
-        let named = self.optional("issue", field, named)?;
-        self.text("issue", field, named.name)
+    /// Notes that something is not as documented, each kind once.
+    pub(super) fn drift(
+        &mut self,
+        entity: &'static str,
+        field: impl Into<Cow<'static, str>>,
+        expected: &'static str,
+        found: &'static str,
+    ) {
+        let drift = Drift { entity, field: field.into(), expected, found };
+        // The kinds of drift are as few as the fields, so that a scan does.
+        if !self.drifts.contains(&drift) {
+            self.drifts.push(drift);
+        }
+    }
+
+    pub(super) fn text(&mut self, entity: &'static str, field: &'static str, text: Loose<Text<'_>>) -> Option<String> {
+        let text = self.optional(entity, field, text).map(Text::into_string)?;
+        Some(if text.contains('\0') { text.replace('\0', "\u{FFFD}") } else { text })
+    }
+
+    /// The elements of a list that can be read; the others are drifts.
+    pub(super) fn list<'a, T: FromJson<'a>>(&mut self, field: &'static str, list: Loose<List<T>>) -> Vec<T> {
+        let elements = self.optional("issue", field, list).map_or_else(Vec::new, |List(elements)| elements);
+        elements.into_iter().filter_map(|element| self.optional("issue", field, element)).collect()
+    }
+
+    /// A count that fits into 32 bits, as all that are true do.
+    pub(super) fn small(&mut self, field: &'static str, number: Loose<Whole>) -> Option<i32> {
+        self.optional("issue", field, number).and_then(|Whole(number)| i32::try_from(number).ok())
+    }
+
+    /// The ids of sprints, which are remembered when met for the first time.
+    pub(super) fn sprints(&mut self, sprints: Vec<SprintRecord>) -> Vec<i64> {
+        let mut ids = Vec::with_capacity(sprints.len());
+        for sprint in sprints {
+            if !STATES.contains(&sprint.state.as_str()) {
+                self.drift("sprint", "state", "future, active or closed", "another value");
+            }
+            ids.push(sprint.id);
+            if self.sprints.iter().all(|known| known.id != sprint.id) {
+                self.sprints.push(sprint);
+            }
+        }
+        ids
     }
 
     pub(super) fn moment(&mut self, field: &'static str, moment: Loose<Moment>) -> Option<DateTime<Utc>> {
@@ -93,7 +146,7 @@ impl Report {
         labels.into_iter().filter_map(|label| self.text("issue", "labels", label)).collect()
     }
 
-    /// The account id of a user, who is remembered when met for the first time.
+    /// The account id of a user (on Data Center the key, or else the name), who is remembered when met for the first time.
     pub(super) fn user(
         &mut self,
         entity: &'static str,
@@ -101,7 +154,9 @@ impl Report {
         user: Loose<wire::User<'_>>,
     ) -> Option<String> {
         let user = self.optional(entity, field, user)?;
-        let account_id = self.text("user", "accountId", user.account_id).filter(|id| !id.is_empty())?;
+        let account_id = self.text("user", "accountId", user.account_id).filter(|id| !id.is_empty());
+        let account_id = account_id.or_else(|| self.text("user", "key", user.key).filter(|key| !key.is_empty()));
+        let account_id = account_id.or_else(|| self.text("user", "name", user.name).filter(|name| !name.is_empty()))?;
         if !self.known_users.contains(&account_id) {
             self.known_users.insert(account_id.clone());
             let record = UserRecord {

@@ -6,7 +6,11 @@ use serde_json::{Value, json};
 use super::*;
 
 fn map() -> FieldMap {
-    FieldMap { story_points: Some("customfield_10016".into()) }
+    FieldMap {
+        story_points: Some("customfield_10016".into()),
+        sprint: Some("customfield_10020".into()),
+        ..FieldMap::default()
+    }
 }
 
 fn user(id: &str) -> Value {
@@ -28,8 +32,8 @@ fn issue(id: i64) -> Value {
             "priority": {"name": "High"}, "resolution": {"name": "Fixed"}, "assignee": user("a1"), "reporter": user("a2"),
             "creator": user("a1"), "project": {"id": "10001", "key": "ACME", "name": "Acme"},
             "parent": {"id": "77", "key": "ACME-77", "fields": {"summary": "Epic"}}, "labels": ["b", "a"],
-            "created": time, "updated": "2024-05-02T00:00:00.000+0000", "resolutiondate": time, "duedate": "2024-06-01",
-            "customfield_10016": 5.0, "customfield_10020": [{"id": 1}],
+            "created": time, "updated": "2024-05-02T00:00:00.000+0000", "votes": {"votes": 3}, "resolutiondate": time, "duedate": "2024-06-01",
+            "customfield_10016": 5.0, "customfield_10020": [{"id": 1, "name": "S1", "state": "active", "boardId": 3}],
             "comment": {"comments": [{"id": "501", "author": user("a3"), "updateAuthor": user("a3"), "body": adf("Hello"),
                                       "created": time, "updated": time, "jsdPublic": true}], "total": 1, "maxResults": 1, "startAt": 0},
             "worklog": {"worklogs": [{"id": "601", "issueId": id.to_string(), "author": user("a1"), "updateAuthor": user("a1"),
@@ -97,9 +101,7 @@ fn one_malformed_issue_costs_that_issue_only() {
         ("/fields/updated", Value::Null, "updated"),
         ("/fields/updated", json!("yesterday"), "updated"),
         ("/fields/created", json!({"at": 1}), "created"),
-        ("/fields/summary", json!(["x"]), "summary"),
         ("/fields/project/id", json!("ten"), "project.id"),
-        ("/fields/status", json!("Open"), "status"),
     ] {
         let page = page(&[issue(2), with(pointer, value), issue(3)]);
         let ids: Vec<_> = page.issues.iter().map(|parsed| parsed.issue.id).collect();
@@ -122,9 +124,14 @@ fn an_unexpected_type_in_an_optional_field_is_a_drift_and_absent() {
     assert_eq!(read.issues[0].issue.priority, None);
     assert_eq!(
         read.drifts,
-        [Drift { entity: "issue", field: "priority", expected: "object with a name", found: "text" }]
+        [Drift { entity: "issue", field: "priority".into(), expected: "object with a name", found: "text" }]
     );
     for (pointer, value) in [
+        ("/fields/summary", json!(["x"])),
+        ("/fields/summary", Value::Null),
+        ("/fields/status", json!("Open")),
+        ("/fields/status/statusCategory/key", json!("someday")),
+        ("/fields/issuetype", Value::Null),
         ("/fields/description", json!(5)),
         ("/fields/labels", json!("a")),
         ("/fields/labels/0", json!(1)),
@@ -142,10 +149,13 @@ fn an_unexpected_type_in_an_optional_field_is_a_drift_and_absent() {
 
 #[test]
 fn a_malformed_comment_or_worklog_costs_itself_only() {
-    let read = page(&[with("/fields/comment/comments/0/updated", Value::Null)]);
+    let read = page(&[with("/fields/comment/comments/0/created", Value::Null)]);
     assert!(read.issues[0].comments.is_empty() && read.issues[0].comments_total == 1);
-    assert_eq!(read.rejected[0].field, "comment.updated");
+    assert_eq!(read.rejected[0].field, "comment.created");
     assert_eq!(read.rejected[0].problem, "comment 501: missing");
+    let read = page(&[with("/fields/comment/comments/0/updated", Value::Null)]);
+    let comment = &read.issues[0].comments[0];
+    assert_eq!((comment.updated_at, read.drifts.len()), (comment.created_at, 1));
     let read = page(&[with("/fields/worklog/worklogs/0/timeSpentSeconds", json!(1_i64 << 40))]);
     assert!(read.issues[0].worklogs.is_empty());
     assert_eq!(read.rejected[0].field, "worklog.timeSpentSeconds");
@@ -185,11 +195,17 @@ fn half_an_emoji_and_a_nul_do_not_cost_the_issue() {
 }
 
 #[test]
-fn a_number_beyond_all_bounds_costs_the_issue_and_names_it() {
+fn a_number_beyond_all_bounds_is_kept_as_text_and_noted() {
     let json = json!({"issues": [issue(1), issue(2)]}).to_string().replacen("5.0", "1e999", 1);
     let page = parse_page(json.as_bytes(), &map()).unwrap();
-    assert_eq!(page.issues.len(), 1);
-    assert_eq!((page.rejected[0].issue_id, page.rejected[0].key.as_deref()), (Some(1), Some("ACME-1")));
+    assert_eq!((page.issues.len(), page.rejected.len()), (2, 0));
+    let issue = &page.issues[0].issue;
+    assert_eq!((issue.story_points, &issue.details.fields["customfield_10016"]), (None, &json!("1e999")));
+    assert!(page.drifts.iter().any(|drift| drift.field == "customfield_10016"), "{:?}", page.drifts);
+    let json =
+        json!({"issues": [with("/fields/votes", json!({"votes": 77_000}))]}).to_string().replace("77000", "-1e999");
+    let page = parse_page(json.as_bytes(), &map()).unwrap();
+    assert_eq!((page.issues.len(), page.drifts.len(), page.drifts[0].field.as_ref()), (1, 1, "votes"));
 }
 
 #[test]

@@ -1,0 +1,260 @@
+//! Comments, worklogs and the entries of histories, inside an issue or from an endpoint of their own.
+
+use serde::Deserialize;
+
+use super::report::Report;
+use super::{ParsedCollection, Reject, known_id, need, unreadable};
+use crate::domain::entity::ChangeRecord;
+use crate::domain::failure::{Failure, FailureCode};
+use crate::domain::record::{CommentRecord, IssueRecord, WorklogRecord};
+use crate::jira::loose::{FromJson, List, Loose, Scalar, Whole};
+use crate::jira::repair::repair;
+use crate::jira::wire;
+
+/// Why one element cannot be kept, with its id where that is known.
+pub(super) type ElementReject = (Option<i64>, Reject);
+
+/// Reads a page of `/issue/{id}/comment`.
+///
+/// # Errors
+/// `SCHEMA_CHANGED` where the body is not an object with an array `comments` and a `total`.
+pub fn parse_comments(body: &[u8], issue_id: i64) -> Result<ParsedCollection<CommentRecord>, Failure> {
+    collection(&repair(&String::from_utf8_lossy(body)), issue_id, "comment", |report, element| {
+        comment(report, issue_id, element)
+    })
+}
+
+/// Reads a page of `/issue/{id}/worklog`.
+///
+/// # Errors
+/// `SCHEMA_CHANGED` where the body is not an object with an array `worklogs` and a `total`.
+pub fn parse_worklogs(body: &[u8], issue_id: i64) -> Result<ParsedCollection<WorklogRecord>, Failure> {
+    collection(&repair(&String::from_utf8_lossy(body)), issue_id, "worklog", |report, element| {
+        worklog(report, issue_id, element)
+    })
+}
+
+/// Reads a page of `/issue/{id}/changelog`. `received` counts entries, of which each may change several fields.
+///
+/// # Errors
+/// `SCHEMA_CHANGED` where the body is not an object with an array `values` (or `histories`) and a `total`.
+pub fn parse_changelog(body: &[u8], issue_id: i64) -> Result<ParsedCollection<ChangeRecord>, Failure> {
+    let text = String::from_utf8_lossy(body);
+    let read = collection(&repair(&text), issue_id, "changelog", |report, element| entry(report, issue_id, element))?;
+    let ParsedCollection { records, rejected, drifts, users, total, start_at, received } = read;
+    let records = records.into_iter().flatten().collect();
+    Ok(ParsedCollection { records, rejected, drifts, users, total, start_at, received })
+}
+
+/// Reads the history inside the answer of `/issue/{id}?expand=changelog`, which is complete on Data Center.
+///
+/// # Errors
+/// `SCHEMA_CHANGED` where the body is not an object with an object `changelog`.
+pub fn parse_issue_changelog(body: &[u8], issue_id: i64) -> Result<ParsedCollection<ChangeRecord>, Failure> {
+    #[derive(Deserialize)]
+    struct Issue<'a> {
+        #[serde(borrow)]
+        changelog: &'a serde_json::value::RawValue,
+    }
+    let text = String::from_utf8_lossy(body);
+    let issue: Issue<'_> =
+        serde_json::from_str(&text).map_err(|error| unreadable("an issue with its history", body, &error))?;
+    parse_changelog(issue.changelog.get().as_bytes(), issue_id)
+}
+
+fn collection<'a, W: FromJson<'a>, T>(
+    text: &'a str,
+    issue_id: i64,
+    entity: &'static str,
+    record: impl FnMut(&mut Report, W) -> Result<T, ElementReject>,
+) -> Result<ParsedCollection<T>, Failure> {
+    let collection: wire::Collection<W> = serde_json::from_str(text)
+        .map_err(|error| unreadable(&format!("a page of {entity}s"), text.as_bytes(), &error))?;
+    let incomplete = |(field, problem): Reject| {
+        Failure::new(FailureCode::SchemaChanged, format!("a page of {entity}s of issue {issue_id}: {field}: {problem}"))
+    };
+    let elements = need(collection.elements, entity).map_err(incomplete)?.0;
+    let total = need(collection.total, "total").map_err(incomplete)?.0;
+    let received = count(elements.len());
+    let mut report = Report::default();
+    let start_at = report.optional(entity, "startAt", collection.start_at).map_or(0, |Whole(start)| start);
+    let records = elements_of(&mut report, (issue_id, None), entity, elements, record);
+    let Report { rejected, drifts, users, .. } = report;
+    Ok(ParsedCollection { records, rejected, drifts, users, total, start_at, received })
+}
+
+/// The part of a collection that stands inside an issue, and the size of the whole.
+pub(super) fn inlined<'a, W: FromJson<'a>, T>(
+    report: &mut Report,
+    issue: &IssueRecord,
+    field: &'static str,
+    collection: Loose<wire::Collection<W>>,
+    record: impl FnMut(&mut Report, W) -> Result<T, ElementReject>,
+) -> (Vec<T>, i64) {
+    if matches!(collection, Loose::Absent) {
+        // The field is hidden, as the worklogs of a site that tracks no time: there is nothing to be seen.
+        return (Vec::new(), 0);
+    }
+    let unknown = |records: Vec<T>| {
+        let more = count(records.len()) + 1;
+        (records, more)
+    };
+    let Some(collection) = report.optional("issue", field, collection) else { return unknown(Vec::new()) };
+    let Some(elements) = report.optional("issue", field, collection.elements) else { return unknown(Vec::new()) };
+    let names = (issue.id, Some(issue.key.as_str()));
+    let records = elements_of(report, names, field, elements.0, record);
+    match report.optional("issue", field, collection.total) {
+        Some(Whole(total)) => (records, total),
+        None => unknown(records),
+    }
+}
+
+/// The history that stands inside an issue, and how many entries it has in all: as many as it shows where it is complete,
+/// more where it is not, `None` where it was not asked for.
+pub(super) fn inlined_history(
+    report: &mut Report,
+    issue: &IssueRecord,
+    history: Loose<wire::Collection<wire::Entry<'_>>>,
+) -> (Vec<ChangeRecord>, Option<i64>) {
+    if matches!(history, Loose::Absent) {
+        return (Vec::new(), None);
+    }
+    let (mut shown, mut kept) = (0, 0);
+    let (entries, total) = inlined(report, issue, "changelog", history, |report, element| {
+        let changes = entry(report, issue.id, element)?;
+        shown += 1;
+        kept += i64::from(!changes.is_empty());
+        Ok(changes)
+    });
+    let changes = entries.into_iter().flatten().collect();
+    // An entry that changed nothing has no rows, and is not missed.
+    (changes, Some(if shown >= total { kept } else { total.max(kept + 1) }))
+}
+
+/// Reads the elements of a collection; each that cannot be kept is rejected by itself.
+pub(super) fn elements_of<W, T>(
+    report: &mut Report,
+    (issue_id, key): (i64, Option<&str>),
+    entity: &'static str,
+    elements: Vec<Loose<W>>,
+    mut record: impl FnMut(&mut Report, W) -> Result<T, ElementReject>,
+) -> Vec<T> {
+    let mut records = Vec::with_capacity(elements.len());
+    for element in elements {
+        let (id, (field, problem)) = match element {
+            Loose::Good(element) => match record(report, element) {
+                Ok(record) => {
+                    records.push(record);
+                    continue;
+                }
+                Err(reject) => reject,
+            },
+            Loose::Absent => (None, ("", "null instead of an object".to_owned())),
+            Loose::Wrong(found) => (None, ("", format!("{found} instead of an object"))),
+        };
+        let field = if field.is_empty() { entity.to_owned() } else { format!("{entity}.{field}") };
+        let problem = id.map_or_else(|| problem.clone(), |id| format!("{entity} {id}: {problem}"));
+        report.reject(Some(issue_id), key.map(str::to_owned), field, problem);
+    }
+    records
+}
+
+pub(super) fn comment(
+    report: &mut Report,
+    issue_id: i64,
+    wire: wire::Comment<'_>,
+) -> Result<CommentRecord, ElementReject> {
+    let id = known_id(&wire.id);
+    let author = report.user("comment", "author", wire.author);
+    let update_author = report.user("comment", "updateAuthor", wire.update_author);
+    let body = report.optional("comment", "body", wire.body).map(|body| body.to_text()).unwrap_or_default();
+    let read = || {
+        let created_at = need(wire.created, "created")?.0;
+        Ok(CommentRecord {
+            id: need(wire.id, "id")?.0,
+            issue_id,
+            author,
+            update_author,
+            body,
+            created_at,
+            updated_at: report.expected("comment", "updated", wire.updated).map_or(created_at, |at| at.0),
+            content_hash: [0; 16],
+        })
+    };
+    read().map(CommentRecord::sealed).map_err(|reject| (id, reject))
+}
+
+pub(super) fn worklog(
+    report: &mut Report,
+    issue_id: i64,
+    wire: wire::Worklog<'_>,
+) -> Result<WorklogRecord, ElementReject> {
+    let id = known_id(&wire.id);
+    let author = report.user("worklog", "author", wire.author);
+    let update_author = report.user("worklog", "updateAuthor", wire.update_author);
+    let comment = report.optional("worklog", "comment", wire.comment).map(|comment| comment.to_text());
+    let read = || {
+        let Whole(seconds) = need(wire.time_spent_seconds, "timeSpentSeconds")?;
+        let out_of_range = || ("timeSpentSeconds", format!("{seconds} does not fit into 32 bits"));
+        let created_at = need(wire.created, "created")?.0;
+        Ok(WorklogRecord {
+            id: need(wire.id, "id")?.0,
+            issue_id,
+            author,
+            update_author,
+            comment: comment.filter(|text| !text.is_empty()),
+            started_at: need(wire.started, "started")?.0,
+            time_spent_seconds: i32::try_from(seconds).map_err(|_| out_of_range())?,
+            created_at,
+            updated_at: report.expected("worklog", "updated", wire.updated).map_or(created_at, |at| at.0),
+            content_hash: [0; 16],
+        })
+    };
+    read().map(WorklogRecord::sealed).map_err(|reject| (id, reject))
+}
+
+/// The changes of one entry of a history, in its order.
+pub(super) fn entry(
+    report: &mut Report,
+    issue_id: i64,
+    wire: wire::Entry<'_>,
+) -> Result<Vec<ChangeRecord>, ElementReject> {
+    let entry_id = known_id(&wire.id);
+    let author = report.user("changelog", "author", wire.author);
+    let id = need(wire.id, "id").map_err(|reject| (entry_id, reject))?.0;
+    let created_at = need(wire.created, "created").map_err(|reject| (entry_id, reject))?.0;
+    let items = report.expected("changelog", "items", wire.items).map_or_else(Vec::new, |List(items)| items);
+    let mut changes = Vec::with_capacity(items.len());
+    for (item, wire) in (0..).zip(items) {
+        let Some(wire) = report.expected("changelog", "items", wire) else { continue };
+        let field_id = report.text("changelog", "fieldId", wire.field_id);
+        let mut value = |field, value| report.optional("changelog", field, value).map(|Scalar(text)| clean(&text));
+        let from_value = value("from", wire.from);
+        let from_text = value("fromString", wire.from_string);
+        let to_value = value("to", wire.to);
+        let to_text = value("toString", wire.to_string);
+        changes.push(ChangeRecord {
+            id,
+            item,
+            issue_id,
+            author: author.clone(),
+            created_at,
+            field: report.text("changelog", "field", wire.field).or_else(|| field_id.clone()).unwrap_or_default(),
+            field_id,
+            field_type: report.text("changelog", "fieldtype", wire.field_type),
+            from_value,
+            from_text,
+            to_value,
+            to_text,
+        });
+    }
+    Ok(changes)
+}
+
+fn clean(text: &str) -> String {
+    text.replace('\0', "\u{FFFD}")
+}
+
+pub(super) fn count(length: usize) -> i64 {
+    i64::try_from(length).unwrap_or(i64::MAX)
+}
