@@ -37,6 +37,7 @@ mod reconcile;
 mod rehearsal;
 mod scheduling;
 mod scrape;
+mod settings;
 mod support;
 mod sync;
 mod sync_changes;
