@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build test lint fmt demo up bench deploy-files deploy-check sqlx-prepare sqlx-check
+.PHONY: help deps build test lint fmt demo up bench pictures deploy-files deploy-check sqlx-prepare sqlx-check
 
 # Queries are checked against the data in .sqlx: building needs no database.
 export SQLX_OFFLINE := true
@@ -47,6 +47,9 @@ up: build ## the stack of the demo, running until Ctrl-C
 
 bench: test-deps ## measure; writes target/bench/summary.json
 	cargo bench --locked --bench sync
+
+pictures: test-deps ## draw the dashboards of a rehearsed day into docs/pictures
+	cargo bench --locked --profile dev --bench sync -- pictures
 
 deploy-check: ## check deploy/: image, compose, chart, units (no container engine needed)
 	@tests/deploy/run.sh

@@ -80,7 +80,9 @@ ALTER TABLE syncline.sync_run
     ADD COLUMN reconcile          boolean NOT NULL DEFAULT false,
     ADD COLUMN issues_deleted     bigint NOT NULL DEFAULT 0,
     ADD COLUMN changes_written    bigint NOT NULL DEFAULT 0,
-    ADD COLUMN requests           bigint NOT NULL DEFAULT 0;
+    ADD COLUMN requests           bigint NOT NULL DEFAULT 0,
+    ADD COLUMN collections_from   timestamptz;
+COMMENT ON COLUMN syncline.sync_run.collections_from IS 'Comments, worklogs and history of an issue that is as it was are fetched only if it was updated at or after this.';
 COMMENT ON COLUMN syncline.sync_run.reconcile IS 'The run also sweeps the ids of all issues and marks what is gone.';
 
 ALTER TABLE syncline.sync_partition
@@ -88,8 +90,14 @@ ALTER TABLE syncline.sync_partition
     -- who were just added, which moves no cursor.
     ADD COLUMN chain           integer NOT NULL DEFAULT 0,
     ADD COLUMN account_ids     text[],
-    ADD COLUMN changes_written bigint NOT NULL DEFAULT 0;
-ALTER TABLE syncline.sync_page ADD COLUMN changes_pending integer NOT NULL DEFAULT 0;
+    ADD COLUMN changes_written bigint NOT NULL DEFAULT 0,
+    -- How many issues of written pages wait for a bundle in which their history is asked for.
+    ADD COLUMN changes_waiting integer NOT NULL DEFAULT 0;
+ALTER TABLE syncline.sync_page
+    ADD COLUMN changes_pending integer NOT NULL DEFAULT 0,
+    -- The issues of the page whose history is to be fetched, and the bundle (named by its last page) that does it.
+    ADD COLUMN change_ids      bigint[] NOT NULL DEFAULT '{}',
+    ADD COLUMN change_bundle   integer;
 
 ALTER TABLE syncline.sync_state DROP CONSTRAINT sync_state_entity_check;
 ALTER TABLE syncline.sync_state ADD CONSTRAINT sync_state_entity_check CHECK (entity IN ('issue', 'comment', 'worklog', 'changelog'));

@@ -100,6 +100,7 @@ fn record(summary: &str, updated_at: DateTime<Utc>) -> IssueRecord {
         updated_at,
         resolved_at: None,
         due_date: None,
+        details: syncline::domain::entity::IssueDetails::default(),
         content_hash: [0; 16],
     }
     .sealed()

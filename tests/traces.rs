@@ -172,6 +172,13 @@ async fn a_run_shows_its_steps_requests_commits_and_batches_and_its_lines_carry_
             found.iter().all(|span| span.parent == root.id && !span.attribute("syncline.waited_seconds").is_empty())
         );
     }
+    let claims = named(&spans, "claim jira");
+    assert!(!claims.is_empty(), "{}", outline(&spans));
+    for claim in claims {
+        assert_eq!((claim.parent.as_str(), claim.attribute("messaging.destination.name")), (root.id.as_str(), "jira"));
+        let step = claim.attribute("messaging.message.id");
+        assert!(spans.iter().any(|span| span.attribute("step_id") == step), "{claim:?}: {}", outline(&spans));
+    }
     let mut failed_requests = 0;
     for request in spans.iter().filter(|span| !span.attribute("http.request.method").is_empty()) {
         let step = by_id[request.parent.as_str()];
@@ -224,6 +231,24 @@ async fn spans_go_by_grpc_with_the_names_and_headers_of_the_environment() {
     assert_eq!((sender["service.name"].as_str(), sender["deployment.environment.name"].as_str()), ("replica", "test"));
     assert!(!sender["service.instance.id"].is_empty() && !sender["service.version"].is_empty(), "{sender:?}");
     assert!(collector.headers().iter().all(|headers| headers["x-tenant"] == "acme"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn spans_go_by_grpc_over_tls_to_a_collector_whose_authority_is_trusted_and_to_no_other() {
+    let rig = rig().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (collector, certificate) = Collector::grpc_tls(folder.path()).await;
+    let trust = certificate.display().to_string();
+    let grpc = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+    let stranger = worker(&rig, &collector.endpoint, &[grpc, ("OTEL_BSP_SCHEDULE_DELAY", "20")]).await;
+    assert_eq!(rig.sync("ACME", "incremental").await, "succeeded");
+    eventually("the warning", async || stranger.log().contains("trace_export_failed")).await;
+    assert!(collector.spans().is_empty());
+    drop(stranger);
+    let worker = worker(&rig, &collector.endpoint, &[grpc, ("SSL_CERT_FILE", &trust)]).await;
+    let run = rig.enqueue("ACME", "full").await;
+    assert_eq!(rig.ended(run).await, "succeeded");
+    is_one_tree(&whole_trace(&rig, &collector, run, worker).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

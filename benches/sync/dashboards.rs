@@ -1,6 +1,6 @@
 //! How much of the dashboards and rules was checked against a real Prometheus on a rehearsed day, and what came of it.
 
-use crate::rehearsal::{Day, rules};
+use crate::rehearsal::{Day, boards, rules};
 
 pub async fn measure() -> Vec<(&'static str, f64)> {
     let day = Day::rehearse().await;
@@ -17,4 +17,15 @@ pub async fn measure() -> Vec<(&'static str, f64)> {
         ("alert_rules", alerts.len() as f64),
         ("alert_rules_with_tests", tested as f64),
     ]
+}
+
+/// Draws the dashboards of a rehearsed day into `docs/pictures`; measures nothing.
+pub async fn pictures() -> Vec<(&'static str, f64)> {
+    let day = Day::rehearse().await;
+    let folder = boards::root("docs/pictures");
+    std::fs::create_dir_all(&folder).unwrap();
+    for (name, picture) in day.pictures().await {
+        std::fs::write(folder.join(format!("{name}.svg")), picture).unwrap();
+    }
+    Vec::new()
 }

@@ -17,6 +17,7 @@ mod error;
 mod health;
 mod healthcheck;
 mod log;
+mod member;
 pub mod migrate;
 mod output;
 mod progress;
@@ -27,6 +28,7 @@ mod schedule;
 pub mod simulate;
 mod site;
 mod sync;
+mod user;
 mod verify;
 mod worker;
 
@@ -73,6 +75,8 @@ pub enum Command {
     Worker(worker::WorkerArgs),
     Site(site::SiteArgs),
     Project(project::ProjectArgs),
+    Member(member::MemberArgs),
+    User(user::UserArgs),
     Sync(sync::SyncArgs),
     Run(run::RunArgs),
     Log(log::LogArgs),
@@ -154,6 +158,8 @@ async fn dispatch(command: Command, context: &Context, work: Work) -> Result<(),
         Command::Worker(_) => Ok(work(context).await?),
         Command::Site(args) => site::run(args, context).await,
         Command::Project(args) => project::run(args, context).await,
+        Command::Member(args) => member::run(args, context).await,
+        Command::User(args) => user::run(args, context).await,
         Command::Sync(args) => sync::run(args, context).await,
         Command::Run(args) => run::run(args, context).await,
         Command::Log(args) => log::run(args, context).await,

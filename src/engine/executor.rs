@@ -102,6 +102,11 @@ impl Engine {
         &self.0.pool
     }
 
+    /// The process' clock.
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
     /// The places of this process.
     pub fn slots(&self) -> &Slots {
         &self.0.slots

@@ -10,6 +10,7 @@ pub const STEPS: &[&str] = &[
     "fetch_page",
     "upsert_batch",
     "fetch_collection",
+    "fetch_changes",
     "repair_batch",
     "advance_cursor",
     "finalize_run",
@@ -24,12 +25,13 @@ pub const TRIGGERS: &[&str] = &["schedule", "manual", "retry", "repair"];
 /// How a run ends.
 pub const RUN_OUTCOMES: &[&str] = &["succeeded", "failed", "cancelled"];
 /// What is replicated.
-pub const ENTITIES: &[&str] = &["issue", "comment", "worklog", "user"];
+pub const ENTITIES: &[&str] = &["issue", "comment", "worklog", "changelog", "user"];
 /// What became of the records of an entity.
 pub const OPERATIONS: &[(&str, &[&str])] = &[
     ("issue", &["created", "updated", "unchanged"]),
     ("comment", &["written", "removed"]),
     ("worklog", &["written", "removed"]),
+    ("changelog", &["written"]),
 ];
 /// Endpoints of Jira, as templates; `jira::Endpoint` has the same, and a test compares them.
 pub const ENDPOINTS: &[&str] = &[

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::domain::failure::sanitise;
 use crate::domain::queue::Queue;
 use crate::engine::{Claimed, Engine};
-use crate::observe::{events, metrics};
+use crate::observe::{events, metrics, trace};
 use crate::store;
 use crate::store::step::{self, Claims};
 
@@ -33,7 +33,7 @@ pub(super) async fn feed(engine: Engine, queue: Queue) {
         }
         let epoch = engine.epoch();
         let limit = permits.len();
-        let asked = Instant::now();
+        let (asked, asked_at) = (Instant::now(), engine.clock().now());
         let claim = step::claim(engine.pool(), queue, epoch.owner, i64::try_from(limit).unwrap_or(1));
         // An answer that never comes must not silence the queue; what it claimed all the same is found by a pulse.
         let claimed = tokio::time::timeout(CLAIM_TIMEOUT, claim).await;
@@ -43,9 +43,18 @@ pub(super) async fn feed(engine: Engine, queue: Queue) {
                 failures = 0;
                 // Steps behind a shut gate take none of the places: others may stand behind them.
                 let full = steps.len() + put_off == limit;
+                let (claimed_at, batch) = (engine.clock().now(), steps.len());
                 for (step, permit) in steps.into_iter().zip(permits) {
                     let waited = Duration::try_from_secs_f64(step.waited_seconds).unwrap_or_default();
                     metrics::step_claimed(engine.kind_label(&step.kind), waited);
+                    trace::claimed(&trace::ClaimSpan {
+                        traceparent: step.trace_context.as_deref(),
+                        queue: queue.as_str(),
+                        step_id: step.id,
+                        asked_at,
+                        claimed_at,
+                        batch,
+                    });
                     engine.dispatch(Claimed { step: Arc::new(step), epoch: epoch.clone(), permit, chain: 0 });
                 }
                 if full {

@@ -1,5 +1,6 @@
 //! Who changed what by hand.
 
+use serde_json::Value;
 use sqlx::PgExecutor;
 
 use crate::store::Result;
@@ -11,6 +12,26 @@ pub async fn record(executor: impl PgExecutor<'_>, actor: &str, action: &str, su
         actor,
         action,
         subjects
+    )
+    .execute(executor)
+    .await?;
+    Ok(())
+}
+
+/// The same for one subject, with what it was and what it became. No secret may be in `details`.
+pub async fn record_with(
+    executor: impl PgExecutor<'_>,
+    actor: &str,
+    action: &str,
+    subject: &str,
+    details: &Value,
+) -> Result<()> {
+    sqlx::query!(
+        "INSERT INTO syncline.audit (actor, action, subject, details) VALUES ($1, $2, $3, $4)",
+        actor,
+        action,
+        subject,
+        details
     )
     .execute(executor)
     .await?;

@@ -45,6 +45,8 @@ pub struct Outcome {
     pub worklogs_written: i64,
     /// Worklogs that had disappeared.
     pub worklogs_removed: i64,
+    /// Entries of history that are new.
+    pub changes_written: i64,
     /// Why it failed.
     pub error_code: Option<String>,
     /// The same in words.
@@ -72,7 +74,8 @@ pub async fn finalize(
                    coalesce(sum(issues_created), 0)::int8 AS issues_created, coalesce(sum(issues_updated), 0)::int8 AS issues_updated,
                    coalesce(sum(issues_unchanged), 0)::int8 AS issues_unchanged, coalesce(sum(issues_rejected), 0)::int8 AS issues_rejected,
                    coalesce(sum(comments_written), 0)::int8 AS comments_written, coalesce(sum(comments_removed), 0)::int8 AS comments_removed,
-                   coalesce(sum(worklogs_written), 0)::int8 AS worklogs_written, coalesce(sum(worklogs_removed), 0)::int8 AS worklogs_removed
+                   coalesce(sum(worklogs_written), 0)::int8 AS worklogs_written, coalesce(sum(worklogs_removed), 0)::int8 AS worklogs_removed,
+                   coalesce(sum(changes_written), 0)::int8 AS changes_written
               FROM syncline.sync_partition WHERE run_id = $1
         )
         UPDATE syncline.sync_run r
@@ -80,11 +83,12 @@ pub async fn finalize(
                finished_at = clock_timestamp(), pages = t.pages, issues_seen = t.issues_seen, issues_created = t.issues_created,
                issues_updated = t.issues_updated, issues_unchanged = t.issues_unchanged, issues_rejected = t.issues_rejected,
                comments_written = t.comments_written, comments_removed = t.comments_removed,
-               worklogs_written = t.worklogs_written, worklogs_removed = t.worklogs_removed
+               worklogs_written = t.worklogs_written, worklogs_removed = t.worklogs_removed,
+               changes_written = t.changes_written
           FROM totals t
          WHERE r.id = $1 AND r.state = 'running'
         RETURNING r.state, r.kind, r.trigger, r.issues_seen, r.issues_created, r.issues_updated, r.issues_unchanged, r.issues_rejected,
-                  r.comments_written, r.comments_removed, r.worklogs_written, r.worklogs_removed, r.error_code, r.error_message,
+                  r.comments_written, r.comments_removed, r.worklogs_written, r.worklogs_removed, r.changes_written, r.error_code, r.error_message,
                   r.created_at, r.finished_at AS "finished_at!", r.trace_context, r.rescues,
                   (SELECT s.name || '/' || p.key FROM syncline.project p JOIN syncline.site s ON s.id = p.site_id
                     WHERE p.id = r.project_id) AS "project!",
@@ -156,6 +160,7 @@ pub async fn finalize(
         comments_removed: row.comments_removed,
         worklogs_written: row.worklogs_written,
         worklogs_removed: row.worklogs_removed,
+        changes_written: row.changes_written,
         error_code: row.error_code,
         error_message: row.error_message,
         next_run,

@@ -7,6 +7,7 @@
 
 pub mod alert;
 mod audit;
+pub mod bundle;
 pub mod connect;
 pub mod doctor;
 pub mod due;
@@ -17,6 +18,7 @@ pub mod health;
 pub mod log;
 pub mod migrate;
 pub mod page;
+pub mod people;
 pub mod project;
 pub mod queue_view;
 pub mod rate;

@@ -100,6 +100,18 @@ pub struct PageCounts {
     pub comments_removed: i64,
     pub worklogs_written: i64,
     pub worklogs_removed: i64,
+    pub changes_written: i64,
+}
+
+/// What a page's issues still wait for: collections that were not inlined whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pending {
+    /// Steps that fetch comments.
+    pub comments: i32,
+    /// Steps that fetch worklogs.
+    pub worklogs: i32,
+    /// The issues whose history is to be asked for, in a bundle with those of other pages.
+    pub changes: Vec<i64>,
 }
 
 /// What comes after a written page.
@@ -109,6 +121,8 @@ pub struct AfterPage {
     pub resume: Option<serde_json::Value>,
     /// Every page of the partition is written.
     pub complete: bool,
+    /// A bundle of issues is full, or nothing more comes: the step that fetches their history is to be enqueued now.
+    pub bundled: bool,
 }
 
 /// Marks a page written: its body is dropped, the partition counts it, and a stalled walk goes on.
@@ -117,16 +131,20 @@ pub async fn applied(
     page: PageId,
     newest: Option<DateTime<Utc>>,
     counts: &PageCounts,
-    comments_pending: i32,
-    worklogs_pending: i32,
+    pending: &Pending,
+    bundle_size: i32,
 ) -> Result<AfterPage> {
+    let changes = i32::try_from(pending.changes.len()).unwrap_or(i32::MAX);
     let row = sqlx::query!(
         r#"
         WITH before AS (
-            SELECT stalled FROM syncline.sync_partition WHERE run_id = $1 AND number = $2 FOR UPDATE
+            SELECT stalled, changes_waiting + $18::int AS waiting,
+                   changes_waiting + $18 >= $19::int OR fetched_all AND pages_applied + 1 = pages_fetched AS full
+              FROM syncline.sync_partition WHERE run_id = $1 AND number = $2 FOR UPDATE
         ), page AS (
             UPDATE syncline.sync_page
-               SET body = NULL, applied = true, max_updated_at = $4, comments_pending = $5, worklogs_pending = $6
+               SET body = NULL, applied = true, max_updated_at = $4, comments_pending = $5, worklogs_pending = $6,
+                   change_ids = $17, changes_pending = (cardinality($17::int8[]) > 0)::int
              WHERE run_id = $1 AND partition = $2 AND seq = $3
         )
         UPDATE syncline.sync_partition p
@@ -135,18 +153,21 @@ pub async fn applied(
                issues_updated = p.issues_updated + $9, issues_unchanged = p.issues_unchanged + $10,
                issues_rejected = p.issues_rejected + $11,
                comments_written = p.comments_written + $12, comments_removed = p.comments_removed + $13,
-               worklogs_written = p.worklogs_written + $14, worklogs_removed = p.worklogs_removed + $15
+               worklogs_written = p.worklogs_written + $14, worklogs_removed = p.worklogs_removed + $15,
+               changes_written = p.changes_written + $16,
+               changes_waiting = CASE WHEN before.full THEN 0 ELSE before.waiting END
           FROM before
          WHERE p.run_id = $1 AND p.number = $2
         RETURNING before.stalled AS "was_stalled!", p.next_walk,
-                  (p.fetched_all AND p.pages_applied = p.pages_fetched) AS "complete!"
+                  (p.fetched_all AND p.pages_applied = p.pages_fetched) AS "complete!",
+                  (before.full AND before.waiting > 0) AS "bundled!"
         "#,
         page.run_id,
         page.partition,
         page.seq,
         newest,
-        comments_pending,
-        worklogs_pending,
+        pending.comments,
+        pending.worklogs,
         counts.issues_seen,
         counts.issues_created,
         counts.issues_updated,
@@ -156,10 +177,26 @@ pub async fn applied(
         counts.comments_removed,
         counts.worklogs_written,
         counts.worklogs_removed,
+        counts.changes_written,
+        &pending.changes,
+        changes,
+        bundle_size,
     )
-    .fetch_one(conn)
+    .fetch_one(&mut *conn)
     .await?;
-    Ok(AfterPage { resume: row.next_walk.filter(|_| row.was_stalled), complete: row.complete })
+    if row.bundled {
+        // The partition's row is locked: no other page joins or makes a bundle meanwhile.
+        sqlx::query!(
+            r#"UPDATE syncline.sync_page SET change_bundle = $3
+                WHERE run_id = $1 AND partition = $2 AND applied AND changes_pending > 0 AND change_bundle IS NULL"#,
+            page.run_id,
+            page.partition,
+            page.seq
+        )
+        .execute(conn)
+        .await?;
+    }
+    Ok(AfterPage { resume: row.next_walk.filter(|_| row.was_stalled), complete: row.complete, bundled: row.bundled })
 }
 
 /// A page as the cursors see it.
@@ -177,6 +214,8 @@ pub struct PageState {
     pub comments_pending: i32,
     /// As above.
     pub worklogs_pending: i32,
+    /// As above.
+    pub changes_pending: i32,
 }
 
 /// The pages of a run, in the order of time.
@@ -184,7 +223,8 @@ pub async fn states<'e>(executor: impl PgExecutor<'e>, run_id: Uuid) -> Result<V
     let rows = sqlx::query_as!(
         PageState,
         r#"SELECT p.number AS partition, p.fetched_all, g.applied AS "applied?", g.max_updated_at AS newest,
-                  coalesce(g.comments_pending, 0) AS "comments_pending!", coalesce(g.worklogs_pending, 0) AS "worklogs_pending!"
+                  coalesce(g.comments_pending, 0) AS "comments_pending!", coalesce(g.worklogs_pending, 0) AS "worklogs_pending!",
+                  coalesce(g.changes_pending, 0) AS "changes_pending!"
              FROM syncline.sync_partition p
              LEFT JOIN syncline.sync_page g ON g.run_id = p.run_id AND g.partition = p.number
             WHERE p.run_id = $1
@@ -200,7 +240,7 @@ pub async fn states<'e>(executor: impl PgExecutor<'e>, run_id: Uuid) -> Result<V
 pub async fn advance_cursors<'e>(
     executor: impl PgExecutor<'e>,
     project_id: Uuid,
-    through: [Option<DateTime<Utc>>; 3],
+    through: [Option<DateTime<Utc>>; 4],
 ) -> Result<()> {
     let entities: Vec<String> = super::work::ENTITIES.iter().map(|entity| (*entity).to_owned()).collect();
     sqlx::query!(
@@ -217,36 +257,3 @@ pub async fn advance_cursors<'e>(
     Ok(())
 }
 
-/// One collection of a page's issue has been fetched in full.
-pub async fn collection_done(
-    conn: &mut PgConnection,
-    page: PageId,
-    comments: bool,
-    written: i64,
-    removed: i64,
-) -> Result<()> {
-    sqlx::query!(
-        r#"
-        WITH page AS (
-            UPDATE syncline.sync_page
-               SET comments_pending = comments_pending - $4::bool::int, worklogs_pending = worklogs_pending - (NOT $4::bool)::int
-             WHERE run_id = $1 AND partition = $2 AND seq = $3
-        )
-        UPDATE syncline.sync_partition
-           SET comments_written = comments_written + CASE WHEN $4 THEN $5::int8 ELSE 0 END,
-               comments_removed = comments_removed + CASE WHEN $4 THEN $6::int8 ELSE 0 END,
-               worklogs_written = worklogs_written + CASE WHEN $4 THEN 0 ELSE $5::int8 END,
-               worklogs_removed = worklogs_removed + CASE WHEN $4 THEN 0 ELSE $6::int8 END
-         WHERE run_id = $1 AND number = $2
-        "#,
-        page.run_id,
-        page.partition,
-        page.seq,
-        comments,
-        written,
-        removed,
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}

@@ -4,6 +4,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use serde_json::{Map, Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
@@ -19,16 +20,30 @@ pub struct Site {
     pub name: String,
     /// Where it is.
     pub base_url: String,
-    /// `cloud`.
+    /// `cloud` or `data_center`.
     pub kind: String,
-    /// The account that reads it.
+    /// `basic`, `bearer` or `oauth`.
+    pub auth: String,
+    /// The version that it said last.
+    pub version: Option<String>,
+    /// Atlassian's id of a cloud site, where it is known.
+    pub cloud_id: Option<String>,
+    /// The account that reads it; empty where the token alone says who it is.
     pub account_email: String,
-    /// The reference to the token, or `encrypted`.
+    /// The reference to the token, `encrypted`, or `oauth`.
     pub credential: String,
     /// How many requests may be under way at once, over all workers.
     pub max_concurrency: i32,
     /// Projects that are synchronised (paused ones too).
     pub projects: i64,
+    /// Whether members may be matched to its users by display name.
+    pub match_by_name: bool,
+    /// The field that holds story points, where an operator named it.
+    pub story_points_field: Option<String>,
+    /// The hourly quota of an OAuth app, in points.
+    pub points_per_hour: Option<i32>,
+    /// When its token ends, where that is known.
+    pub token_expires_at: Option<DateTime<Utc>>,
     /// Until when the site asked to be left alone, if it did.
     pub paused_until: Option<DateTime<Utc>>,
     /// When it was added.
@@ -49,9 +64,13 @@ pub struct NewSite {
     pub name: String,
     /// Where it is.
     pub base_url: String,
-    /// The account that reads it.
+    /// `cloud` or `data_center`.
+    pub kind: &'static str,
+    /// `basic`, `bearer` or `oauth`.
+    pub auth: &'static str,
+    /// The account that reads it; empty where the token alone says who it is.
     pub account_email: String,
-    /// A reference or a sealed token.
+    /// A reference or a sealed token; empty for OAuth, whose tokens have a table of their own.
     pub credential: String,
     /// How many requests may be under way at once.
     pub max_concurrency: i32,
@@ -68,18 +87,30 @@ pub struct SiteChange {
     pub credential: Option<String>,
     /// How many requests may be under way at once.
     pub max_concurrency: Option<i32>,
+    /// `cloud` or `data_center`.
+    pub kind: Option<&'static str>,
+    /// `basic`, `bearer` or `oauth`.
+    pub auth: Option<&'static str>,
+    /// Whether members may be matched to its users by display name.
+    pub match_by_name: Option<bool>,
+    /// The field that holds story points; empty: find it.
+    pub story_points_field: Option<String>,
+    /// The hourly quota in points; 0: none.
+    pub points_per_hour: Option<i32>,
 }
 
 /// All sites, or the one of that name.
 pub async fn list(pool: &PgPool, name: Option<&str>) -> Result<Vec<Site>> {
     let sites = sqlx::query_as!(
         Site,
-        r#"SELECT s.id, s.name, s.base_url, s.kind, s.account_email,
-                  CASE WHEN s.credential LIKE 'enc:%' THEN 'encrypted' ELSE s.credential END AS "credential!",
+        r#"SELECT s.id, s.name, s.base_url, s.kind, s.auth, s.version, s.cloud_id, s.account_email,
+                  CASE WHEN s.auth = 'oauth' THEN 'oauth' WHEN s.credential LIKE 'enc:%' THEN 'encrypted'
+                       ELSE s.credential END AS "credential!",
                   s.max_concurrency,
                   (SELECT count(*) FROM syncline.project p WHERE p.site_id = s.id AND p.state <> 'removed') AS "projects!",
                   (SELECT max(g.paused_until) FROM syncline.rate_gate g
                     WHERE g.key LIKE 'site:' || s.id || '%' AND g.paused_until > clock_timestamp()) AS paused_until,
+                  s.match_by_name, s.story_points_field, s.points_per_hour, s.token_expires_at,
                   s.created_at, s.updated_at, s.credential AS stored_credential
              FROM syncline.site s
             WHERE $1::text IS NULL OR s.name = $1
@@ -95,11 +126,13 @@ pub async fn list(pool: &PgPool, name: Option<&str>) -> Result<Vec<Site>> {
 pub async fn add(pool: &PgPool, site: &NewSite, actor: &str) -> Result<bool> {
     let mut transaction = pool.begin().await?;
     let added = sqlx::query!(
-        r#"INSERT INTO syncline.site (id, name, base_url, account_email, credential, max_concurrency)
-           VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (name) DO NOTHING"#,
+        r#"INSERT INTO syncline.site (id, name, base_url, kind, auth, account_email, credential, max_concurrency)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (name) DO NOTHING"#,
         site.id,
         site.name,
         site.base_url,
+        site.kind,
+        site.auth,
         site.account_email,
         site.credential,
         site.max_concurrency
@@ -114,32 +147,58 @@ pub async fn add(pool: &PgPool, site: &NewSite, actor: &str) -> Result<bool> {
     Ok(added > 0)
 }
 
-/// Changes a site; false when there is none of that name.
+/// Changes a site; false when there is none of that name. What was and what became is kept in `audit`, without credentials.
 pub async fn update(pool: &PgPool, name: &str, change: &SiteChange, actor: &str) -> Result<bool> {
     let mut transaction = pool.begin().await?;
     let changed = sqlx::query!(
-        r#"UPDATE syncline.site
-              SET base_url = coalesce($2, base_url), account_email = coalesce($3, account_email),
-                  credential = coalesce($4, credential), max_concurrency = coalesce($5, max_concurrency),
+        r#"WITH old AS (SELECT * FROM syncline.site WHERE name = $1 FOR UPDATE)
+           UPDATE syncline.site s
+              SET base_url = coalesce($2, s.base_url), account_email = coalesce($3, s.account_email),
+                  credential = coalesce($4, s.credential), max_concurrency = coalesce($5, s.max_concurrency),
+                  kind = coalesce($6, s.kind), auth = coalesce($7, s.auth),
+                  match_by_name = coalesce($8, s.match_by_name),
+                  story_points_field = nullif(coalesce($9, s.story_points_field), ''),
+                  points_per_hour = nullif(coalesce($10, s.points_per_hour), 0),
                   updated_at = clock_timestamp()
-            WHERE name = $1"#,
+             FROM old
+            WHERE s.id = old.id
+           RETURNING to_jsonb(old) - 'credential' AS "before!", to_jsonb(s) - 'credential' AS "after!",
+                     old.credential <> s.credential AS "other_credential!""#,
         name,
         change.base_url,
         change.account_email,
         change.credential,
-        change.max_concurrency
+        change.max_concurrency,
+        change.kind,
+        change.auth,
+        change.match_by_name,
+        change.story_points_field,
+        change.points_per_hour
     )
-    .execute(&mut *transaction)
-    .await?
-    .rows_affected();
-    if changed > 0 {
-        audit::record(&mut *transaction, actor, "site.update", &[name.to_owned()]).await?;
-    }
+    .fetch_optional(&mut *transaction)
+    .await?;
+    let Some(changed) = changed else { return Ok(false) };
+    let details = differences(&changed.before, &changed.after, changed.other_credential);
+    audit::record_with(&mut *transaction, actor, "site.update", name, &details).await?;
     transaction.commit().await?;
-    Ok(changed > 0)
+    Ok(true)
 }
 
-/// Removes a site with its users and recorded drifts. Its projects must have been purged: foreign keys see to it.
+/// `{"column": {"old": …, "new": …}}` of what differs between two rows.
+fn differences(before: &Value, after: &Value, other_credential: bool) -> Value {
+    let mut differences = Map::new();
+    for (column, old) in before.as_object().into_iter().flatten().filter(|(column, _)| *column != "updated_at") {
+        if let Some(new) = after.get(column).filter(|new| *new != old) {
+            differences.insert(column.clone(), json!({ "old": old, "new": new }));
+        }
+    }
+    if other_credential {
+        differences.insert("credential".into(), json!("changed"));
+    }
+    Value::Object(differences)
+}
+
+/// Removes a site with its users, catalogues, settings and recorded drifts. Its projects must have been purged: foreign keys see to it.
 pub async fn remove(pool: &PgPool, site: &Site, actor: &str) -> Result<()> {
     let mut transaction = pool.begin().await?;
     sqlx::query!("DELETE FROM syncline.jira_user WHERE site_id = $1", site.id).execute(&mut *transaction).await?;
@@ -147,6 +206,20 @@ pub async fn remove(pool: &PgPool, site: &Site, actor: &str) -> Result<()> {
     sqlx::query!("DELETE FROM syncline.rate_gate WHERE key LIKE 'site:' || $1::uuid || '%'", site.id)
         .execute(&mut *transaction)
         .await?;
+    sqlx::query!(
+        r#"WITH board AS (DELETE FROM syncline.board WHERE site_id = $1),
+                sprint AS (DELETE FROM syncline.sprint WHERE site_id = $1),
+                version AS (DELETE FROM syncline.version WHERE site_id = $1),
+                component AS (DELETE FROM syncline.component WHERE site_id = $1),
+                status AS (DELETE FROM syncline.status WHERE site_id = $1),
+                term AS (DELETE FROM syncline.term WHERE site_id = $1),
+                link AS (DELETE FROM syncline.member_link WHERE site_id = $1),
+                setting AS (DELETE FROM syncline.setting WHERE scope = 'site' AND scope_id = $1)
+           DELETE FROM syncline.field WHERE site_id = $1"#,
+        site.id
+    )
+    .execute(&mut *transaction)
+    .await?;
     sqlx::query!("DELETE FROM syncline.site WHERE id = $1", site.id).execute(&mut *transaction).await?;
     audit::record(&mut *transaction, actor, "site.remove", std::slice::from_ref(&site.name)).await?;
     transaction.commit().await?;

@@ -52,6 +52,7 @@ pub(super) async fn advance(conn: &mut PgConnection, run_id: Uuid, project_id: U
         through(&states, |_| true),
         through(&states, |state| state.comments_pending == 0),
         through(&states, |state| state.worklogs_pending == 0),
+        through(&states, |state| state.changes_pending == 0),
     ];
     page::advance_cursors(conn, project_id, through).await?;
     Ok(())

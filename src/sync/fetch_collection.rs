@@ -15,7 +15,8 @@ use crate::domain::queue::Queue;
 use crate::domain::record::{CommentRecord, WorklogRecord};
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
 use crate::jira::normalise::{self, ParsedCollection, ParsedIssue};
-use crate::store::page::{self, PageId};
+use crate::store::bundle;
+use crate::store::page::PageId;
 use crate::store::replica::{self, Version};
 
 pub(super) struct FetchCollection(pub Arc<Workshop>);
@@ -209,7 +210,7 @@ async fn done(
 ) -> Result<(), StepError> {
     if let Some((partition, seq)) = walk.page {
         let page = PageId { run_id, partition, seq };
-        page::collection_done(conn, page, walk.collection == Collection::Comment, written, removed).await?;
+        bundle::collection_done(conn, page, walk.collection == Collection::Comment, written, removed).await?;
     }
     Ok(())
 }

@@ -112,6 +112,7 @@ fn announce(run_id: Uuid, outcome: &Outcome) {
         ("comment", "removed", outcome.comments_removed),
         ("worklog", "written", outcome.worklogs_written),
         ("worklog", "removed", outcome.worklogs_removed),
+        ("changelog", "written", outcome.changes_written),
     ] {
         metrics::records(entity, operation, count(records));
     }

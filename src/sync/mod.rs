@@ -2,16 +2,19 @@
 //!
 //! ```text
 //! plan_run ─▶ fetch_page (per partition) ─▶ upsert_batch ─▶ advance_cursor
-//!                 └─▶ fetch_page (next)        └─▶ fetch_collection (what Jira inlined short)
+//!                 └─▶ fetch_page (next)        ├─▶ fetch_collection (comments, worklogs that Jira inlined short)
+//!                                              └─▶ fetch_changes (history, for the issues of several pages)
 //!                                  … and finalize_run when nothing else is open
 //! ```
 //! What must hold: a step asks Jira before its transaction and never inside it; a page is written from what was staged, so
 //! that a crash after a fetch costs no second fetch.
 
 mod advance_cursor;
+mod fetch_changes;
 mod fetch_collection;
 mod fetch_page;
 mod finalize_run;
+mod history;
 pub mod pace;
 mod page_cache;
 mod plan_run;
@@ -34,6 +37,7 @@ pub fn steps(workshop: &Arc<Workshop>) -> Vec<Arc<dyn Step>> {
         Arc::new(fetch_page::FetchPage(Arc::clone(workshop))),
         Arc::new(upsert_batch::UpsertBatch(Arc::clone(workshop))),
         Arc::new(fetch_collection::FetchCollection(Arc::clone(workshop))),
+        Arc::new(fetch_changes::FetchChanges(Arc::clone(workshop))),
         Arc::new(advance_cursor::AdvanceCursor(Arc::clone(workshop))),
         Arc::new(repair_batch::Repair(Arc::clone(workshop))),
         Arc::new(finalize_run::FinalizeRun(Arc::clone(workshop))),

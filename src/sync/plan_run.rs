@@ -17,7 +17,7 @@ use crate::domain::window::{self, Window};
 use crate::engine::{Commit, Step, StepContext, StepError};
 use crate::jira::{FieldMap, SearchRequest, jql, normalise};
 use crate::observe::events;
-use crate::store::work::{self, Plan};
+use crate::store::work::{self, Plan, Progress};
 
 pub(super) struct PlanRun(pub Arc<Workshop>);
 
@@ -50,11 +50,12 @@ impl PlanRun {
         let (_, project, discovered) =
             futures::try_join!(jira.myself(), jira.project(&job.work.project_key), self.fields(&job))?;
 
+        let progress = work::progress(&context.pool, job.work.project_id).await?;
         let repairs = work::repair_ids(&context.pool, job.work.run_id).await?;
         let repairs = repair_steps(job.work.site_id, &repairs);
         let plan = match job.work.trigger.as_str() {
             "repair" => Planned::default(),
-            _ => self.ranges(context, &job, &discovered, project.id).await?,
+            _ => self.ranges(&job, &discovered, project.id, &progress).await?,
         };
         tracing::info!(
             event = events::RUN_PLANNED, project = %project.key, kind = %job.work.kind, estimate = plan.estimate,
@@ -70,6 +71,7 @@ impl PlanRun {
                     window: plan.window,
                     estimated_issues: i64::try_from(plan.estimate).ok(),
                     partitions: &plan.partitions,
+                    collections_from: progress.collections_from(),
                     jira_project_id: project.id,
                     project_key: &project.key,
                     project_name: &project.name,
@@ -87,16 +89,15 @@ impl PlanRun {
     /// The window, and the ranges that are walked side by side.
     async fn ranges(
         &self,
-        context: &StepContext,
         job: &Job,
         discovered: &FieldMap,
         project: i64,
+        progress: &Progress,
     ) -> Result<Planned, StepError> {
         let options = &self.0.options;
-        let cursors = work::cursors(&context.pool, job.work.project_id).await?;
         let window = match job.work.kind.as_str() {
             "full" => Window::FULL,
-            _ => window::incremental(&cursors, options.overlap),
+            _ => window::incremental(&progress.cursors, options.overlap),
         };
         let estimate =
             job.jira.approximate_count(&jql::clauses(jql::ProjectRef::Id(project), window.from, window.to)).await?;

@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use super::workshop::Workshop;
-use super::{fetch_collection, report, upsert_batch};
+use super::{fetch_changes, fetch_collection, report, upsert_batch};
 use crate::domain::queue::Queue;
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
 use crate::jira::client::BULK_FETCH_LIMIT;
@@ -70,9 +70,12 @@ impl Repair {
             Box::pin(async move {
                 replica::distrust(conn, job.work.site_id, &batch.ids).await?;
                 let written = upsert_batch::write_page(conn, &job, &page).await?;
-                replica::mark_deleted(conn, job.work.site_id, job.work.project_id, &gone).await?;
+                let reasons = vec!["not_visible"; gone.len()];
+                replica::mark_deleted(conn, job.work.site_id, job.work.project_id, &gone, &reasons).await?;
                 report::page(conn, &job, KIND, &page).await?;
-                Ok(fetch_collection::for_repair(&job, &written.short_comments, &written.short_worklogs, priority))
+                let mut next = fetch_collection::for_repair(&job, &written.short_comments, &written.short_worklogs, priority);
+                next.extend(fetch_changes::for_repair(&job, &written.short_changes, priority));
+                Ok(next)
             })
         }))
     }

@@ -4,22 +4,24 @@
 //! applied only for issues of which this page holds the newest version; a collection that Jira inlined in part is fetched
 //! in full by a step of its own, and holds the cursor of its entity back until then.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::workshop::{self, Job, Workshop};
-use super::{advance_cursor, fetch_collection, fetch_page, report};
+use super::{advance_cursor, fetch_changes, fetch_collection, fetch_page, report};
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::queue::Queue;
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
 use crate::jira::normalise::{self, ParsedIssue, ParsedPage};
-use crate::store::page::{self, PageCounts, PageId};
-use crate::store::replica::{self, Version};
+use crate::store::page::{self, PageCounts, PageId, Pending};
+use crate::store::replica::{self, Source, Version};
 
 pub(super) struct UpsertBatch(pub Arc<Workshop>);
 
@@ -92,19 +94,19 @@ async fn write(
     for issue in &written.short_worklogs {
         next.push(fetch_collection::worklogs(job, id, issue, priority));
     }
-    let pending = |issues: &[&ParsedIssue]| i32::try_from(issues.len()).unwrap_or(i32::MAX);
+    let count = |issues: &[&ParsedIssue]| i32::try_from(issues.len()).unwrap_or(i32::MAX);
+    let pending = Pending {
+        comments: count(&written.short_comments),
+        worklogs: count(&written.short_worklogs),
+        changes: written.short_changes.clone(),
+    };
     let newest = page.issues.iter().map(|issue| issue.issue.updated_at).max();
-    let after = page::applied(
-        conn,
-        id,
-        newest,
-        &written.counts,
-        pending(&written.short_comments),
-        pending(&written.short_worklogs),
-    )
-    .await?;
+    let after = page::applied(conn, id, newest, &written.counts, &pending, fetch_changes::BUNDLE_SIZE).await?;
     if let Some(walk) = &after.resume {
         next.push(fetch_page::resumed(job, walk, priority.saturating_sub(1))?);
+    }
+    if after.bundled {
+        next.push(fetch_changes::bundle(job, id, priority));
     }
     next.extend(advance_cursor::step_after(id, after.complete));
     report::page(conn, job, KIND, page).await?;
@@ -116,9 +118,10 @@ pub(super) struct Written<'a> {
     pub counts: PageCounts,
     pub short_comments: Vec<&'a ParsedIssue>,
     pub short_worklogs: Vec<&'a ParsedIssue>,
+    pub short_changes: Vec<i64>,
 }
 
-/// Writes people, issues, comments and worklogs of a page: one statement each.
+/// Writes people, issues and what was inlined with them: one statement per table, and none where there is nothing.
 pub(super) async fn write_page<'a>(
     conn: &mut PgConnection,
     job: &Job,
@@ -132,25 +135,38 @@ pub(super) async fn write_page<'a>(
         issues.chunk_by(|a, b| a.issue.id == b.issue.id).filter_map(|versions| versions.last().copied()).collect();
     replica::plan_afresh(conn).await?;
     replica::upsert_users(conn, site_id, &page.users).await?;
+    let project = job.work.jira_project_id;
+    replica::upsert_sprints(conn, site_id, &page.sprints, &[], Source::Issues).await?;
+    replica::upsert_versions(conn, site_id, project, &page.versions, Source::Issues).await?;
+    replica::upsert_components(conn, site_id, project, &page.components, Source::Issues).await?;
     let records: Vec<_> = issues.iter().map(|issue| &issue.issue).collect();
     let upserted = replica::upsert_issues(conn, site_id, job.work.project_id, &records).await?;
 
     let current: Vec<&ParsedIssue> =
         issues.into_iter().filter(|issue| upserted.current.contains(&issue.issue.id)).collect();
-    let whole = |total: i64, inlined: usize| usize::try_from(total).is_ok_and(|total| total <= inlined);
-    let (all_comments, short_comments): (Vec<&ParsedIssue>, Vec<&ParsedIssue>) =
-        current.iter().partition(|issue| whole(issue.comments_total, issue.comments.len()));
-    let (all_worklogs, short_worklogs): (Vec<&ParsedIssue>, Vec<&ParsedIssue>) =
-        current.iter().partition(|issue| whole(issue.worklogs_total, issue.worklogs.len()));
     let versions: Vec<Version> =
         current.iter().map(|issue| Version { issue_id: issue.issue.id, updated_at: issue.issue.updated_at }).collect();
-    let ids = |issues: &[&ParsedIssue]| issues.iter().map(|issue| issue.issue.id).collect::<Vec<i64>>();
+    let parts = Parts::of(&current);
     // Of an issue whose list is short, what was inlined is written already; the rest, and removals, come with its own step.
     let comments: Vec<_> = current.iter().flat_map(|issue| &issue.comments).collect();
     let worklogs: Vec<_> = current.iter().flat_map(|issue| &issue.worklogs).collect();
-    let comments = replica::apply_comments(conn, site_id, &comments, &versions, &ids(&all_comments), &[]).await?;
-    let worklogs = replica::apply_worklogs(conn, site_id, &worklogs, &versions, &ids(&all_worklogs), &[]).await?;
+    let comments = replica::apply_comments(conn, site_id, &comments, &versions, &parts.whole_comments, &[]).await?;
+    let worklogs = replica::apply_worklogs(conn, site_id, &worklogs, &versions, &parts.whole_worklogs, &[]).await?;
+    // Links and attachments stand in the issue whole, and change with it; a full run looks at them all the same.
+    if !upserted.written.is_empty() || job.work.kind == "full" {
+        let links: Vec<_> = current.iter().flat_map(|issue| &issue.links).collect();
+        let attachments: Vec<_> = current.iter().flat_map(|issue| &issue.attachments).collect();
+        replica::apply_links(conn, site_id, &links, &versions).await?;
+        replica::apply_attachments(conn, site_id, &attachments, &versions).await?;
+    }
+    let changes: Vec<_> = current.iter().flat_map(|issue| &issue.changes).collect();
+    let changes = replica::insert_changes(conn, site_id, &changes).await?;
 
+    // An issue that is as it was has its collections already, unless the run that wrote it did not end well.
+    let from = job.work.collections_from.unwrap_or(DateTime::<Utc>::UNIX_EPOCH);
+    let wanted = |issue: &ParsedIssue| {
+        upserted.written.contains(&issue.issue.id) || issue.issue.updated_at >= from
+    };
     let counts = PageCounts {
         issues_seen: i64::try_from(page.issues.len()).unwrap_or(i64::MAX),
         issues_created: upserted.created,
@@ -161,6 +177,43 @@ pub(super) async fn write_page<'a>(
         comments_removed: comments.removed,
         worklogs_written: worklogs.written,
         worklogs_removed: worklogs.removed,
+        changes_written: changes,
     };
-    Ok(Written { counts, short_comments, short_worklogs })
+    Ok(Written {
+        counts,
+        short_comments: parts.short_comments.into_iter().filter(|issue| wanted(issue)).collect(),
+        short_worklogs: parts.short_worklogs.into_iter().filter(|issue| wanted(issue)).collect(),
+        short_changes: parts.short_changes.into_iter().filter(|issue| wanted(issue)).map(|i| i.issue.id).collect(),
+    })
+}
+
+/// Which collections of the issues were inlined whole, and which in part.
+struct Parts<'a> {
+    whole_comments: Vec<i64>,
+    whole_worklogs: Vec<i64>,
+    short_comments: Vec<&'a ParsedIssue>,
+    short_worklogs: Vec<&'a ParsedIssue>,
+    short_changes: Vec<&'a ParsedIssue>,
+}
+
+impl<'a> Parts<'a> {
+    fn of(current: &[&'a ParsedIssue]) -> Self {
+        let whole = |total: i64, inlined: usize| usize::try_from(total).is_ok_and(|total| total <= inlined);
+        let ids = |issues: Vec<&ParsedIssue>| issues.iter().map(|issue| issue.issue.id).collect::<Vec<i64>>();
+        let (comments, short_comments): (Vec<&ParsedIssue>, Vec<&ParsedIssue>) =
+            current.iter().partition(|issue| whole(issue.comments_total, issue.comments.len()));
+        let (worklogs, short_worklogs): (Vec<&ParsedIssue>, Vec<&ParsedIssue>) =
+            current.iter().partition(|issue| whole(issue.worklogs_total, issue.worklogs.len()));
+        // One entry of history is several records: one per field.
+        let entries = |issue: &ParsedIssue| issue.changes.iter().map(|c| c.id).collect::<BTreeSet<i64>>().len();
+        let short_changes =
+            current.iter().copied().filter(|i| !i.changes_total.is_some_and(|total| whole(total, entries(i)))).collect();
+        Self {
+            whole_comments: ids(comments),
+            whole_worklogs: ids(worklogs),
+            short_comments,
+            short_worklogs,
+            short_changes,
+        }
+    }
 }

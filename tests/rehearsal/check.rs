@@ -100,7 +100,7 @@ impl Day {
         values
     }
 
-    fn substituted(&self, text: &str) -> Result<String, String> {
+    pub(super) fn substituted(&self, text: &str) -> Result<String, String> {
         let values = self.values();
         let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
         substitute(text, &values)

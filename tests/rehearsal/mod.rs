@@ -3,6 +3,8 @@
 
 pub mod boards;
 pub mod check;
+#[allow(dead_code)] // the benchmarks draw
+pub mod picture;
 mod prometheus;
 pub mod rules;
 mod runbooks;
@@ -26,7 +28,7 @@ pub struct Day {
     pub ended: f64,
     /// A run that lost its worker.
     pub run: Uuid,
-    _workers: Vec<WorkerProcess>,
+    workers: Vec<WorkerProcess>,
 }
 
 /// A day's settings: what takes minutes in life takes seconds here.
@@ -69,7 +71,7 @@ impl Day {
         prometheus.until(r#"max(syncline_sync_projects{freshness="stale"}) == 1"#).await;
         // What happened last is seen: database gauges may be five seconds old, rules need their samples.
         prometheus.until("sum(syncline_steps_rescued_total) > 0 and on () (time() - max(syncline_sync_last_success_timestamp_seconds) > 6)").await;
-        Self { rig, prometheus, began, ended: now(), run, _workers: workers }
+        Self { rig, prometheus, began, ended: now(), run, workers }
     }
 }
 

@@ -55,6 +55,11 @@ impl Prometheus {
         prometheus
     }
 
+    /// Host and port.
+    pub fn address(&self) -> &str {
+        self.base.trim_start_matches("http://")
+    }
+
     /// What it scrapes from now on.
     pub fn scrape(&self, addresses: &[&str]) {
         let path = self.folder.path().join("targets.json");

@@ -31,7 +31,7 @@ impl Day {
                     _ => commands.extend(
                         block
                             .lines()
-                            .filter(|line| line.starts_with("syncline "))
+                            .filter(|line| ["syncline ", "curl ", "psql "].iter().any(|name| line.starts_with(name)))
                             .map(|line| (line.to_owned(), of.clone())),
                     ),
                 }
@@ -60,6 +60,9 @@ impl Day {
     /// 0 is fine, and 3 says that something is unhealthy, which is what the reader looks for; a verification that finds
     /// differences says 1, and people work in Jira meanwhile.
     async fn run_command(&self, line: &str) -> Result<(), String> {
+        if !line.starts_with("syncline ") {
+            return self.run_in_shell(line).await;
+        }
         let line = line.replace("PROJECT", "sim/ACME").replace("SITE", "sim").replace("RUN", &self.run.to_string());
         let arguments: Vec<&str> = line.split_whitespace().skip(1).collect();
         let output = Command::new(program())
@@ -77,10 +80,48 @@ impl Day {
             code => Err(format!("`{line}` ended with {code:?}: {}", String::from_utf8_lossy(&output.stderr))),
         }
     }
+
+    /// What another program says: it must not fail, and must say something.
+    async fn run_in_shell(&self, line: &str) -> Result<(), String> {
+        let instance = self.workers[0].address().trim_start_matches("http://");
+        let prometheus = self.prometheus.address();
+        let line = line.replace("PROMETHEUS:9090", prometheus).replace("INSTANCE", instance);
+        let output = Command::new("bash")
+            .args(["-o", "pipefail", "-c", &line.replace("curl -s", "curl -sS")])
+            .env("DATABASE_URL", self.rig.db.url())
+            .stdin(Stdio::null())
+            .output()
+            .await
+            .map_err(|error| error.to_string())?;
+        if output.status.success() && !output.stdout.is_empty() {
+            return Ok(());
+        }
+        Err(format!("`{line}` ended with {:?}: {}", output.status.code(), String::from_utf8_lossy(&output.stderr)))
+    }
 }
 
 /// The fenced blocks of a page: language and content.
 fn blocks(page: &str) -> Vec<(&str, &str)> {
     let fenced = page.split("```").skip(1).step_by(2);
     fenced.filter_map(|block| block.split_once('\n')).map(|(language, text)| (language, text.trim_end())).collect()
+}
+
+#[test]
+fn what_run_books_name_on_a_cluster_is_what_the_chart_makes() {
+    let made = std::fs::read_to_string(super::boards::root("deploy/kubernetes/2-workers.yaml")).unwrap();
+    for path in files("docs/runbooks", ".md") {
+        let text = std::fs::read_to_string(&path).unwrap();
+        for line in text.lines().filter(|line| line.starts_with("kubectl ")) {
+            for word in line.split_whitespace() {
+                let expected = match word.split_once('/') {
+                    Some(("deployment", name)) => format!("kind: Deployment\nmetadata:\n  name: {name}\n"),
+                    _ => match word.split_once('=') {
+                        Some((label, value)) if label.contains('/') => format!("{label}: {value}\n"),
+                        _ => continue,
+                    },
+                };
+                assert!(made.contains(&expected), "{}: {line}: the chart makes no {word}", path.display());
+            }
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! A trace collector: takes OTLP over HTTP (protobuf) and over gRPC, and keeps the spans.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -11,7 +12,10 @@ use axum::routing::post;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
 use prost::Message;
-use tokio::net::{TcpListener, TcpStream};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 
 /// A span as it arrived.
 #[derive(Clone, Debug)]
@@ -80,6 +84,37 @@ impl Collector {
         Self { kept, endpoint }
     }
 
+    /// Takes `grpc` over TLS, with the certificate that is made in `folder`; answers its file, too.
+    pub async fn grpc_tls(folder: &Path) -> (Self, PathBuf) {
+        let (certificate, key) = super::smtp::certificate(folder);
+        let chain = CertificateDer::pem_file_iter(&certificate).unwrap().map(Result::unwrap).collect();
+        let key = PrivateKeyDer::from_pem_file(key).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let tls = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let kept = Arc::new(Kept::default());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+        let shared = Arc::clone(&kept);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (tls, shared) = (tls.clone(), Arc::clone(&shared));
+                tokio::spawn(async move {
+                    if let Ok(stream) = tls.accept(stream).await {
+                        serve_grpc(stream, shared).await.ok();
+                    }
+                });
+            }
+        });
+        (Self { kept, endpoint }, certificate)
+    }
+
     /// Everything that arrived.
     pub fn spans(&self) -> Vec<Span> {
         self.kept.spans.lock().unwrap().clone()
@@ -97,7 +132,7 @@ async fn take(State(kept): State<Arc<Kept>>, headers: HeaderMap, body: Bytes) ->
 }
 
 /// The one method of the service, without a framework: a length-prefixed message each way, and the status in trailers.
-async fn serve_grpc(stream: TcpStream, kept: Arc<Kept>) -> Result<(), h2::Error> {
+async fn serve_grpc(stream: impl AsyncRead + AsyncWrite + Unpin, kept: Arc<Kept>) -> Result<(), h2::Error> {
     let mut connection = h2::server::handshake(stream).await?;
     while let Some(request) = connection.accept().await {
         let (request, respond) = request?;

@@ -5,6 +5,7 @@ pub mod alert;
 pub mod alerts;
 pub mod answering;
 pub mod collector;
+pub mod command;
 mod database;
 mod rig;
 pub mod smtp;

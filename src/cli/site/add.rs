@@ -22,18 +22,49 @@ is encrypted with the configured key (secrets.key). Create a token at https://id
 Examples:
   syncline site add acme --url https://acme.atlassian.net \\
       --email bot@example.com --credential env:JIRA_TOKEN
+  syncline site add plant --url https://jira.example.com --auth bearer --credential env:JIRA_PAT
+  syncline site add acme --url https://acme.atlassian.net --auth oauth
   syncline site add acme --update --token-stdin < new-token")]
 pub(super) struct AddArgs {
     /// Its name here: lower-case letters, digits, dots, dashes
     name: String,
+    #[command(flatten)]
+    given: Given,
+    /// Change an existing site, as `site update` does: what is not given stays
+    #[arg(long)]
+    update: bool,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "\
+Examples:
+  syncline site update acme --token-stdin < new-token
+  syncline site update acme --match-by-name on
+  syncline site update acme --story-points-field customfield_10016")]
+pub(super) struct UpdateArgs {
+    /// Its name
+    name: String,
+    #[command(flatten)]
+    given: Given,
+}
+
+/// What can be said of a site.
+#[derive(Debug, clap::Args)]
+struct Given {
     /// Where it is, e.g. https://acme.atlassian.net
-    #[arg(long, required_unless_present = "update")]
+    #[arg(long)]
     url: Option<String>,
+    /// What it is; auto asks it [default: auto]
+    #[arg(long, value_enum)]
+    kind: Option<Kind>,
+    /// How to be let in [default: basic]
+    #[arg(long, value_enum)]
+    auth: Option<AuthKind>,
     /// The account's e-mail address
-    #[arg(long, required_unless_present = "update")]
+    #[arg(long)]
     email: Option<String>,
     /// Where the account's API token is kept: env:NAME or file:PATH
-    #[arg(long, value_name = "REFERENCE", required_unless_present_any = ["update", "token_stdin"])]
+    #[arg(long, value_name = "REFERENCE")]
     credential: Option<String>,
     /// Read the API token from standard input and store it encrypted
     #[arg(long, conflicts_with = "credential")]
@@ -41,44 +72,162 @@ pub(super) struct AddArgs {
     /// How many requests all workers together may have under way (1 to 64) [default: 8]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=64))]
     max_concurrency: Option<i32>,
-    /// Change an existing site: what is not given stays
-    #[arg(long)]
-    update: bool,
+    /// Whether members may be matched to users by exact display name [default: off]
+    #[arg(long, value_enum, value_name = "on|off")]
+    match_by_name: Option<Switch>,
+    /// The field that holds story points; an empty one: find it
+    #[arg(long, value_name = "FIELD")]
+    story_points_field: Option<String>,
+    /// The hourly quota of an OAuth app in Atlassian's points; 0: none
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..))]
+    points_per_hour: Option<i32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Kind {
+    /// As it says itself
+    Auto,
+    /// Jira Cloud
+    Cloud,
+    /// Jira Data Center or Server
+    DataCenter,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum AuthKind {
+    /// E-mail address and API token (or user name and password of Data Center)
+    Basic,
+    /// A personal access token of Data Center, or a token of a service account
+    Bearer,
+    /// OAuth 2.0 (3LO): see `site authorize`
+    Oauth,
+}
+
+impl AuthKind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Basic => "basic",
+            Self::Bearer => "bearer",
+            Self::Oauth => "oauth",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
+
+pub(super) async fn update(args: UpdateArgs, context: &Context) -> Result<(), Error> {
+    super::find(context, &args.name).await?;
+    change(&args.name, args.given, context).await
 }
 
 pub(super) async fn run(args: AddArgs, context: &Context) -> Result<(), Error> {
-    check_name(&args.name)?;
-    let base_url = args.url.as_deref().map(|text| base_url(text, context)).transpose()?;
-    if let Some(email) = args.email.as_deref().filter(|email| !is_email(email)) {
-        return Err(Error::usage(format!("--email is {email:?}, which is not an e-mail address")));
+    let AddArgs { name, given, update } = args;
+    check_name(&name)?;
+    if update {
+        super::find(context, &name).await?;
+        return change(&name, given, context).await;
     }
-    let credential = credential(&args, context)?;
-    if args.update {
-        let change =
-            SiteChange { base_url, account_email: args.email, credential, max_concurrency: args.max_concurrency };
-        super::find(context, &args.name).await?;
-        site::update(&context.pool, &args.name, &change, &context.actor()).await?;
-        context.output.note(&format!("changed site {}; check it with `syncline site check {0}`", args.name));
-        return Ok(());
-    }
-    // The parser has seen to it that these are there.
-    let (Some(base_url), Some(account_email), Some(credential)) = (base_url, args.email, credential) else {
-        return Err(Error::usage("--url, --email and --credential or --token-stdin are needed"));
+    let auth = given.auth.unwrap_or(AuthKind::Basic);
+    let Some(url) = given.url.as_deref() else {
+        return Err(Error::usage("--url is needed").help("write the site's address, e.g. https://acme.atlassian.net"));
+    };
+    let base_url = base_url(url, context)?;
+    let kind = kind(given.kind.unwrap_or(Kind::Auto), &base_url, context).await?;
+    let account_email = email(&given, auth, kind)?;
+    let credential = match (auth, credential(&given, &name, context)?) {
+        (AuthKind::Oauth, None) => String::new(),
+        (AuthKind::Oauth, Some(_)) => {
+            return Err(Error::usage("a site with --auth oauth has no --credential of its own")
+                .help(format!("leave it out, then run `syncline site authorize {name}`")));
+        }
+        (_, Some(credential)) => credential,
+        (_, None) => {
+            return Err(Error::usage("--credential or --token-stdin is needed")
+                .help("name where the token is kept, e.g. --credential env:JIRA_TOKEN"));
+        }
     };
     let new = NewSite {
         id: context.clock.new_id(),
-        name: args.name,
+        name,
         base_url,
+        kind,
+        auth: auth.as_str(),
         account_email,
         credential,
-        max_concurrency: args.max_concurrency.unwrap_or(DEFAULT_CONCURRENCY),
+        max_concurrency: given.max_concurrency.unwrap_or(DEFAULT_CONCURRENCY),
     };
-    if !site::add(&context.pool, &new, &context.actor()).await? {
+    let actor = context.actor();
+    if !site::add(&context.pool, &new, &actor).await? {
         return Err(Error::failure(format!("there is a site {} already", new.name))
-            .help("change it with --update, or choose another name"));
+            .help("change it with `syncline site update`, or choose another name"));
     }
-    context.output.note(&format!("added site {}; check it with `syncline site check {0}`", new.name));
+    let further = SiteChange {
+        match_by_name: given.match_by_name.map(|switch| switch == Switch::On),
+        story_points_field: given.story_points_field,
+        points_per_hour: given.points_per_hour,
+        ..SiteChange::default()
+    };
+    if further.match_by_name.is_some() || further.story_points_field.is_some() || further.points_per_hour.is_some() {
+        site::update(&context.pool, &new.name, &further, &actor).await?;
+    }
+    let next = if auth == AuthKind::Oauth { "authorize it with `syncline site authorize" } else { "check it with `syncline site check" };
+    context.output.note(&format!("added site {}; {next} {0}`", new.name));
     Ok(())
+}
+
+async fn change(name: &str, given: Given, context: &Context) -> Result<(), Error> {
+    let old = super::find(context, name).await?;
+    if let Some(wrong) = given.email.as_deref().filter(|email| !is_account(email)) {
+        return Err(Error::usage(format!("--email is {wrong:?}, which is not an e-mail address")));
+    }
+    let base_url = given.url.as_deref().map(|text| base_url(text, context)).transpose()?;
+    let kind = match given.kind {
+        Some(wanted) => Some(kind(wanted, base_url.as_deref().unwrap_or(&old.base_url), context).await?),
+        None => None,
+    };
+    let change = SiteChange {
+        credential: credential(&given, name, context)?,
+        base_url,
+        account_email: given.email,
+        max_concurrency: given.max_concurrency,
+        kind,
+        auth: given.auth.map(AuthKind::as_str),
+        match_by_name: given.match_by_name.map(|switch| switch == Switch::On),
+        story_points_field: given.story_points_field,
+        points_per_hour: given.points_per_hour,
+    };
+    site::update(&context.pool, name, &change, &context.actor()).await?;
+    context.output.note(&format!("changed site {name}; check it with `syncline site check {name}`"));
+    Ok(())
+}
+
+/// The account's e-mail address: needed where it is half of the credentials.
+fn email(given: &Given, auth: AuthKind, kind: &str) -> Result<String, Error> {
+    match given.email.as_deref() {
+        Some(email) if is_email(email) || kind == "data_center" && is_account(email) => Ok(email.to_owned()),
+        Some(email) => Err(Error::usage(format!("--email is {email:?}, which is not an e-mail address"))),
+        None if auth == AuthKind::Basic => Err(Error::usage("--email is needed: with the token it is what lets us in")
+            .help("write the account's e-mail address, or --auth bearer where the token stands alone")),
+        None => Ok(String::new()),
+    }
+}
+
+/// Data Center's accounts are named by a user name, which may or may not be an address.
+fn is_account(text: &str) -> bool {
+    !text.is_empty() && !text.contains(|c: char| c == ':' || c.is_whitespace() || c.is_control())
+}
+
+/// As stored: what was said, or what the site says of itself.
+async fn kind(wanted: Kind, base_url: &str, context: &Context) -> Result<&'static str, Error> {
+    match wanted {
+        Kind::Cloud => Ok("cloud"),
+        Kind::DataCenter => Ok("data_center"),
+        Kind::Auto => super::detect::kind(base_url, context).await,
+    }
 }
 
 /// The same rule as the table's.
@@ -118,17 +267,18 @@ fn base_url(text: &str, context: &Context) -> Result<String, Error> {
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
-fn is_email(text: &str) -> bool {
+/// Whether a text has the shape of an e-mail address.
+pub(in crate::cli) fn is_email(text: &str) -> bool {
     let parts = text.split_once('@');
     parts.is_some_and(|(user, host)| !user.is_empty() && !host.is_empty())
         && !text.contains(|c: char| c == ':' || c.is_whitespace() || c.is_control())
 }
 
 /// What is to be stored: a reference that was checked, or the sealed token.
-fn credential(args: &AddArgs, context: &Context) -> Result<Option<String>, Error> {
+fn credential(args: &Given, name: &str, context: &Context) -> Result<Option<String>, Error> {
     if let Some(reference) = &args.credential {
         secret::check_reference(reference).map_err(|problem| Error::usage(problem.to_string()).help(problem.help()))?;
-        if let Err(problem) = secret::resolve(reference, &args.name, &context.config.secrets) {
+        if let Err(problem) = secret::resolve(reference, name, &context.config.secrets) {
             // It may exist where the workers run, so that this is no error.
             context.output.note(&format!("note: {problem}; the workers need it"));
         }
@@ -148,7 +298,7 @@ fn credential(args: &AddArgs, context: &Context) -> Result<Option<String>, Error
             .help("pipe the API token and nothing else to --token-stdin"));
     }
     let clock = &context.clock;
-    let sealed = secret::encrypt(&SecretString::from(token), &args.name, &context.config.secrets, |nonce| {
+    let sealed = secret::encrypt(&SecretString::from(token), name, &context.config.secrets, |nonce| {
         clock.fill_random(nonce);
     })?;
     Ok(Some(sealed))

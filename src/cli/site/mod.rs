@@ -2,6 +2,9 @@
 
 mod add;
 mod check;
+mod detect;
+
+pub(super) use add::is_email;
 
 use clap::Subcommand;
 
@@ -22,8 +25,10 @@ pub struct SiteArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Add a Jira Cloud site, or change one with --update
+    /// Add a site: Jira Cloud, or Data Center
     Add(add::AddArgs),
+    /// Change a site: what is not given stays
+    Update(add::UpdateArgs),
     /// List all sites
     List,
     /// Show one site
@@ -49,6 +54,7 @@ enum Verb {
 pub(super) async fn run(args: SiteArgs, context: &Context) -> Result<(), Error> {
     match args.verb {
         Verb::Add(args) => add::run(args, context).await,
+        Verb::Update(args) => add::update(args, context).await,
         Verb::List => {
             let sites = site::list(&context.pool, None).await?;
             context.output.rows(&sites, "no site yet: add one with `syncline site add`")
@@ -102,11 +108,12 @@ async fn remove(context: &Context, name: &str, yes: bool) -> Result<(), Error> {
 }
 
 impl Row for Site {
-    const HEADERS: &'static [&'static str] = &["NAME", "URL", "ACCOUNT", "CREDENTIAL", "PROJECTS", "CONCURRENCY"];
+    const HEADERS: &'static [&'static str] = &["NAME", "KIND", "URL", "ACCOUNT", "CREDENTIAL", "PROJECTS", "CONCURRENCY"];
 
     fn cells(&self) -> Vec<String> {
         vec![
             self.name.clone(),
+            self.kind.clone(),
             self.base_url.clone(),
             self.account_email.clone(),
             self.credential.clone(),
@@ -122,8 +129,15 @@ impl Fields for Site {
             ("name", self.name.clone()),
             ("url", self.base_url.clone()),
             ("kind", self.kind.clone()),
+            ("version", self.version.clone().unwrap_or_default()),
+            ("cloud id", self.cloud_id.clone().unwrap_or_default()),
+            ("auth", self.auth.clone()),
             ("account", self.account_email.clone()),
             ("credential", self.credential.clone()),
+            ("token ends", self.token_expires_at.map(time).unwrap_or_default()),
+            ("match by name", if self.match_by_name { "on".into() } else { String::new() }),
+            ("story points", self.story_points_field.clone().unwrap_or_default()),
+            ("points an hour", self.points_per_hour.map(|points| points.to_string()).unwrap_or_default()),
             ("concurrency", self.max_concurrency.to_string()),
             ("projects", self.projects.to_string()),
             ("paused until", time_or_dash(self.paused_until)),

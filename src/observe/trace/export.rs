@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry::{Key, KeyValue};
-use opentelemetry_otlp::SpanExporter;
+use opentelemetry_otlp::tonic_types::transport::ClientTlsConfig;
+use opentelemetry_otlp::{SpanExporter, WithTonicConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{
@@ -42,14 +43,6 @@ pub enum TraceError {
         /// What it is.
         found: String,
     },
-    /// gRPC is built without TLS.
-    #[error(
-        "OTLP over grpc cannot use the https:// endpoint {endpoint:?}; set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"
-    )]
-    GrpcTls {
-        /// The endpoint asked for.
-        endpoint: String,
-    },
     /// The sampler is not one of those built in.
     #[error(
         "OTEL_TRACES_SAMPLER is {found:?}; use always_on, always_off or traceidratio, or one of these after parentbased_, as in parentbased_traceidratio"
@@ -83,7 +76,10 @@ pub(in crate::observe) fn provider() -> Result<Option<SdkTracerProvider>, TraceE
     };
     let protocol = variable("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL").or_else(|| variable("OTEL_EXPORTER_OTLP_PROTOCOL"));
     let exporter = match protocol.as_deref() {
-        Some("grpc") if endpoint.starts_with("https:") => return Err(TraceError::GrpcTls { endpoint }),
+        // Told apart by hand: without this the exporter would trust no certificate at all.
+        Some("grpc") if endpoint.starts_with("https:") => {
+            SpanExporter::builder().with_tonic().with_tls_config(ClientTlsConfig::new().with_enabled_roots()).build()
+        }
         Some("grpc") => SpanExporter::builder().with_tonic().build(),
         None | Some("http/protobuf") => SpanExporter::builder().with_http().build(),
         Some(found) => return Err(TraceError::Protocol { found: found.to_owned() }),

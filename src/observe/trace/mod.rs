@@ -27,8 +27,8 @@ pub use self::context::{current_traceparent, new_traceparent, trace_id};
 pub use self::export::TraceError;
 pub(super) use self::export::{is_exported, layer, provider};
 pub use self::span::{
-    HttpRequest, LostAttempt, RunSpan, StepSpan, attempt_lost, batch, commit, delivery, failed, http_answered,
-    http_read, http_request, outcome, run_ended, step,
+    ClaimSpan, HttpRequest, LostAttempt, RunSpan, StepSpan, attempt_lost, batch, claimed, commit, delivery, failed,
+    http_answered, http_read, http_request, outcome, run_ended, step,
 };
 
 /// The target of spans that are exported but do not belong on log lines: there the step's own span must stay in front.

@@ -2,7 +2,7 @@
 //! these have a word, and under `syncline.` where they do not.
 
 use chrono::{DateTime, Utc};
-use opentelemetry::trace::{Span as _, SpanContext, Status, TraceState, Tracer};
+use opentelemetry::trace::{Span as _, SpanContext, SpanKind, Status, TraceState, Tracer};
 use opentelemetry::{Context, KeyValue, global};
 use tracing::Span;
 use tracing::field::{Empty, display};
@@ -71,6 +71,49 @@ pub fn failed(span: &Span, code: &str, message: &str) {
     span.record("error.type", code);
     span.record("otel.status_code", "ERROR");
     span.record("otel.status_description", message);
+}
+
+/// A step that was taken from its queue.
+#[derive(Clone, Copy, Debug)]
+pub struct ClaimSpan<'a> {
+    /// The context kept on the step's row.
+    pub traceparent: Option<&'a str>,
+    /// The queue.
+    pub queue: &'static str,
+    /// The step's id.
+    pub step_id: Uuid,
+    /// When it was asked for steps.
+    pub asked_at: DateTime<Utc>,
+    /// When they were there.
+    pub claimed_at: DateTime<Utc>,
+    /// How many the same statement claimed.
+    pub batch: usize,
+}
+
+/// Sends the span of a claim: one below each run that the statement took a step of, since a span has one parent.
+pub fn claimed(claim: &ClaimSpan<'_>) {
+    claimed_to(&global::tracer("syncline"), claim);
+}
+
+pub(super) fn claimed_to(tracer: &impl Tracer, claim: &ClaimSpan<'_>) {
+    let Some(parent) = claim.traceparent.and_then(parse) else { return };
+    let mut attributes = vec![
+        KeyValue::new("messaging.system", "postgresql"),
+        KeyValue::new("messaging.operation.type", "receive"),
+        KeyValue::new("messaging.operation.name", "claim"),
+        KeyValue::new("messaging.destination.name", claim.queue),
+        KeyValue::new("messaging.message.id", claim.step_id.to_string()),
+    ];
+    if claim.batch != 1 {
+        attributes.push(KeyValue::new("messaging.batch.message_count", i64::try_from(claim.batch).unwrap_or(i64::MAX)));
+    }
+    let builder = tracer
+        .span_builder(format!("claim {}", claim.queue))
+        .with_kind(SpanKind::Consumer)
+        .with_start_time(claim.asked_at)
+        .with_attributes(attributes);
+    let mut span = tracer.build_with_context(builder, &below(parent));
+    span.end_with_timestamp(claim.claimed_at.into());
 }
 
 /// An attempt that a process fell silent in.

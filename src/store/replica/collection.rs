@@ -28,7 +28,7 @@ pub struct Version {
 }
 
 impl Version {
-    fn columns(versions: &[Self]) -> (Vec<i64>, Vec<DateTime<Utc>>) {
+    pub(super) fn columns(versions: &[Self]) -> (Vec<i64>, Vec<DateTime<Utc>>) {
         versions.iter().map(|version| (version.issue_id, version.updated_at)).unzip()
     }
 }

@@ -7,6 +7,7 @@ use sqlx::PgConnection;
 use tracing::Instrument;
 use uuid::Uuid;
 
+use crate::domain::entity::IssueDetails;
 use crate::domain::record::IssueRecord;
 use crate::observe::trace;
 use crate::store::Result;
@@ -22,6 +23,8 @@ pub struct UpsertedIssues {
     pub unchanged: i64,
     /// The issues of which the batch held the newest version: only theirs are the comments and worklogs to be applied.
     pub current: HashSet<i64>,
+    /// Those of them that were written, and so are locked until the transaction ends.
+    pub written: HashSet<i64>,
 }
 
 /// Joins what travels as one text; labels are short words, and this character is in none.
@@ -46,15 +49,17 @@ pub async fn upsert_issues(
     let resolved: Vec<Option<DateTime<Utc>>> = sorted.iter().map(|i| i.resolved_at).collect();
     let due: Vec<Option<NaiveDate>> = sorted.iter().map(|i| i.due_date).collect();
     let hashes: Vec<Vec<u8>> = sorted.iter().map(|i| i.content_hash.to_vec()).collect();
+    let details: Vec<String> = sorted.iter().map(|i| details(&i.details)).collect();
     let rows = sqlx::query!(
         r#"
         WITH input AS MATERIALIZED (
             SELECT * FROM unnest($3::int8[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
                                  $11::text[], $12::text[], $13::text[], $14::text[], $15::int8[], $16::text[], $17::text[],
-                                 $18::float8[], $19::timestamptz[], $20::timestamptz[], $21::timestamptz[], $22::date[], $23::bytea[])
+                                 $18::float8[], $19::timestamptz[], $20::timestamptz[], $21::timestamptz[], $22::date[], $23::bytea[],
+                                 $25::text[])
                 AS n (id, key, summary, description, issue_type, status, status_category, priority, resolution, assignee,
                       reporter, creator, parent_id, parent_key, labels, story_points, created_at, updated_at, resolved_at,
-                      due_date, content_hash)
+                      due_date, content_hash, details)
         ), same AS (
             -- Rows that are as Jira shows them are neither written nor locked. One look-up by key for each, whatever the
             -- statistics: before the first ANALYZE a join reads the whole site.
@@ -65,11 +70,22 @@ pub async fn upsert_issues(
         ), written AS (
             INSERT INTO syncline.issue AS i (site_id, id, project_id, key, summary, description, issue_type, status, status_category,
                    priority, resolution, assignee_account_id, reporter_account_id, creator_account_id, parent_id, parent_key,
-                   labels, story_points, created_at, updated_at, resolved_at, due_date, content_hash, synced_at)
+                   labels, story_points, created_at, updated_at, resolved_at, due_date, content_hash, synced_at,
+                   issue_type_id, is_subtask, status_id, priority_id, resolution_id, environment, security_level,
+                   status_category_changed_at, original_estimate_seconds, remaining_estimate_seconds, time_spent_seconds,
+                   component_ids, fix_version_ids, affects_version_ids, sprint_ids, fields, votes, watchers)
             SELECT $1, n.id, $2, n.key, n.summary, n.description, n.issue_type, n.status, n.status_category, n.priority, n.resolution,
                    n.assignee, n.reporter, n.creator, n.parent_id, n.parent_key, string_to_array(n.labels, $24),
-                   n.story_points, n.created_at, n.updated_at, n.resolved_at, n.due_date, n.content_hash, clock_timestamp()
+                   n.story_points, n.created_at, n.updated_at, n.resolved_at, n.due_date, n.content_hash, clock_timestamp(),
+                   d.issue_type_id, d.is_subtask, d.status_id, d.priority_id, d.resolution_id, d.environment, d.security_level,
+                   d.status_category_changed_at, d.original_estimate_seconds, d.remaining_estimate_seconds, d.time_spent_seconds,
+                   d.component_ids, d.fix_version_ids, d.affects_version_ids, d.sprint_ids, d.fields, d.votes, d.watchers
               FROM input n
+             CROSS JOIN LATERAL jsonb_to_record(n.details::jsonb) AS d (
+                   issue_type_id int8, is_subtask bool, status_id int8, priority_id int8, resolution_id int8, environment text,
+                   security_level text, status_category_changed_at timestamptz, original_estimate_seconds int8,
+                   remaining_estimate_seconds int8, time_spent_seconds int8, component_ids int8[], fix_version_ids int8[],
+                   affects_version_ids int8[], sprint_ids int8[], fields jsonb, votes int4, watchers int4)
              WHERE n.id NOT IN (SELECT id FROM same)
              ORDER BY n.id
             ON CONFLICT (site_id, id) DO UPDATE
@@ -81,7 +97,17 @@ pub async fn upsert_issues(
                    parent_key = excluded.parent_key, labels = excluded.labels, story_points = excluded.story_points,
                    created_at = excluded.created_at, updated_at = excluded.updated_at, resolved_at = excluded.resolved_at,
                    due_date = excluded.due_date, content_hash = excluded.content_hash, synced_at = excluded.synced_at,
-                   deleted_at = NULL
+                   deleted_at = NULL, deleted_reason = NULL,
+                   issue_type_id = excluded.issue_type_id, is_subtask = excluded.is_subtask, status_id = excluded.status_id,
+                   priority_id = excluded.priority_id, resolution_id = excluded.resolution_id,
+                   environment = excluded.environment, security_level = excluded.security_level,
+                   status_category_changed_at = excluded.status_category_changed_at,
+                   original_estimate_seconds = excluded.original_estimate_seconds,
+                   remaining_estimate_seconds = excluded.remaining_estimate_seconds,
+                   time_spent_seconds = excluded.time_spent_seconds, component_ids = excluded.component_ids,
+                   fix_version_ids = excluded.fix_version_ids, affects_version_ids = excluded.affects_version_ids,
+                   sprint_ids = excluded.sprint_ids, fields = excluded.fields, votes = excluded.votes,
+                   watchers = excluded.watchers
              WHERE i.updated_at <= excluded.updated_at
             RETURNING i.id, i.xmax = 0 AS created
         )
@@ -113,6 +139,7 @@ pub async fn upsert_issues(
         &due as &[Option<NaiveDate>],
         &hashes,
         UNIT_SEPARATOR,
+        &details,
     )
     .fetch_all(conn)
     .instrument(trace::batch("INSERT", "syncline.issue", issues.len()))
@@ -124,10 +151,39 @@ pub async fn upsert_issues(
             Some(false) => result.updated += 1,
             None => {}
         }
+        if row.created.is_some() {
+            result.written.insert(row.id);
+        }
         result.current.insert(row.id);
     }
     result.unchanged = i64::try_from(issues.len()).unwrap_or(0) - result.created - result.updated;
     Ok(result)
+}
+
+/// The columns of `details` as one JSON object: an array of arrays could not travel as a column, and the names keep eighteen
+/// columns from being mixed up.
+fn details(details: &IssueDetails) -> String {
+    serde_json::json!({
+        "issue_type_id": details.issue_type_id,
+        "is_subtask": details.is_subtask,
+        "status_id": details.status_id,
+        "priority_id": details.priority_id,
+        "resolution_id": details.resolution_id,
+        "environment": details.environment,
+        "security_level": details.security_level,
+        "status_category_changed_at": details.status_category_changed_at,
+        "original_estimate_seconds": details.original_estimate_seconds,
+        "remaining_estimate_seconds": details.remaining_estimate_seconds,
+        "time_spent_seconds": details.time_spent_seconds,
+        "component_ids": details.component_ids,
+        "fix_version_ids": details.fix_version_ids,
+        "affects_version_ids": details.affects_version_ids,
+        "sprint_ids": details.sprint_ids,
+        "fields": details.fields,
+        "votes": details.votes,
+        "watchers": details.watchers,
+    })
+    .to_string()
 }
 
 /// Locks an issue until the transaction ends, if the stored version is not newer than `version`.
@@ -164,26 +220,27 @@ pub async fn distrust(conn: &mut PgConnection, site_id: Uuid, ids: &[i64]) -> Re
     Ok(())
 }
 
-/// Marks issues that Jira no longer has in this project; their rows stay, their comments and worklogs go.
-pub async fn mark_deleted(conn: &mut PgConnection, site_id: Uuid, project_id: Uuid, ids: &[i64]) -> Result<i64> {
-    let marked = sqlx::query_scalar!(
+/// Marks issues that Jira no longer shows in this project, with the reason. Their rows stay, and with them comments,
+/// worklogs and history: what was there is not forgotten.
+pub async fn mark_deleted(
+    conn: &mut PgConnection,
+    site_id: Uuid,
+    project_id: Uuid,
+    ids: &[i64],
+    reasons: &[&str],
+) -> Result<i64> {
+    let marked = sqlx::query!(
         r#"
-        WITH gone AS (
-            UPDATE syncline.issue SET deleted_at = clock_timestamp() 
-             WHERE site_id = $1 AND id = ANY ($2) AND project_id = $3 AND deleted_at IS NULL
-            RETURNING id
-        ), comments AS (
-            DELETE FROM syncline.comment WHERE site_id = $1 AND issue_id IN (SELECT id FROM gone)
-        ), worklogs AS (
-            DELETE FROM syncline.worklog WHERE site_id = $1 AND issue_id IN (SELECT id FROM gone)
-        )
-        SELECT count(*) AS "n!" FROM gone
+        UPDATE syncline.issue i SET deleted_at = clock_timestamp(), deleted_reason = n.reason
+          FROM unnest($2::int8[], $4::text[]) AS n (id, reason)
+         WHERE i.site_id = $1 AND i.id = n.id AND i.project_id = $3 AND i.deleted_at IS NULL
         "#,
         site_id,
         ids,
-        project_id
+        project_id,
+        reasons as &[&str],
     )
-    .fetch_one(conn)
+    .execute(conn)
     .await?;
-    Ok(marked)
+    Ok(i64::try_from(marked.rows_affected()).unwrap_or(i64::MAX))
 }

@@ -1,15 +1,23 @@
-//! The replica: issues, comments, worklogs, people; one statement per table and batch.
+//! The replica: issues and what belongs to them, people, catalogues; one statement per table and batch.
 //!
 //! What must hold: an older version never overwrites a newer one; a row that is as it was is not written; rows are locked
 //! in the order of their ids, so that batches do not deadlock.
 
+mod catalogue;
 mod collection;
+mod history;
 mod issue;
+mod part;
 mod people;
+mod planning;
 
+pub use catalogue::{upsert_fields, upsert_statuses, upsert_terms};
 pub use collection::{Applied, Version, apply_comments, apply_worklogs};
+pub use history::insert_changes;
 pub use issue::{UpsertedIssues, distrust, lock_if_current, mark_deleted, upsert_issues};
+pub use part::{apply_attachments, apply_links};
 pub use people::{record_drifts, upsert_users};
+pub use planning::{Source, upsert_boards, upsert_components, upsert_sprints, upsert_versions};
 
 use sqlx::PgConnection;
 

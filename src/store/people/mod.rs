@@ -1,0 +1,12 @@
+//! Members of the organisation, and which users of Jira they are.
+//!
+//! What must hold: a link that a person made is never changed by matching; matching links only what is certain (the rules
+//! are those of `syncline.match_members`), and an e-mail address that Jira hides is counted, never guessed.
+
+mod import;
+mod matching;
+mod member;
+
+pub use import::{ImportColumns, ImportOptions, ImportReport, ImportedMember, Refusal, import};
+pub use matching::{MatchCounts, User, UserMatch, link, match_site, matches, unlink, users};
+pub use member::{Member, NewMember, add, find, list, remove};

@@ -1,0 +1,51 @@
+//! The history of issues: written once and never changed.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use tracing::Instrument;
+use uuid::Uuid;
+
+use crate::domain::entity::ChangeRecord;
+use crate::observe::trace;
+use crate::store::Result;
+
+/// Inserts entries that are not there yet; answers how many were new.
+pub async fn insert_changes(conn: &mut PgConnection, site_id: Uuid, changes: &[&ChangeRecord]) -> Result<i64> {
+    if changes.is_empty() {
+        return Ok(0);
+    }
+    let mut sorted: Vec<&ChangeRecord> = changes.to_vec();
+    sorted.sort_unstable_by_key(|change| (change.id, change.item));
+    let text = |f: fn(&ChangeRecord) -> Option<&str>| sorted.iter().map(|c| f(c)).collect::<Vec<Option<&str>>>();
+    let ids: Vec<i64> = sorted.iter().map(|c| c.id).collect();
+    let items: Vec<i16> = sorted.iter().map(|c| c.item).collect();
+    let issues: Vec<i64> = sorted.iter().map(|c| c.issue_id).collect();
+    let created: Vec<DateTime<Utc>> = sorted.iter().map(|c| c.created_at).collect();
+    let fields: Vec<&str> = sorted.iter().map(|c| c.field.as_str()).collect();
+    let inserted = sqlx::query!(
+        r#"
+        INSERT INTO syncline.changelog (site_id, id, item, issue_id, author_account_id, created_at, field, field_id, field_type,
+                                        from_value, from_text, to_value, to_text)
+        SELECT $1, n.* FROM unnest($2::int8[], $3::int2[], $4::int8[], $5::text[], $6::timestamptz[], $7::text[], $8::text[],
+                                   $9::text[], $10::text[], $11::text[], $12::text[], $13::text[]) AS n
+        ON CONFLICT DO NOTHING
+        "#,
+        site_id,
+        &ids,
+        &items,
+        &issues,
+        &text(|c| c.author.as_deref()) as &[Option<&str>],
+        &created,
+        &fields as &[&str],
+        &text(|c| c.field_id.as_deref()) as &[Option<&str>],
+        &text(|c| c.field_type.as_deref()) as &[Option<&str>],
+        &text(|c| c.from_value.as_deref()) as &[Option<&str>],
+        &text(|c| c.from_text.as_deref()) as &[Option<&str>],
+        &text(|c| c.to_value.as_deref()) as &[Option<&str>],
+        &text(|c| c.to_text.as_deref()) as &[Option<&str>],
+    )
+    .execute(conn)
+    .instrument(trace::batch("INSERT", "syncline.changelog", changes.len()))
+    .await?;
+    Ok(i64::try_from(inserted.rows_affected()).unwrap_or(i64::MAX))
+}
