@@ -28,6 +28,7 @@ pub mod replica;
 pub mod run_view;
 pub mod schedule_admin;
 pub mod sighting;
+pub mod setting;
 pub mod site;
 pub mod step;
 pub mod totals;

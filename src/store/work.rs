@@ -43,6 +43,10 @@ pub struct Work {
     pub collections_from: Option<DateTime<Utc>>,
     /// The custom fields of the site, as far as they are known: `{"story_points": "customfield_10016"}`.
     pub field_map: Option<serde_json::Value>,
+    /// What is set for the project, its site or all, as [`Settings`](crate::domain::setting::Settings) reads it.
+    pub settings: serde_json::Value,
+    /// How long the run has been under way; none before it was planned.
+    pub running_seconds: Option<f64>,
 }
 
 /// Loads it; `None` when the run no longer exists.
@@ -50,7 +54,9 @@ pub async fn load(pool: &PgPool, run_id: Uuid) -> Result<Option<Work>> {
     let work = sqlx::query_as!(
         Work,
         r#"SELECT r.id AS run_id, r.kind, r.trigger, r.reconcile, r.started_at IS NOT NULL AS "planned!", p.id AS project_id, p.key AS project_key, p.jira_id AS jira_project_id, p.tracking = 'listed' AS "listed!",
-                  s.id AS site_id, s.name AS site_name, s.base_url, s.account_email, s.credential, s.max_concurrency, r.collections_from, s.field_map
+                  s.id AS site_id, s.name AS site_name, s.base_url, s.account_email, s.credential, s.max_concurrency, r.collections_from, s.field_map,
+                  syncline.effective_settings(s.id, p.id) AS "settings!",
+                  extract(epoch FROM clock_timestamp() - r.started_at)::float8 AS running_seconds
              FROM syncline.sync_run r
              JOIN syncline.project p ON p.id = r.project_id
              JOIN syncline.site s ON s.id = p.site_id

@@ -84,7 +84,7 @@ impl FetchPage {
         let request = SearchRequest {
             jql: &query,
             fields: &fields,
-            page_size: self.0.options.page_size,
+            page_size: job.options.page_size,
             next_page_token: walk.token.clone(),
         };
         let raw = match job.jira.search(&request).await {
@@ -129,7 +129,7 @@ impl FetchPage {
                 let next_fetch = ahead.map(|ahead| step(&job, &ahead, priority));
                 let next_walk = next_fetch.as_ref().map(|step| &step.payload);
                 let staged = Staged { body: &compressed, body_bytes, next_walk };
-                let go_on = page::stage(conn, id, &staged, workshop.options.pages_in_flight).await?;
+                let go_on = page::stage(conn, id, &staged, job.options.pages_in_flight).await?;
                 let mut next = vec![upsert_batch::step(id, fetch, priority)];
                 next.extend(next_fetch.filter(|_| go_on));
                 workshop.pages.put(fetch, body);

@@ -24,6 +24,7 @@ mod repair_batch;
 mod report;
 mod sweep_ids;
 mod tracked;
+mod settings;
 mod upsert_batch;
 mod workshop;
 
