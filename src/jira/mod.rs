@@ -19,7 +19,7 @@ mod client_tests;
 pub mod concurrency;
 pub mod endpoint;
 pub mod fields;
-pub mod history;
+pub mod histories;
 pub mod jql;
 mod loose;
 pub mod normalise;

@@ -8,6 +8,8 @@
 pub mod alert;
 mod audit;
 pub mod bundle;
+pub mod capability;
+pub mod catalogue;
 pub mod connect;
 pub mod doctor;
 pub mod due;

@@ -71,6 +71,14 @@ pub async fn sample(pool: &PgPool, project_id: Uuid, count: i64, seed: &str) -> 
     Ok(ids)
 }
 
+/// Makes the project's lists due: the next run reads them.
+pub async fn expire_catalogue(pool: &PgPool, project_id: Uuid) -> Result<()> {
+    sqlx::query!("UPDATE syncline.project SET catalogue_synced_at = NULL WHERE id = $1", project_id)
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
 /// Keeps the outcome of a verification: the last one of each project counts.
 pub async fn record(
     pool: &PgPool,

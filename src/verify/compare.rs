@@ -10,7 +10,7 @@ use super::report::{Missing, Report, Stale};
 use super::{Error, Look};
 use crate::domain::entity::{AttachmentRecord, ChangeRecord, IssueDetails, LinkRecord};
 use crate::domain::record::{CommentRecord, IssueRecord, WorklogRecord};
-use crate::jira::history;
+use crate::jira::histories;
 use crate::jira::normalise::{self, ParsedIssue, ParsedPage};
 use crate::store::verify as rows;
 use crate::store::verify_parts as parts;
@@ -136,12 +136,12 @@ impl Look<'_> {
         let mut histories: HashMap<i64, Vec<ChangeRecord>> =
             whole.iter().map(|issue| (issue.issue.id, issue.changes.clone())).collect();
         let ids: Vec<i64> = short.iter().map(|issue| issue.issue.id).collect();
-        let mut at = (!ids.is_empty()).then(history::Position::default);
+        let mut at = (!ids.is_empty()).then(histories::Position::default);
         let mut read: HashMap<i64, Vec<ChangeRecord>> = HashMap::new();
         let mut shown = true;
         while let Some(position) = at.take() {
-            let page = patiently(|| history::read(self.jira, &ids, position.clone())).await?;
-            shown &= page.shown;
+            let page = patiently(|| histories::read(self.jira, &ids, position.clone())).await?;
+            shown &= page.forbidden.is_none();
             for change in page.changes {
                 read.entry(change.issue_id).or_default().push(change);
             }

@@ -9,6 +9,7 @@
 //! What must hold: nothing is reported that was not seen to differ in a direct read; nothing is called extra on the word
 //! of an account that is not let in; memory grows with the number of differences, not of issues.
 
+mod catalogue;
 mod compare;
 mod patience;
 mod report;
@@ -131,6 +132,7 @@ impl Look<'_> {
             Some(count) => self.sample(count, clock, progress, report).await?,
             None => self.walk(options, clock, progress, report).await?,
         };
+        self.compare_catalogue(report).await?;
         patiently(|| self.jira.myself()).await?;
         let mut after = i64::MIN;
         while options.sample.is_none() {
@@ -297,8 +299,11 @@ pub async fn repair(
     requested_by: &str,
 ) -> Result<Option<Uuid>, crate::store::Error> {
     let ids: Vec<i64> = report.repairable().collect();
-    if ids.is_empty() {
+    if ids.is_empty() && report.catalogue.is_empty() {
         return Ok(None);
+    }
+    if !report.catalogue.is_empty() {
+        parts::expire_catalogue(pool, scope.project_id).await?;
     }
     rows::request_repair(pool, scope.project_id, &ids, requested_by).await.map(Some)
 }
