@@ -17,5 +17,6 @@ pub mod queue;
 pub mod record;
 pub mod route;
 pub mod site_cause;
+pub mod site_kind;
 pub mod spread;
 pub mod window;

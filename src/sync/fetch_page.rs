@@ -13,7 +13,7 @@ use super::workshop::{Job, Workshop};
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::queue::Queue;
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
-use crate::jira::page::{Next, TokenGuard, page_head};
+use crate::jira::page::{Next, TokenGuard};
 use crate::jira::{SearchRequest, jql};
 use crate::observe::events;
 use crate::store::page::{self, PageId, Staged};
@@ -77,7 +77,8 @@ impl FetchPage {
         let window = window
             .ok_or_else(|| Failure::new(FailureCode::Internal, format!("partition {} is not planned", id.partition)))?;
         let project = job.work.jira_project_id.map_or(jql::ProjectRef::Key(&job.work.project_key), jql::ProjectRef::Id);
-        let query = jql::window(project, window.from, window.to);
+        let (from, to) = job.jira.window(window.from, window.to);
+        let query = jql::window(project, from, to);
         let fields = crate::jira::search_fields(&job.fields);
         let request = SearchRequest {
             jql: &query,
@@ -105,7 +106,7 @@ impl FetchPage {
                 return Err(failure.into());
             }
         };
-        let head = page_head(&raw.body)?;
+        let head = raw.head()?;
         if head.issue_count == 0 {
             // Lost credentials look like this too, and a cursor must not pass what nobody was allowed to see.
             job.jira.myself().await?;

@@ -101,6 +101,7 @@ impl PlanRun {
         };
         let estimate =
             job.jira.approximate_count(&jql::clauses(jql::ProjectRef::Id(project), window.from, window.to)).await?;
+        let estimate = estimate.unwrap_or_default();
         let partitions = if window.is_full() && estimate > 2 * options.partition_target_issues {
             self.divide(job, discovered, project, estimate).await?
         } else {
@@ -139,7 +140,7 @@ impl PlanRun {
             .map(|part| {
                 let until = (part + 1 < parts).then(|| bound(part + 1));
                 let query = jql::clauses(jql::ProjectRef::Id(project), Some(bound(part)), until);
-                async move { job.jira.approximate_count(&query).await }
+                async move { Ok::<_, Failure>(job.jira.approximate_count(&query).await?.unwrap_or_default()) }
             })
             .buffered(limit)
             .try_collect()

@@ -11,8 +11,9 @@ use uuid::Uuid;
 use super::page_cache::PageCache;
 use crate::config::{SecretsConfig, secret};
 use crate::domain::failure::{Failure, FailureCode};
+use crate::domain::site_kind::SiteKind;
 use crate::engine::{StepContext, StepError};
-use crate::jira::{FieldMap, HttpPool, JiraClient, SiteAccess};
+use crate::jira::{Auth, FieldMap, HttpPool, JiraClient, SiteAccess};
 use crate::store::work::{self, Work};
 
 /// How runs are carried out.
@@ -109,8 +110,8 @@ impl Workshop {
         let access = SiteAccess {
             name: work.site_name.clone(),
             base_url,
-            email: work.account_email.clone(),
-            token,
+            kind: SiteKind::Cloud,
+            auth: Auth::Basic { user: work.account_email.clone(), token },
             request_timeout: self.options.request_timeout,
         };
         let jira = JiraClient::new(&self.http, access)?;
