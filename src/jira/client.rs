@@ -21,6 +21,7 @@ use super::answers::{Myself, Offered, Project, RawPage, ServerInfo};
 use super::auth::{Auth, Authorization};
 use super::catalogue::{self, Members};
 use super::endpoint::Endpoint;
+use super::pacer::Pacer;
 use super::transport::{HttpPool, Refused};
 use crate::clock::Clock;
 use crate::domain::entity::FieldRecord;
@@ -54,6 +55,7 @@ impl fmt::Debug for SiteAccess {
 #[derive(Clone)]
 pub struct JiraClient {
     pool: HttpPool,
+    pacer: Option<Arc<dyn Pacer>>,
     site: String,
     /// Without a slash at its end.
     base_url: String,
@@ -100,6 +102,7 @@ impl JiraClient {
         }
         Ok(Self {
             pool: pool.clone(),
+            pacer: None,
             site: access.name,
             base_url: url.as_str().trim_end_matches('/').to_owned(),
             kind: access.kind,
@@ -124,6 +127,12 @@ impl JiraClient {
             SiteKind::Cloud => (since, until),
             SiteKind::DataCenter => super::jql::whole_seconds(since, until),
         }
+    }
+
+    /// The same, keeping the site's limits together with all who ask it.
+    pub fn paced(mut self, pacer: Arc<dyn Pacer>) -> Self {
+        self.pacer = Some(pacer);
+        self
     }
 
     /// The clock of the pool.
@@ -236,7 +245,8 @@ impl JiraClient {
         endpoint: Endpoint,
         request: &impl Fn() -> RequestBuilder,
     ) -> Result<Bytes, Refused> {
-        let sent = self.pool.send(endpoint, || request().header(AUTHORIZATION, authorization.clone())).await;
+        let pacer = self.pacer.as_deref();
+        let sent = self.pool.send(endpoint, pacer, || request().header(AUTHORIZATION, authorization.clone())).await;
         if let Err(Refused { failure, limit: Some(reason), .. }) = &sent {
             metrics::jira_rate_limited(&self.site, reason, failure.retry_after.unwrap_or_default());
         }

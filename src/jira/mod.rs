@@ -22,14 +22,18 @@ pub mod classify;
 pub mod client;
 #[cfg(test)]
 mod client_tests;
+pub mod concurrency;
 pub mod endpoint;
 pub mod fields;
+#[cfg(test)]
+mod flavour_tests;
 pub mod history;
 pub mod jql;
 mod lists;
 mod loose;
 pub mod normalise;
 pub mod oauth;
+pub mod pacer;
 pub mod page;
 mod repair;
 mod search;

@@ -15,8 +15,10 @@ use tracing::{Instrument, Span};
 
 use super::classify::{Answer, classify, limit_reason};
 use super::endpoint::Endpoint;
+use super::pacer::{self, Answered, Pacer};
 use crate::clock::Clock;
 use crate::domain::failure::{Failure, FailureCode};
+use crate::domain::rate::Told;
 use crate::observe::{metrics, trace};
 
 /// How often one request is sent before its failure is the engine's.
@@ -85,17 +87,37 @@ impl HttpPool {
     pub(super) async fn send(
         &self,
         endpoint: Endpoint,
+        pacer: Option<&dyn Pacer>,
         request: impl Fn() -> RequestBuilder,
     ) -> Result<Bytes, Refused> {
         let mut attempt = 1;
         loop {
-            let started = Instant::now();
-            let outcome = self.traced_attempt(endpoint, request(), attempt - 1).await;
+            let place = match pacer {
+                Some(pacer) => Some(pacer.admit(endpoint).await.map_err(Refused::unsent)?),
+                None => None,
+            };
+            let (started, mut told) = (Instant::now(), Told::default());
+            let outcome = self.traced_attempt(endpoint, request(), attempt - 1, &mut told).await;
             let status_class = match &outcome {
                 Ok(_) => "2xx",
                 Err(refused) => refused.status_class(),
             };
-            metrics::jira_request(endpoint.template(), status_class, started.elapsed().as_secs_f64());
+            let took = started.elapsed();
+            metrics::jira_request(endpoint.template(), status_class, took.as_secs_f64());
+            if let Some((pacer, place)) = pacer.zip(place) {
+                let body = outcome.as_ref().ok().filter(|_| pacer.counts_objects());
+                let refused = outcome.as_ref().err();
+                let answered = Answered {
+                    endpoint,
+                    took,
+                    told,
+                    paid_points: place.paid_points,
+                    objects: body.map_or(0, pacer::objects),
+                    refused: refused.map(|refused| (&refused.failure, refused.status)),
+                    limited: refused.is_some_and(|refused| refused.limit.is_some()),
+                };
+                pacer.settle(answered).await;
+            }
             match outcome {
                 Ok(body) => return Ok(body),
                 Err(refused) if attempt < ATTEMPTS && refused.may_heal() => {
@@ -111,7 +133,7 @@ impl HttpPool {
     /// One attempt, for what must not be sent twice.
     pub(super) async fn send_once(&self, endpoint: Endpoint, request: RequestBuilder) -> Result<Bytes, Refused> {
         let started = Instant::now();
-        let outcome = self.traced_attempt(endpoint, request, 0).await;
+        let outcome = self.traced_attempt(endpoint, request, 0, &mut Told::default()).await;
         let status_class = outcome.as_ref().map_or_else(Refused::status_class, |_| "2xx");
         metrics::jira_request(endpoint.template(), status_class, started.elapsed().as_secs_f64());
         outcome
@@ -128,6 +150,7 @@ impl HttpPool {
         endpoint: Endpoint,
         request: RequestBuilder,
         resend_count: u32,
+        told: &mut Told,
     ) -> Result<Bytes, Refused> {
         let request = request.build().map_err(|error| Refused {
             failure: classify_transport(&error, endpoint),
@@ -145,14 +168,20 @@ impl HttpPool {
             port: url.port_or_known_default().unwrap_or_default(),
             resend_count,
         });
-        let outcome = self.attempt(endpoint, request, &span).instrument(span.clone()).await;
+        let outcome = self.attempt(endpoint, request, &span, told).instrument(span.clone()).await;
         if let Err(refused) = &outcome {
             trace::failed(&span, refused.failure.code.as_str(), &refused.failure.message);
         }
         outcome
     }
 
-    async fn attempt(&self, endpoint: Endpoint, request: Request, span: &Span) -> Result<Bytes, Refused> {
+    async fn attempt(
+        &self,
+        endpoint: Endpoint,
+        request: Request,
+        span: &Span,
+        told: &mut Told,
+    ) -> Result<Bytes, Refused> {
         let broken = |error: reqwest::Error| Refused {
             failure: classify_transport(&error, endpoint),
             status: None,
@@ -163,6 +192,7 @@ impl HttpPool {
         let mut response = self.client.execute(request).await.map_err(broken)?;
         trace::http_answered(span, response.status().as_u16());
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+        *told = pacer::told(&headers, self.clock.now());
         let limit = if status.is_success() { self.body_limit_bytes } else { REFUSAL_LIMIT_BYTES };
         let read = read(&mut response, limit).await.map_err(broken)?;
         trace::http_read(span, read.body.len());
@@ -232,6 +262,11 @@ impl Refused {
     /// Whether the site has it and the account may not.
     pub(super) fn is_forbidden(&self) -> bool {
         self.failure.code == FailureCode::Permission && !self.is_absent()
+    }
+
+    /// It was not sent: a limit holds it back for longer than is waited for here.
+    fn unsent(failure: Failure) -> Self {
+        Self::from(failure)
     }
 
     /// Whether Jira says, in its own form, that the issue asked for is gone or hidden.

@@ -122,6 +122,10 @@ catalog! {
         "Answers by which Jira asked for a pause.";
     JIRA_RATE_LIMIT_WAIT = Counter, "jira_rate_limit_wait_seconds_total", "seconds", ["site", "reason"],
         "Pauses that Jira asked for, in whole seconds, rounded up.";
+    JIRA_CONCURRENCY_LIMIT = Gauge, "jira_concurrency_limit", "requests", ["site"],
+        "How many requests to a site this process would have under way at once: its limit, less while the site is slow or fails.";
+    RATE_GATE_WAIT = Histogram(LONG), "rate_gate_wait_seconds", "seconds", ["reason"],
+        "Time that a request waited to be sent: for its turn in a bucket that all processes share, for points of the hour's plan, for the end of a pause, for a place among those under way.";
 
     ALERTS_FIRING = DatabaseGauge, "alerts_firing", "episodes", ["severity", "category"],
         "Alert episodes that are not over; those that their site's episode speaks for are left out.";

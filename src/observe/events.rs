@@ -22,6 +22,7 @@ events! {
     DATABASE_LOST = "database_lost", "error", "error", "PostgreSQL does not answer; connecting again with back-off.";
     DATABASE_BACK = "database_back", "info", "seconds", "PostgreSQL answers again.";
     POOLER_FOUND = "pooler_found", "info", "", "A connection pooler is in between; LISTEN and migrations need database.direct_url.";
+    SETTINGS_CHANGED = "settings_changed", "info", "workers, max_attempts, backoff_base_seconds, backoff_factor, backoff_max_seconds, rate_pause_seconds", "A worker follows other settings from now on.";
     MIGRATED = "migrated", "info", "from, to", "The schema was brought up to date.";
     SCHEMA_NEWER = "schema_newer", "warn", "found, expected", "The schema is of a newer program, which declared it fit for this one: an upgrade is under way, or was rolled back.";
     WORKER_FAILED = "worker_failed", "error", "error", "The workers of a process ended by themselves.";
@@ -44,6 +45,7 @@ events! {
     RUN_FINISHED = "run_finished", "info", "run_id, project, outcome, seconds", "A run has ended well or was cancelled.";
     RUN_FAILED = "run_failed", "error", "run_id, project, code, message, advice", "A run has failed.";
     GATE_SHUT = "gate_shut", "info", "gate, code, wait_seconds", "Jira asked for a pause; the whole fleet keeps it.";
+    RATE_LEARNT = "rate_learnt", "info", "bucket, rate_per_second, reason", "A site showed a limit; all processes ask at this rate now, and adapt it to what the site says.";
     SITE_STOPPED = "site_stopped", "error", "site, code, advice", "Nothing is tried on a site until somebody acts.";
     SCHEDULER_FAILED = "scheduler_failed", "warn", "error", "Due schedules could not be read; it is tried again.";
     SCHEDULE_PAUSED = "schedule_paused", "error", "project_id, problem", "A schedule cannot be read and was paused.";

@@ -11,6 +11,9 @@ pub const STEPS: &[&str] = &[
     "upsert_batch",
     "fetch_collection",
     "fetch_changes",
+    "fetch_catalogue",
+    "sweep_ids",
+    "mark_gone",
     "repair_batch",
     "advance_cursor",
     "finalize_run",
@@ -72,6 +75,8 @@ pub const STATUS_CLASSES: &[&str] = &["2xx", "3xx", "4xx", "5xx", "error"];
 /// Why Jira asked for a pause: which quota is spent, too many requests of one kind, a time to wait for without a reason, or
 /// nothing that tells.
 pub const LIMIT_REASONS: &[&str] = &["quota_global", "quota_tenant", "burst", "retry_after", "unknown"];
+/// What a request waits for before it is sent.
+pub const GATE_REASONS: &[&str] = &["bucket", "points", "pause", "concurrency"];
 /// Kinds of alert channels.
 pub const CHANNEL_KINDS: &[&str] = &["email", "slack", "whatsapp", "webhook", "log"];
 /// How a try to deliver a message ends.

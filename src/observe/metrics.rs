@@ -112,6 +112,16 @@ pub fn jira_rate_limited(site: &str, reason: &'static str, wait: Duration) {
     counter!(catalog::JIRA_RATE_LIMIT_WAIT.name, "site" => site, "reason" => reason).increment(seconds);
 }
 
+/// Sets how many requests to a site may be under way at once in this process.
+pub fn jira_concurrency_limit(site: &str, limit: u32) {
+    gauge!(catalog::JIRA_CONCURRENCY_LIMIT.name, "site" => site_label(site)).set(f64::from(limit));
+}
+
+/// Records how long a request waited to be sent; `reason` is one of [`super::labels::GATE_REASONS`].
+pub fn rate_gate_waited(reason: &'static str, wait: Duration) {
+    histogram!(catalog::RATE_GATE_WAIT.name, "reason" => reason).record(wait.as_secs_f64());
+}
+
 /// Creates a site's series at 0; call it for each configured site at the start.
 pub fn site_known(site: &str) {
     let site = site_label(site);

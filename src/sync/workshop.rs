@@ -8,9 +8,12 @@ use chrono::TimeDelta;
 use url::Url;
 use uuid::Uuid;
 
+use super::pace::Fleet;
 use super::page_cache::PageCache;
+use super::settings;
 use crate::config::{SecretsConfig, secret};
 use crate::domain::failure::{Failure, FailureCode};
+use crate::domain::setting::Settings;
 use crate::domain::site_kind::SiteKind;
 use crate::engine::{StepContext, StepError};
 use crate::jira::{Auth, FieldMap, HttpPool, JiraClient, SiteAccess};
@@ -45,9 +48,10 @@ impl Default for Options {
 
 /// Shared by all steps of a process.
 pub struct Workshop {
-    pub(super) options: Options,
+    options: Options,
     pub(super) pages: PageCache,
     http: HttpPool,
+    fleet: Fleet,
     secrets: SecretsConfig,
     jobs: Mutex<HashMap<Uuid, Arc<Job>>>,
 }
@@ -57,26 +61,31 @@ pub(super) struct Job {
     pub work: Work,
     pub jira: JiraClient,
     pub fields: FieldMap,
+    /// How this run is carried out: the process' options, and what is set for the project over them.
+    pub options: Options,
+    limit: settings::Limit,
 }
 
 /// Runs that are kept in memory; more are loaded again when they are needed.
 const MAX_JOBS: usize = 256;
 
 impl Workshop {
-    /// A workshop over the process' connections to Jira.
-    pub fn new(options: Options, http: HttpPool, secrets: SecretsConfig) -> Arc<Self> {
-        Arc::new(Self { options, pages: PageCache::default(), http, secrets, jobs: Mutex::default() })
+    /// A workshop over the process' connections to Jira; `fleet` keeps the sites' limits.
+    pub fn new(options: Options, http: HttpPool, fleet: Fleet, secrets: SecretsConfig) -> Arc<Self> {
+        Arc::new(Self { options, pages: PageCache::default(), http, fleet, secrets, jobs: Mutex::default() })
     }
 
     /// The run of a step.
     pub(super) async fn job(&self, context: &StepContext) -> Result<Arc<Job>, StepError> {
         let run_id = run_id(context)?;
         if let Some(job) = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).get(&run_id) {
+            job.limit.check()?;
             return Ok(Arc::clone(job));
         }
         let work = work::load(&context.pool, run_id).await?;
         let work = work.ok_or_else(|| Failure::new(FailureCode::Internal, format!("run {run_id} does not exist")))?;
         let job = Arc::new(self.prepare(work)?);
+        job.limit.check()?;
         // plan_run learns the project's id and the site's fields, here or in another process: nothing is kept before.
         if job.work.planned {
             let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
@@ -102,21 +111,29 @@ impl Workshop {
     }
 
     fn prepare(&self, work: Work) -> Result<Job, Failure> {
+        let set = Settings::new(&work.settings);
+        let options = settings::over(&self.options, &set);
         let base_url = Url::parse(&work.base_url).map_err(|error| {
             Failure::new(FailureCode::Config, format!("site {}: its URL cannot be used: {error}", work.site_name))
         })?;
         let token = secret::resolve(&work.credential, &work.site_name, &self.secrets)
             .map_err(|error| Failure::new(FailureCode::Config, format!("site {}: {error}", work.site_name)))?;
+        let auth = match work.site_auth.as_str() {
+            "bearer" => Auth::Bearer { token },
+            _ => Auth::Basic { user: work.account_email.clone(), token },
+        };
         let access = SiteAccess {
             name: work.site_name.clone(),
             base_url,
-            kind: SiteKind::Cloud,
-            auth: Auth::Basic { user: work.account_email.clone(), token },
-            request_timeout: self.options.request_timeout,
+            kind: SiteKind::parse(&work.site_kind).unwrap_or_default(),
+            auth,
+            request_timeout: options.request_timeout,
         };
-        let jira = JiraClient::new(&self.http, access)?;
+        let jira = JiraClient::new(&self.http, access)?.paced(self.fleet.site(work.site_id));
         let fields = work.field_map.as_ref().map(field_map).unwrap_or_default();
-        Ok(Job { work, jira, fields })
+        let fields = fields.with_story_points(work.story_points_field.as_deref());
+        let limit = settings::Limit::new(&set, work.running_seconds);
+        Ok(Job { work, jira, fields, options, limit })
     }
 }
 

@@ -15,6 +15,7 @@ use crate::config::secret;
 use crate::domain::site_kind::SiteKind;
 use crate::jira::{Auth, HttpPool, JiraClient, SiteAccess};
 use crate::store::site::{self, Site};
+use crate::sync::pace::Fleet;
 
 /// Add, list, show, check or remove Jira sites
 #[derive(Debug, clap::Args)]
@@ -94,7 +95,8 @@ pub(super) fn client(context: &Context, site: &Site) -> Result<JiraClient, Error
         auth,
         request_timeout: std::time::Duration::from_secs(context.config.sync.request_timeout_seconds.into()),
     };
-    Ok(JiraClient::new(&HttpPool::new(context.clock.clone())?, access)?)
+    let fleet = Fleet::new(context.pool.clone(), context.clock.clone());
+    Ok(JiraClient::new(&HttpPool::new(context.clock.clone())?, access)?.paced(fleet.site(site.id)))
 }
 
 async fn remove(context: &Context, name: &str, yes: bool) -> Result<(), Error> {

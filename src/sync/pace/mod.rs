@@ -1,0 +1,78 @@
+//! The pacers of this process: they keep the limits of each site together with all other processes, by the database.
+//!
+//! Before a request: is there a pause, are there points left in the hour's plan, whose turn is it, is there a place. After
+//! it: what it said of limits, and what a refusal teaches. A site that has never shown a limit costs nothing but one look
+//! a second at what others have met.
+//!
+//! What must hold: a database that does not answer holds no request up (its steps fail at their commit anyhow); a pause
+//! that one process is told is kept by all, for the scope and the time that Jira named.
+
+mod purse;
+mod site;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::store::rate;
+use site::SitePacer;
+
+/// How often this process looks for pauses and limits that others have met.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// All pacers of a process; cheap to clone.
+#[derive(Clone)]
+pub struct Fleet(Arc<Shared>);
+
+struct Shared {
+    pool: PgPool,
+    clock: Clock,
+    sites: Mutex<HashMap<Uuid, Weak<SitePacer>>>,
+    looked: Mutex<Option<Instant>>,
+}
+
+impl Fleet {
+    /// Pacers that share what `pool` holds.
+    pub fn new(pool: PgPool, clock: Clock) -> Self {
+        Self(Arc::new(Shared { pool, clock, sites: Mutex::default(), looked: Mutex::default() }))
+    }
+
+    /// The pacer of a site: one per site and process.
+    pub fn site(&self, site_id: Uuid) -> Arc<SitePacer> {
+        let mut sites = lock(&self.0.sites);
+        if let Some(pacer) = sites.get(&site_id).and_then(Weak::upgrade) {
+            return pacer;
+        }
+        sites.retain(|_, pacer| pacer.strong_count() > 0);
+        let pacer = Arc::new(SitePacer::new(Arc::clone(&self.0), site_id));
+        sites.insert(site_id, Arc::downgrade(&pacer));
+        pacer
+    }
+}
+
+impl Shared {
+    /// Looks, where it is time to: at what holds for every site that is in use here.
+    async fn look(&self) {
+        {
+            let mut looked = lock(&self.looked);
+            if looked.is_some_and(|then| then.elapsed() < LOOK_EVERY) {
+                return;
+            }
+            *looked = Some(Instant::now());
+        }
+        let sites: Vec<Arc<SitePacer>> = lock(&self.sites).values().filter_map(Weak::upgrade).collect();
+        let keys: Vec<String> = sites.iter().map(|site| site.key().to_owned()).collect();
+        match rate::standing(&self.pool, &keys).await {
+            Ok(standing) => sites.iter().for_each(|site| site.learn(&standing)),
+            Err(error) => tracing::debug!(%error, "limits that others have met are not known"),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
