@@ -101,7 +101,7 @@ impl FetchWorklogs {
         let which: Which = context.payload()?;
         let job = self.0.job(context).await?;
         let page = PageId { run_id: workshop::run_id(context)?, partition: which.partition, seq: which.seq };
-        let since = which.since - self.0.options.overlap;
+        let since = which.since - job.options.overlap;
         let withheld = capability::is_withheld(&context.pool, job.work.site_id, FEATURE).await?;
         let fed = if withheld { Fed::default() } else { Fed::read(&job, since).await? };
         let priority = context.step.priority;
@@ -113,10 +113,8 @@ impl FetchWorklogs {
                     .iter()
                     .copied()
                     .partition(|issue| fed.until.is_some_and(|until| issue.version < until));
-                let versions: Vec<Version> = covered
-                    .iter()
-                    .map(|issue| Version { issue_id: issue.id, updated_at: issue.version })
-                    .collect();
+                let versions: Vec<Version> =
+                    covered.iter().map(|issue| Version { issue_id: issue.id, updated_at: issue.version }).collect();
                 let ids: BTreeSet<i64> = covered.iter().map(|issue| issue.id).collect();
                 let records: Vec<&WorklogRecord> =
                     fed.worklogs.iter().filter(|worklog| ids.contains(&worklog.issue_id)).collect();
