@@ -256,4 +256,3 @@ pub async fn advance_cursors<'e>(
     .await?;
     Ok(())
 }
-

@@ -73,7 +73,8 @@ impl Repair {
                 let reasons = vec!["not_visible"; gone.len()];
                 replica::mark_deleted(conn, job.work.site_id, job.work.project_id, &gone, &reasons).await?;
                 report::page(conn, &job, KIND, &page).await?;
-                let mut next = fetch_collection::for_repair(&job, &written.short_comments, &written.short_worklogs, priority);
+                let mut next =
+                    fetch_collection::for_repair(&job, &written.short_comments, &written.short_worklogs, priority);
                 next.extend(fetch_changes::for_repair(&job, &written.short_changes, priority));
                 Ok(next)
             })
