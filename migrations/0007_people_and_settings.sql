@@ -65,11 +65,14 @@ $$;
 
 -- ---------------------------------------------------------------------------------------------------- settings
 
--- The settings in force for a project, as one object: the narrowest scope wins. A null id asks for the wider scopes alone.
+-- What is set for a project, as one object: for each key its values, the widest scope first. The last one counts that is a
+-- value of the key, which the program knows. A null id asks for the wider scopes alone.
 CREATE FUNCTION syncline.effective_settings(site uuid, project uuid) RETURNS jsonb LANGUAGE sql STABLE AS $$
-    SELECT coalesce(jsonb_object_agg(t.key, t.value ORDER BY array_position(ARRAY['all', 'site', 'project'], t.scope)), '{}')
-      FROM syncline.setting t
-     WHERE t.scope = 'all' OR (t.scope = 'site' AND t.scope_id = $1) OR (t.scope = 'project' AND t.scope_id = $2)
+    SELECT coalesce(jsonb_object_agg(k.key, k.given), '{}')
+      FROM (SELECT t.key, jsonb_agg(t.value ORDER BY array_position(ARRAY['all', 'site', 'project'], t.scope)) AS given
+              FROM syncline.setting t
+             WHERE t.scope = 'all' OR (t.scope = 'site' AND t.scope_id = $1) OR (t.scope = 'project' AND t.scope_id = $2)
+             GROUP BY t.key) k
 $$;
 
 -- ---------------------------------------------------------------------------------------------------- OAuth

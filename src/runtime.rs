@@ -20,7 +20,8 @@ use crate::cli;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::episode::Timings;
-use crate::engine::{Engine, EngineOptions, RetryOptions};
+use crate::domain::setting::{self, Settings};
+use crate::engine::{Engine, EngineOptions, RetryOptions, Tuning};
 use crate::http::admin;
 use crate::jira::HttpPool;
 use crate::observe::health::{Heartbeats, Readiness, State};
@@ -71,6 +72,7 @@ impl Worker {
         tasks.spawn(telemetry::probe(pool.clone(), clock.clone(), channels, stop.clone()));
         let keeper = Keeper::new(pool, clock, timings(config), templates(config));
         tasks.spawn(telemetry::keep(keeper, heard.alerts, stop.clone()));
+        tasks.spawn(follow_settings(engine.clone(), config.clone(), stop.clone()));
         tasks.spawn(watch(engine, readiness, stop.clone()));
         Ok(Self { admin: server.as_ref().map(admin::Server::address), stop, tasks, server })
     }
@@ -182,6 +184,52 @@ fn gauge_options(config: &Config) -> GaugeOptions {
     }
 }
 
+/// How often settings for all are looked for.
+const SETTINGS_EVERY: Duration = Duration::from_secs(5);
+
+/// Keeps the engine as the settings for all say; what is taken back is as configured again.
+async fn follow_settings(engine: Engine, config: Config, stop: CancellationToken) {
+    let mut followed = Settings::default();
+    loop {
+        // A database that is away is told of elsewhere: what was set stays in force.
+        if let Ok(set) = store::setting::in_force(engine.pool(), None, None).await
+            && set != followed
+        {
+            let options = tuned(engine_options(&config), &set);
+            let tuning = Tuning { retry: options.retry, max_attempts: options.max_attempts };
+            engine.tune(tuning, options.concurrency);
+            tracing::info!(
+                event = events::SETTINGS_CHANGED, workers = options.concurrency[0], max_attempts = options.max_attempts,
+                backoff_base_seconds = options.retry.base.as_secs_f64(), backoff_factor = options.retry.factor,
+                backoff_max_seconds = options.retry.cap.as_secs_f64(), rate_pause_seconds = options.retry.rate_pause.as_secs_f64(),
+            );
+            followed = set;
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(SETTINGS_EVERY) => {}
+        }
+    }
+}
+
+/// `options` with what is set for all over them.
+fn tuned(mut options: EngineOptions, set: &Settings) -> EngineOptions {
+    let seconds = |key, configured| set.whole(key).map_or(configured, |seconds| Duration::from_secs(u64::from(seconds)));
+    let retry = &mut options.retry;
+    retry.base = seconds(&setting::BACKOFF_BASE, retry.base);
+    // One of the two may have been set without a look at the other.
+    retry.cap = seconds(&setting::BACKOFF_MAX, retry.cap).max(retry.base);
+    retry.factor = set.number(&setting::BACKOFF_FACTOR).unwrap_or(retry.factor);
+    retry.rate_pause = seconds(&setting::RATE_PAUSE, retry.rate_pause);
+    if let Some(workers) = set.whole(&setting::WORKERS) {
+        options.concurrency[0] = workers as usize;
+    }
+    if let Some(attempts) = set.whole(&setting::MAX_ATTEMPTS).and_then(|attempts| i16::try_from(attempts).ok()) {
+        options.max_attempts = attempts;
+    }
+    options
+}
+
 /// How the engine is told to work.
 pub fn engine_options(config: &Config) -> EngineOptions {
     let queue = &config.queue;
@@ -190,6 +238,7 @@ pub fn engine_options(config: &Config) -> EngineOptions {
         retry: RetryOptions {
             base: Duration::from_secs(u64::from(queue.backoff_base_seconds)),
             cap: Duration::from_secs(u64::from(queue.backoff_cap_seconds)),
+            ..RetryOptions::default()
         },
         max_attempts: i16::try_from(queue.max_attempts).unwrap_or(i16::MAX),
         ..EngineOptions::default()

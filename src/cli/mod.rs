@@ -114,12 +114,12 @@ async fn execute(cli: Cli, work: Work) -> Result<(), Error> {
     let is_service = matches!(command, Command::Worker(_) | Command::Simulate(_) | Command::Demo(_));
     let guard = globals.start_logs(&loaded.config, is_service)?;
     let outcome = match command {
-        Command::Config(args) => config::run(&args, &loaded, output),
+        Command::Config(args) if args.is_offline() => config::show(&loaded, output),
         Command::Simulate(args) => simulate::run(args).await.map_err(Error::from),
         Command::Demo(args) => demo::run(args, loaded.config, output).await,
         Command::Doctor(args) => doctor::run(args, loaded.config, output).await,
         Command::Healthcheck(args) => healthcheck::run(args, &loaded.config, output).await,
-        command => with_database(command, loaded.config, output, work).await,
+        command => with_database(command, loaded, output, work).await,
     };
     guard.flush().await;
     outcome
@@ -127,12 +127,12 @@ async fn execute(cli: Cli, work: Work) -> Result<(), Error> {
 
 async fn with_database(
     command: Command,
-    config: crate::config::Config,
+    loaded: crate::config::Loaded,
     output: Output,
     work: Work,
 ) -> Result<(), Error> {
-    let context = Context::connect(config, output).await?;
-    let outcome = dispatch(command, &context, work).await;
+    let context = Context::connect(loaded.config, output).await?;
+    let outcome = dispatch(command, &loaded.settings, &context, work).await;
     context.close().await;
     outcome
 }
@@ -149,7 +149,12 @@ async fn migrate_by_the_direct_way(args: &migrate::MigrateArgs, context: &Contex
     Ok(outcome?)
 }
 
-async fn dispatch(command: Command, context: &Context, work: Work) -> Result<(), Error> {
+async fn dispatch(
+    command: Command,
+    configured: &[crate::config::Setting],
+    context: &Context,
+    work: Work,
+) -> Result<(), Error> {
     if let Command::Migrate(args) = &command {
         return migrate_by_the_direct_way(args, context).await;
     }
@@ -168,13 +173,13 @@ async fn dispatch(command: Command, context: &Context, work: Work) -> Result<(),
         Command::Health(args) => health::run(args, context).await,
         Command::Alert(args) => alert::run(args, context).await,
         Command::Verify(args) => verify::run(args, context).await,
+        Command::Config(args) => config::run(args, configured, context).await,
         // These have been handled before a database was needed.
         Command::Migrate(_)
         | Command::Doctor(_)
         | Command::Healthcheck(_)
         | Command::Simulate(_)
         | Command::Demo(_)
-        | Command::Config(_)
         | Command::Completions(_) => Ok(()),
     }
 }

@@ -118,7 +118,7 @@ impl Engine {
     /// Gives a successor this process' limits, where its kind has none of its own.
     fn fit(&self, new: &mut NewStep) {
         if new.max_attempts == NewStep::DEFAULT_ATTEMPTS {
-            new.max_attempts = self.0.options.max_attempts;
+            new.max_attempts = self.tuning().max_attempts;
         }
     }
 

@@ -50,6 +50,15 @@ impl Default for EngineOptions {
     }
 }
 
+/// What may be changed while the engine runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Tuning {
+    /// The shape of back-off.
+    pub retry: RetryOptions,
+    /// How many failures make a step dead; counts for steps that are enqueued from now on.
+    pub max_attempts: i16,
+}
+
 /// One lease of this process: its owner id, and the word that it was lost.
 #[derive(Clone, Debug)]
 pub struct Epoch {
@@ -68,6 +77,7 @@ pub(super) struct Inner {
     pub(super) clock: Clock,
     steps: HashMap<&'static str, Arc<dyn Step>>,
     pub(super) options: EngineOptions,
+    tuning: RwLock<Tuning>,
     pub(super) slots: Slots,
     epoch: RwLock<Epoch>,
     /// Id and claim number: the same step may be claimed again while an older claim's task is still ending.
@@ -87,6 +97,7 @@ impl Engine {
             slots: Slots::new(options.concurrency),
             pool,
             clock,
+            tuning: RwLock::new(Tuning { retry: options.retry, max_attempts: options.max_attempts }),
             options,
             epoch: RwLock::new(epoch),
             in_flight: Mutex::default(),
@@ -115,6 +126,19 @@ impl Engine {
     /// The lease under which steps are claimed now.
     pub fn epoch(&self) -> Epoch {
         self.0.epoch.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How failures are dealt with now.
+    pub fn tuning(&self) -> Tuning {
+        *self.0.tuning.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes how failures are dealt with, and how many steps this process executes at once. Steps that run go on.
+    pub fn tune(&self, tuning: Tuning, concurrency: [usize; 3]) {
+        *self.0.tuning.write().unwrap_or_else(PoisonError::into_inner) = tuning;
+        for (queue, places) in Queue::ALL.into_iter().zip(concurrency) {
+            self.0.slots.resize(queue, places);
+        }
     }
 
     /// Gives up the lease: its steps stop, and later claims are made under a new owner.

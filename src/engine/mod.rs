@@ -21,7 +21,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::{PgConnection, PgPool};
 
-pub use executor::{Engine, EngineOptions, Epoch};
+pub use executor::{Engine, EngineOptions, Epoch, Tuning};
 pub use retry::{Disposition, RetryOptions, decide};
 pub use slots::{Claimed, Slots};
 

@@ -27,7 +27,7 @@ impl Engine {
     /// Decides what becomes of a failed step and records it.
     pub(super) async fn settle(&self, step: &ClaimedStep, epoch: &Epoch, failure: &Failure) {
         let jitter = self.0.clock.jitter();
-        let retry = &self.0.options.retry;
+        let retry = &self.tuning().retry;
         let disposition = match decide(failure, step.failures, step.max_attempts, step.attempt, jitter, retry) {
             // A run must end: its last step is tried until it succeeds, whatever went wrong.
             Disposition::FailRun | Disposition::StopSite if step.kind == FINAL_STEP => {
@@ -45,7 +45,7 @@ impl Engine {
         if !error.is_outage() {
             return self.settle(step, epoch, &failure).await;
         }
-        let wait = outage_wait(step.attempt, self.0.clock.jitter(), &self.0.options.retry);
+        let wait = outage_wait(step.attempt, self.0.clock.jitter(), &self.tuning().retry);
         tracing::warn!(event = events::STEP_PUT_OFF, wait_seconds = wait.as_secs_f64(), "{}", failure.message);
         self.record(step, epoch, Outcome::PutOff(wait, Some(&failure))).await;
     }

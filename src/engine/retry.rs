@@ -11,11 +11,15 @@ pub struct RetryOptions {
     pub base: Duration,
     /// The longest wait.
     pub cap: Duration,
+    /// How much longer each wait is than the one before; 1 or more.
+    pub factor: f64,
+    /// The least wait for a limit that names no time.
+    pub rate_pause: Duration,
 }
 
 impl Default for RetryOptions {
     fn default() -> Self {
-        Self { base: Duration::from_secs(1), cap: Duration::from_secs(300) }
+        Self { base: Duration::from_secs(1), cap: Duration::from_secs(300), factor: 2.0, rate_pause: Duration::ZERO }
     }
 }
 
@@ -46,7 +50,9 @@ pub fn decide(
         (RetryPolicy::StopSite, _) => Disposition::StopSite,
         // Who names a time is believed, up to a day: a broken header must not park a project for ever.
         (_, Some(wait)) => Disposition::Wait(wait.min(Duration::from_secs(86_400))),
-        (RetryPolicy::WaitForScope, None) => Disposition::Wait(backoff(attempt.saturating_sub(1), jitter, options)),
+        (RetryPolicy::WaitForScope, None) => {
+            Disposition::Wait(backoff(attempt.saturating_sub(1), jitter, options).max(options.rate_pause))
+        }
         (RetryPolicy::Backoff, None) if failures.saturating_add(1) >= max_attempts => Disposition::FailRun,
         (RetryPolicy::Backoff, None) => Disposition::Retry(backoff(i32::from(failures), jitter, options)),
     }
@@ -60,10 +66,10 @@ pub fn outage_wait(attempt: i32, jitter: f64, options: &RetryOptions) -> Duratio
     backoff(attempt.saturating_sub(1), jitter, options).min(OUTAGE_WAIT_LIMIT)
 }
 
-/// `base · 2^exponent`, at most `cap`, times 0.5 to 1.5 by chance, so that those who failed together do not return together.
+/// `base · factor^exponent`, at most `cap`, times 0.5 to 1.5 by chance, so that those who failed together do not return together.
 pub(super) fn backoff(exponent: i32, jitter: f64, options: &RetryOptions) -> Duration {
-    let factor = 2f64.powi(exponent.clamp(0, 30));
-    let seconds = (options.base.as_secs_f64() * factor).min(options.cap.as_secs_f64());
+    let grown = options.factor.max(1.0).powi(exponent.clamp(0, 30));
+    let seconds = (options.base.as_secs_f64() * grown).min(options.cap.as_secs_f64());
     Duration::from_secs_f64(seconds * (0.5 + jitter))
 }
 
@@ -92,6 +98,10 @@ mod tests {
         assert_eq!(decided(&maintenance, 2), Disposition::Wait(Duration::from_secs(5)));
         let nameless = Failure::new(FailureCode::RateLimit, "429");
         assert!(matches!(decided(&nameless, 2), Disposition::Wait(_)));
+        let patient = RetryOptions { rate_pause: Duration::from_secs(90), ..RetryOptions::default() };
+        let wait = decide(&nameless, 0, 3, 1, 0.5, &patient);
+        assert_eq!(wait, Disposition::Wait(Duration::from_secs(90)), "not less than the pause that was set");
+        assert_eq!(decide(&limit, 0, 3, 1, 0.5, &patient), Disposition::Wait(Duration::from_secs(17)), "Jira knows better");
     }
 
     #[test]
@@ -104,14 +114,14 @@ mod tests {
 
     #[test]
     fn a_database_that_is_back_is_noticed_soon() {
-        let options = RetryOptions { base: Duration::from_secs(2), cap: Duration::from_secs(300) };
+        let options = RetryOptions { base: Duration::from_secs(2), ..RetryOptions::default() };
         assert_eq!(outage_wait(1, 0.5, &options), Duration::from_secs(2));
         assert_eq!(outage_wait(1_000, 0.999, &options), OUTAGE_WAIT_LIMIT);
     }
 
     #[test]
     fn back_off_never_exceeds_the_cap_by_more_than_its_jitter() {
-        let options = RetryOptions { base: Duration::from_secs(1), cap: Duration::from_secs(60) };
+        let options = RetryOptions { cap: Duration::from_secs(60), ..RetryOptions::default() };
         for exponent in 0..100 {
             assert!(backoff(exponent, 0.999, &options) <= Duration::from_secs(90));
         }

@@ -6,6 +6,7 @@
 //!
 //! What must hold: never more steps than places; who waits longer in the database is not starved by chains ([`MAX_CHAIN`]).
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -39,7 +40,7 @@ pub struct Slots {
 
 #[derive(Debug)]
 struct Lane {
-    capacity: usize,
+    capacity: AtomicUsize,
     permits: Arc<Semaphore>,
     sender: UnboundedSender<Claimed>,
     receiver: Mutex<Option<UnboundedReceiver<Claimed>>>,
@@ -53,7 +54,7 @@ impl Slots {
             queues: capacity.map(|capacity| {
                 let (sender, receiver) = unbounded_channel();
                 Lane {
-                    capacity,
+                    capacity: AtomicUsize::new(capacity),
                     permits: Arc::new(Semaphore::new(capacity)),
                     sender,
                     receiver: Mutex::new(Some(receiver)),
@@ -65,7 +66,27 @@ impl Slots {
 
     /// The places of a queue, free or not.
     pub fn capacity(&self, queue: Queue) -> usize {
-        self.queues[queue.index()].capacity
+        self.queues[queue.index()].capacity.load(Ordering::Relaxed)
+    }
+
+    /// Gives a queue more places at once, or fewer as soon as those that are taken become free.
+    pub fn resize(&self, queue: Queue, places: usize) {
+        let lane = &self.queues[queue.index()];
+        let before = lane.capacity.swap(places, Ordering::Relaxed);
+        lane.permits.add_permits(places.saturating_sub(before));
+        let surplus = before.saturating_sub(places);
+        let busy = surplus - lane.permits.forget_permits(surplus);
+        if let Ok(busy) = u32::try_from(busy)
+            && busy > 0
+        {
+            let permits = Arc::clone(&lane.permits);
+            // Who waits for a place is served in turn, so that this one gets what is set free before later ones do.
+            tokio::spawn(async move {
+                if let Ok(freed) = permits.acquire_many_owned(busy).await {
+                    freed.forget();
+                }
+            });
+        }
     }
 
     /// The free places of a queue.
@@ -101,5 +122,29 @@ impl Slots {
     /// Waits until a queue has ready steps.
     pub async fn woken(&self, queue: Queue) {
         self.queues[queue.index()].wake.notified().await;
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn places_are_added_at_once_and_taken_away_as_they_become_free() {
+        let slots = Slots::new([2, 1, 1]);
+        let held = [slots.try_take(Queue::Jira).unwrap(), slots.try_take(Queue::Jira).unwrap()];
+        slots.resize(Queue::Jira, 3);
+        assert_eq!(slots.free(Queue::Jira), 1);
+        slots.resize(Queue::Jira, 1);
+        assert_eq!((slots.free(Queue::Jira), slots.capacity(Queue::Jira)), (0, 1));
+        tokio::task::yield_now().await; // who takes the surplus away stands in line now
+        drop(held);
+        // The place that is left comes only after the surplus was taken away.
+        let last = slots.take(Queue::Jira).await.unwrap();
+        assert_eq!(slots.free(Queue::Jira), 0);
+        drop(last);
+        assert_eq!(slots.free(Queue::Jira), 1);
+        assert_eq!(slots.free(Queue::Store), 1, "other queues keep theirs");
     }
 }

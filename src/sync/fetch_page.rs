@@ -8,8 +8,8 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
-use super::upsert_batch;
 use super::workshop::{Job, Workshop};
+use super::{tracked, upsert_batch};
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::queue::Queue;
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
@@ -73,16 +73,18 @@ impl FetchPage {
         let mut walk: Walk = context.payload()?;
         let job = self.0.job(context).await?;
         let id = PageId { run_id: job.work.run_id, partition: walk.partition, seq: walk.seq };
-        let window = page::window(&context.pool, id.run_id, id.partition).await?;
-        let window = window
+        let range = page::range(&context.pool, id.run_id, id.partition).await?;
+        let range = range
             .ok_or_else(|| Failure::new(FailureCode::Internal, format!("partition {} is not planned", id.partition)))?;
         let project = job.work.jira_project_id.map_or(jql::ProjectRef::Key(&job.work.project_key), jql::ProjectRef::Id);
-        let query = jql::window(project, window.from, window.to);
+        let clauses = jql::clauses(project, range.window.from, range.window.to);
+        let concerning = range.accounts.as_deref().map(tracked::clause).unwrap_or_default();
+        let query = format!("{clauses}{concerning}{}", jql::OLDEST_FIRST);
         let fields = crate::jira::search_fields(&job.fields);
         let request = SearchRequest {
             jql: &query,
             fields: &fields,
-            page_size: self.0.options.page_size,
+            page_size: job.options.page_size,
             next_page_token: walk.token.clone(),
         };
         let raw = match job.jira.search(&request).await {
@@ -127,7 +129,7 @@ impl FetchPage {
                 let next_fetch = ahead.map(|ahead| step(&job, &ahead, priority));
                 let next_walk = next_fetch.as_ref().map(|step| &step.payload);
                 let staged = Staged { body: &compressed, body_bytes, next_walk };
-                let go_on = page::stage(conn, id, &staged, workshop.options.pages_in_flight).await?;
+                let go_on = page::stage(conn, id, &staged, job.options.pages_in_flight).await?;
                 let mut next = vec![upsert_batch::step(id, fetch, priority)];
                 next.extend(next_fetch.filter(|_| go_on));
                 workshop.pages.put(fetch, body);

@@ -10,8 +10,10 @@ use uuid::Uuid;
 
 use super::pace::Fleet;
 use super::page_cache::PageCache;
+use super::settings;
 use crate::config::{SecretsConfig, secret};
 use crate::domain::failure::{Failure, FailureCode};
+use crate::domain::setting::Settings;
 use crate::engine::{StepContext, StepError};
 use crate::jira::{FieldMap, HttpPool, JiraClient, SiteAccess};
 use crate::store::work::{self, Work};
@@ -45,7 +47,7 @@ impl Default for Options {
 
 /// Shared by all steps of a process.
 pub struct Workshop {
-    pub(super) options: Options,
+    options: Options,
     pub(super) pages: PageCache,
     http: HttpPool,
     fleet: Fleet,
@@ -58,6 +60,9 @@ pub(super) struct Job {
     pub work: Work,
     pub jira: JiraClient,
     pub fields: FieldMap,
+    /// How this run is carried out: the process' options, and what is set for the project over them.
+    pub options: Options,
+    limit: settings::Limit,
 }
 
 /// Runs that are kept in memory; more are loaded again when they are needed.
@@ -73,11 +78,13 @@ impl Workshop {
     pub(super) async fn job(&self, context: &StepContext) -> Result<Arc<Job>, StepError> {
         let run_id = run_id(context)?;
         if let Some(job) = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).get(&run_id) {
+            job.limit.check()?;
             return Ok(Arc::clone(job));
         }
         let work = work::load(&context.pool, run_id).await?;
         let work = work.ok_or_else(|| Failure::new(FailureCode::Internal, format!("run {run_id} does not exist")))?;
         let job = Arc::new(self.prepare(work)?);
+        job.limit.check()?;
         // plan_run learns the project's id and the site's fields, here or in another process: nothing is kept before.
         if job.work.planned {
             let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
@@ -103,6 +110,8 @@ impl Workshop {
     }
 
     fn prepare(&self, work: Work) -> Result<Job, Failure> {
+        let set = Settings::new(&work.settings);
+        let options = settings::over(&self.options, &set);
         let base_url = Url::parse(&work.base_url).map_err(|error| {
             Failure::new(FailureCode::Config, format!("site {}: its URL cannot be used: {error}", work.site_name))
         })?;
@@ -113,11 +122,12 @@ impl Workshop {
             base_url,
             email: work.account_email.clone(),
             token,
-            request_timeout: self.options.request_timeout,
+            request_timeout: options.request_timeout,
         };
         let jira = JiraClient::new(&self.http, access)?.paced(self.fleet.site(work.site_id));
         let fields = work.field_map.as_ref().map(field_map).unwrap_or_default();
-        Ok(Job { work, jira, fields })
+        let limit = settings::Limit::new(&set, work.running_seconds);
+        Ok(Job { work, jira, fields, options, limit })
     }
 }
 

@@ -1,0 +1,161 @@
+//! `syncline config set`, `get`, `unset` and `list`.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::super::output::time;
+use super::super::{Context, Error, Row, site};
+use super::{PlaceArgs, Where, place};
+use crate::config::Setting;
+use crate::domain::setting::{BACKOFF_BASE, BACKOFF_MAX, Effect, Key, MAX_CONCURRENCY, Scope};
+use crate::store::setting::{self, StoredSetting};
+use crate::store::site::{self as sites, SiteChange};
+
+/// The value in force.
+#[derive(Serialize)]
+struct InForce {
+    key: &'static str,
+    value: Value,
+    unit: &'static str,
+    from: String,
+}
+
+pub(super) async fn set(values: &[(&'static Key, f64)], args: &PlaceArgs, context: &Context) -> Result<(), Error> {
+    let Where { place, .. } = place(args, context).await?;
+    for (key, _) in values {
+        check_scope(key, place.scope)?;
+    }
+    let after = |key: &Key| values.iter().find(|(other, _)| other.name == key.name).map(|(_, value)| *value);
+    if let (Some(base), Some(max)) = (after(&BACKOFF_BASE), after(&BACKOFF_MAX))
+        && base > max
+    {
+        return Err(Error::usage(format!("{BACKOFF_BASE} is {base}, more than {BACKOFF_MAX}, {max}"))
+            .help(format!("write a {BACKOFF_BASE} that is not above {BACKOFF_MAX}")));
+    }
+    let (of_site, stored): (Vec<_>, Vec<_>) =
+        values.iter().copied().partition(|(key, _)| key.name == MAX_CONCURRENCY.name);
+    if let Some((_, requests)) = of_site.first() {
+        #[allow(clippy::cast_possible_truncation)] // whole, and within its bounds
+        let change = SiteChange { max_concurrency: Some(*requests as i32), ..SiteChange::default() };
+        sites::update(&context.pool, &place.name, &change, &context.actor()).await?;
+    }
+    if !stored.is_empty() {
+        setting::set(&context.pool, &place, &stored, &context.actor()).await?;
+    }
+    for (key, value) in values {
+        let from_when = match key.effect {
+            Effect::NextRun => "from the next run on",
+            Effect::Soon | Effect::Restart => "in every process within some seconds",
+        };
+        context.output.note(&format!("{} for {}: {key} = {}, {from_when}", "set", place.name, key.stored(*value)));
+    }
+    Ok(())
+}
+
+fn check_scope(key: &Key, scope: Scope) -> Result<(), Error> {
+    if key.effect == Effect::Restart {
+        let configured = key.configured.unwrap_or_default();
+        return Err(Error::usage(format!("{key} is read only when a process starts: it cannot be set while it runs"))
+            .help(format!("write {configured} in the configuration of the workers, and restart them")));
+    }
+    if key.scopes.contains(&scope) {
+        return Ok(());
+    }
+    let help = match key.scopes {
+        [Scope::Site] => "give --site SITE",
+        _ => "leave --site and --project out: it is about whole processes",
+    };
+    Err(Error::usage(format!("{key} cannot be set for {}", words(scope))).help(help))
+}
+
+const fn words(scope: Scope) -> &'static str {
+    match scope {
+        Scope::All => "all at once",
+        Scope::Site => "a site",
+        Scope::Project => "a project",
+    }
+}
+
+pub(super) async fn get(
+    key: &'static Key,
+    args: &PlaceArgs,
+    configured: &[Setting],
+    context: &Context,
+) -> Result<(), Error> {
+    let found = place(args, context).await?;
+    let in_force = effective(key, &found, configured, context).await?;
+    let text = format!("{} {} (from {})", in_force.value, in_force.unit, in_force.from);
+    context.output.result(&text, &in_force)
+}
+
+async fn effective(
+    key: &'static Key,
+    found: &Where,
+    configured: &[Setting],
+    context: &Context,
+) -> Result<InForce, Error> {
+    let answer = |value: Value, from: String| InForce { key: key.name, value, unit: key.unit, from };
+    if key.name == MAX_CONCURRENCY.name {
+        let name = found.place.name.split('/').next().unwrap_or_default();
+        if found.place.scope == Scope::All {
+            return Err(Error::usage(format!("{key} belongs to a site")).help("give --site SITE"));
+        }
+        let site = site::find(context, name).await?;
+        return Ok(answer(site.max_concurrency.into(), format!("site {name}")));
+    }
+    let set = setting::origins(&context.pool, key, found.site_id, found.project_id).await?;
+    // What was written by other means and is no value counts for nobody.
+    let number = |value: &Value| value.as_f64().filter(|value| key.takes(*value));
+    if let Some((scope, value)) = set.into_iter().find_map(|(scope, value)| Some((scope, number(&value)?))) {
+        return Ok(answer(key.stored(value), format!("setting of {}", of(&scope))));
+    }
+    let configured = key.configured.and_then(|path| configured.iter().find(|setting| setting.key == path));
+    Ok(match configured.and_then(|setting| Some((setting.value.parse::<f64>().ok()?, &setting.origin))) {
+        Some((value, origin)) => answer(key.stored(value), format!("configuration: {origin}")),
+        None => answer(key.stored(key.default), "default".into()),
+    })
+}
+
+fn of(scope: &str) -> &str {
+    match scope {
+        "site" => "the site",
+        "project" => "the project",
+        _ => "all",
+    }
+}
+
+pub(super) async fn unset(key: &'static Key, args: &PlaceArgs, context: &Context) -> Result<(), Error> {
+    let Where { place, .. } = place(args, context).await?;
+    if key.name == MAX_CONCURRENCY.name {
+        return Err(Error::usage(format!("{key} always has a value"))
+            .help(format!("set another one, e.g. {key}={}", key.default)));
+    }
+    if !setting::unset(&context.pool, &place, key, &context.actor()).await? {
+        return Err(Error::failure(format!("{key} is not set for {}", place.name))
+            .help("see what is set with `syncline config list`"));
+    }
+    context.output.note(&format!("{key} is no longer set for {}", place.name));
+    Ok(())
+}
+
+pub(super) async fn list(context: &Context) -> Result<(), Error> {
+    let settings = setting::list(&context.pool).await?;
+    context.output.rows(&settings, "nothing is set: the configuration counts (`syncline config show`)")
+}
+
+impl Row for StoredSetting {
+    const HEADERS: &'static [&'static str] = &["FOR", "KEY", "VALUE", "UNIT", "SET BY", "AT"];
+
+    fn cells(&self) -> Vec<String> {
+        let known = Key::find(&self.key);
+        let counts = known.is_some_and(|key| self.value.as_f64().is_some_and(|value| key.takes(value)));
+        vec![
+            self.place.clone().unwrap_or_else(|| "(gone)".into()),
+            self.key.clone(),
+            if counts { self.value.to_string() } else { format!("{} (no value that counts)", self.value) },
+            known.map_or("-", |key| key.unit).into(),
+            self.updated_by.clone(),
+            time(self.updated_at),
+        ]
+    }
+}

@@ -1,0 +1,308 @@
+//! The parameters of a sync that may be changed while workers run: one table of keys, and the values in force.
+//!
+//! The narrowest scope wins: project, site, all, then the configuration of the process (flag, environment, file, default).
+//!
+//! What must hold: a value that was stored by other means and that the table would refuse counts as absent, so that no row
+//! can stop a run; a key says where it takes effect and from when.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+/// For whom a value is set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs)]
+pub enum Scope {
+    All,
+    Site,
+    Project,
+}
+
+impl Scope {
+    /// As stored.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Site => "site",
+            Self::Project => "project",
+        }
+    }
+}
+
+/// From when a value counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// With each run that starts, and with each step of runs that other processes take up.
+    NextRun,
+    /// In all processes within some seconds.
+    Soon,
+    /// Only when a process starts: it cannot be set here.
+    Restart,
+}
+
+/// One parameter.
+#[derive(Debug)]
+pub struct Key {
+    /// Its name.
+    pub name: &'static str,
+    /// What it counts.
+    pub unit: &'static str,
+    /// The smallest value.
+    pub min: f64,
+    /// The largest value.
+    pub max: f64,
+    /// Whether only whole numbers make sense.
+    pub whole: bool,
+    /// What holds where nothing is set and nothing configured.
+    pub default: f64,
+    /// For whom it may be set.
+    pub scopes: &'static [Scope],
+    /// From when it counts.
+    pub effect: Effect,
+    /// The key of the configuration that it stands before.
+    pub configured: Option<&'static str>,
+    /// What it does.
+    pub meaning: &'static str,
+}
+
+const EVERYWHERE: &[Scope] = &[Scope::All, Scope::Site, Scope::Project];
+const FLEET: &[Scope] = &[Scope::All];
+
+/// Issues per page of a search; Jira Cloud gives at most 100 with fields, whatever is asked for.
+pub const PAGE_SIZE: Key = Key {
+    name: "page_size",
+    unit: "issues",
+    configured: Some("sync.page_size"),
+    meaning: "the batch: issues per page of a search; Jira Cloud gives at most 100 with fields",
+    ..run(100.0, 1.0, 1_000.0)
+};
+/// Places for steps that talk to Jira.
+pub const WORKERS: Key = Key {
+    name: "workers",
+    unit: "steps",
+    configured: Some("queue.jira_concurrency"),
+    meaning: "steps of each process that talk to Jira at once",
+    ..fleet(8.0, 1.0, 256.0)
+};
+/// Pages fetched but not written yet.
+pub const PAGES_IN_FLIGHT: Key = Key {
+    name: "pages_in_flight",
+    unit: "pages",
+    configured: Some("sync.pages_in_flight"),
+    meaning: "pages of a partition that may be fetched and not written yet",
+    ..run(4.0, 1.0, 64.0)
+};
+/// The longest run.
+pub const PROJECT_TIMEOUT: Key = Key {
+    name: "project_timeout_seconds",
+    unit: "seconds",
+    meaning: "the longest that a run may take before it fails; 0: as long as it takes",
+    ..run(0.0, 0.0, 604_800.0)
+};
+/// The longest request.
+pub const REQUEST_TIMEOUT: Key = Key {
+    name: "request_timeout_seconds",
+    unit: "seconds",
+    configured: Some("sync.request_timeout_seconds"),
+    meaning: "the longest that one request to Jira may take",
+    ..run(30.0, 1.0, 600.0)
+};
+/// The least wait after a limit without a time.
+pub const RATE_PAUSE: Key = Key {
+    name: "rate_pause_seconds",
+    unit: "seconds",
+    meaning: "the least pause after a 429 that names no time; 0: as the back-off says",
+    ..fleet(0.0, 0.0, 3_600.0)
+};
+/// Retries.
+pub const MAX_ATTEMPTS: Key = Key {
+    name: "max_attempts",
+    unit: "attempts",
+    configured: Some("queue.max_attempts"),
+    meaning: "failures after which a step is dead and its run has failed",
+    ..fleet(5.0, 1.0, 100.0)
+};
+/// The first wait.
+pub const BACKOFF_BASE: Key = Key {
+    name: "backoff_base_seconds",
+    unit: "seconds",
+    configured: Some("queue.backoff_base_seconds"),
+    meaning: "the wait after the first failure",
+    ..fleet(2.0, 1.0, 3_600.0)
+};
+/// How the wait grows.
+pub const BACKOFF_FACTOR: Key = Key {
+    name: "backoff_factor",
+    unit: "times",
+    whole: false,
+    meaning: "how much longer each wait is than the one before",
+    ..fleet(2.0, 1.0, 10.0)
+};
+/// The longest wait.
+pub const BACKOFF_MAX: Key = Key {
+    name: "backoff_max_seconds",
+    unit: "seconds",
+    configured: Some("queue.backoff_cap_seconds"),
+    meaning: "the longest wait after a failure",
+    ..fleet(300.0, 1.0, 86_400.0)
+};
+/// Behind the cursor.
+pub const OVERLAP: Key = Key {
+    name: "overlap_seconds",
+    unit: "seconds",
+    configured: Some("sync.overlap_seconds"),
+    meaning: "the look-back: how far an incremental run reaches behind its cursor",
+    ..run(300.0, 0.0, 86_400.0)
+};
+/// The size of partitions.
+pub const PARTITION_TARGET: Key = Key {
+    name: "partition_target_issues",
+    unit: "issues",
+    configured: Some("sync.partition_target_issues"),
+    meaning: "a full run is split into parts of about this size",
+    ..run(500.0, 100.0, 1_000_000.0)
+};
+/// The guard of reconciliation.
+pub const RECONCILE_MAX_SHARE: Key = Key {
+    name: "reconcile_max_share",
+    unit: "share",
+    whole: false,
+    meaning: "a reconciliation that would mark more than this share of a project's issues as gone stops and tells",
+    ..run(0.1, 0.0, 1.0)
+};
+/// Requests under way.
+pub const MAX_CONCURRENCY: Key = Key {
+    name: "max_concurrency",
+    unit: "requests",
+    scopes: &[Scope::Site],
+    meaning: "requests to the site that all processes together may have under way",
+    ..run(8.0, 1.0, 64.0)
+};
+/// Connections to the database.
+pub const CONNECTION_POOL: Key = Key {
+    name: "connection_pool",
+    unit: "connections",
+    configured: Some("database.max_connections"),
+    effect: Effect::Restart,
+    meaning: "connections of each process to the database",
+    ..fleet(20.0, 2.0, 1_000.0)
+};
+
+/// Every key, in the order of the documentation.
+pub const KEYS: [&Key; 15] = [
+    &PAGE_SIZE,
+    &WORKERS,
+    &PAGES_IN_FLIGHT,
+    &PROJECT_TIMEOUT,
+    &REQUEST_TIMEOUT,
+    &RATE_PAUSE,
+    &MAX_ATTEMPTS,
+    &BACKOFF_BASE,
+    &BACKOFF_FACTOR,
+    &BACKOFF_MAX,
+    &OVERLAP,
+    &PARTITION_TARGET,
+    &RECONCILE_MAX_SHARE,
+    &MAX_CONCURRENCY,
+    &CONNECTION_POOL,
+];
+
+const fn run(default: f64, min: f64, max: f64) -> Key {
+    let (name, unit, meaning) = ("", "", "");
+    let effect = Effect::NextRun;
+    Key { name, unit, min, max, whole: true, default, scopes: EVERYWHERE, effect, configured: None, meaning }
+}
+
+const fn fleet(default: f64, min: f64, max: f64) -> Key {
+    Key { scopes: FLEET, effect: Effect::Soon, ..run(default, min, max) }
+}
+
+/// A value that a key does not take.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key} {problem}")]
+pub struct Refused {
+    /// The key.
+    pub key: &'static str,
+    /// What is wrong with what was found.
+    pub problem: String,
+    /// What to write instead.
+    pub remedy: String,
+}
+
+impl Key {
+    /// The key of that name.
+    pub fn find(name: &str) -> Option<&'static Self> {
+        KEYS.into_iter().find(|key| key.name == name)
+    }
+
+    /// What to write, completing the sentence "write …".
+    pub fn expects(&self) -> String {
+        let number = if self.whole { "a whole number" } else { "a number" };
+        format!("{number} of {} from {} to {}", self.unit, self.min, self.max)
+    }
+
+    /// The value that a text stands for.
+    ///
+    /// # Errors
+    /// When it is not a number, not a whole one, or out of bounds.
+    pub fn parse(&self, text: &str) -> Result<f64, Refused> {
+        let refused = |problem: String| {
+            Err(Refused { key: self.name, problem, remedy: format!("write {}", self.expects()) })
+        };
+        match text.trim().parse::<f64>() {
+            Err(_) => refused(format!("is {} characters that are not a number", text.chars().count())),
+            Ok(value) if !self.takes(value) => refused(format!("is {text}, out of what it may be")),
+            Ok(value) => Ok(value),
+        }
+    }
+
+    /// The value as it is stored and shown: a whole number without a fraction.
+    pub fn stored(&self, value: f64) -> Value {
+        #[allow(clippy::cast_possible_truncation)] // within bounds, and whole
+        if self.whole { Value::from(value as i64) } else { Value::from(value) }
+    }
+
+    /// Whether a number is a value of the key.
+    pub fn takes(&self, value: f64) -> bool {
+        value.is_finite() && value >= self.min && value <= self.max && (!self.whole || value.fract() == 0.0)
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// The values that are set for a scope: for each key, from the widest to the narrowest.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Settings(Map<String, Value>);
+
+impl Settings {
+    /// From `{"key": [value, …]}` as the database has it; anything else is nothing.
+    pub fn new(stored: &Value) -> Self {
+        Self(stored.as_object().cloned().unwrap_or_default())
+    }
+
+    /// The same with one value for a key.
+    pub fn with(mut self, key: &Key, value: f64) -> Self {
+        self.0.insert(key.name.to_owned(), Value::Array(vec![key.stored(value)]));
+        self
+    }
+
+    /// The value of a key: the narrowest one that it takes.
+    pub fn number(&self, key: &Key) -> Option<f64> {
+        let given = self.0.get(key.name)?.as_array()?;
+        given.iter().rev().filter_map(Value::as_f64).find(|value| key.takes(*value))
+    }
+
+    /// The same for keys of whole numbers that are never negative.
+    pub fn whole(&self, key: &Key) -> Option<u32> {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // within the key's bounds
+        self.number(key).filter(|_| key.whole).map(|value| value as u32)
+    }
+}
+
+#[cfg(test)]
+#[path = "setting_tests.rs"]
+mod tests;

@@ -1,0 +1,179 @@
+//! Parameters of a sync are set in the database and count without a restart; each change is on record.
+
+use syncline::clock::Clock;
+use syncline::simulator::{Amount, Options};
+
+use crate::support::command::{json, refuses, succeeds};
+use crate::support::{Rig, TestDb, WorkerProcess, eventually};
+
+async fn staged() -> TestDb {
+    let db = TestDb::new().await;
+    sqlx::raw_sql(
+        "INSERT INTO syncline.site (id, name, base_url, account_email, credential) VALUES
+           ('00000000-0000-7000-8000-000000000001', 'acme', 'https://acme.example.com', 'bot@example.com', 'env:TOKEN');
+         INSERT INTO syncline.project (id, site_id, key) VALUES
+           ('00000000-0000-7000-8000-000000000011', '00000000-0000-7000-8000-000000000001', 'WEB'),
+           ('00000000-0000-7000-8000-000000000012', '00000000-0000-7000-8000-000000000001', 'APP');",
+    )
+    .execute(db.pool())
+    .await
+    .unwrap();
+    db
+}
+
+#[tokio::test]
+async fn the_narrowest_scope_wins_over_wider_ones_and_the_configuration() {
+    let db = staged().await;
+    let value = |place: &[&str]| {
+        let got = json(&db, &[&["config", "get", "page_size"], place].concat());
+        format!("{} {}", got["value"], got["from"].as_str().unwrap())
+    };
+    let (web, app) = (["--project", "web"], ["--project", "acme/APP"]);
+    assert_eq!(value(&web), "100 configuration: default");
+    succeeds(&db, &["config", "set", "page_size=80"]);
+    succeeds(&db, &["config", "set", "page_size=60", "overlap_seconds=30", "--site", "acme"]);
+    succeeds(&db, &["config", "set", "page_size=40", "--project", "web"]);
+    assert_eq!(value(&web), "40 setting of the project");
+    assert_eq!(value(&app), "60 setting of the site");
+    assert_eq!(value(&[]), "80 setting of all");
+    let rows = succeeds(&db, &["config", "list"]);
+    for word in ["acme/WEB", "40", "issues", "ana"] {
+        assert!(rows.contains(word), "{rows} lacks {word}");
+    }
+    // A row that somebody wrote by SQL and that is no value counts for nobody.
+    sqlx::raw_sql("UPDATE syncline.setting SET value = '\"all\"' WHERE scope = 'project'").execute(db.pool()).await.unwrap();
+    assert_eq!(value(&web), "60 setting of the site");
+    assert!(succeeds(&db, &["config", "list"]).contains("no value that counts"));
+    succeeds(&db, &["config", "unset", "page_size", "--project", "web"]);
+    assert_eq!(value(&web), "60 setting of the site");
+    refuses(&db, &["config", "unset", "page_size", "--project", "web"], 1, &["is not set for acme/WEB"]);
+}
+
+#[tokio::test]
+async fn each_change_is_on_record_with_the_old_value_and_the_new_one() {
+    let db = staged().await;
+    succeeds(&db, &["config", "set", "workers=4", "backoff_factor=1.5"]);
+    succeeds(&db, &["config", "set", "workers=6"]);
+    succeeds(&db, &["config", "unset", "workers"]);
+    succeeds(&db, &["config", "set", "max_concurrency=3", "--site", "acme"]);
+    let changes: Vec<String> = sqlx::query_scalar(
+        "SELECT concat_ws(' ', actor, action, subject, details->>'key', coalesce(details->>'old', '-'),
+                          coalesce(details->>'new', '-'), details->'max_concurrency')
+           FROM syncline.audit ORDER BY id",
+    )
+    .fetch_all(db.pool())
+    .await
+    .unwrap();
+    let expected = [
+        "ana config.set all backoff_factor - 1.5",
+        "ana config.set all workers - 4",
+        "ana config.set all workers 4 6",
+        "ana config.unset all workers 6 -",
+        "ana site.update acme - - {\"new\": 3, \"old\": 8}",
+    ];
+    assert_eq!(changes, expected);
+}
+
+#[tokio::test]
+async fn what_cannot_be_set_is_refused_with_what_to_write() {
+    let db = staged().await;
+    let set = |value: &'static str, place: &[&'static str]| [&["config", "set", value], place].concat();
+    refuses(&db, &set("page_size=0", &[]), 2, &["page_size is 0", "a whole number of issues from 1 to 1000"]);
+    refuses(&db, &set("page_size=many", &[]), 2, &["4 characters that are not a number"]);
+    refuses(&db, &set("page_sise=1", &[]), 2, &["\"page_sise\" is not a setting", "did you mean page_size?"]);
+    refuses(&db, &set("page_size", &[]), 2, &["not KEY=VALUE"]);
+    refuses(&db, &set("workers=3", &["--site", "acme"]), 2, &["workers cannot be set for a site", "whole processes"]);
+    refuses(&db, &set("max_concurrency=3", &[]), 2, &["--site SITE"]);
+    refuses(&db, &set("connection_pool=5", &[]), 2, &["only when a process starts", "database.max_connections"]);
+    let both = ["config", "set", "backoff_base_seconds=60", "backoff_max_seconds=30"];
+    refuses(&db, &both, 2, &["backoff_base_seconds is 60, more than backoff_max_seconds, 30"]);
+    refuses(&db, &set("page_size=5", &["--project", "nope"]), 1, &["unknown project"]);
+    assert_eq!(json(&db, &["config", "list"]), serde_json::json!([]));
+}
+
+async fn small_rig() -> Rig {
+    let mut options = Options::new(Clock::system());
+    options.issues = 60;
+    options.projects.truncate(1);
+    options.comments = Amount::Exactly(1);
+    options.long_threads = 0.0;
+    Rig::new(options).await
+}
+
+#[tokio::test]
+async fn the_next_run_follows_what_was_set_without_a_restart() {
+    let rig = small_rig().await;
+    let worker = rig.worker().await;
+    let key = rig.projects[0].clone();
+    assert_eq!(rig.sync(&key, "full").await, "succeeded");
+    assert_eq!(rig.count("SELECT max(pages)::int8 FROM syncline.sync_run").await, 1);
+    succeeds(&rig.db, &["config", "set", "page_size=10", "--project", &key]);
+    assert_eq!(rig.sync(&key, "full").await, "succeeded");
+    assert!(rig.count("SELECT max(pages)::int8 FROM syncline.sync_run").await >= 6);
+    let report = json(&rig.db, &["config", "test", "page_size=20", "--project", &key]);
+    let full = &report["estimates"][0];
+    let number = |of: &str, name: &str| full[of][name].as_f64().unwrap();
+    assert!(number("after", "requests") < number("before", "requests"), "{full}");
+    assert!(number("after", "seconds") < number("before", "seconds"), "{full}");
+    assert_eq!(full["runs"], 2);
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_run_that_takes_longer_than_is_allowed_fails_and_names_the_setting() {
+    let rig = small_rig().await;
+    let key = rig.projects[0].clone();
+    succeeds(&rig.db, &["config", "set", "project_timeout_seconds=5", "--project", &key]);
+    let run = rig.enqueue(&key, "full").await;
+    sqlx::query("UPDATE syncline.sync_run SET started_at = now() - interval '1 minute' WHERE id = $1")
+        .bind(run)
+        .execute(rig.db.pool())
+        .await
+        .unwrap();
+    let worker = rig.worker().await;
+    assert_eq!(rig.ended(run).await, "failed");
+    let message: String = sqlx::query_scalar("SELECT error_message FROM syncline.sync_run WHERE id = $1")
+        .bind(run)
+        .fetch_one(rig.db.pool())
+        .await
+        .unwrap();
+    assert!(message.contains("project_timeout_seconds"), "{message}");
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_worker_has_as_many_places_as_is_set_without_a_restart() {
+    let db = staged().await;
+    let worker = WorkerProcess::start(db.url(), &[]).await;
+    let places = async || {
+        let text = worker.get("/metrics").await.map(|(_, text)| text).unwrap_or_default();
+        let lines = text.lines().filter(|line| line.starts_with("syncline_worker_slots") && line.contains("queue=\"jira\""));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>()
+    };
+    for wanted in [3.0, 11.0] {
+        succeeds(&db, &["config", "set", &format!("workers={wanted}")]);
+        eventually("other places", async || places().await == wanted).await;
+    }
+    succeeds(&db, &["config", "unset", "workers"]);
+    eventually("the configured places", async || places().await == 8.0).await;
+}
+
+#[tokio::test]
+async fn an_estimate_says_on_which_runs_it_rests_and_that_there_is_none_without_them() {
+    let db = staged().await;
+    refuses(&db, &["config", "test", "page_size=50", "--project", "web"], 1, &["no history", "sync start acme/WEB"]);
+    sqlx::raw_sql(
+        "INSERT INTO syncline.sync_run (id, project_id, kind, trigger, state, requested_by, created_at, started_at, finished_at,
+                pages, issues_seen, requests)
+         SELECT syncline.new_id(), '00000000-0000-7000-8000-000000000011', 'full', 'manual', 'succeeded', 'ana',
+                '2025-03-04 09:00Z', '2025-03-04 09:00Z', '2025-03-04 09:01:40Z', 10, 1000, 20 FROM generate_series(1, 3)",
+    )
+    .execute(db.pool())
+    .await
+    .unwrap();
+    let text =
+        succeeds(&db, &["config", "test", "page_size=50", "project_timeout_seconds=60", "--project", "web"]);
+    for word in ["3 runs, 2025-03-04 09:00:00Z", "20 -> 30", "1m 40s -> 2m 30s", "1020 -> 1030", "would have stopped runs"] {
+        assert!(text.contains(word), "{text} lacks {word}");
+    }
+}
