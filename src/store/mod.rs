@@ -8,6 +8,8 @@
 pub mod alert;
 mod audit;
 pub mod bundle;
+pub mod capability;
+pub mod catalogue;
 pub mod connect;
 pub mod doctor;
 pub mod due;
@@ -34,6 +36,7 @@ pub mod step;
 pub mod totals;
 pub mod upkeep;
 pub mod verify;
+pub mod verify_parts;
 pub mod work;
 
 pub use connect::{PoolOptions, Route, acquire, connect, is_pooled};
