@@ -60,7 +60,8 @@ ALTER TABLE syncline.project
     ADD COLUMN previous_keys       text[] NOT NULL DEFAULT '{}',
     ADD COLUMN tracking            text NOT NULL DEFAULT 'all' CHECK (tracking IN ('all', 'listed')),
     ADD COLUMN catalogue_synced_at timestamptz,
-    ADD COLUMN reconciled_at       timestamptz;
+    ADD COLUMN reconciled_at       timestamptz,
+    ADD COLUMN reconcile_tried_at  timestamptz;
 COMMENT ON COLUMN syncline.project.jira_state IS 'How Jira shows the project: live, archived, deleted (in the trash), or not_visible (gone or hidden, which look the same).';
 COMMENT ON COLUMN syncline.project.tracking IS 'all: every issue. listed: only issues that concern a user in tracked_user.';
 
@@ -73,6 +74,15 @@ CREATE TABLE syncline.tracked_user (
     backfilled_at timestamptz,
     PRIMARY KEY (project_id, account_id)
 );
+
+-- A project that is to be read whole again was read in parts until now: what its cursors say does not count for the rest.
+CREATE FUNCTION syncline.forget_partial_cursors() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE syncline.sync_state SET cursor_at = NULL WHERE project_id = NEW.id;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER project_tracks_all AFTER UPDATE OF tracking ON syncline.project
+    FOR EACH ROW WHEN (OLD.tracking = 'listed' AND NEW.tracking = 'all') EXECUTE FUNCTION syncline.forget_partial_cursors();
 
 -- ---------------------------------------------------------------------------------------------------- runs
 
@@ -108,6 +118,19 @@ CREATE TABLE syncline.reconcile_seen (
     issue_id bigint NOT NULL,
     PRIMARY KEY (run_id, issue_id)
 );
+
+-- Requests a run that also compares the ids of all issues; answers the id of the run that does it.
+CREATE FUNCTION syncline.request_reconcile(project text, kind text DEFAULT 'incremental', requested_by text DEFAULT current_user)
+RETURNS uuid LANGUAGE plpgsql AS $$
+#variable_conflict use_variable
+DECLARE
+    run uuid := syncline.enqueue_sync(project, kind, requested_by);
+BEGIN
+    -- The run is either made by this transaction or waits behind another one: no worker has planned it.
+    UPDATE syncline.sync_run r SET reconcile = true WHERE r.id = run;
+    RETURN run;
+END $$;
+COMMENT ON FUNCTION syncline.request_reconcile IS 'As enqueue_sync; the run also marks issues that are gone from Jira and fetches those that are missing here.';
 
 -- ---------------------------------------------------------------------------------------------------- the replica
 

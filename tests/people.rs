@@ -55,7 +55,8 @@ async fn a_bad_line_is_named_and_keeps_the_whole_file_out_unless_told_otherwise(
     let text = "external_id,email,name\na,ana@example.com,Ana\nb,nonsense,Ben\nc,zoe@example.com,Cem\n";
     let path = file(folder.path(), text);
     let path = path.to_str().unwrap();
-    let problems = ["line 3 email is \"nonsense\"", "line 4 has the e-mail address of the member with external_id \"z\""];
+    let problems =
+        ["line 3 email is \"nonsense\"", "line 4 has the e-mail address of the member with external_id \"z\""];
     refuses(&db, &["member", "import", path], 1, &[&problems[..], &["nothing was imported", "--skip-bad"]].concat());
     assert_eq!(members(&db).await.len(), 1);
     let report = json(&db, &["member", "import", path, "--skip-bad"]);
@@ -135,7 +136,8 @@ async fn only_what_is_certain_is_matched_and_hidden_addresses_are_counted() {
     succeeds(&db, &["site", "update", "acme", "--match-by-name", "on"]);
     let text = succeeds(&db, &["user", "match", "--apply"]);
     assert_eq!(links(&db).await, ["a1 a email", "b1 b name"]);
-    for word in ["2 of 7 users matched", "hides the e-mail addresses of 4 users", "user link acme c1 MEMBER", "hidden"] {
+    for word in ["2 of 7 users matched", "hides the e-mail addresses of 4 users", "user link acme c1 MEMBER", "hidden"]
+    {
         assert!(text.contains(word), "{text} lacks {word}");
     }
     assert!(!text.contains("Robot"), "apps are nobody: {text}");
@@ -147,7 +149,12 @@ async fn a_link_made_by_hand_stays_whatever_matching_finds() {
     succeeds(&db, &["user", "link", "acme", "a1", "ben@example.com"]);
     succeeds(&db, &["user", "match", "--apply"]);
     assert_eq!(links(&db).await, ["a1 b manual"]);
-    refuses(&db, &["user", "link", "acme", "nope", "a"], 1, &["no user with the account id \"nope\"", "user list acme"]);
+    refuses(
+        &db,
+        &["user", "link", "acme", "nope", "a"],
+        1,
+        &["no user with the account id \"nope\"", "user list acme"],
+    );
     refuses(&db, &["user", "link", "acme", "a1", "nope"], 1, &["unknown member", "member list"]);
     refuses(&db, &["user", "unlink", "acme", "c1"], 1, &["linked to nobody"]);
     succeeds(&db, &["user", "unlink", "acme", "a1"]);
@@ -179,5 +186,8 @@ async fn members_are_listed_added_and_removed() {
     succeeds(&db, &["user", "match", "--apply"]);
     succeeds(&db, &["member", "remove", "ana@example.com", "--yes"]);
     assert!(links(&db).await.is_empty());
-    assert!(!succeeds(&db, &["user", "list", "acme"]).contains("ana@example.com"), "the address is Jira's: Ana@Example.com");
+    assert!(
+        !succeeds(&db, &["user", "list", "acme"]).contains("ana@example.com"),
+        "the address is Jira's: Ana@Example.com"
+    );
 }

@@ -24,6 +24,9 @@ enum Verb {
         /// Read everything again, not only what has changed
         #[arg(long)]
         full: bool,
+        /// Compare the ids of all issues too: mark what is gone from Jira, fetch what is missing here
+        #[arg(long)]
+        reconcile: bool,
         /// Wait until the run has ended; exit code 1 if it failed
         #[arg(long)]
         wait: bool,
@@ -41,9 +44,9 @@ pub(super) struct Requested {
 }
 
 pub(super) async fn run(args: SyncArgs, context: &Context) -> Result<(), Error> {
-    let Verb::Start { project, full, wait, watch: show } = args.verb;
+    let Verb::Start { project, full, reconcile, wait, watch: show } = args.verb;
     let kind = if full { "full" } else { "incremental" };
-    let run_id = run_view::request(&context.pool, &project, kind, &context.actor()).await?;
+    let run_id = run_view::request(&context.pool, &project, kind, reconcile, &context.actor()).await?;
     if wait || show {
         context.output.note(&format!("run {run_id}"));
         let view = ProgressView::new(context.output, !show);

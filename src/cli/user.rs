@@ -196,7 +196,9 @@ fn advice(site: &Site, user: &UserMatch) -> Option<String> {
         "member_taken" => format!("another user is {member} already; if this is the same person: {by_hand}"),
         "other_email" => format!("{member} has another e-mail address here: correct it, or {by_hand}"),
         "names_not_allowed" => {
-            format!("{member} has the same name: {by_hand}, or allow names: syncline site update {name} --match-by-name on")
+            format!(
+                "{member} has the same name: {by_hand}, or allow names: syncline site update {name} --match-by-name on"
+            )
         }
         "hidden_email" => format!("its e-mail address is hidden: ask for it to be shown, or {by_hand}"),
         _ => "no member has its e-mail address: import the person, or leave it".to_owned(),

@@ -54,6 +54,37 @@ pub fn applied_prefix(partitions: &[Partition]) -> Option<DateTime<Utc>> {
     through
 }
 
+/// Partitions that follow each other in time; a run that looks for the issues of many users walks several such chains.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chain {
+    /// In the order of time.
+    pub partitions: Vec<Partition>,
+    /// When its last page was fetched.
+    pub last_fetched: Option<DateTime<Utc>>,
+}
+
+impl Chain {
+    fn is_applied(&self) -> bool {
+        self.partitions.iter().all(|partition| partition.complete && partition.pages.iter().all(|page| page.applied))
+    }
+}
+
+/// The time through which every one of `chains` is applied. A chain that was walked to its end has no issue that was
+/// updated before its last page was fetched and is not applied, so it lets the cursor pass to there, whatever its newest
+/// issue is; a chain that is under way holds it where its prefix ends.
+pub fn applied_by_all(chains: &[Chain]) -> Option<DateTime<Utc>> {
+    let mut newest = None;
+    let mut bound: Option<DateTime<Utc>> = None;
+    for chain in chains {
+        let through = applied_prefix(&chain.partitions);
+        let reached = if chain.is_applied() { through.max(chain.last_fetched) } else { through };
+        let reached = reached?;
+        bound = Some(bound.map_or(reached, |bound| bound.min(reached)));
+        newest = newest.max(through);
+    }
+    newest.min(bound)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -66,6 +97,26 @@ mod tests {
 
     fn page(applied: bool, millis: i64) -> Page {
         Page { applied, newest: Some(at(millis)) }
+    }
+
+    #[test]
+    fn a_chain_that_is_through_lets_the_cursor_pass_and_one_that_is_not_holds_it() {
+        let chain = |newest: &[i64], complete, fetched| Chain {
+            partitions: vec![Partition { pages: newest.iter().map(|at| page(true, *at)).collect(), complete }],
+            last_fetched: Some(at(fetched)),
+        };
+        assert_eq!(applied_by_all(&[chain(&[10, 20], true, 100)]), Some(at(20)), "one chain: its newest issue");
+        assert_eq!(applied_by_all(&[chain(&[10], true, 100), chain(&[70], true, 90)]), Some(at(70)));
+        assert_eq!(
+            applied_by_all(&[chain(&[10], true, 50), chain(&[70], true, 90)]),
+            Some(at(50)),
+            "fetched too early"
+        );
+        assert_eq!(applied_by_all(&[chain(&[10], false, 100), chain(&[70], true, 90)]), Some(at(10)));
+        let empty = Chain { partitions: vec![Partition { pages: vec![], complete: true }], last_fetched: Some(at(80)) };
+        assert_eq!(applied_by_all(&[empty.clone(), chain(&[70], true, 90)]), Some(at(70)));
+        assert_eq!(applied_by_all(&[empty]), None, "nothing was found at all");
+        assert_eq!(applied_by_all(&[]), None);
     }
 
     #[test]

@@ -17,10 +17,12 @@ pub enum ProjectRef<'a> {
     Key(&'a str),
 }
 
-/// The issues of `project` that were updated in `since <= updated < until`, oldest first. The key breaks ties, so that
-/// the pages of one walk have one order.
+/// The order of a walk: oldest first. The key breaks ties, so that the pages of one walk have one order.
+pub const OLDEST_FIRST: &str = " ORDER BY updated ASC, key ASC";
+
+/// The issues of `project` that were updated in `since <= updated < until`, oldest first.
 pub fn window(project: ProjectRef<'_>, since: Option<DateTime<Utc>>, until: Option<DateTime<Utc>>) -> String {
-    clauses(project, since, until) + " ORDER BY updated ASC, key ASC"
+    clauses(project, since, until) + OLDEST_FIRST
 }
 
 /// As [`window`], without an order: for counting.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::faults::{FaultPlan, FaultRule};
-use super::mutate::Mutation;
+use super::mutation::Mutation;
 use super::reply::{self, Reply};
 use super::server::Control;
 use super::site::Site;
@@ -103,6 +103,8 @@ struct SettingsBody {
     search_lag_milliseconds: Option<u64>,
     mutations_per_second: Option<f64>,
     omit_is_last: Option<bool>,
+    suspended: Option<bool>,
+    anonymous: Option<bool>,
 }
 
 async fn settings(State(control): State<Control>, body: Bytes) -> Reply {
@@ -125,6 +127,12 @@ async fn settings(State(control): State<Control>, body: Bytes) -> Reply {
     }
     if let Some(omit) = body.omit_is_last {
         control.set_omit_is_last(omit);
+    }
+    if let Some(suspended) = body.suspended {
+        control.set_suspended(suspended);
+    }
+    if let Some(anonymous) = body.anonymous {
+        control.set_anonymous(anonymous);
     }
     reply::ok(b"{}".to_vec())
 }

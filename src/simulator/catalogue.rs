@@ -1,141 +1,93 @@
-//! What does not change while the simulator runs: projects, people, statuses and the JSON that names them.
+//! What changes rarely: projects, people, sprints, statuses and the JSON that names them.
+//!
+//! A change makes a new catalogue and leaves the old one to the answers that are being written, so that no answer sees half
+//! of a change and none is written under a lock.
 
-use std::collections::HashMap;
+mod project;
+mod sprint;
+mod terms;
 
-use super::options::Options;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+pub(super) use project::{COMPONENTS, Project, ProjectState, VERSIONS, Wanted};
+pub(super) use sprint::{Board, Sprint, SprintState};
+pub(super) use terms::{CATEGORIES, FIRST_DONE, Named, kind};
+
+use super::options::{Kind, Options};
 use super::people::{Holder, Person, person};
+use terms::Maker;
 
-/// A project of the site.
-#[derive(Debug)]
-pub(super) struct Project {
-    pub(super) key: String,
-    pub(super) name: String,
-    /// The object inside an issue's `project` field.
-    pub(super) json: String,
-    /// The object of `/project/search` and `/project/{key}`.
-    pub(super) full_json: String,
-}
+/// Id of the first project.
+const FIRST_PROJECT_ID: u64 = 10_001;
 
-/// A named value of an issue: a type, status, priority or resolution.
-#[derive(Debug)]
-pub(super) struct Named {
-    pub(super) id: &'static str,
-    pub(super) name: &'static str,
-    pub(super) json: String,
-}
-
-/// Issue types by their index in [`Catalogue::types`].
-pub(super) mod kind {
-    pub(in crate::simulator) const EPIC: u8 = 0;
-    pub(in crate::simulator) const STORY: u8 = 1;
-    pub(in crate::simulator) const TASK: u8 = 2;
-    pub(in crate::simulator) const BUG: u8 = 3;
-    pub(in crate::simulator) const SUBTASK: u8 = 4;
-}
-
-/// The index in [`Catalogue::statuses`] from which an issue counts as resolved.
-pub(super) const FIRST_DONE: u8 = 3;
-
-/// Category of each status, by index: the id, key and name that Jira gives it.
-pub(super) const CATEGORIES: [(&str, &str, &str); 5] = [
-    ("2", "new", "To Do"),
-    ("4", "indeterminate", "In Progress"),
-    ("4", "indeterminate", "In Progress"),
-    ("3", "done", "Done"),
-    ("3", "done", "Done"),
-];
-
-/// Everything that is fixed when the simulator starts.
-#[derive(Debug)]
+/// Everything that is the same for every request until somebody changes the site as a whole.
+#[derive(Clone, Debug)]
 pub(super) struct Catalogue {
     pub(super) seed: u64,
+    pub(super) kind: Kind,
+    /// Where the site is, with the context path where it has one.
     pub(super) base_url: String,
-    pub(super) projects: Vec<Project>,
+    /// Where its REST interface is, such as `https://host/rest/api/3`.
+    pub(super) api: String,
+    pub(super) projects: Vec<Arc<Project>>,
+    /// Present and former keys.
     pub(super) project_by_key: HashMap<String, u16>,
-    pub(super) people: Vec<Person>,
+    pub(super) people: Arc<Vec<Person>>,
     /// People below this index hold API tokens; they do not write comments.
     pub(super) first_writer: u16,
     pub(super) types: Vec<Named>,
     pub(super) statuses: Vec<Named>,
     pub(super) priorities: Vec<Named>,
     pub(super) resolutions: Vec<Named>,
+    /// When the generated history ends.
+    pub(super) history_end_ms: i64,
+    /// Sprints that are no longer as they were generated, by project and number.
+    sprints: HashMap<(u16, u8), Sprint>,
+    /// Sprints of a project, where there are more than were generated.
+    sprint_counts: HashMap<u16, u8>,
+    /// Accounts and the projects that they lost.
+    revoked: HashSet<(u16, u16)>,
 }
 
 impl Catalogue {
-    pub(super) fn new(options: &Options, base_url: String) -> Self {
+    pub(super) fn new(options: &Options, base_url: String, history_end_ms: i64) -> Self {
         let seed = options.seed;
+        let api = format!("{base_url}{}", options.kind.api_path());
         let first_writer = options.accounts.len();
         let mut people: Vec<Person> = Vec::with_capacity(first_writer + usize::from(options.people));
         for (index, account) in options.accounts.iter().enumerate() {
             let holder = Holder { email: &account.email, zone: account.zone };
-            people.push(person(seed, index, &base_url, Some(holder)));
+            people.push(person(seed, index, options.kind, &api, &base_url, Some(holder)));
         }
         for index in first_writer..first_writer + usize::from(options.people.max(1)) {
-            people.push(person(seed, index, &base_url, None));
+            people.push(person(seed, index, options.kind, &api, &base_url, None));
         }
-        let projects: Vec<Project> = (10_001..)
-            .zip(&options.projects)
-            .map(|(id, spec)| {
-                let key = &spec.key;
-                let name = serde_json::Value::from(spec.name.as_str());
-                let inner = format!(
-                    r#""self":"{base_url}/rest/api/3/project/{id}","id":"{id}","key":"{key}","name":{name},"projectTypeKey":"software","simplified":true"#
-                );
-                let full_json = format!(
-                    r#"{{"expand":"description,lead,issueTypes,url,projectKeys",{inner},"style":"next-gen","isPrivate":false,"properties":{{}},"archived":false}}"#
-                );
-                Project { key: key.clone(), name: spec.name.clone(), json: format!("{{{inner}}}"), full_json }
+        let lead = |index: usize| (first_writer + index % (people.len() - first_writer)) as u16;
+        let projects: Vec<Arc<Project>> = (FIRST_PROJECT_ID..)
+            .zip(options.projects.iter().enumerate())
+            .map(|(id, (index, spec))| {
+                Arc::new(Project::new(options.kind, &api, id, &spec.key, &spec.name, lead(index)))
             })
             .collect();
-        let project_by_key = (0u16..).zip(&projects).map(|(index, project)| (project.key.clone(), index)).collect();
-        let issue_type = |id: &'static str, name: &'static str, level: i8| {
-            let subtask = level < 0;
-            let json = format!(
-                r#"{{"self":"{base_url}/rest/api/3/issuetype/{id}","id":"{id}","description":"","iconUrl":"{base_url}/icon/{id}.svg","name":"{name}","subtask":{subtask},"hierarchyLevel":{level}}}"#
-            );
-            Named { id, name, json }
-        };
-        let status = |(id, name): (&'static str, &'static str), (cid, ckey, cname): (&str, &str, &str)| {
-            let json = format!(
-                r#"{{"self":"{base_url}/rest/api/3/status/{id}","description":"","iconUrl":"{base_url}/","name":"{name}","id":"{id}","statusCategory":{{"self":"{base_url}/rest/api/3/statuscategory/{cid}","id":{cid},"key":"{ckey}","colorName":"blue-gray","name":"{cname}"}}}}"#
-            );
-            Named { id, name, json }
-        };
-        let simple = |path: &str, id: &'static str, name: &'static str| {
-            let json = format!(r#"{{"self":"{base_url}/rest/api/3/{path}/{id}","name":"{name}","id":"{id}"}}"#);
-            Named { id, name, json }
-        };
+        let maker = Maker { kind: options.kind, api: &api, base_url: &base_url };
         Self {
-            types: vec![
-                issue_type("10000", "Epic", 1),
-                issue_type("10001", "Story", 0),
-                issue_type("10002", "Task", 0),
-                issue_type("10003", "Bug", 0),
-                issue_type("10004", "Sub-task", -1),
-            ],
-            statuses: [
-                ("10000", "To Do"),
-                ("10001", "In Progress"),
-                ("10002", "In Review"),
-                ("10003", "Done"),
-                ("10004", "Rejected"),
-            ]
-            .into_iter()
-            .zip(CATEGORIES)
-            .map(|(named, category)| status(named, category))
-            .collect(),
-            priorities: [("1", "Highest"), ("2", "High"), ("3", "Medium"), ("4", "Low"), ("5", "Lowest")]
-                .map(|(id, name)| simple("priority", id, name))
-                .into(),
-            resolutions: [("10000", "Done"), ("10001", "Won't Do"), ("10002", "Duplicate")]
-                .map(|(id, name)| simple("resolution", id, name))
-                .into(),
+            kind: options.kind,
+            types: maker.types(),
+            statuses: maker.statuses(),
+            priorities: maker.priorities(),
+            resolutions: maker.resolutions(),
+            project_by_key: (0u16..).zip(&projects).map(|(index, project)| (project.key.clone(), index)).collect(),
             seed,
+            api,
             base_url,
             projects,
-            project_by_key,
-            people,
+            people: Arc::new(people),
             first_writer: first_writer as u16,
+            history_end_ms,
+            sprints: HashMap::new(),
+            sprint_counts: HashMap::new(),
+            revoked: HashSet::new(),
         }
     }
 
@@ -144,10 +96,10 @@ impl Catalogue {
         format!("{}-{number}", self.projects[usize::from(project)].key)
     }
 
-    /// The project with this key (any case) or id.
+    /// The project with this key (any case; a former one will do) or id.
     pub(super) fn project(&self, key_or_id: &str) -> Option<u16> {
         if let Ok(id) = key_or_id.parse::<u64>() {
-            let index = id.checked_sub(10_001)?;
+            let index = id.checked_sub(FIRST_PROJECT_ID)?;
             return u16::try_from(index).ok().filter(|index| usize::from(*index) < self.projects.len());
         }
         self.project_by_key.get(&key_or_id.to_ascii_uppercase()).copied()
@@ -157,5 +109,50 @@ impl Catalogue {
     pub(super) fn split_key(&self, key: &str) -> Option<(u16, u32)> {
         let (project, number) = key.rsplit_once('-')?;
         Some((*self.project_by_key.get(&project.to_ascii_uppercase())?, number.parse().ok()?))
+    }
+
+    /// The person whom a query or an address names: by account id on Cloud; by user name, e-mail address or full name on
+    /// Data Center, where JQL does not know user keys.
+    pub(super) fn person_named(&self, text: &str) -> Option<u16> {
+        let is = |person: &Person| match self.kind {
+            Kind::Cloud => person.account_id == text,
+            Kind::DataCenter => {
+                [&person.name, &person.email, &person.display_name].iter().any(|known| known.eq_ignore_ascii_case(text))
+            }
+        };
+        self.people.iter().position(is).and_then(|at| u16::try_from(at).ok())
+    }
+
+    /// True when the account may no longer browse the project.
+    pub(super) fn is_revoked(&self, person: u16, project: u16) -> bool {
+        !self.revoked.is_empty() && self.revoked.contains(&(person, project))
+    }
+
+    /// Takes a project away from an account, or gives it back.
+    pub(super) fn set_revoked(&mut self, person: u16, project: u16, revoked: bool) {
+        match revoked {
+            true => self.revoked.insert((person, project)),
+            false => self.revoked.remove(&(person, project)),
+        };
+    }
+
+    /// Lets a project live on in another state.
+    pub(super) fn set_project_state(&mut self, project: u16, state: ProjectState) {
+        let mut changed = (*self.projects[usize::from(project)]).clone();
+        changed.state = state;
+        self.projects[usize::from(project)] = Arc::new(changed);
+    }
+
+    /// Gives a project another key and name. The former key keeps leading to it; false when the key is taken.
+    pub(super) fn rename_project(&mut self, project: u16, key: &str, name: &str) -> bool {
+        if self.project_by_key.get(key).is_some_and(|owner| *owner != project) {
+            return false;
+        }
+        let old = &self.projects[usize::from(project)];
+        let mut renamed = Project::new(self.kind, &self.api, old.id, key, name, old.lead);
+        renamed.state = old.state;
+        self.project_by_key.insert(key.to_owned(), project);
+        self.projects[usize::from(project)] = Arc::new(renamed);
+        true
     }
 }

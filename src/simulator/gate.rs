@@ -11,12 +11,13 @@ use axum::middleware::Next;
 use bytes::Bytes;
 use chrono::SecondsFormat;
 
-use super::auth::{Caller, unauthenticated};
+use super::auth::{Caller, captcha, unauthenticated};
 use super::connection::Connection;
 use super::faults::{Fault, FaultKind};
 use super::reply::{self, Reply};
 use super::seed::{Dice, Purpose};
 use super::site::{Site, lock};
+use super::template::template;
 
 /// What Jira's burst limit allows reads, per endpoint and second; told in headers when no limit is simulated.
 const TOLD_LIMIT: u32 = 100;
@@ -68,9 +69,15 @@ async fn hold(site: &Site, duration: Duration) {
 
 /// Credentials and limits, then the endpoint.
 async fn admit(site: &Site, endpoint: &'static str, mut request: Request, next: Next) -> Reply {
+    if site.suspended.load(Ordering::Relaxed) {
+        return unavailable();
+    }
+    let catalogue = site.world.catalogue();
+    let ignored = site.anonymous.load(Ordering::Relaxed);
     let caller = match request.extensions().get::<FaultKind>() {
-        Some(FaultKind::Anonymous) => Caller::Anonymous,
-        _ => match site.accounts.identify(request.headers()) {
+        Some(FaultKind::Anonymous) => Caller::Anonymous(catalogue),
+        _ if ignored => Caller::Anonymous(catalogue),
+        _ => match site.accounts.identify(request.headers(), catalogue) {
             Ok(caller) => caller,
             Err(refusal) => return *refusal,
         },
@@ -105,6 +112,12 @@ fn limited(site: &Site, fault: Fault, limit: u32, reason: &str) -> Reply {
     reply::with(reply, "ratelimit-reason", reason)
 }
 
+/// What the front door says when there is no site behind it, or one that is suspended.
+fn unavailable() -> Reply {
+    let body = r#"{"errorMessage":"Site temporarily unavailable","errorCode":"OTHER"}"#;
+    reply::json(StatusCode::NOT_FOUND, body)
+}
+
 /// Faults that take the place of an answer; `None` for those that spoil one.
 async fn before(site: &Site, fault: Fault, endpoint: &str, connection: Option<&Connection>) -> Option<Reply> {
     use FaultKind as F;
@@ -134,17 +147,11 @@ async fn before(site: &Site, fault: Fault, endpoint: &str, connection: Option<&C
         }
         F::BadGateway => reply::html(StatusCode::BAD_GATEWAY, "502 Bad Gateway"),
         F::GatewayTimeout => reply::html(StatusCode::GATEWAY_TIMEOUT, "504 Gateway Timeout"),
-        F::SiteUnavailable => {
-            let body = r#"{"errorMessage":"Site temporarily unavailable","errorCode":"OTHER"}"#;
-            reply::json(StatusCode::NOT_FOUND, body)
-        }
+        F::SiteUnavailable => unavailable(),
         F::SignInPage => reply::html(StatusCode::OK, "Log in to continue"),
-        F::Unauthorized => unauthenticated("AUTHENTICATED_FAILED"),
+        F::Unauthorized => unauthenticated(site.kind, "AUTHENTICATED_FAILED"),
         F::UnauthorizedText => reply::text(StatusCode::UNAUTHORIZED, "Basic authentication failed\n"),
-        F::Captcha => {
-            let reason = "CAPTCHA_CHALLENGE; login-url=https://jira.example.com/login.jsp";
-            reply::with(unauthenticated("AUTHENTICATION_DENIED"), "x-authentication-denied-reason", reason)
-        }
+        F::Captcha => captcha(site.kind),
         F::PaymentRequired => refuse(402, "Payment required."),
         F::Forbidden => refuse(403, "You do not have permission to do this."),
         F::ForbiddenUnpaid => {
@@ -201,26 +208,5 @@ async fn after(site: &Site, kind: FaultKind, reply: Reply, connection: Option<Co
 fn reset(connection: Option<&Connection>) {
     if let Some(connection) = connection {
         connection.reset();
-    }
-}
-
-/// The endpoint of a path, for counting and for limits: a closed set, whatever clients send.
-fn template(path: &str) -> &'static str {
-    let rest = path.strip_prefix("/rest/api/3/").unwrap_or_default();
-    match rest.split('/').collect::<Vec<_>>().as_slice() {
-        ["myself"] => "/myself",
-        ["serverInfo"] => "/serverInfo",
-        ["search", "jql"] => "/search/jql",
-        ["search", "approximate-count"] => "/search/approximate-count",
-        ["search"] => "/search",
-        ["issue", "bulkfetch"] => "/issue/bulkfetch",
-        ["issue", _] => "/issue/{}",
-        ["issue", _, "comment"] => "/issue/{}/comment",
-        ["issue", _, "worklog"] => "/issue/{}/worklog",
-        ["project", "search"] => "/project/search",
-        ["project", _] => "/project/{}",
-        ["field"] => "/field",
-        ["users", "search"] => "/users/search",
-        _ => "other",
     }
 }

@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
+use super::attributes::Attributes;
 use super::catalogue::{Catalogue, FIRST_DONE, kind};
+use super::history::noise;
 use super::issue::{Issue, writer};
 use super::options::{Amount, Options};
 use super::seed::{Dice, Purpose};
@@ -46,6 +48,8 @@ pub(super) fn generate(options: &Options, catalogue: &Catalogue, end_ms: i64) ->
         let worklogs = amount(options, options.worklogs, &mut dice);
         let (kind, parent) = parents[usize::from(project)].place(&mut dice, id);
         let status = *dice.pick(&[0, 0, 1, 2, 3, 3, 3, 4]);
+        // A stream of its own: what is added here later changes nothing else.
+        let mut own = Dice::new(options.seed, Purpose::Security, id, 0);
         made.issues.push(Arc::new(Issue {
             id,
             project,
@@ -66,6 +70,9 @@ pub(super) fn generate(options: &Options, catalogue: &Catalogue, end_ms: i64) ->
             comments,
             worklogs,
             changed: None,
+            sprints: Attributes::of(options.seed, id, 0).sprints(),
+            secured: own.chance(options.secured),
+            noise: noise(own.chance(options.long_threads), &mut own),
         }));
         made.next_comment += u64::from(comments);
         made.next_worklog += u64::from(worklogs);

@@ -1,9 +1,10 @@
 //! The state of one issue: what queries look at is kept, everything else is made again from the seed when asked for.
 
 use super::catalogue::Catalogue;
+use super::history::Event;
 use super::seed::{Dice, Purpose};
 
-/// One issue, about 120 bytes. A changed issue is a new value; pages that are being rendered keep the old one.
+/// One issue, about 130 bytes. A changed issue is a new value; pages that are being rendered keep the old one.
 #[derive(Clone, Debug)]
 pub(super) struct Issue {
     pub(super) id: u64,
@@ -32,15 +33,22 @@ pub(super) struct Issue {
     pub(super) first_worklog: u64,
     pub(super) comments: u16,
     pub(super) worklogs: u16,
-    /// Comments and worklogs once they differ from the generated ones.
+    /// Comments, worklogs and changelog once the issue differs from the generated one.
     pub(super) changed: Option<Box<Threads>>,
+    /// The sprints that it is or was in, by number plus one, oldest first; zeros at the end.
+    pub(super) sprints: [u8; 3],
+    /// Has a security level: hidden from accounts that may not see such issues.
+    pub(super) secured: bool,
+    /// Generated entries of the changelog that tell nothing.
+    pub(super) noise: u8,
 }
 
-/// Comments and worklogs of one issue, oldest first.
+/// Comments and worklogs of one issue, and its changelog; oldest first.
 #[derive(Clone, Debug)]
 pub(super) struct Threads {
     pub(super) comments: Vec<Entry>,
     pub(super) worklogs: Vec<Entry>,
+    pub(super) history: Vec<Event>,
 }
 
 /// A comment or a worklog; its text follows from id and edits.
@@ -88,6 +96,7 @@ impl Issue {
             None => Box::new(Threads {
                 comments: (0..self.comment_count()).map(|at| self.comment(catalogue, at)).collect(),
                 worklogs: (0..self.worklog_count()).map(|at| self.worklog(catalogue, at)).collect(),
+                history: self.history(catalogue),
             }),
         };
         self.changed.insert(threads)

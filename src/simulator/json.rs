@@ -139,6 +139,13 @@ impl Json {
         self.raw("\"")
     }
 
+    /// A member with an instant as the agile interface writes it: `2024-05-01T08:11:12.345Z`.
+    pub(super) fn utc(&mut self, name: &str, epoch_ms: i64) -> &mut Self {
+        self.time(name, epoch_ms, Tz::UTC);
+        self.buffer.truncate(self.buffer.len() - "+0000\"".len());
+        self.raw("Z\"")
+    }
+
     /// A member with a calendar day, `2024-05-01`.
     pub(super) fn date(&mut self, name: &str, epoch_ms: i64) -> &mut Self {
         let (year, month, day) = civil_from_days(epoch_ms.div_euclid(86_400_000));

@@ -13,37 +13,53 @@
 //! issue, because texts are made from the seed when they are asked for; no answer is built under the lock.
 
 mod admin;
+mod agile;
+mod attributes;
 mod auth;
 mod catalogue;
+mod changelog;
 mod connection;
+mod custom;
 mod endpoints;
 mod faults;
+mod feeds;
 mod fields;
 mod gate;
 mod generate;
+mod history;
 mod issue;
 mod jql;
 mod json;
+mod links;
+mod lists;
 mod mutate;
+mod mutate_site;
+mod mutation;
 mod options;
 mod people;
+mod projects_api;
+mod query;
 mod render;
 mod reply;
+mod routes;
 mod search;
 mod search_api;
 mod seed;
 mod server;
 mod site;
 mod store;
+mod template;
 #[cfg(test)]
 mod tests;
 mod text;
 mod threads;
 mod token;
+mod wiki;
 mod world;
 
 pub use faults::{FaultKind, FaultPlan, FaultRule};
-pub use mutate::{Change, Error as MutationError, Mutation};
-pub use options::{Account, Amount, DEFAULT_EMAIL, DEFAULT_TOKEN, Options, ProjectSpec};
-pub use server::{Control, Error, Handle, Simulator, router};
+pub use mutation::{Change, Error as MutationError, Mutation};
+pub use options::{Account, Amount, DEFAULT_EMAIL, DEFAULT_TOKEN, Kind, Options, ProjectSpec};
+pub use routes::router;
+pub use server::{Control, Error, Handle, Simulator};
 pub use site::Stats;

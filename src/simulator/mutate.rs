@@ -3,94 +3,22 @@
 //! What must hold: a mutation moves the `updated` of every issue that it touches strictly forward, and the same seed and the
 //! same calls give the same history.
 
-use serde::{Deserialize, Serialize};
-
-use super::catalogue::{FIRST_DONE, kind};
+use super::catalogue::{Catalogue, FIRST_DONE, kind};
+use super::history::{Event, Item, difference};
 use super::issue::{Entry, Issue, writer};
+use super::links::link;
+use super::mutation::{Change, Error, Mutation};
 use super::seed::{Dice, Purpose};
 use super::store::Store;
+use super::threads::total_seconds;
 use super::world::World;
-
-/// One thing that happens to the site. Issues are named by id or key, projects by key or id.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
-#[allow(missing_docs)] // the variants say it
-pub enum Mutation {
-    CreateIssue {
-        project: String,
-    },
-    /// New summary, description, labels, estimates and priority.
-    EditIssue {
-        issue: String,
-    },
-    /// Another status; into and out of the resolved ones.
-    Transition {
-        issue: String,
-    },
-    Assign {
-        issue: String,
-    },
-    AddComment {
-        issue: String,
-    },
-    /// Changes one of the comments, chosen by the seed.
-    EditComment {
-        issue: String,
-    },
-    DeleteComment {
-        issue: String,
-    },
-    AddWorklog {
-        issue: String,
-    },
-    EditWorklog {
-        issue: String,
-    },
-    DeleteWorklog {
-        issue: String,
-    },
-    /// The id stays, the key changes; children are touched, because they name their parent's key.
-    MoveIssue {
-        issue: String,
-        project: String,
-    },
-    /// Children lose their parent.
-    DeleteIssue {
-        issue: String,
-    },
-}
-
-/// What a mutation did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Change {
-    /// The mutation that was carried out.
-    pub mutation: Mutation,
-    /// Id of the issue.
-    pub issue_id: u64,
-    /// Its key afterwards; before, when it was deleted.
-    pub key: String,
-}
-
-/// Why a mutation was not carried out.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
-    /// No issue with this id or key.
-    #[error("no issue '{0}' on the simulated site: name a present id or key")]
-    NoIssue(String),
-    /// No project with this key or id.
-    #[error("no project '{0}' on the simulated site: name one of its keys")]
-    NoProject(String),
-    /// The issue has nothing that could be edited or deleted.
-    #[error("issue '{0}' has no such comment or worklog: add one first")]
-    NothingThere(String),
-}
 
 impl World {
     /// Carries out one mutation.
     pub(super) fn apply(&self, mutation: Mutation) -> Result<Change, Error> {
         let mut store = self.write();
         store.mutations += 1;
-        let mut dice = Dice::new(self.catalogue.seed, Purpose::Mutation, store.mutations, 1);
+        let mut dice = Dice::new(self.catalogue().seed, Purpose::Mutation, store.mutations, 1);
         self.apply_to(&mut store, mutation, &mut dice)
     }
 
@@ -102,7 +30,7 @@ impl World {
     fn mutate_once(&self) -> Option<Change> {
         let mut store = self.write();
         store.mutations += 1;
-        let mut dice = Dice::new(self.catalogue.seed, Purpose::Mutation, store.mutations, 0);
+        let mut dice = Dice::new(self.catalogue().seed, Purpose::Mutation, store.mutations, 0);
         // A few draws may hit deleted issues, or issues without comments to edit.
         (0..50).find_map(|_| {
             let mutation = self.draw(&store, &mut dice)?;
@@ -112,7 +40,8 @@ impl World {
 
     fn draw(&self, store: &Store, dice: &mut Dice) -> Option<Mutation> {
         let roll = dice.below(100);
-        let mut project = || self.catalogue.projects.get(dice.index(self.catalogue.projects.len()));
+        let catalogue = self.catalogue();
+        let mut project = || catalogue.projects.get(dice.index(catalogue.projects.len()));
         if roll < 8 {
             return Some(Mutation::CreateIssue { project: project()?.key.clone() });
         }
@@ -137,6 +66,7 @@ impl World {
 
     fn apply_to(&self, store: &mut Store, mutation: Mutation, dice: &mut Dice) -> Result<Change, Error> {
         use Mutation as M;
+        let catalogue = &*self.catalogue();
         let issue = match &mutation {
             M::CreateIssue { project } => self.create(store, project, dice)?,
             M::DeleteIssue { issue } => self.delete(store, issue)?,
@@ -152,37 +82,45 @@ impl World {
                 true
             })?,
             M::Assign { issue } => self.change(store, issue, |issue, _, _| {
-                issue.assignee = dice.chance(0.85).then(|| writer(&self.catalogue, dice));
+                issue.assignee = dice.chance(0.85).then(|| writer(catalogue, dice));
                 true
             })?,
             M::AddComment { issue } => self.change(store, issue, |issue, store, now_ms| {
-                let entry = new_entry(store.next_comment, writer(&self.catalogue, dice), now_ms);
+                let entry = new_entry(store.next_comment, writer(catalogue, dice), now_ms);
                 store.next_comment += 1;
-                issue.threads_mut(&self.catalogue).comments.push(entry);
+                issue.threads_mut(catalogue).comments.push(entry);
                 true
             })?,
             M::AddWorklog { issue } => self.change(store, issue, |issue, store, now_ms| {
-                let entry = new_entry(store.next_worklog, writer(&self.catalogue, dice), now_ms);
+                let entry = new_entry(store.next_worklog, writer(catalogue, dice), now_ms);
                 store.next_worklog += 1;
-                issue.threads_mut(&self.catalogue).worklogs.push(entry);
+                issue.threads_mut(catalogue).worklogs.push(entry);
                 true
             })?,
             M::EditComment { issue } => self.change(store, issue, |issue, _, now_ms| {
-                let by = writer(&self.catalogue, dice);
-                edit_one(&mut issue.threads_mut(&self.catalogue).comments, by, now_ms, dice)
+                let by = writer(catalogue, dice);
+                edit_one(&mut issue.threads_mut(catalogue).comments, by, now_ms, dice)
             })?,
             M::EditWorklog { issue } => self.change(store, issue, |issue, _, now_ms| {
-                let by = writer(&self.catalogue, dice);
-                edit_one(&mut issue.threads_mut(&self.catalogue).worklogs, by, now_ms, dice)
+                let by = writer(catalogue, dice);
+                edit_one(&mut issue.threads_mut(catalogue).worklogs, by, now_ms, dice)
             })?,
             M::DeleteComment { issue } => self.change(store, issue, |issue, _, _| {
-                delete_one(&mut issue.threads_mut(&self.catalogue).comments, dice)
+                delete_one(&mut issue.threads_mut(catalogue).comments, dice).is_some()
             })?,
-            M::DeleteWorklog { issue } => self.change(store, issue, |issue, _, _| {
-                delete_one(&mut issue.threads_mut(&self.catalogue).worklogs, dice)
+            M::DeleteWorklog { issue } => self.change(store, issue, |issue, store, now_ms| {
+                let gone = delete_one(&mut issue.threads_mut(catalogue).worklogs, dice);
+                store.deleted_worklogs.extend(gone.map(|id| (now_ms, id)));
+                gone.is_some()
             })?,
+            M::HideIssue { issue } | M::ShowIssue { issue } => self.change(store, issue, |issue, _, _| {
+                issue.secured = matches!(mutation, M::HideIssue { .. });
+                true
+            })?,
+            M::SetSprint { issue, sprint } => self.set_sprint(store, issue, *sprint)?,
+            rare => return self.apply_to_site(store, rare.clone()),
         };
-        let key = self.catalogue.key(issue.project, issue.number);
+        let key = catalogue.key(issue.project, issue.number);
         Ok(Change { mutation, issue_id: issue.id, key })
     }
 
@@ -191,28 +129,61 @@ impl World {
     }
 
     /// Changes one issue; `change` answers false when there was nothing to change.
-    fn change(
+    pub(super) fn change(
         &self,
         store: &mut Store,
         named: &str,
         change: impl FnOnce(&mut Issue, &mut Store, i64) -> bool,
     ) -> Result<Issue, Error> {
+        self.change_with(store, named, Vec::new(), change)
+    }
+
+    /// The same, with more to tell in the changelog than the difference.
+    fn change_with(
+        &self,
+        store: &mut Store,
+        named: &str,
+        mut items: Vec<Item>,
+        change: impl FnOnce(&mut Issue, &mut Store, i64) -> bool,
+    ) -> Result<Issue, Error> {
+        let catalogue = self.catalogue();
         let mut issue = self.existing(store, named)?;
+        let before = issue.clone();
+        // What was generated so far is written down before it could come out differently.
+        issue.threads_mut(&catalogue);
         issue.updated_ms = self.now_ms().max(issue.updated_ms + 1);
         let now_ms = issue.updated_ms;
         if !change(&mut issue, store, now_ms) {
             return Err(Error::NothingThere(named.to_owned()));
         }
+        items.extend(difference(&catalogue, &before, &issue));
+        let (spent, now_spent) = (total_seconds(&catalogue, &before), total_seconds(&catalogue, &issue));
+        if spent != now_spent {
+            items.push(Item::TimeSpent(spent, now_spent));
+        }
+        self.record(store, &catalogue, &mut issue, items);
         store.write(issue.clone(), self.search_due_ms());
         Ok(issue)
     }
 
-    fn project_named(&self, named: &str) -> Result<u16, Error> {
-        self.catalogue.project(named).ok_or_else(|| Error::NoProject(named.to_owned()))
+    fn record(&self, store: &mut Store, catalogue: &Catalogue, issue: &mut Issue, items: Vec<Item>) {
+        if items.is_empty() {
+            return;
+        }
+        let id = store.next_event;
+        store.next_event += 1;
+        let author = writer(catalogue, &mut Dice::new(catalogue.seed, Purpose::History, id, 1));
+        let created_ms = issue.updated_ms;
+        issue.threads_mut(catalogue).history.push(Event { id, author, created_ms, items });
+    }
+
+    pub(super) fn project_named(&self, named: &str) -> Result<u16, Error> {
+        self.catalogue().project(named).ok_or_else(|| Error::NoProject(named.to_owned()))
     }
 
     fn create(&self, store: &mut Store, project: &str, dice: &mut Dice) -> Result<Issue, Error> {
         let project = self.project_named(project)?;
+        let catalogue = &*self.catalogue();
         let id = store.next_id();
         let now_ms = self.now_ms().max(store.last_created_ms());
         let issue = Issue {
@@ -222,8 +193,8 @@ impl World {
             kind: *dice.pick(&[kind::STORY, kind::TASK, kind::BUG]),
             status: 0,
             priority: dice.below(5) as u8,
-            assignee: dice.chance(0.5).then(|| writer(&self.catalogue, dice)),
-            reporter: writer(&self.catalogue, dice),
+            assignee: dice.chance(0.5).then(|| writer(catalogue, dice)),
+            reporter: writer(catalogue, dice),
             parent: None,
             created_ms: now_ms,
             updated_ms: now_ms,
@@ -235,6 +206,9 @@ impl World {
             comments: 0,
             worklogs: 0,
             changed: None,
+            sprints: [0; 3],
+            secured: false,
+            noise: 0,
         };
         store.write(issue.clone(), self.search_due_ms());
         Ok(issue)
@@ -248,6 +222,10 @@ impl World {
                 true
             })?;
         }
+        let other = link(self.catalogue().seed, issue.id).filter(|link| store.live(link.other).is_some());
+        if let Some(link) = other {
+            self.change_with(store, &link.other.to_string(), vec![Item::Unlinked(issue.id)], |_, _, _| true)?;
+        }
         store.delete(issue.id, self.search_due_ms());
         Ok(issue)
     }
@@ -260,10 +238,14 @@ impl World {
             }
             issue.project = target;
             issue.number = store.give_number(target, issue.id);
+            // Sprints belong to the project's board.
+            issue.sprints = [0; 3];
             true
         })?;
-        for child in store.children(issue.id).to_vec() {
-            self.change(store, &child.to_string(), |_, _, _| true)?;
+        let other = link(self.catalogue().seed, issue.id).map(|link| link.other);
+        let other = other.filter(|other| store.live(*other).is_some());
+        for touched in store.children(issue.id).to_vec().into_iter().chain(other) {
+            self.change(store, &touched.to_string(), |_, _, _| true)?;
         }
         Ok(issue)
     }
@@ -282,10 +264,7 @@ fn edit_one(entries: &mut [Entry], by: u16, now_ms: i64, dice: &mut Dice) -> boo
     true
 }
 
-fn delete_one(entries: &mut Vec<Entry>, dice: &mut Dice) -> bool {
-    if entries.is_empty() {
-        return false;
-    }
-    entries.remove(dice.index(entries.len()));
-    true
+/// Answers the id of what was deleted.
+fn delete_one(entries: &mut Vec<Entry>, dice: &mut Dice) -> Option<u64> {
+    (!entries.is_empty()).then(|| entries.remove(dice.index(entries.len())).id)
 }

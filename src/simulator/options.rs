@@ -9,6 +9,46 @@ use chrono_tz::Tz;
 use super::faults::FaultPlan;
 use crate::clock::Clock;
 
+/// Which of Atlassian's products a site is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// Jira Cloud, version 3 of the REST interface.
+    #[default]
+    Cloud,
+    /// Jira Data Center or Server, version 2.
+    DataCenter,
+}
+
+impl Kind {
+    /// Where the REST interface begins.
+    pub(super) fn api_path(self) -> &'static str {
+        match self {
+            Self::Cloud => "/rest/api/3",
+            Self::DataCenter => "/rest/api/2",
+        }
+    }
+
+    /// Comments and worklogs inside an issue, unless told otherwise.
+    pub(super) fn inline_limit(self) -> usize {
+        match self {
+            Self::Cloud => 20,
+            Self::DataCenter => usize::from(u16::MAX),
+        }
+    }
+}
+
+impl FromStr for Kind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "cloud" => Ok(Self::Cloud),
+            "data-center" => Ok(Self::DataCenter),
+            other => Err(format!("'{other}' is not a kind of site: there are 'cloud' and 'data-center'")),
+        }
+    }
+}
+
 /// How many comments or worklogs an issue has.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Amount {
@@ -80,6 +120,8 @@ pub struct Account {
     pub zone: Tz,
     /// Keys of the projects it may browse; `None` for all.
     pub projects: Option<Vec<String>>,
+    /// Whether it may see issues that have a security level.
+    pub sees_secured: bool,
 }
 
 impl std::fmt::Debug for Account {
@@ -91,7 +133,8 @@ impl std::fmt::Debug for Account {
 impl FromStr for Account {
     type Err = String;
 
-    /// `email:token`, then optionally `:time zone` and `:KEY,KEY`, such as `ana@example.com:secret:Europe/Berlin:ACME`.
+    /// `email:token`, then optionally `:time zone`, `:KEY,KEY` and `:public`, such as
+    /// `ana@example.com:secret:Europe/Berlin:ACME`; `public` may not see issues that have a security level.
     fn from_str(text: &str) -> Result<Self, String> {
         let mut parts = text.split(':');
         let (Some(email), Some(token)) = (parts.next(), parts.next()) else {
@@ -104,8 +147,14 @@ impl FromStr for Account {
             None | Some("") => Tz::UTC,
             Some(zone) => zone.parse().map_err(|_| format!("account '{email}': '{zone}' is not a time zone"))?,
         };
-        let projects = parts.next().map(|keys| keys.split(',').map(str::to_owned).collect());
-        Ok(Self { email: email.to_owned(), token: token.to_owned(), zone, projects })
+        let projects = parts.next().filter(|keys| !keys.is_empty());
+        let projects = projects.map(|keys| keys.split(',').map(str::to_owned).collect());
+        let sees_secured = match parts.next() {
+            None => true,
+            Some("public") => false,
+            Some(other) => return Err(format!("account '{email}': '{other}' stands where only 'public' may")),
+        };
+        Ok(Self { email: email.to_owned(), token: token.to_owned(), zone, projects, sees_secured })
     }
 }
 
@@ -119,6 +168,12 @@ pub const DEFAULT_TOKEN: &str = "simulator-token";
 pub struct Options {
     /// Decides everything that chance decides.
     pub seed: u64,
+    /// Cloud or Data Center.
+    pub kind: Kind,
+    /// What a Data Center site says that it is, such as `8.20.0`.
+    pub version: String,
+    /// Path under which a Data Center site lives, such as `/jira`; empty for none.
+    pub context_path: String,
     /// The projects; at most 65,000.
     pub projects: Vec<ProjectSpec>,
     /// Issues shared by the projects that name no number of their own.
@@ -131,8 +186,16 @@ pub struct Options {
     pub worklogs: Amount,
     /// Share of issues (0–1) whose comments or worklogs run far past what search puts inline (25 to 150).
     pub long_threads: f64,
+    /// Share of issues (0–1) that have a security level.
+    pub secured: f64,
+    /// Comments and worklogs that an issue carries inline; 20 on Cloud and all on Data Center unless given.
+    pub inline_limit: Option<u16>,
+    /// Queries with more bytes than this are refused; `None` for no limit.
+    pub jql_limit: Option<usize>,
     /// Who may call the API.
     pub accounts: Vec<Account>,
+    /// Failed log-ins after which an account must solve a CAPTCHA; `None` for never.
+    pub captcha_after: Option<u32>,
     /// Source of time; mutations are stamped with it.
     pub clock: Clock,
     /// When the generated history ends; the earlier of 2025-06-01 and now unless given.
@@ -163,18 +226,26 @@ impl Options {
         let spec = |key: &str, name: &str| ProjectSpec { key: key.to_owned(), name: name.to_owned(), issues: None };
         Self {
             seed: 1,
+            kind: Kind::Cloud,
+            version: "10.3.0".to_owned(),
+            context_path: String::new(),
             projects: vec![spec("ACME", "Acme shop"), spec("BETA", "Beta billing"), spec("GAMMA", "Gamma mobile")],
             issues: 1_200,
             people: 40,
             comments: Amount::About(2.5),
             worklogs: Amount::About(1.5),
             long_threads: 0.005,
+            secured: 0.0,
+            inline_limit: None,
+            jql_limit: None,
             accounts: vec![Account {
                 email: DEFAULT_EMAIL.to_owned(),
                 token: DEFAULT_TOKEN.to_owned(),
                 zone: Tz::UTC,
                 projects: None,
+                sees_secured: true,
             }],
+            captcha_after: None,
             clock,
             history_end: None,
             history_days: 730,

@@ -3,15 +3,22 @@
 use chrono_tz::Tz;
 
 use super::json::Json;
+use super::options::Kind;
 use super::seed::{Dice, Purpose};
 
 /// One user of the site.
 #[derive(Debug)]
 pub(super) struct Person {
     pub(super) account_id: String,
+    /// User name on Data Center: the e-mail address up to the `@`.
+    pub(super) name: String,
+    /// User key on Data Center: accounts from before version 8.4 have their name for it.
+    pub(super) key: String,
     pub(super) display_name: String,
     pub(super) email: String,
     pub(super) zone: Tz,
+    /// False when the address is hidden from others.
+    pub(super) shows_email: bool,
     /// The user object as it stands in issues, comments and worklogs.
     pub(super) json: String,
     /// The same with the e-mail address always shown: what `/myself` tells about oneself.
@@ -39,7 +46,14 @@ pub(super) struct Holder<'a> {
 }
 
 /// Makes the person with number `index`; `holder` fixes what an API account prescribes.
-pub(super) fn person(seed: u64, index: usize, base_url: &str, holder: Option<Holder<'_>>) -> Person {
+pub(super) fn person(
+    seed: u64,
+    index: usize,
+    kind: Kind,
+    api: &str,
+    base_url: &str,
+    holder: Option<Holder<'_>>,
+) -> Person {
     let mut dice = Dice::new(seed, Purpose::Person, index as u64, 0);
     let account_id = format!(
         "712020:{:08x}-{:04x}-4{:03x}-9{:03x}-{:012x}",
@@ -60,33 +74,73 @@ pub(super) fn person(seed: u64, index: usize, base_url: &str, holder: Option<Hol
         _ => "atlassian",
     };
     let zone = holder.as_ref().map_or_else(|| *dice.pick(&ZONES), |holder| holder.zone);
+    let email = holder.map_or(generated, |holder| holder.email.to_owned());
+    let name = email.split('@').next().unwrap_or_default().to_owned();
     let mut person = Person {
         account_id,
+        key: if index % 3 == 1 { name.clone() } else { format!("JIRAUSER{}", 10_000 + index) },
+        name,
         display_name: if account_type == "app" { format!("{last} Bot") } else { format!("{first} {last}") },
-        email: holder.map_or(generated, |holder| holder.email.to_owned()),
+        email,
         zone,
+        // Data Center hides addresses from nobody who is signed in, unless its administrator says so.
+        shows_email: !hidden || kind == Kind::DataCenter,
         json: String::new(),
         own_json: String::new(),
     };
-    person.json = render(&person, base_url, !hidden, active, account_type);
-    person.own_json = render(&person, base_url, true, active, account_type);
+    let rendering = Rendering { kind, api, base_url, active, account_type };
+    person.json = rendering.render(&person, person.shows_email);
+    person.own_json = rendering.render(&person, true);
     person
 }
 
-fn render(person: &Person, base_url: &str, show_email: bool, active: bool, account_type: &str) -> String {
-    let mut json = Json::default();
-    json.open('{').text("self", &format!("{base_url}/rest/api/3/user?accountId={}", person.account_id));
-    json.text("accountId", &person.account_id);
-    // Jira leaves the address out when its owner hides it.
-    if show_email {
-        json.text("emailAddress", &person.email);
+impl Person {
+    /// What names the person in changelogs, properties and our own records: account id, or user key on Data Center.
+    pub(super) fn id(&self, kind: Kind) -> &str {
+        match kind {
+            Kind::Cloud => &self.account_id,
+            Kind::DataCenter => &self.key,
+        }
     }
-    json.key("avatarUrls").open('{');
-    for size in ["48x48", "24x24", "16x16", "32x32"] {
-        json.text(size, &format!("{base_url}/avatar/{size}.png"));
+}
+
+struct Rendering<'a> {
+    kind: Kind,
+    api: &'a str,
+    base_url: &'a str,
+    active: bool,
+    account_type: &'a str,
+}
+
+impl Rendering<'_> {
+    fn render(&self, person: &Person, show_email: bool) -> String {
+        let Self { kind, api, base_url, active, account_type } = *self;
+        let mut json = Json::default();
+        match kind {
+            Kind::Cloud => {
+                json.open('{').text("self", &format!("{api}/user?accountId={}", person.account_id));
+                json.text("accountId", &person.account_id);
+            }
+            Kind::DataCenter => {
+                json.open('{').text("self", &format!("{api}/user?username={}", person.name));
+                json.text("name", &person.name).text("key", &person.key);
+            }
+        }
+        // Jira leaves the address out when its owner hides it.
+        if show_email {
+            json.text("emailAddress", &person.email);
+        }
+        json.key("avatarUrls").open('{');
+        for size in ["48x48", "24x24", "16x16", "32x32"] {
+            json.text(size, &format!("{base_url}/avatar/{size}.png"));
+        }
+        json.close('}').text("displayName", &person.display_name);
+        json.member("active", if active { "true" } else { "false" });
+        json.text("timeZone", person.zone.name());
+        if kind == Kind::Cloud {
+            json.text("accountType", account_type);
+        }
+        json.close('}');
+        String::from_utf8_lossy(&json.into_bytes()).into_owned()
     }
-    json.close('}').text("displayName", &person.display_name);
-    json.member("active", if active { "true" } else { "false" });
-    json.text("timeZone", person.zone.name()).text("accountType", account_type).close('}');
-    String::from_utf8_lossy(&json.into_bytes()).into_owned()
 }

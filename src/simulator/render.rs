@@ -4,22 +4,26 @@ use std::sync::Arc;
 
 use chrono_tz::Tz;
 
+use super::attributes::Attributes;
+use super::auth::Viewer;
 use super::catalogue::{CATEGORIES, Catalogue, kind};
-use super::fields::Fields;
+use super::fields::{Fields, SPRINT};
 use super::issue::Issue;
 use super::json::Json;
+use super::links::{self, Linked};
+use super::options::Kind;
 use super::seed::{Dice, Purpose};
+use super::site::Site;
 use super::text::{self, Mention};
-use super::threads;
+use super::{changelog, custom, threads, wiki};
 
-/// How many comments or worklogs an issue carries inline; the rest needs requests of its own.
-pub(super) const INLINE_LIMIT: usize = 20;
-
-/// An issue with the parent that its `parent` field describes.
+/// An issue with the others that its fields describe.
 #[derive(Clone, Debug)]
 pub(super) struct Shown {
     pub(super) issue: Arc<Issue>,
     pub(super) parent: Option<Arc<Issue>>,
+    pub(super) subtasks: Vec<Arc<Issue>>,
+    pub(super) linked: Option<Linked>,
 }
 
 /// What rendering needs besides the issue.
@@ -28,9 +32,23 @@ pub(super) struct Renderer<'a> {
     pub(super) catalogue: &'a Catalogue,
     /// Time zone of the reader, in which Jira writes all times.
     pub(super) zone: Tz,
+    /// How many comments or worklogs an issue carries inline; the rest needs requests of its own.
+    pub(super) inline_limit: usize,
+    /// Whether the changelog was asked for.
+    pub(super) with_changelog: bool,
 }
 
-impl Renderer<'_> {
+impl<'a> Renderer<'a> {
+    pub(super) fn new(site: &Site, viewer: &'a Viewer) -> Self {
+        Self { catalogue: &viewer.catalogue, zone: viewer.zone, inline_limit: site.inline_limit, with_changelog: false }
+    }
+
+    /// The same, with what `expand` asks for.
+    pub(super) fn expanding(self, expand: Option<&str>) -> Self {
+        let with_changelog = expand.is_some_and(|expand| expand.split(',').any(|part| part.trim() == "changelog"));
+        Self { with_changelog, ..self }
+    }
+
     /// Writes the issue object with the fields asked for.
     pub(super) fn issue(&self, json: &mut Json, shown: &Shown, fields: Fields) {
         let issue = &*shown.issue;
@@ -39,11 +57,14 @@ impl Renderer<'_> {
             .text("expand", "renderedFields,names,schema,operations,editmeta,changelog,versionedRepresentations");
         json.id("id", issue.id);
         self.link_and_key(json, issue);
+        if self.with_changelog {
+            changelog::inline(self, json.key("changelog"), issue);
+        }
         if !fields.is_empty() {
             json.key("fields").open('{');
-            let free = self.free_fields(issue);
+            let attributes = Attributes::of(self.catalogue.seed, issue.id, issue.edits);
             for name in fields.iter() {
-                self.field(json, shown, &free, name);
+                self.field(json, shown, &attributes, name);
             }
             json.close('}');
         }
@@ -56,199 +77,178 @@ impl Renderer<'_> {
         if with_key {
             self.link_and_key(json, issue);
         }
+        if self.with_changelog {
+            changelog::inline(self, json.key("changelog"), issue);
+        }
         json.close('}');
     }
 
     fn link_and_key(&self, json: &mut Json, issue: &Issue) {
-        json.key("self")
-            .raw("\"")
-            .raw(&self.catalogue.base_url)
-            .raw("/rest/api/3/issue/")
-            .int(issue.id as i64)
-            .raw("\"");
+        json.key("self").raw("\"").raw(&self.catalogue.api).raw("/issue/").int(issue.id as i64).raw("\"");
         json.key("key").raw("\"").raw(&self.catalogue.projects[usize::from(issue.project)].key);
         json.raw("-").int(i64::from(issue.number)).raw("\"");
     }
 
-    fn field(&self, json: &mut Json, shown: &Shown, free: &Free, name: &'static str) {
+    /// The user object of a person.
+    pub(super) fn user(&self, person: u16) -> &'a str {
+        &self.catalogue.people[usize::from(person)].json
+    }
+
+    fn field(&self, json: &mut Json, shown: &Shown, attributes: &Attributes, name: &'static str) {
         let (issue, catalogue) = (&*shown.issue, self.catalogue);
-        let user = |index: u16| catalogue.people[usize::from(index)].json.as_str();
+        let project = &catalogue.projects[usize::from(issue.project)];
         match name {
-            "summary" => self.summary(json.key(name), issue),
-            "description" if free.no_description => drop(json.member(name, "null")),
-            "description" => {
-                let mut dice = Dice::new(catalogue.seed, Purpose::Description, issue.id, u64::from(issue.edits));
-                text::long_document(json.key(name), &mut dice, self.mention(issue.reporter));
-            }
+            "summary" => self.summary(json.key(name), issue.id, issue.edits),
+            "description" if attributes.no_description => drop(json.member(name, "null")),
+            "description" => self.description(json.key(name), issue),
             "issuetype" => drop(json.member(name, &catalogue.types[usize::from(issue.kind)].json)),
-            "project" => drop(json.member(name, &catalogue.projects[usize::from(issue.project)].json)),
+            "project" => drop(json.member(name, &project.json)),
             "status" => drop(json.member(name, &catalogue.statuses[usize::from(issue.status)].json)),
-            "statusCategory" => {
+            "statusCategory" if catalogue.kind == Kind::Cloud => {
                 let (id, key, label) = CATEGORIES[usize::from(issue.status)];
                 json.key(name).open('{').member("id", id).text("key", key).text("name", label).close('}');
             }
             "priority" => drop(json.member(name, &catalogue.priorities[usize::from(issue.priority)].json)),
             "resolution" => {
-                let which = usize::from(issue.status).saturating_sub(3);
-                let resolution = issue.resolved_ms.and(catalogue.resolutions.get(which));
+                let resolution = issue.resolution().and_then(|at| catalogue.resolutions.get(usize::from(at)));
                 json.member(name, resolution.map_or("null", |resolution| &resolution.json));
             }
-            "resolutiondate" => optional_time(json, name, issue.resolved_ms, self.zone),
-            "assignee" => drop(json.member(name, issue.assignee.map_or("null", user))),
-            "reporter" | "creator" => drop(json.member(name, user(issue.reporter))),
-            "labels" => free.labels(json.key(name)),
-            "parent" => {
-                // Jira leaves the field out of an issue without a parent.
-                if let Some(parent) = &shown.parent {
-                    self.parent(json.key(name), parent);
+            "resolutiondate" => self.optional_time(json, name, issue.resolved_ms),
+            "assignee" => drop(json.member(name, issue.assignee.map_or("null", |person| self.user(person)))),
+            "reporter" | "creator" => drop(json.member(name, self.user(issue.reporter))),
+            "labels" => {
+                json.key(name).open('[');
+                for label in attributes.labels() {
+                    json.item().string(label);
                 }
+                json.close(']');
             }
-            "components" => free.components(json.key(name), &catalogue.base_url),
-            "fixVersions" => free.versions(json.key(name), &catalogue.base_url),
-            "customfield_10016" => free.story_points(json.key(name), issue.kind),
-            "customfield_10020" => free.sprint(json.key(name), issue.project),
+            // Jira leaves the field out of an issue without a parent. Data Center's epics are no parents.
+            "parent" => match &shown.parent {
+                Some(parent) if catalogue.kind == Kind::Cloud || issue.kind == kind::SUBTASK => {
+                    self.brief(json.key(name), parent);
+                }
+                _ => {}
+            },
+            "subtasks" => {
+                json.key(name).open('[');
+                shown.subtasks.iter().for_each(|subtask| self.brief(json.item(), subtask));
+                json.close(']');
+            }
+            "issuelinks" => {
+                json.key(name).open('[');
+                if let Some(Linked { link, other }) = &shown.linked {
+                    links::write_link(self, json, *link, other);
+                }
+                json.close(']');
+            }
+            "attachment" => links::write_attachments(self, json.key(name), issue),
+            "components" => {
+                json.key(name).open('[');
+                attributes.component().into_iter().for_each(|at| catalogue.write_component(json, project, at, false));
+                json.close(']');
+            }
+            "fixVersions" | "versions" => {
+                let of = if name == "versions" { attributes.affected_version() } else { attributes.fix_version() };
+                json.key(name).open('[');
+                of.into_iter().for_each(|at| catalogue.write_version(json, project, at, false));
+                json.close(']');
+            }
+            "security" if issue.secured => {
+                json.key(name).open('{').key("self").raw("\"").raw(&catalogue.api).raw("/securitylevel/10000\"");
+                json.text("id", "10000").text("name", "Confidential").text("description", "").close('}');
+            }
             "created" => drop(json.time(name, issue.created_ms, self.zone)),
             "updated" => drop(json.time(name, issue.updated_ms, self.zone)),
-            "duedate" => match free.due_in_days {
+            "statuscategorychangedate" if catalogue.kind == Kind::Cloud => {
+                json.time(name, issue.category_changed_ms(catalogue), self.zone);
+            }
+            "duedate" => match attributes.due_in_days {
                 Some(days) => drop(json.date(name, issue.created_ms + days * 86_400_000)),
                 None => drop(json.member(name, "null")),
             },
-            "timespent" | "timeoriginalestimate" | "timetracking" => {
-                threads::time_fields(self, json, issue, free, name)
+            "timespent" | "timeoriginalestimate" | "timeestimate" | "timetracking" | "workratio" | "progress" => {
+                threads::time_fields(self, json, issue, attributes, name);
             }
-            "environment" => drop(json.member(name, "null")),
-            "votes" => drop(json.member(name, r#"{"votes":0,"hasVoted":false}"#)),
+            "environment" if attributes.more & 31 == 0 => {
+                let mut dice = Dice::new(catalogue.seed, Purpose::Description, issue.id, u64::MAX);
+                self.short_text(json.key(name), &mut dice, 4, issue.reporter);
+            }
+            "environment" | "lastViewed" | "security" => drop(json.member(name, "null")),
+            "votes" => {
+                json.key(name).open('{').number("votes", (attributes.more >> 5 & 3) as i64 / 2);
+                json.member("hasVoted", "false").close('}');
+            }
+            "watches" => {
+                json.key(name).open('{').number("watchCount", (attributes.more >> 7 & 7) as i64);
+                json.member("isWatching", "false").close('}');
+            }
             "comment" => threads::inline_comments(self, json.key(name), issue),
             "worklog" => threads::inline_worklogs(self, json.key(name), issue),
-            _ => {}
+            SPRINT => self.sprints(json.key(name), issue),
+            name => custom::write(self, json, shown, attributes, name),
         }
     }
 
-    fn summary(&self, json: &mut Json, issue: &Issue) {
-        let mut dice = Dice::new(self.catalogue.seed, Purpose::Summary, issue.id, u64::from(issue.edits));
-        text::summary(json, &mut dice);
-    }
-
-    fn parent(&self, json: &mut Json, parent: &Issue) {
-        json.open('{').id("id", parent.id);
-        self.link_and_key(json, parent);
-        json.key("fields").open('{');
-        self.summary(json.key("summary"), parent);
-        json.member("status", &self.catalogue.statuses[usize::from(parent.status)].json);
-        json.member("priority", &self.catalogue.priorities[usize::from(parent.priority)].json);
-        json.member("issuetype", &self.catalogue.types[usize::from(parent.kind)].json).close('}').close('}');
-    }
-
-    /// Somebody for a text to mention.
-    pub(super) fn mention(&self, index: u16) -> Mention<'_> {
-        let person = &self.catalogue.people[usize::from(index)];
-        Mention { account_id: &person.account_id, display_name: &person.display_name }
-    }
-
-    fn free_fields(&self, issue: &Issue) -> Free {
-        let mut dice = Dice::new(self.catalogue.seed, Purpose::Attributes, issue.id, u64::from(issue.edits));
-        Free {
-            no_description: dice.chance(0.1),
-            due_in_days: dice.chance(0.3).then(|| 3 + dice.below(60) as i64),
-            estimate_seconds: dice.chance(0.5).then(|| 1_800 * (1 + dice.below(40) as i64)),
-            bits: dice.next(),
-        }
-    }
-}
-
-fn optional_time(json: &mut Json, name: &str, epoch_ms: Option<i64>, zone: Tz) {
-    match epoch_ms {
-        Some(epoch_ms) => json.time(name, epoch_ms, zone),
-        None => json.member(name, "null"),
-    };
-}
-
-const LABELS: [&str; 12] = [
-    "backend",
-    "frontend",
-    "regression",
-    "customer",
-    "security",
-    "performance",
-    "tech-debt",
-    "ux",
-    "größe",
-    "q3",
-    "infra",
-    "docs",
-];
-const COMPONENTS: [&str; 6] = ["API", "Web", "Mobile", "Billing", "Search", "Operations"];
-
-/// The fields that nobody searches by and that change with every edit.
-#[derive(Debug)]
-pub(super) struct Free {
-    no_description: bool,
-    due_in_days: Option<i64>,
-    pub(super) estimate_seconds: Option<i64>,
-    bits: u64,
-}
-
-impl Free {
-    fn labels(&self, json: &mut Json) {
-        json.open('[');
-        for (at, label) in LABELS.iter().enumerate() {
-            // Three bits each, all set: a label has a chance of one in eight.
-            if self.bits >> (3 * at) & 7 == 7 {
-                json.item().string(label);
-            }
-        }
-        json.close(']');
-    }
-
-    fn components(&self, json: &mut Json, base_url: &str) {
-        json.open('[');
-        if let Some(name) = COMPONENTS.get((self.bits >> 36 & 7) as usize) {
-            let id = 10_000 + (self.bits >> 36 & 7);
-            json.item()
-                .open('{')
-                .key("self")
-                .raw("\"")
-                .raw(base_url)
-                .raw("/rest/api/3/component/")
-                .int(id as i64)
-                .raw("\"");
-            json.id("id", id).text("name", name).close('}');
-        }
-        json.close(']');
-    }
-
-    fn versions(&self, json: &mut Json, base_url: &str) {
-        json.open('[');
-        let minor = (self.bits >> 39 & 7) as i64;
-        if minor < 4 {
-            json.item()
-                .open('{')
-                .key("self")
-                .raw("\"")
-                .raw(base_url)
-                .raw("/rest/api/3/version/")
-                .int(10_100 + minor)
-                .raw("\"");
-            json.id("id", 10_100 + minor as u64).key("name").raw("\"2.").int(minor).raw("\"");
-            json.member("archived", "false").member("released", if minor < 2 { "true" } else { "false" }).close('}');
-        }
-        json.close(']');
-    }
-
-    fn story_points(&self, json: &mut Json, issue_kind: u8) {
-        const POINTS: [&str; 8] = ["null", "null", "0.5", "1.0", "2.0", "3.0", "5.0", "8.0"];
-        json.raw(if issue_kind == kind::SUBTASK { "null" } else { POINTS[(self.bits >> 42 & 7) as usize] });
-    }
-
-    fn sprint(&self, json: &mut Json, project: u16) {
-        let number = (self.bits >> 45 & 15) as i64;
-        if number > 9 {
+    fn sprints(&self, json: &mut Json, issue: &Issue) {
+        if issue.sprints[0] == 0 {
             json.raw("null");
             return;
         }
-        let state = ["closed", "active", "future"][usize::from(number > 7) + usize::from(number > 8)];
-        json.open('[').open('{').number("id", i64::from(project) * 100 + number + 1);
-        json.key("name").raw("\"Sprint ").int(number + 1).raw("\"").text("state", state);
-        json.number("boardId", i64::from(project) + 1).text("goal", "").close('}').close(']');
+        json.open('[');
+        for number in issue.sprints.iter().filter(|number| **number > 0) {
+            let sprint = self.catalogue.sprint(issue.project, number - 1);
+            match self.catalogue.kind {
+                Kind::Cloud => sprint.write(json, None),
+                Kind::DataCenter => sprint.write_string(json),
+            }
+        }
+        json.close(']');
+    }
+
+    fn optional_time(&self, json: &mut Json, name: &str, epoch_ms: Option<i64>) {
+        match epoch_ms {
+            Some(epoch_ms) => json.time(name, epoch_ms, self.zone),
+            None => json.member(name, "null"),
+        };
+    }
+
+    /// Writes the summary that an issue has after `edits` edits.
+    pub(super) fn summary(&self, json: &mut Json, id: u64, edits: u32) {
+        text::summary(json, &mut Dice::new(self.catalogue.seed, Purpose::Summary, id, u64::from(edits)));
+    }
+
+    fn description(&self, json: &mut Json, issue: &Issue) {
+        let mut dice = Dice::new(self.catalogue.seed, Purpose::Description, issue.id, u64::from(issue.edits));
+        let mention = self.mention(issue.reporter);
+        match self.catalogue.kind {
+            Kind::Cloud => text::long_document(json, &mut dice, mention),
+            Kind::DataCenter => wiki::long(json, &mut dice, mention),
+        }
+    }
+
+    /// Writes a short rich text that may mention somebody.
+    pub(super) fn short_text(&self, json: &mut Json, dice: &mut Dice, at_least: u64, mentioned: u16) {
+        let mention = self.mention(mentioned);
+        match self.catalogue.kind {
+            Kind::Cloud => text::short_document(json, dice, at_least, mention),
+            Kind::DataCenter => wiki::short(json, dice, at_least, mention),
+        }
+    }
+
+    /// Writes another issue as parents, sub-tasks and links are shown.
+    pub(super) fn brief(&self, json: &mut Json, other: &Issue) {
+        json.open('{').id("id", other.id);
+        self.link_and_key(json, other);
+        json.key("fields").open('{');
+        self.summary(json.key("summary"), other.id, other.edits);
+        json.member("status", &self.catalogue.statuses[usize::from(other.status)].json);
+        json.member("priority", &self.catalogue.priorities[usize::from(other.priority)].json);
+        json.member("issuetype", &self.catalogue.types[usize::from(other.kind)].json).close('}').close('}');
+    }
+
+    fn mention(&self, index: u16) -> Mention<'a> {
+        let person = &self.catalogue.people[usize::from(index)];
+        Mention { account_id: &person.account_id, name: &person.name, display_name: &person.display_name }
     }
 }

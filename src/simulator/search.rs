@@ -89,7 +89,7 @@ impl<'a> Found<'a> {
 fn place(sort: &[Sort], issue: &Issue) -> Place {
     let mut place = [0; WIDTH];
     for (slot, sort) in place.iter_mut().zip(sort) {
-        let value = sort.by.value(issue);
+        let value = sort.value(issue);
         *slot = if sort.descending { -value } else { value };
     }
     place[WIDTH - 1] = issue.id as i64;
@@ -100,10 +100,15 @@ type Walk<'a> = Box<dyn Iterator<Item = &'a Arc<Issue>> + 'a>;
 
 /// Issues in the order of the first sort field, from `from` (as it stands in a [`Place`]) within the query's bounds.
 fn walk<'a>(store: &'a Store, query: &Query, from: Option<i64>) -> Walk<'a> {
-    let Some(Sort { by, descending }) = query.order.first().copied() else { return Box::new(std::iter::empty()) };
+    let Some(Sort { by, descending, coarse }) = query.order.first().copied() else {
+        return Box::new(std::iter::empty());
+    };
     let mut bounds = query.bounds(by);
     match from {
-        Some(from) if descending => bounds.most = bounds.most.min(from.saturating_neg()),
+        // A coarse place stands for all of its second.
+        Some(from) if descending => {
+            bounds.most = bounds.most.min(from.saturating_neg().saturating_add(if coarse { 999 } else { 0 }));
+        }
         Some(from) => bounds.least = bounds.least.max(from),
         None => {}
     }

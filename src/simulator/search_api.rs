@@ -10,11 +10,13 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::auth::{Caller, Viewer};
+use super::catalogue::kind;
 use super::faults::FaultKind;
 use super::fields::Fields;
 use super::issue::Issue;
 use super::jql;
 use super::json::Json;
+use super::links::{Linked, link};
 use super::render::{Renderer, Shown};
 use super::reply::{self, Reply};
 use super::search;
@@ -81,15 +83,19 @@ pub(super) async fn search_get(
     run(&site, &caller, &body, fault.map(|fault| fault.0)).unwrap_or_else(|refusal| *refusal)
 }
 
-fn refused(message: &str) -> Box<Reply> {
+pub(super) fn refused(message: &str) -> Box<Reply> {
     Box::new(reply::bad_request(message))
 }
 
 /// Reads and resolves JQL for a viewer.
-fn query(site: &Site, store: &Store, viewer: &Viewer, text: &str) -> Result<jql::Query, Box<Reply>> {
+pub(super) fn query(site: &Site, store: &Store, viewer: &Viewer, text: &str) -> Result<jql::Query, Box<Reply>> {
+    if site.jql_limit.is_some_and(|most| text.len() > most) {
+        return Err(refused("The JQL query is too long. Please shorten it and try again."));
+    }
     let scope = jql::Scope {
-        catalogue: &site.world.catalogue,
-        may_browse: &|project| viewer.may_browse(project),
+        catalogue: &viewer.catalogue,
+        may_browse: &|project| viewer.may_search(project),
+        exists: &|id| store.shown(id).is_some_and(|issue| viewer.may_find(issue)),
         id_of_key: &|key| store.id_of(key),
         caller: viewer.person,
         zone: viewer.zone,
@@ -124,21 +130,22 @@ fn run(site: &Site, caller: &Caller, body: &SearchBody, fault: Option<FaultKind>
             Err(Refusal::Expired) => return Err(refused("The provided next page token has expired.")),
         },
     };
-    let (shown, next) = {
+    let (found, next) = {
         let store = site.world.read();
         let query = query(site, &store, viewer, text)?;
         if fault == Some(FaultKind::EmptyPage) {
             (Vec::new(), Some(after.unwrap_or([i64::MIN; token::WIDTH])))
         } else {
-            let visible = |issue: &Issue| viewer.may_browse(issue.project);
+            let visible = |issue: &Issue| viewer.may_find(issue);
             let page = search::page(&store, &query, &visible, after, limit);
-            (page.issues.into_iter().map(|issue| with_parent(&store, issue)).collect(), page.next)
+            (page.issues.into_iter().map(|issue| shown(&store, viewer, issue)).collect(), page.next)
         }
     };
-    site.count_issues(shown.len());
-    let mut json = Json::with_capacity(shown.len() * if fields.is_empty() { 128 } else { 9_000 } + 512);
+    site.count_issues(found.len());
+    let mut json = Json::with_capacity(found.len() * if fields.is_empty() { 128 } else { 9_000 } + 512);
     json.open('{').key("issues").open('[');
-    write_issues(site, viewer, &mut json, &shown, fields, names.iter().any(|name| name == "key"));
+    let renderer = Renderer::new(site, viewer).expanding(body.expand.as_deref());
+    write_issues(&renderer, &mut json, &found, fields, names.iter().any(|name| name == "key"));
     json.close(']');
     let next = next.map(|place| token::encode(site.seed, text, &place, now_ms));
     let next = match (fault, &body.next_page_token) {
@@ -155,14 +162,24 @@ fn run(site: &Site, caller: &Caller, body: &SearchBody, fault: Option<FaultKind>
     Ok(reply::ok(json.into_bytes()))
 }
 
-pub(super) fn with_parent(store: &Store, issue: Arc<Issue>) -> Shown {
-    let parent = issue.parent.and_then(|parent| store.live(parent)).cloned();
-    Shown { issue, parent }
+/// The issue with the others that its fields describe, as far as the caller may see them.
+pub(super) fn shown(store: &Store, viewer: &Viewer, issue: Arc<Issue>) -> Shown {
+    let subtask =
+        |id: &u64| store.live(*id).filter(|child| child.kind == kind::SUBTASK && viewer.may_see(child)).cloned();
+    let linked = link(viewer.catalogue.seed, issue.id).and_then(|link| {
+        let other = store.live(link.other).filter(|other| viewer.may_see(other))?;
+        Some(Linked { link, other: other.clone() })
+    });
+    Shown {
+        parent: issue.parent.and_then(|parent| store.live(parent)).cloned(),
+        subtasks: store.children(issue.id).iter().filter_map(subtask).collect(),
+        linked,
+        issue,
+    }
 }
 
-fn write_issues(site: &Site, viewer: &Viewer, json: &mut Json, shown: &[Shown], fields: Fields, with_key: bool) {
-    let renderer = Renderer { catalogue: &site.world.catalogue, zone: viewer.zone };
-    for shown in shown {
+pub(super) fn write_issues(renderer: &Renderer<'_>, json: &mut Json, found: &[Shown], fields: Fields, with_key: bool) {
+    for shown in found {
         match fields.is_empty() {
             true => renderer.reference(json, &shown.issue, with_key),
             false => renderer.issue(json, shown, fields),
@@ -186,7 +203,7 @@ pub(super) async fn approximate_count(
     let store = site.world.read();
     match query(&site, &store, &viewer, &body.jql) {
         Ok(query) => {
-            let count = search::count(&store, &query, &|issue| viewer.may_browse(issue.project));
+            let count = search::count(&store, &query, &|issue| viewer.may_find(issue));
             reply::ok(format!(r#"{{"count":{count}}}"#).into_bytes())
         }
         Err(refusal) => *refusal,
@@ -198,8 +215,7 @@ pub(super) async fn approximate_count(
 struct BulkBody {
     issue_ids_or_keys: Vec<String>,
     fields: Option<Vec<String>>,
-    #[serde(rename = "expand")]
-    _expand: Option<Vec<String>>,
+    expand: Option<Vec<String>>,
     #[serde(rename = "properties")]
     _properties: Option<Vec<String>>,
     #[serde(rename = "fieldsByKeys")]
@@ -218,20 +234,22 @@ pub(super) async fn bulk_fetch(
     let Caller::Known(viewer) = caller else {
         return reply::refuse(StatusCode::UNAUTHORIZED, "You are not authenticated.");
     };
-    let shown: Vec<Shown> = {
+    let found: Vec<Shown> = {
         let store = site.world.read();
         let found = body.issue_ids_or_keys.iter().filter_map(|named| site.world.find(&store, named));
-        let mut found: Vec<_> = found.filter(|issue| viewer.may_browse(issue.project)).collect();
+        let mut found: Vec<_> = found.filter(|issue| viewer.may_see(issue)).collect();
         found.sort_unstable_by_key(|issue| issue.id);
         found.dedup_by_key(|issue| issue.id);
-        found.into_iter().map(|issue| with_parent(&store, issue)).collect()
+        found.into_iter().map(|issue| shown(&store, &viewer, issue)).collect()
     };
-    site.count_issues(shown.len());
+    site.count_issues(found.len());
     let names = body.fields.as_deref().unwrap_or_default();
     let fields = Fields::parse(names.iter().map(String::as_str), Fields::navigable());
-    let mut json = Json::with_capacity(shown.len() * 9_000 + 64);
+    let mut json = Json::with_capacity(found.len() * 9_000 + 64);
     json.raw(r#"{"issueErrors":[],"issues":["#);
-    write_issues(&site, &viewer, &mut json, &shown, fields, true);
+    let expand = body.expand.as_ref().map(|expand| expand.join(","));
+    let renderer = Renderer::new(&site, &viewer).expanding(expand.as_deref());
+    write_issues(&renderer, &mut json, &found, fields, true);
     json.raw("]}");
     reply::ok(json.into_bytes())
 }

@@ -18,6 +18,10 @@ pub(super) enum Purpose {
     Fault,
     Latency,
     Token,
+    History,
+    Security,
+    Attachment,
+    Link,
 }
 
 /// A small generator (SplitMix64, Steele et al. 2014): fast, seedable, good enough for rehearsal data.

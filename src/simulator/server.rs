@@ -5,9 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use axum::Router;
-use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -15,10 +12,10 @@ use tokio::time::Instant;
 
 use super::connection::{Connection, Resettable};
 use super::faults::{FaultPlan, FaultRule, Faults};
-use super::mutate::{self, Change, Mutation};
+use super::mutation::{self, Change, Mutation};
 use super::options::Options;
+use super::routes::router;
 use super::site::{Site, Stats, lock, micros};
-use super::{admin, endpoints, gate, search_api};
 
 /// Why a site could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +33,7 @@ pub enum Error {
     },
 }
 
-/// A Jira Cloud site in this process.
+/// A Jira site in this process.
 #[derive(Debug)]
 pub struct Simulator;
 
@@ -47,7 +44,7 @@ impl Simulator {
         let failed = |source| Error::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let base_url = format!("http://{address}");
+        let base_url = format!("http://{address}{}", options.context_path);
         let control = Control(Arc::new(Site::new(&options, base_url.clone())));
         let service = router(control.clone()).into_make_service_with_connect_info::<Connection>();
         let (stop, stopped) = watch::channel(false);
@@ -61,32 +58,6 @@ impl Simulator {
         let mutator = tokio::spawn(mutate_steadily(control.clone(), stopped));
         Ok(Handle { base_url, control, stop, server, mutator })
     }
-}
-
-/// The site's routes, for serving it in another way than [`Simulator::start`] (connection faults need that one).
-pub fn router(control: Control) -> Router {
-    let api = Router::new()
-        .route("/myself", get(endpoints::myself))
-        .route("/serverInfo", get(endpoints::server_info))
-        .route("/search/jql", get(search_api::search_get).post(search_api::search_post))
-        .route("/search/approximate-count", post(search_api::approximate_count))
-        .route("/search", get(endpoints::old_search).post(endpoints::old_search))
-        .route("/issue/bulkfetch", post(search_api::bulk_fetch))
-        .route("/issue/{issue}", get(endpoints::issue))
-        .route("/issue/{issue}/comment", get(endpoints::comments))
-        .route("/issue/{issue}/worklog", get(endpoints::worklogs))
-        .route("/project/search", get(endpoints::projects))
-        .route("/project/{project}", get(endpoints::project))
-        .route("/field", get(endpoints::fields))
-        .route("/users/search", get(endpoints::users))
-        .fallback(endpoints::nothing_here);
-    Router::new()
-        .nest("/rest/api/3", api)
-        // Outside of the nest, where the path is still whole; what is added after it is not gated.
-        .layer(from_fn_with_state(control.0.clone(), gate::gate))
-        .nest("/__sim", admin::router(control.clone()))
-        .fallback(endpoints::nothing_here)
-        .with_state(control.0)
 }
 
 /// A running site.
@@ -147,7 +118,7 @@ pub struct Control(pub(super) Arc<Site>);
 
 impl std::fmt::Debug for Control {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Control").field("base_url", &self.0.world.catalogue.base_url).finish_non_exhaustive()
+        f.debug_struct("Control").field("base_url", &self.0.world.catalogue().base_url).finish_non_exhaustive()
     }
 }
 
@@ -163,7 +134,7 @@ impl Control {
     }
 
     /// Carries out one mutation.
-    pub fn apply(&self, mutation: Mutation) -> Result<Change, mutate::Error> {
+    pub fn apply(&self, mutation: Mutation) -> Result<Change, mutation::Error> {
         self.0.world.apply(mutation)
     }
 
@@ -198,6 +169,16 @@ impl Control {
         self.0.jitter_micros.store(micros(jitter), Ordering::Relaxed);
     }
 
+    /// Suspends the site: its front door answers 404 to everything, and nothing has been deleted.
+    pub fn set_suspended(&self, suspended: bool) {
+        self.0.suspended.store(suspended, Ordering::Relaxed);
+    }
+
+    /// Ignores all credentials, as after a token was lost: search answers 200 with nothing.
+    pub fn set_anonymous(&self, anonymous: bool) {
+        self.0.anonymous.store(anonymous, Ordering::Relaxed);
+    }
+
     /// How far search is behind writes that are made from now on.
     pub fn set_search_lag(&self, lag: Duration) {
         self.0.world.set_search_lag_ms(i64::try_from(lag.as_millis()).unwrap_or(i64::MAX / 2));
@@ -215,7 +196,7 @@ impl Control {
 
     /// Ids of the issues that exist in a project, ascending; empty when there is no such project.
     pub fn issue_ids(&self, project_key: &str) -> Vec<u64> {
-        let Some(project) = self.0.world.catalogue.project(project_key) else { return Vec::new() };
+        let Some(project) = self.0.world.catalogue().project(project_key) else { return Vec::new() };
         let store = self.0.world.read();
         store.all_live().filter(|issue| issue.project == project).map(|issue| issue.id).collect()
     }

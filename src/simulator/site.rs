@@ -10,12 +10,24 @@ use tokio::sync::watch;
 
 use super::auth::Accounts;
 use super::faults::{FaultKind, Faults};
-use super::options::Options;
+use super::options::{Kind, Options};
 use super::world::World;
 
 /// Shared by all requests.
 pub(super) struct Site {
     pub(super) seed: u64,
+    pub(super) kind: Kind,
+    /// What a Data Center site says that it is.
+    pub(super) version: String,
+    pub(super) context_path: String,
+    /// Comments and worklogs that an issue carries inline.
+    pub(super) inline_limit: usize,
+    /// Longer queries are refused.
+    pub(super) jql_limit: Option<usize>,
+    /// While true, the site's front door answers that it is not there.
+    pub(super) suspended: AtomicBool,
+    /// While true, credentials count for nothing.
+    pub(super) anonymous: AtomicBool,
     pub(super) world: World,
     pub(super) accounts: Accounts,
     pub(super) faults: Mutex<Faults>,
@@ -85,7 +97,14 @@ impl Site {
         let world = World::new(options, base_url);
         Self {
             seed: options.seed,
-            accounts: Accounts::new(&options.accounts, &world.catalogue),
+            kind: options.kind,
+            version: options.version.clone(),
+            context_path: options.context_path.clone(),
+            inline_limit: options.inline_limit.map_or(options.kind.inline_limit(), usize::from),
+            jql_limit: options.jql_limit,
+            suspended: AtomicBool::new(false),
+            anonymous: AtomicBool::new(false),
+            accounts: Accounts::new(&options.accounts, options.captcha_after, &world.catalogue()),
             world,
             faults: Mutex::new(Faults::new(options.seed, options.faults.clone())),
             latency_micros: AtomicU64::new(micros(options.latency)),
@@ -139,9 +158,10 @@ impl Site {
     pub(super) fn stats(&self) -> Stats {
         let mut stats = Stats::default();
         {
+            let catalogue = self.world.catalogue();
             let store = self.world.read();
             for issue in store.all_live() {
-                let key = &self.world.catalogue.projects[usize::from(issue.project)].key;
+                let key = &catalogue.projects[usize::from(issue.project)].key;
                 match stats.issues.get_mut(key) {
                     Some(count) => *count += 1,
                     None => drop(stats.issues.insert(key.clone(), 1)),

@@ -7,7 +7,9 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
+use super::catalogue::Catalogue;
 use super::generate::{FIRST_ISSUE_ID, Generated};
+use super::history::first_free_id;
 use super::issue::Issue;
 
 /// A set of issues ordered by one number, ties by id.
@@ -33,6 +35,15 @@ struct Pending {
     version: Option<Arc<Issue>>,
 }
 
+/// Worklogs of all issues, made when a feed is asked for the first time.
+#[derive(Default)]
+struct WorklogIndex {
+    /// `updated`, id, issue.
+    by_updated: BTreeSet<(i64, u64, u64)>,
+    /// `updated` and issue by id.
+    known: HashMap<u64, (i64, u64)>,
+}
+
 /// All issues of a site.
 pub(super) struct Store {
     slots: Vec<Slot>,
@@ -45,6 +56,11 @@ pub(super) struct Store {
     next_number: Vec<u32>,
     pub(super) next_comment: u64,
     pub(super) next_worklog: u64,
+    /// The next entry of a changelog.
+    pub(super) next_event: u64,
+    /// When and which, in that order; those of deleted issues are not told.
+    pub(super) deleted_worklogs: Vec<(i64, u64)>,
+    worklogs: Option<Box<WorklogIndex>>,
     /// Random mutations so far: the next one's place in the seeded history.
     pub(super) mutations: u64,
 }
@@ -74,6 +90,9 @@ impl Store {
             }
         }
         Self {
+            next_event: first_free_id(FIRST_ISSUE_ID, made.issues.len()),
+            deleted_worklogs: Vec::new(),
+            worklogs: None,
             numbers: made.issues.iter().map(|issue| ((issue.project, issue.number), issue.id)).collect(),
             by_updated: made.issues.iter().map(|issue| (issue.updated_ms, issue.id)).collect(),
             slots: made
@@ -89,6 +108,54 @@ impl Store {
             next_worklog: made.next_worklog,
             mutations: 0,
         }
+    }
+
+    pub(super) fn has_worklog_index(&self) -> bool {
+        self.worklogs.is_some()
+    }
+
+    /// Makes the index of all worklogs; O(worklogs).
+    pub(super) fn index_worklogs(&mut self, catalogue: &Catalogue) {
+        let mut index = WorklogIndex::default();
+        for issue in self.slots.iter().filter_map(|slot| slot.live.as_ref()) {
+            for entry in (0..issue.worklog_count()).map(|at| issue.worklog(catalogue, at)) {
+                index.by_updated.insert((entry.updated_ms, entry.id, issue.id));
+                index.known.insert(entry.id, (entry.updated_ms, issue.id));
+            }
+        }
+        self.worklogs = Some(Box::new(index));
+    }
+
+    /// Moves an issue's worklogs in the index from one version to the next; `None` for no version.
+    fn reindex_worklogs(&mut self, before: Option<&Issue>, after: Option<&Issue>) {
+        let Some(index) = &mut self.worklogs else { return };
+        let ids: Vec<u64> = match before {
+            None => Vec::new(),
+            Some(Issue { changed: Some(changed), .. }) => changed.worklogs.iter().map(|entry| entry.id).collect(),
+            Some(issue) => (issue.first_worklog..issue.first_worklog + u64::from(issue.worklogs)).collect(),
+        };
+        for id in ids {
+            if let Some((updated_ms, issue)) = index.known.remove(&id) {
+                index.by_updated.remove(&(updated_ms, id, issue));
+            }
+        }
+        // A version that is stored is a changed one, or a new issue without worklogs.
+        let Some((issue, changed)) = after.and_then(|issue| Some((issue.id, issue.changed.as_ref()?))) else { return };
+        for entry in &changed.worklogs {
+            index.by_updated.insert((entry.updated_ms, entry.id, issue));
+            index.known.insert(entry.id, (entry.updated_ms, issue));
+        }
+    }
+
+    /// Worklogs that were updated from `since` to `until`: when, id, issue.
+    pub(super) fn worklogs_since(&self, since: i64, until: i64) -> impl Iterator<Item = (i64, u64, u64)> {
+        let range = (since, 0, 0)..=(until.max(since), u64::MAX, u64::MAX);
+        self.worklogs.iter().flat_map(move |index| index.by_updated.range(range.clone()).copied())
+    }
+
+    /// The issue of a worklog that exists.
+    pub(super) fn issue_of_worklog(&self, id: u64) -> Option<u64> {
+        self.worklogs.as_ref()?.known.get(&id).map(|(_, issue)| *issue)
     }
 
     fn at(id: u64) -> usize {
@@ -150,7 +217,8 @@ impl Store {
             }
         }
         let issue = Arc::new(issue);
-        self.slots[at].live = Some(issue.clone());
+        let before = self.slots[at].live.replace(issue.clone());
+        self.reindex_worklogs(before.as_deref(), Some(&issue));
         self.publish(id, Some(issue), due_ms);
     }
 
@@ -161,6 +229,7 @@ impl Store {
                 siblings.retain(|child| *child != id);
             }
             self.children.remove(&id);
+            self.reindex_worklogs(Some(&issue), None);
             self.publish(id, None, due_ms);
         }
     }

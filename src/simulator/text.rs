@@ -42,7 +42,7 @@ const CONTEXTS: [&str; 12] = [
 
 /// What real people paste into Jira and what breaks careless readers: quotes, controls, other scripts, emoji beyond the
 /// basic plane, right-to-left marks, mark-up, and the NUL that PostgreSQL refuses. Already escaped for JSON.
-const AWKWARD: [&str; 10] = [
+pub(super) const AWKWARD: [&str; 10] = [
     r#"said \"never again\""#,
     r"C:\\temp\\new",
     "größer als erwartet",
@@ -55,7 +55,7 @@ const AWKWARD: [&str; 10] = [
     "naïve – “quoted” … done",
 ];
 
-const CODE: [&str; 4] = [
+pub(super) const CODE: [&str; 4] = [
     r#"SELECT count(*)\nFROM orders\nWHERE state = 'open';"#,
     r#"let total = lines.iter().sum::<u64>();"#,
     r#"{\n  \"retries\": 3,\n  \"backoff\": \"2s\"\n}"#,
@@ -73,7 +73,8 @@ pub(super) fn summary(json: &mut Json, dice: &mut Dice) {
     json.raw("\"");
 }
 
-fn words(json: &mut Json, dice: &mut Dice, count: u64) {
+/// Writes `count` words, bare.
+pub(super) fn words(json: &mut Json, dice: &mut Dice, count: u64) {
     let mut bits = 0;
     for at in 0..count {
         if at % 9 == 0 {
@@ -123,6 +124,8 @@ fn paragraph(json: &mut Json, dice: &mut Dice, at_least: u64, mention: &Mention<
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mention<'a> {
     pub(super) account_id: &'a str,
+    /// User name on Data Center.
+    pub(super) name: &'a str,
     pub(super) display_name: &'a str,
 }
 
@@ -182,7 +185,7 @@ mod tests {
 
     #[test]
     fn every_generated_text_is_valid_json() {
-        let mention = Mention { account_id: "a1", display_name: "Ada \"Q\"" };
+        let mention = Mention { account_id: "a1", name: "ada", display_name: "Ada \"Q\"" };
         for n in 0..3_000 {
             let mut dice = Dice::new(1, Purpose::Description, n, 0);
             let mut json = Json::default();

@@ -1,26 +1,28 @@
 //! Comments and worklogs, inline in an issue and in collections of their own.
 
+use super::attributes::Attributes;
+use super::catalogue::Catalogue;
 use super::issue::{Entry, Issue};
 use super::json::Json;
-use super::render::{Free, INLINE_LIMIT, Renderer};
+use super::options::Kind;
+use super::render::Renderer;
 use super::seed::{Dice, Purpose};
-use super::text;
 
 /// Writes the `comment` field: the oldest comments, up to the inline limit, and how many there are.
 pub(super) fn inline_comments(renderer: &Renderer<'_>, json: &mut Json, issue: &Issue) {
     let total = issue.comment_count();
     json.open('{').key("comments").open('[');
-    for at in 0..total.min(INLINE_LIMIT) {
+    for at in 0..total.min(renderer.inline_limit) {
         comment(renderer, json, issue, issue.comment(renderer.catalogue, at));
     }
-    json.close(']').key("self").raw("\"").raw(&renderer.catalogue.base_url).raw("/rest/api/3/issue/");
-    json.int(issue.id as i64).raw("/comment\"").number("maxResults", INLINE_LIMIT as i64);
+    json.close(']').key("self").raw("\"").raw(&renderer.catalogue.api).raw("/issue/");
+    json.int(issue.id as i64).raw("/comment\"").number("maxResults", renderer.inline_limit.min(total.max(20)) as i64);
     json.number("total", total as i64).number("startAt", 0).close('}');
 }
 
 /// Writes the `worklog` field, in the same way.
 pub(super) fn inline_worklogs(renderer: &Renderer<'_>, json: &mut Json, issue: &Issue) {
-    worklog_page(renderer, json, issue, 0, INLINE_LIMIT);
+    worklog_page(renderer, json, issue, 0, renderer.inline_limit.min(issue.worklog_count().max(20)));
 }
 
 /// Writes a page of `/issue/{id}/comment`.
@@ -61,7 +63,7 @@ pub(super) fn worklog_page(
 
 fn head(renderer: &Renderer<'_>, json: &mut Json, issue: &Issue, entry: Entry, collection: &str) {
     let user = |index: u16| renderer.catalogue.people[usize::from(index)].json.as_str();
-    json.item().open('{').key("self").raw("\"").raw(&renderer.catalogue.base_url).raw("/rest/api/3/issue/");
+    json.item().open('{').key("self").raw("\"").raw(&renderer.catalogue.api).raw("/issue/");
     json.int(issue.id as i64).raw(collection).int(entry.id as i64).raw("\"").id("id", entry.id);
     json.member("author", user(entry.author)).member("updateAuthor", user(entry.update_author));
     json.time("created", entry.created_ms, renderer.zone).time("updated", entry.updated_ms, renderer.zone);
@@ -73,11 +75,15 @@ fn comment(renderer: &Renderer<'_>, json: &mut Json, issue: &Issue, entry: Entry
     if dice.chance(0.04) {
         json.member("visibility", r#"{"type":"role","value":"Administrators","identifier":"Administrators"}"#);
     }
-    text::short_document(json.key("body"), &mut dice, 10, renderer.mention(issue.reporter));
-    json.member("jsdPublic", "true").close('}');
+    renderer.short_text(json.key("body"), &mut dice, 10, issue.reporter);
+    if renderer.catalogue.kind == Kind::Cloud {
+        json.member("jsdPublic", "true");
+    }
+    json.close('}');
 }
 
-fn worklog(renderer: &Renderer<'_>, json: &mut Json, issue: &Issue, entry: Entry) {
+/// Writes one worklog.
+pub(super) fn worklog(renderer: &Renderer<'_>, json: &mut Json, issue: &Issue, entry: Entry) {
     head(renderer, json, issue, entry, "/worklog/");
     let mut dice = Dice::new(renderer.catalogue.seed, Purpose::Worklog, entry.id, u64::from(entry.edits));
     let seconds = spent_seconds(&mut dice);
@@ -85,7 +91,7 @@ fn worklog(renderer: &Renderer<'_>, json: &mut Json, issue: &Issue, entry: Entry
     json.key("timeSpent").raw("\"").raw(&in_words(seconds)).raw("\"").number("timeSpentSeconds", seconds);
     // A note is optional.
     if dice.chance(0.7) {
-        text::short_document(json.key("comment"), &mut dice, 4, renderer.mention(issue.reporter));
+        renderer.short_text(json.key("comment"), &mut dice, 4, issue.reporter);
     }
     json.id("issueId", issue.id).close('}');
 }
@@ -102,24 +108,48 @@ fn in_words(seconds: i64) -> String {
     }
 }
 
-/// Writes `timespent`, `timeoriginalestimate` or `timetracking`, which agree with the worklogs.
-pub(super) fn time_fields(renderer: &Renderer<'_>, json: &mut Json, issue: &Issue, free: &Free, name: &'static str) {
-    let spent = || -> Option<i64> {
-        let all = (0..issue.worklog_count()).map(|at| issue.worklog(renderer.catalogue, at));
-        let seconds = all.map(|entry| {
-            spent_seconds(&mut Dice::new(renderer.catalogue.seed, Purpose::Worklog, entry.id, u64::from(entry.edits)))
-        });
-        Some(seconds.sum()).filter(|total| *total > 0)
-    };
+/// Seconds that a worklog tells.
+fn seconds_of(catalogue: &Catalogue, entry: Entry) -> i64 {
+    spent_seconds(&mut Dice::new(catalogue.seed, Purpose::Worklog, entry.id, u64::from(entry.edits)))
+}
+
+/// Seconds that all worklogs of an issue tell.
+pub(super) fn total_seconds(catalogue: &Catalogue, issue: &Issue) -> i64 {
+    (0..issue.worklog_count()).map(|at| seconds_of(catalogue, issue.worklog(catalogue, at))).sum()
+}
+
+/// Writes the fields of time tracking, which agree with the worklogs.
+pub(super) fn time_fields(
+    renderer: &Renderer<'_>,
+    json: &mut Json,
+    issue: &Issue,
+    attributes: &Attributes,
+    name: &'static str,
+) {
+    let estimate = attributes.estimate_seconds;
+    let spent = || Some(total_seconds(renderer.catalogue, issue)).filter(|total| *total > 0);
+    let left = |spent: Option<i64>| estimate.map(|estimate| (estimate - spent.unwrap_or(0)).max(0));
     match name {
         "timespent" => optional(json.key(name), spent()),
-        "timeoriginalestimate" => optional(json.key(name), free.estimate_seconds),
+        "timeoriginalestimate" => optional(json.key(name), estimate),
+        "timeestimate" => optional(json.key(name), left(spent())),
+        "workratio" => {
+            let ratio = estimate.map_or(-1, |estimate| spent().unwrap_or(0) * 100 / estimate);
+            json.number(name, ratio);
+        }
+        "progress" => {
+            let spent = spent();
+            let (done, total) = (spent.unwrap_or(0), spent.unwrap_or(0) + left(spent).unwrap_or(0));
+            json.key(name).open('{').number("progress", done).number("total", total).close('}');
+        }
         _ => {
+            let spent = spent();
             json.key(name).open('{');
-            if let Some(estimate) = free.estimate_seconds {
-                json.text("originalEstimate", &in_words(estimate)).number("originalEstimateSeconds", estimate);
+            if let (Some(estimate), Some(left)) = (estimate, left(spent)) {
+                json.text("originalEstimate", &in_words(estimate)).text("remainingEstimate", &in_words(left));
+                json.number("originalEstimateSeconds", estimate).number("remainingEstimateSeconds", left);
             }
-            if let Some(spent) = spent() {
+            if let Some(spent) = spent {
                 json.text("timeSpent", &in_words(spent)).number("timeSpentSeconds", spent);
             }
             json.close('}');

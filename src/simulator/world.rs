@@ -17,7 +17,7 @@ const HISTORY_END_MS: i64 = 1_748_736_000_000;
 
 /// Everything that is true on the site.
 pub(super) struct World {
-    pub(super) catalogue: Catalogue,
+    catalogue: RwLock<Arc<Catalogue>>,
     clock: Clock,
     search_lag_ms: AtomicI64,
     store: RwLock<Store>,
@@ -25,13 +25,29 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(options: &Options, base_url: String) -> Self {
-        let catalogue = Catalogue::new(options, base_url);
         let now_ms = options.clock.now().timestamp_millis();
         let end_ms = options.history_end.map_or(HISTORY_END_MS.min(now_ms), |end| DateTime::timestamp_millis(&end));
+        let catalogue = Catalogue::new(options, base_url, end_ms);
         let store = RwLock::new(Store::new(generate(options, &catalogue, end_ms)));
-        let world = Self { catalogue, clock: options.clock.clone(), search_lag_ms: AtomicI64::new(0), store };
+        let world = Self {
+            catalogue: RwLock::new(Arc::new(catalogue)),
+            clock: options.clock.clone(),
+            search_lag_ms: AtomicI64::new(0),
+            store,
+        };
         world.set_search_lag_ms(options.search_lag.as_millis() as i64);
         world
+    }
+
+    /// What changes rarely, as it stands now.
+    pub(super) fn catalogue(&self) -> Arc<Catalogue> {
+        self.catalogue.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes what changes rarely.
+    pub(super) fn change_catalogue<T>(&self, change: impl FnOnce(&mut Catalogue) -> T) -> T {
+        let mut guard = self.catalogue.write().unwrap_or_else(PoisonError::into_inner);
+        change(Arc::make_mut(&mut guard))
     }
 
     pub(super) fn now_ms(&self) -> i64 {
@@ -71,7 +87,7 @@ impl World {
     pub(super) fn find(&self, store: &Store, id_or_key: &str) -> Option<Arc<Issue>> {
         let id = match id_or_key.parse::<u64>() {
             Ok(id) => id,
-            Err(_) => store.id_of(self.catalogue.split_key(id_or_key)?)?,
+            Err(_) => store.id_of(self.catalogue().split_key(id_or_key)?)?,
         };
         store.live(id).cloned()
     }

@@ -33,16 +33,25 @@ pub struct Staged<'a> {
     pub next_walk: Option<&'a serde_json::Value>,
 }
 
-/// The partition's window.
-pub async fn window(pool: &PgPool, run_id: Uuid, partition: i32) -> Result<Option<Window>> {
+/// What a partition looks at.
+#[derive(Clone, Debug)]
+pub struct Range {
+    /// The range of `updated`.
+    pub window: Window,
+    /// Only issues that concern these accounts; all where it is `None`.
+    pub accounts: Option<Vec<String>>,
+}
+
+/// The partition's range.
+pub async fn range(pool: &PgPool, run_id: Uuid, partition: i32) -> Result<Option<Range>> {
     let row = sqlx::query!(
-        "SELECT window_from, window_to FROM syncline.sync_partition WHERE run_id = $1 AND number = $2",
+        "SELECT window_from, window_to, account_ids FROM syncline.sync_partition WHERE run_id = $1 AND number = $2",
         run_id,
         partition
     )
     .fetch_optional(pool)
     .await?;
-    Ok(row.map(|row| Window { from: row.window_from, to: row.window_to }))
+    Ok(row.map(|row| Range { window: Window { from: row.window_from, to: row.window_to }, accounts: row.account_ids }))
 }
 
 /// Keeps a page until it is written. True when the next page may be fetched now: there is one, and fewer than `bound`
@@ -202,6 +211,8 @@ pub async fn applied(
 /// A page as the cursors see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageState {
+    /// The chain of the partition.
+    pub chain: i32,
     /// The partition's number.
     pub partition: i32,
     /// Whether the partition has no further pages.
@@ -210,6 +221,8 @@ pub struct PageState {
     pub applied: Option<bool>,
     /// The newest `updated` on it.
     pub newest: Option<DateTime<Utc>>,
+    /// When it was fetched, by the database's clock.
+    pub fetched_at: Option<DateTime<Utc>>,
     /// Collections that are still being fetched.
     pub comments_pending: i32,
     /// As above.
@@ -218,17 +231,18 @@ pub struct PageState {
     pub changes_pending: i32,
 }
 
-/// The pages of a run, in the order of time.
+/// The pages of a run, chain by chain, each in the order of time.
 pub async fn states<'e>(executor: impl PgExecutor<'e>, run_id: Uuid) -> Result<Vec<PageState>> {
     let rows = sqlx::query_as!(
         PageState,
-        r#"SELECT p.number AS partition, p.fetched_all, g.applied AS "applied?", g.max_updated_at AS newest,
+        r#"SELECT p.chain, p.number AS partition, p.fetched_all, g.applied AS "applied?", g.max_updated_at AS newest,
+                  g.fetched_at AS "fetched_at?",
                   coalesce(g.comments_pending, 0) AS "comments_pending!", coalesce(g.worklogs_pending, 0) AS "worklogs_pending!",
                   coalesce(g.changes_pending, 0) AS "changes_pending!"
              FROM syncline.sync_partition p
              LEFT JOIN syncline.sync_page g ON g.run_id = p.run_id AND g.partition = p.number
             WHERE p.run_id = $1
-            ORDER BY p.number, g.seq"#,
+            ORDER BY p.chain, p.number, g.seq"#,
         run_id
     )
     .fetch_all(executor)
@@ -236,24 +250,28 @@ pub async fn states<'e>(executor: impl PgExecutor<'e>, run_id: Uuid) -> Result<V
     Ok(rows)
 }
 
-/// Moves the cursors of [`super::work::ENTITIES`] forward, never back.
+/// Moves the cursors of [`super::plan::ENTITIES`] forward, never back.
 pub async fn advance_cursors<'e>(
     executor: impl PgExecutor<'e>,
     project_id: Uuid,
+    run_id: Uuid,
     through: [Option<DateTime<Utc>>; 4],
 ) -> Result<()> {
-    let entities: Vec<String> = super::work::ENTITIES.iter().map(|entity| (*entity).to_owned()).collect();
+    let entities: Vec<String> = super::plan::ENTITIES.iter().map(|entity| (*entity).to_owned()).collect();
     sqlx::query!(
         r#"UPDATE syncline.sync_state s SET cursor_at = greatest(s.cursor_at, n.through)
              FROM unnest($2::text[], $3::timestamptz[]) AS n (entity, through)
             WHERE s.project_id = $1 AND s.entity = n.entity AND n.through IS NOT NULL
-              AND (s.cursor_at IS NULL OR s.cursor_at < n.through)"#,
+              AND (s.cursor_at IS NULL OR s.cursor_at < n.through)
+              -- A run that read for some users only says nothing of a project that is read whole by now.
+              AND NOT EXISTS (SELECT 1 FROM syncline.sync_partition q JOIN syncline.project p ON p.id = $1
+                               WHERE q.run_id = $4 AND q.account_ids IS NOT NULL AND p.tracking = 'all')"#,
         project_id,
         &entities,
         &through as &[Option<DateTime<Utc>>],
+        run_id,
     )
     .execute(executor)
     .await?;
     Ok(())
 }
-

@@ -219,13 +219,15 @@ pub async fn progress(pool: &PgPool, run_id: Uuid) -> Result<Option<RunProgress>
 }
 
 /// Requests a sync of KEY or SITE/KEY; answers the run that serves the request. What it refuses is a
-/// [`refusal`](crate::store::Error::refusal).
-pub async fn request(pool: &PgPool, project: &str, kind: &str, actor: &str) -> Result<Uuid> {
+/// [`refusal`](crate::store::Error::refusal). With `reconcile` the run compares the ids of all issues too.
+pub async fn request(pool: &PgPool, project: &str, kind: &str, reconcile: bool, actor: &str) -> Result<Uuid> {
     let run = sqlx::query_scalar!(
-        r#"SELECT syncline.enqueue_sync($1, kind => $2, requested_by => $3) AS "run!""#,
+        r#"SELECT CASE WHEN $4 THEN syncline.request_reconcile($1, kind => $2, requested_by => $3)
+                       ELSE syncline.enqueue_sync($1, kind => $2, requested_by => $3) END AS "run!""#,
         project,
         kind,
-        actor
+        actor,
+        reconcile
     )
     .fetch_one(pool)
     .await?;

@@ -8,10 +8,11 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::workshop::Workshop;
-use crate::domain::cursor::{self, Page, Partition};
+use crate::domain::cursor::{self, Chain, Page, Partition};
 use crate::domain::queue::Queue;
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
 use crate::store::page::{self, PageId, PageState};
+use crate::store::plan::BACKFILL;
 
 pub(super) struct AdvanceCursor(pub Arc<Workshop>);
 
@@ -54,12 +55,25 @@ pub(super) async fn advance(conn: &mut PgConnection, run_id: Uuid, project_id: U
         through(&states, |state| state.worklogs_pending == 0),
         through(&states, |state| state.changes_pending == 0),
     ];
-    page::advance_cursors(conn, project_id, through).await?;
+    page::advance_cursors(conn, project_id, run_id, through).await?;
     Ok(())
 }
 
+/// Through which time every chain of partitions is applied. The history of users who were just listed says nothing of it.
 fn through(states: &[PageState], collected: fn(&PageState) -> bool) -> Option<DateTime<Utc>> {
-    let partitions: Vec<Partition> = states
+    let chains: Vec<Chain> = states
+        .chunk_by(|a, b| a.chain == b.chain)
+        .filter(|states| states.first().is_some_and(|state| state.chain != BACKFILL))
+        .map(|states| Chain {
+            partitions: partitions(states, collected),
+            last_fetched: states.iter().filter_map(|state| state.fetched_at).max(),
+        })
+        .collect();
+    cursor::applied_by_all(&chains)
+}
+
+fn partitions(states: &[PageState], collected: fn(&PageState) -> bool) -> Vec<Partition> {
+    states
         .chunk_by(|a, b| a.partition == b.partition)
         .map(|pages| Partition {
             complete: pages.iter().all(|page| page.fetched_all),
@@ -70,6 +84,5 @@ fn through(states: &[PageState], collected: fn(&PageState) -> bool) -> Option<Da
                 })
                 .collect(),
         })
-        .collect();
-    cursor::applied_prefix(&partitions)
+        .collect()
 }

@@ -38,7 +38,11 @@ struct Walk {
 
 /// The fetch of a bundle, named by the page that made it full.
 pub(super) fn bundle(job: &Job, page: PageId, priority: i16) -> NewStep {
-    step(job, &Walk { page: Some((page.partition, page.seq)), ids: Vec::new(), at: history::Position::default() }, priority)
+    step(
+        job,
+        &Walk { page: Some((page.partition, page.seq)), ids: Vec::new(), at: history::Position::default() },
+        priority,
+    )
 }
 
 /// The same for single issues, for which no page waits.

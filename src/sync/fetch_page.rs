@@ -8,8 +8,8 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
-use super::upsert_batch;
 use super::workshop::{Job, Workshop};
+use super::{tracked, upsert_batch};
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::queue::Queue;
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
@@ -73,11 +73,13 @@ impl FetchPage {
         let mut walk: Walk = context.payload()?;
         let job = self.0.job(context).await?;
         let id = PageId { run_id: job.work.run_id, partition: walk.partition, seq: walk.seq };
-        let window = page::window(&context.pool, id.run_id, id.partition).await?;
-        let window = window
+        let range = page::range(&context.pool, id.run_id, id.partition).await?;
+        let range = range
             .ok_or_else(|| Failure::new(FailureCode::Internal, format!("partition {} is not planned", id.partition)))?;
         let project = job.work.jira_project_id.map_or(jql::ProjectRef::Key(&job.work.project_key), jql::ProjectRef::Id);
-        let query = jql::window(project, window.from, window.to);
+        let clauses = jql::clauses(project, range.window.from, range.window.to);
+        let concerning = range.accounts.as_deref().map(tracked::clause).unwrap_or_default();
+        let query = format!("{clauses}{concerning}{}", jql::OLDEST_FIRST);
         let fields = crate::jira::search_fields(&job.fields);
         let request = SearchRequest {
             jql: &query,

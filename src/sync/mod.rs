@@ -4,6 +4,7 @@
 //! plan_run ─▶ fetch_page (per partition) ─▶ upsert_batch ─▶ advance_cursor
 //!                 └─▶ fetch_page (next)        ├─▶ fetch_collection (comments, worklogs that Jira inlined short)
 //!                                              └─▶ fetch_changes (history, for the issues of several pages)
+//!          └─▶ sweep_ids ─▶ mark_gone (a reconciliation)
 //!                                  … and finalize_run when nothing else is open
 //! ```
 //! What must hold: a step asks Jira before its transaction and never inside it; a page is written from what was staged, so
@@ -15,11 +16,15 @@ mod fetch_collection;
 mod fetch_page;
 mod finalize_run;
 mod history;
+mod mark_gone;
 pub mod pace;
 mod page_cache;
 mod plan_run;
+mod ranges;
 mod repair_batch;
 mod report;
+mod sweep_ids;
+mod tracked;
 mod settings;
 mod upsert_batch;
 mod workshop;
@@ -40,6 +45,8 @@ pub fn steps(workshop: &Arc<Workshop>) -> Vec<Arc<dyn Step>> {
         Arc::new(fetch_collection::FetchCollection(Arc::clone(workshop))),
         Arc::new(fetch_changes::FetchChanges(Arc::clone(workshop))),
         Arc::new(advance_cursor::AdvanceCursor(Arc::clone(workshop))),
+        Arc::new(sweep_ids::SweepIds(Arc::clone(workshop))),
+        Arc::new(mark_gone::MarkGone(Arc::clone(workshop))),
         Arc::new(repair_batch::Repair(Arc::clone(workshop))),
         Arc::new(finalize_run::FinalizeRun(Arc::clone(workshop))),
     ]

@@ -1,40 +1,34 @@
-//! `plan_run`: checks the credentials, decides the window, and divides a large one.
+//! `plan_run`: checks the credentials, looks at the project itself, decides the window, and divides a large one.
 //!
 //! An anonymous search answers 200 with no issues, so lost credentials would look like 'no changes': `/myself` is asked
-//! first, and the project itself, so that one which is gone is told from one without changes.
+//! first, and the project itself, so that one which is gone is told from one without changes. A project that was seen before
+//! is asked for by Jira's id: its key may have been changed, and given to another one.
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
-use futures::{StreamExt, TryStreamExt, stream};
 
 use super::fetch_page;
+use super::ranges::{Planned, Ranges};
 use super::repair_batch::repair_steps;
+use super::sweep_ids;
 use super::workshop::{self, Job, Workshop};
 use crate::domain::failure::{Failure, FailureCode};
-use crate::domain::window::{self, Window};
 use crate::engine::{Commit, Step, StepContext, StepError};
-use crate::jira::{FieldMap, SearchRequest, jql, normalise};
+use crate::jira::{FieldMap, Project};
 use crate::observe::events;
-use crate::store::work::{self, Plan, Progress};
+use crate::store::plan::{self, Plan};
+use crate::store::reconcile;
+use crate::store::sighting::{self, Sighting};
+use crate::store::step::{Entry, Level, journal};
 
 pub(super) struct PlanRun(pub Arc<Workshop>);
 
-/// Equal parts of the time range that are counted for each partition: enough to even out busy months.
-const PARTS_PER_PARTITION: usize = 2;
-
-/// What the run looks at; nothing when it repairs single issues.
-#[derive(Default)]
-struct Planned {
-    window: Window,
-    estimate: u64,
-    partitions: Vec<(Window, Option<i64>)>,
-}
+const KIND: &str = "plan_run";
 
 impl Step for PlanRun {
     fn kind(&self) -> &'static str {
-        "plan_run"
+        KIND
     }
 
     fn run<'a>(&'a self, context: &'a StepContext) -> BoxFuture<'a, Result<Commit, StepError>> {
@@ -46,38 +40,52 @@ impl PlanRun {
     async fn plan(&self, context: &StepContext) -> Result<Commit, StepError> {
         self.0.forget(workshop::run_id(context)?);
         let job = self.0.job(context).await?;
-        let jira = &job.jira;
         let (_, project, discovered) =
-            futures::try_join!(jira.myself(), jira.project(&job.work.project_key), self.fields(&job))?;
+            futures::try_join!(job.jira.myself(), project(context, &job), self.fields(&job))?;
+        let seen = sighting_of(&project);
 
-        let progress = work::progress(&context.pool, job.work.project_id).await?;
-        let repairs = work::repair_ids(&context.pool, job.work.run_id).await?;
+        let progress = plan::progress(&context.pool, job.work.project_id).await?;
+        let repairs = plan::repair_ids(&context.pool, job.work.run_id).await?;
         let repairs = repair_steps(job.work.site_id, &repairs);
-        let plan = match job.work.trigger.as_str() {
-            "repair" => Planned::default(),
-            _ => self.ranges(&job, &discovered, project.id, &progress).await?,
+        let users = match job.work.listed {
+            true => Some(plan::listed_users(&context.pool, job.work.project_id).await?),
+            false => None,
+        };
+        // The issues of a project that was archived or put into the trash are no longer found by search: asking would look
+        // as if all of them were gone.
+        let live = seen.state == "live";
+        let reconcile = live && (job.work.reconcile || self.is_night(context, &job).await?);
+        let plan = if job.work.trigger == "repair" || !live {
+            Planned::default()
+        } else {
+            let ranges = Ranges { job: &job, options: &job.options, fields: &discovered, project: project.id };
+            ranges.plan(&progress, users.as_deref()).await?
         };
         tracing::info!(
             event = events::RUN_PLANNED, project = %project.key, kind = %job.work.kind, estimate = plan.estimate,
-            partitions = plan.partitions.len(), repairs = repairs.len(), from = plan.window.from.map(tracing::field::display),
+            partitions = plan.partitions.len(), repairs = repairs.len(), reconcile,
+            from = plan.window.from.map(tracing::field::display),
         );
         let fetches =
             (0..).zip(&plan.partitions).map(|(number, _)| fetch_page::first(&job, number, context.step.priority));
-        let next = fetches.chain(repairs).collect();
+        let sweep = reconcile.then(|| sweep_ids::first(&job, project.id, context));
+        let next = fetches.chain(repairs).chain(sweep).collect();
+        let nobody = users.is_some_and(|users| users.is_empty());
         let workshop = Arc::clone(&self.0);
         let mut commit = Commit::effects(move |conn| {
             Box::pin(async move {
+                let before = sighting::seen(conn, job.work.project_id, &seen).await?;
+                let notices = notices(&seen, before.as_deref(), nobody);
+                journal(&mut *conn, Some(job.work.run_id), KIND, &notices).await?;
                 let plan = Plan {
                     window: plan.window,
                     estimated_issues: i64::try_from(plan.estimate).ok(),
                     partitions: &plan.partitions,
+                    reconcile,
                     collections_from: progress.collections_from(),
-                    jira_project_id: project.id,
-                    project_key: &project.key,
-                    project_name: &project.name,
                     field_map: &workshop::stored_field_map(&discovered),
                 };
-                work::write_plan(conn, &job.work, &plan).await?;
+                plan::write_plan(conn, &job.work, &plan).await?;
                 workshop.forget(job.work.run_id);
                 Ok(Vec::new())
             })
@@ -86,27 +94,12 @@ impl PlanRun {
         Ok(commit)
     }
 
-    /// The window, and the ranges that are walked side by side.
-    async fn ranges(
-        &self,
-        job: &Job,
-        discovered: &FieldMap,
-        project: i64,
-        progress: &Progress,
-    ) -> Result<Planned, StepError> {
-        let options = &job.options;
-        let window = match job.work.kind.as_str() {
-            "full" => Window::FULL,
-            _ => window::incremental(&progress.cursors, options.overlap),
-        };
-        let estimate =
-            job.jira.approximate_count(&jql::clauses(jql::ProjectRef::Id(project), window.from, window.to)).await?;
-        let partitions = if window.is_full() && estimate > 2 * options.partition_target_issues {
-            self.divide(job, discovered, project, estimate).await?
-        } else {
-            vec![(window, i64::try_from(estimate).ok())]
-        };
-        Ok(Planned { window, estimate, partitions })
+    /// Whether a scheduled run takes the nightly reconciliation along.
+    async fn is_night(&self, context: &StepContext, job: &Job) -> Result<bool, StepError> {
+        if job.work.trigger != "schedule" {
+            return Ok(false);
+        }
+        Ok(reconcile::is_due(&context.pool, job.work.project_id, context.clock.now()).await?)
     }
 
     /// The site's custom fields: asked for once per site, and again by each full run.
@@ -116,62 +109,48 @@ impl PlanRun {
         }
         Ok(FieldMap::discover(&job.jira.fields().await?))
     }
+}
 
-    /// Divides everything into ranges of `updated` that hold about the same number of issues each.
-    async fn divide(
-        &self,
-        job: &Job,
-        fields: &FieldMap,
-        project: i64,
-        estimate: u64,
-    ) -> Result<Vec<(Window, Option<i64>)>, StepError> {
-        let limit = usize::try_from(job.work.max_concurrency).unwrap_or(1).max(1);
-        let wanted =
-            usize::try_from(estimate.div_ceil(job.options.partition_target_issues)).unwrap_or(limit).clamp(1, limit);
-        let (oldest, newest) =
-            futures::try_join!(self.edge(job, fields, project, "ASC"), self.edge(job, fields, project, "DESC"))?;
-        let (Some(oldest), Some(newest)) = (oldest, newest) else {
-            return Ok(vec![(Window::FULL, None)]);
-        };
-        let parts = wanted * PARTS_PER_PARTITION;
-        let bound = |part| window::part_start(oldest, newest, part, parts);
-        let counts: Vec<u64> = stream::iter(0..parts)
-            .map(|part| {
-                let until = (part + 1 < parts).then(|| bound(part + 1));
-                let query = jql::clauses(jql::ProjectRef::Id(project), Some(bound(part)), until);
-                async move { job.jira.approximate_count(&query).await }
-            })
-            .buffered(limit)
-            .try_collect()
-            .await?;
-        let windows = window::split(oldest, newest, &counts, wanted);
-        let held = |window: &Window| {
-            (0..parts)
-                .filter(|part| window.contains(bound(*part)))
-                .map(|part| i64::try_from(counts[part]).unwrap_or(0))
-                .sum()
-        };
-        Ok(windows.into_iter().map(|window| (window, Some(held(&window)))).collect())
+/// The project as Jira shows it now.
+async fn project(context: &StepContext, job: &Job) -> Result<Project, Failure> {
+    let name = job.work.jira_project_id.map_or_else(|| job.work.project_key.clone(), |id| id.to_string());
+    let answer = job.jira.project(&name).await;
+    if matches!(&answer, Err(failure) if failure.code == FailureCode::NotFoundProject)
+        && let Err(error) = sighting::not_seen(&context.pool, job.work.project_id).await
+    {
+        tracing::warn!(event = events::OUTCOME_NOT_RECORDED, "{error}");
     }
+    answer
+}
 
-    /// The `updated` of the project's first or last issue.
-    async fn edge(
-        &self,
-        job: &Job,
-        fields: &FieldMap,
-        project: i64,
-        direction: &str,
-    ) -> Result<Option<DateTime<Utc>>, StepError> {
-        let query = format!("{} ORDER BY updated {direction}", jql::clauses(jql::ProjectRef::Id(project), None, None));
-        let wanted = crate::jira::search_fields(fields);
-        let request = SearchRequest { jql: &query, fields: &wanted, page_size: 1, next_page_token: None };
-        let page = job.jira.search(&request).await?;
-        let parsed = normalise::parse_page(&page.body, fields)?;
-        if parsed.issues.is_empty() && !parsed.rejected.is_empty() {
-            return Err(
-                Failure::new(FailureCode::SchemaChanged, "the first issue of the project cannot be read").into()
-            );
-        }
-        Ok(parsed.issues.first().map(|issue| issue.issue.updated_at))
+fn sighting_of(project: &Project) -> Sighting {
+    Sighting {
+        jira_id: project.id,
+        key: project.key.clone(),
+        name: project.name.clone(),
+        project_type: None,
+        lead: None,
+        state: "live",
     }
+}
+
+/// What an operator should know of the project.
+fn notices(seen: &Sighting, key_before: Option<&str>, nobody: bool) -> Vec<Entry> {
+    let entry = |level, event, message, advice| Entry { level, event, code: None, message, advice, details: None };
+    let mut notices = Vec::new();
+    if let Some(before) = key_before {
+        let message = format!("the project's key has changed from {before} to {}", seen.key);
+        notices.push(entry(Level::Info, "project_renamed", message, None));
+    }
+    if seen.state != "live" {
+        let message = format!("Jira shows the project as {}: nothing is read, and what was read stays", seen.state);
+        let advice = "Restore it in Jira, or pause it here with `syncline project pause`.";
+        notices.push(entry(Level::Warn, "project_not_live", message, Some(advice)));
+    }
+    if nobody {
+        let message = "the project is read for listed users only, and nobody is listed: nothing is read".to_owned();
+        let advice = "List users with `syncline project track PROJECT add USER`, or read every issue with `syncline project track PROJECT all`.";
+        notices.push(entry(Level::Warn, "nobody_tracked", message, Some(advice)));
+    }
+    notices
 }

@@ -30,11 +30,16 @@ pub struct RepairBatch {
 
 /// The steps that repair `ids` on a site.
 pub fn repair_steps(site_id: uuid::Uuid, ids: &[i64]) -> Vec<NewStep> {
+    repair_steps_named(site_id, "asked", ids)
+}
+
+/// The same; `cause` keeps the steps of one cause apart from those of another.
+pub(super) fn repair_steps_named(site_id: uuid::Uuid, cause: &str, ids: &[i64]) -> Vec<NewStep> {
     let gates = [format!("site:{site_id}"), format!("site:{site_id}/bulkfetch")];
     ids.chunks(BULK_FETCH_LIMIT)
-        .enumerate()
-        .map(|(number, ids)| {
-            NewStep::new(Queue::Jira, KIND, number.to_string())
+        .map(|ids| {
+            let first = ids.first().copied().unwrap_or_default();
+            NewStep::new(Queue::Jira, KIND, format!("{cause}/{first}"))
                 .with(&RepairBatch { ids: ids.to_vec() })
                 .behind(&gates)
                 .priority(10)
@@ -73,7 +78,8 @@ impl Repair {
                 let reasons = vec!["not_visible"; gone.len()];
                 replica::mark_deleted(conn, job.work.site_id, job.work.project_id, &gone, &reasons).await?;
                 report::page(conn, &job, KIND, &page).await?;
-                let mut next = fetch_collection::for_repair(&job, &written.short_comments, &written.short_worklogs, priority);
+                let mut next =
+                    fetch_collection::for_repair(&job, &written.short_comments, &written.short_worklogs, priority);
                 next.extend(fetch_changes::for_repair(&job, &written.short_changes, priority));
                 Ok(next)
             })

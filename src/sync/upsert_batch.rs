@@ -164,9 +164,7 @@ pub(super) async fn write_page<'a>(
 
     // An issue that is as it was has its collections already, unless the run that wrote it did not end well.
     let from = job.work.collections_from.unwrap_or(DateTime::<Utc>::UNIX_EPOCH);
-    let wanted = |issue: &ParsedIssue| {
-        upserted.written.contains(&issue.issue.id) || issue.issue.updated_at >= from
-    };
+    let wanted = |issue: &ParsedIssue| upserted.written.contains(&issue.issue.id) || issue.issue.updated_at >= from;
     let counts = PageCounts {
         issues_seen: i64::try_from(page.issues.len()).unwrap_or(i64::MAX),
         issues_created: upserted.created,
@@ -206,8 +204,11 @@ impl<'a> Parts<'a> {
             current.iter().partition(|issue| whole(issue.worklogs_total, issue.worklogs.len()));
         // One entry of history is several records: one per field.
         let entries = |issue: &ParsedIssue| issue.changes.iter().map(|c| c.id).collect::<BTreeSet<i64>>().len();
-        let short_changes =
-            current.iter().copied().filter(|i| !i.changes_total.is_some_and(|total| whole(total, entries(i)))).collect();
+        let short_changes = current
+            .iter()
+            .copied()
+            .filter(|i| !i.changes_total.is_some_and(|total| whole(total, entries(i))))
+            .collect();
         Self {
             whole_comments: ids(comments),
             whole_worklogs: ids(worklogs),

@@ -84,6 +84,17 @@ impl Rig {
         self.ended(run).await
     }
 
+    /// Requests a reconciliation and waits for its end.
+    pub async fn reconcile(&self, project: &str, kind: &str) -> String {
+        let run: Uuid = sqlx::query_scalar("SELECT syncline.request_reconcile($1, kind => $2, requested_by => 'test')")
+            .bind(project)
+            .bind(kind)
+            .fetch_one(self.db.pool())
+            .await
+            .unwrap();
+        self.ended(run).await
+    }
+
     /// Changes the token that the site's credential refers to.
     pub fn set_token(&self, token: &str) {
         std::fs::write(self.token.path(), token).unwrap();

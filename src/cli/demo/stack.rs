@@ -154,7 +154,7 @@ impl Stack {
         let mut runs = Vec::with_capacity(self.projects.len());
         for project in &self.projects {
             stage.say(&format!("SELECT syncline.enqueue_sync('{project}', kind => '{kind}', requested_by => 'demo')"));
-            runs.push(run_view::request(&self.pool, project, kind, "demo").await?);
+            runs.push(run_view::request(&self.pool, project, kind, false, "demo").await?);
         }
         Ok(runs)
     }

@@ -37,11 +37,8 @@ pub(super) fn read(bytes: &[u8], mut new_id: impl FnMut() -> Uuid) -> Result<Fil
     })?;
     let header = text.lines().next().unwrap_or_default();
     let delimiter = if header.matches(';').count() > header.matches(',').count() { b';' } else { b',' };
-    let mut reader = csv::ReaderBuilder::new()
-        .delimiter(delimiter)
-        .flexible(true)
-        .trim(csv::Trim::All)
-        .from_reader(text.as_bytes());
+    let mut reader =
+        csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).trim(csv::Trim::All).from_reader(text.as_bytes());
     let header = reader.headers().map_err(|problem| format!("the header cannot be read: {problem}"))?.clone();
     let places = places(&header)?;
     let has = |column| places.contains_key(column);
@@ -146,7 +143,9 @@ mod tests {
     fn files_of_spreadsheets_are_read() {
         let plain = parsed("email,name,team,external_id,active\nana@example.com,Ana Ruiz,Blue,e1,yes\n");
         let german = parsed("\u{feff}Name;E-mail\n".replace("E-mail", "email").as_str());
-        assert!(german.columns == ImportColumns { email: true, team: false, active: false } && german.members.is_empty());
+        assert!(
+            german.columns == ImportColumns { email: true, team: false, active: false } && german.members.is_empty()
+        );
         let ana = &plain.members[0];
         assert_eq!((ana.name.as_str(), ana.team.as_deref(), ana.line, ana.active), ("Ana Ruiz", Some("Blue"), 2, true));
         let quoted = parsed("name;email\r\n\"Ruiz; Ana\";ana@example.com\r\n");
@@ -161,7 +160,9 @@ mod tests {
         );
         let lines: Vec<u64> = file.refused.iter().map(|refusal| refusal.line).collect();
         assert_eq!(lines, [3, 4, 5, 6, 7, 8]);
-        for (place, word) in ["\"nobody\"", "neither email", "no name", "of line 2", "\"maybe\"", "2 cells"].iter().enumerate() {
+        for (place, word) in
+            ["\"nobody\"", "neither email", "no name", "of line 2", "\"maybe\"", "2 cells"].iter().enumerate()
+        {
             assert!(file.refused[place].problem.contains(word), "{:?} lacks {word}", file.refused[place]);
         }
         assert_eq!(file.members.iter().map(|member| member.line).collect::<Vec<_>>(), [2, 9]);

@@ -128,8 +128,8 @@ async fn import(context: &Context, path: &Path, dry_run: bool, skip_bad: bool) -
     if bytes.len() as u64 > FILE_LIMIT_BYTES {
         return Err(Error::usage(format!("{name} is larger than 64 MiB")).help("split it"));
     }
-    let file = file::read(&bytes, || context.clock.new_id())
-        .map_err(|problem| Error::usage(format!("{name}: {problem}")))?;
+    let file =
+        file::read(&bytes, || context.clock.new_id()).map_err(|problem| Error::usage(format!("{name}: {problem}")))?;
     // What is wrong with the lines by themselves is told together with what the table has against the others.
     let any_bad = !file.refused.is_empty() && !skip_bad;
     let options = ImportOptions { columns: file.columns, dry_run: dry_run || any_bad, skip_bad };

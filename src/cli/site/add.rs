@@ -174,7 +174,11 @@ pub(super) async fn run(args: AddArgs, context: &Context) -> Result<(), Error> {
     if further.match_by_name.is_some() || further.story_points_field.is_some() || further.points_per_hour.is_some() {
         site::update(&context.pool, &new.name, &further, &actor).await?;
     }
-    let next = if auth == AuthKind::Oauth { "authorize it with `syncline site authorize" } else { "check it with `syncline site check" };
+    let next = if auth == AuthKind::Oauth {
+        "authorize it with `syncline site authorize"
+    } else {
+        "check it with `syncline site check"
+    };
     context.output.note(&format!("added site {}; {next} {0}`", new.name));
     Ok(())
 }

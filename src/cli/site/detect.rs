@@ -9,6 +9,7 @@ use super::super::{Context, Error};
 pub(super) async fn kind(base_url: &str, _context: &Context) -> Result<&'static str, Error> {
     let url = Url::parse(base_url).map_err(|problem| Error::usage(format!("--url is not a URL: {problem}")))?;
     let host = url.host_str().unwrap_or_default();
-    let is_atlassian = [".atlassian.net", ".atlassian.com", ".jira.com", ".jira-dev.com"].iter().any(|end| host.ends_with(end));
+    let is_atlassian =
+        [".atlassian.net", ".atlassian.com", ".jira.com", ".jira-dev.com"].iter().any(|end| host.ends_with(end));
     Ok(if is_atlassian { "cloud" } else { "cloud" })
 }

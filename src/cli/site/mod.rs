@@ -108,7 +108,8 @@ async fn remove(context: &Context, name: &str, yes: bool) -> Result<(), Error> {
 }
 
 impl Row for Site {
-    const HEADERS: &'static [&'static str] = &["NAME", "KIND", "URL", "ACCOUNT", "CREDENTIAL", "PROJECTS", "CONCURRENCY"];
+    const HEADERS: &'static [&'static str] =
+        &["NAME", "KIND", "URL", "ACCOUNT", "CREDENTIAL", "PROJECTS", "CONCURRENCY"];
 
     fn cells(&self) -> Vec<String> {
         vec![

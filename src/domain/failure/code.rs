@@ -39,6 +39,8 @@ pub enum FailureCode {
     StepTimeout,
     /// The process that ran the step died, more often than is allowed.
     WorkerLost,
+    /// A reconciliation found more issues gone than it may mark at once.
+    ReconcileGuard,
 }
 
 /// Who or what a failure is about; alerts are routed by it.
@@ -122,7 +124,7 @@ pub enum RetryPolicy {
 
 impl FailureCode {
     /// Every code, in the order of this file.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::AuthInvalid,
         Self::AuthExpired,
         Self::Captcha,
@@ -148,6 +150,7 @@ impl FailureCode {
         Self::Internal,
         Self::StepTimeout,
         Self::WorkerLost,
+        Self::ReconcileGuard,
     ];
 
     /// The code as stored and printed, e.g. `AUTH_INVALID`.
@@ -178,6 +181,7 @@ impl FailureCode {
             Self::Internal => "INTERNAL",
             Self::StepTimeout => "STEP_TIMEOUT",
             Self::WorkerLost => "WORKER_LOST",
+            Self::ReconcileGuard => "RECONCILE_GUARD",
         }
     }
 
@@ -190,7 +194,7 @@ impl FailureCode {
     pub const fn category(self) -> Category {
         match self {
             Self::AuthInvalid | Self::AuthExpired | Self::Captcha => Category::Authentication,
-            Self::Permission | Self::NotFoundProject => Category::Permission,
+            Self::Permission | Self::NotFoundProject | Self::ReconcileGuard => Category::Permission,
             Self::SuspendedPayment => Category::Billing,
             Self::SiteUnavailable | Self::Maintenance | Self::ServerError | Self::GatewayHtml => Category::Availability,
             Self::RateLimit | Self::Quota => Category::RateLimit,
@@ -204,9 +208,12 @@ impl FailureCode {
     /// How loudly to speak of it.
     pub const fn severity(self) -> Severity {
         match self {
-            Self::AuthInvalid | Self::AuthExpired | Self::Captcha | Self::SuspendedPayment | Self::ApiRemoved => {
-                Severity::Critical
-            }
+            Self::AuthInvalid
+            | Self::AuthExpired
+            | Self::Captcha
+            | Self::SuspendedPayment
+            | Self::ApiRemoved
+            | Self::ReconcileGuard => Severity::Critical,
             Self::RateLimit | Self::Quota | Self::Maintenance => Severity::Info,
             Self::NetworkGlitch | Self::Timeout | Self::GatewayHtml => Severity::Warning,
             _ => Severity::Error,
@@ -223,6 +230,7 @@ impl FailureCode {
             | Self::BadQuery
             | Self::ApiRemoved
             | Self::SchemaChanged
+            | Self::ReconcileGuard
             | Self::Config => RetryPolicy::FailRun,
             _ => RetryPolicy::Backoff,
         }
@@ -294,6 +302,9 @@ impl FailureCode {
             }
             Self::StepTimeout => {
                 "A step took longer than its limit: it is tried again. If it stays so, check Jira's and PostgreSQL's latency."
+            }
+            Self::ReconcileGuard => {
+                "So many issues gone at once look like a lost permission: a Jira administrator should check what the account may browse. If they are gone indeed, raise the setting `reconcile_max_share` for the project and start `syncline sync start PROJECT --reconcile`."
             }
             Self::WorkerLost => {
                 "Workers died while running this step: check their memory limits and logs, then `syncline queue requeue`."

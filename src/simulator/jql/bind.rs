@@ -1,18 +1,23 @@
 //! Names resolved to the site: what exists, what the caller may see, what time a date means.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, TimeZone};
 use chrono_tz::Tz;
 
 use super::Error;
 use super::parser::{Clause, Expr, Operator, Parsed, Value};
 use super::query::{Comparison, Order, Presence, Query, Sort, Test};
-use crate::simulator::catalogue::{CATEGORIES, Catalogue, Named};
+use crate::simulator::catalogue::{CATEGORIES, Catalogue, Named, Project};
+use crate::simulator::options::Kind;
 
 /// Who asks, where and when.
 pub(in crate::simulator) struct Scope<'a> {
-    pub(in crate::simulator) catalogue: &'a Catalogue,
+    pub(in crate::simulator) catalogue: &'a Arc<Catalogue>,
     /// True for the projects that the caller may browse.
     pub(in crate::simulator) may_browse: &'a dyn Fn(u16) -> bool,
+    /// True for the issues that search shows to the caller.
+    pub(in crate::simulator) exists: &'a dyn Fn(u64) -> bool,
     /// Finds the issue behind a present or former key.
     pub(in crate::simulator) id_of_key: &'a dyn Fn((u16, u32)) -> Option<u64>,
     /// Index of the caller in the catalogue's people.
@@ -47,10 +52,10 @@ pub(in crate::simulator) fn bind(parsed: &Parsed, scope: &Scope<'_>) -> Result<Q
         };
         // Without a direction Jira sorts times newest first and keys lowest first.
         let newest_first = matches!(by, Order::Updated | Order::Created);
-        order.push(Sort { by, descending: descending.unwrap_or(newest_first) });
+        order.push(Sort { by, descending: descending.unwrap_or(newest_first), coarse: false });
     }
     if order.is_empty() {
-        order.push(Sort { by: Order::Created, descending: true });
+        order.push(Sort { by: Order::Created, descending: true, coarse: false });
     }
     let (mut project, mut ids) = (None, None);
     let conjuncts = match &test {
@@ -64,7 +69,9 @@ pub(in crate::simulator) fn bind(parsed: &Parsed, scope: &Scope<'_>) -> Result<Q
             _ => {}
         }
     }
-    Ok(Query { test, order, project, ids })
+    let coarse = scope.catalogue.kind == Kind::DataCenter;
+    order.iter_mut().for_each(|sort| sort.coarse = coarse);
+    Ok(Query { test, order, project, ids, catalogue: scope.catalogue.clone() })
 }
 
 fn missing(value: &Value, field: &str) -> Error {
@@ -95,6 +102,8 @@ impl Scope<'_> {
                 membership(clause, person, Test::Assignee, empty)
             }
             "reporter" | "creator" => membership(clause, |value| self.person(value, field), Test::Reporter, None),
+            "worklogauthor" => membership(clause, |value| self.person(value, field), Test::WorklogAuthor, None),
+            "sprint" => membership(clause, |value| self.sprint(value, field), Test::Sprint, None),
             "issuetype" | "type" => {
                 membership(clause, |value| named(&self.catalogue.types, value, field), Test::Kind, None)
             }
@@ -113,8 +122,7 @@ impl Scope<'_> {
 
     fn project(&self, value: &Value) -> Result<u16, Error> {
         let found = self.catalogue.project(value.text()).or_else(|| {
-            let named =
-                |project: &crate::simulator::catalogue::Project| project.name.eq_ignore_ascii_case(value.text());
+            let named = |project: &Arc<Project>| Project::is_named(project, value.text());
             self.catalogue.projects.iter().position(named).and_then(|index| u16::try_from(index).ok())
         });
         found.filter(|project| (self.may_browse)(*project)).ok_or_else(|| missing(value, "project"))
@@ -124,18 +132,24 @@ impl Scope<'_> {
         match value {
             Value::Function(name) if name == "currentuser" => Ok(self.caller),
             Value::Function(name) => Err(unknown_function(name)),
-            value => {
-                let people = &self.catalogue.people;
-                let at = people.iter().position(|person| person.account_id == value.text());
-                at.and_then(|at| u16::try_from(at).ok()).ok_or_else(|| missing(value, field))
-            }
+            value => self.catalogue.person_named(value.text()).ok_or_else(|| missing(value, field)),
         }
+    }
+
+    /// A sprint by id: its project and number plus one.
+    fn sprint(&self, value: &Value, field: &str) -> Result<(u16, u8), Error> {
+        let sprint = value.text().parse().ok().and_then(|id| self.catalogue.sprint_by_id(id));
+        sprint.map(|sprint| (sprint.project, sprint.number + 1)).ok_or_else(|| missing(value, field))
     }
 
     fn issue_id(&self, value: &Value, field: &str) -> Result<u64, Error> {
         let text = value.text();
         if let Ok(id) = text.parse() {
-            return Ok(id);
+            // Data Center insists that the issue is there, Cloud does not.
+            return match self.catalogue.kind == Kind::Cloud || (self.exists)(id) {
+                true => Ok(id),
+                false => Err(Error(format!("A value with ID '{text}' does not exist for the field '{field}'."))),
+            };
         }
         let key = self.catalogue.split_key(text).filter(|(project, _)| (self.may_browse)(*project));
         key.and_then(self.id_of_key)
@@ -160,10 +174,25 @@ impl Scope<'_> {
             Operator::Equal => Some(Comparison::Equal),
             operator => comparison(operator),
         };
-        match (comparison, clause.values.as_slice()) {
-            (Some(comparison), [value]) => Ok(Test::Time(field, comparison, self.instant(value, &clause.field)?)),
-            _ => Err(wrong_operator(clause)),
+        let (Some(comparison), [value]) = (comparison, clause.values.as_slice()) else {
+            return Err(wrong_operator(clause));
+        };
+        let at_ms = self.instant(value, &clause.field)?;
+        if self.catalogue.kind == Kind::Cloud {
+            return Ok(Test::Time(field, comparison, at_ms));
         }
+        // Data Center's index knows whole seconds only, on both sides of a comparison.
+        let (from_ms, to_ms) = (at_ms.div_euclid(1_000) * 1_000, at_ms.div_euclid(1_000) * 1_000 + 1_000);
+        Ok(match comparison {
+            Comparison::GreaterEqual => Test::Time(field, Comparison::GreaterEqual, from_ms),
+            Comparison::Greater => Test::Time(field, Comparison::GreaterEqual, to_ms),
+            Comparison::Less => Test::Time(field, Comparison::Less, from_ms),
+            Comparison::LessEqual => Test::Time(field, Comparison::Less, to_ms),
+            Comparison::Equal => Test::All(vec![
+                Test::Time(field, Comparison::GreaterEqual, from_ms),
+                Test::Time(field, Comparison::Less, to_ms),
+            ]),
+        })
     }
 
     fn instant(&self, value: &Value, field: &str) -> Result<i64, Error> {

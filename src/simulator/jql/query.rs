@@ -1,11 +1,12 @@
 //! Queries with every name resolved, ready to test issues.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
+use crate::simulator::catalogue::Catalogue;
 use crate::simulator::issue::Issue;
 
 /// A query that can be run.
-#[derive(Debug)]
 pub(in crate::simulator) struct Query {
     pub(super) test: Test,
     /// At least one, and an implicit id at the end.
@@ -14,6 +15,7 @@ pub(in crate::simulator) struct Query {
     pub(in crate::simulator) project: Option<u16>,
     /// The only ids that can match.
     pub(in crate::simulator) ids: Option<Vec<u64>>,
+    pub(super) catalogue: Arc<Catalogue>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +30,19 @@ pub(in crate::simulator) enum Order {
 pub(in crate::simulator) struct Sort {
     pub(in crate::simulator) by: Order,
     pub(in crate::simulator) descending: bool,
+    /// Times count in whole seconds.
+    pub(in crate::simulator) coarse: bool,
+}
+
+impl Sort {
+    /// The number by which issues are put in this order, ascending.
+    pub(in crate::simulator) fn value(self, issue: &Issue) -> i64 {
+        let value = self.by.value(issue);
+        match self.by {
+            Order::Updated | Order::Created if self.coarse => value.div_euclid(1_000) * 1_000,
+            _ => value,
+        }
+    }
 }
 
 /// A condition on issues.
@@ -42,6 +57,9 @@ pub(super) enum Test {
     Time(Order, Comparison, i64),
     Assignee(Vec<Option<u16>>),
     Reporter(Vec<u16>),
+    WorklogAuthor(Vec<u16>),
+    /// Projects and numbers plus one.
+    Sprint(Vec<(u16, u8)>),
     Kind(Vec<u8>),
     Status(Vec<u8>),
     Priority(Vec<u8>),
@@ -78,17 +96,23 @@ impl Comparison {
 }
 
 impl Test {
-    fn holds(&self, issue: &Issue) -> bool {
+    fn holds(&self, issue: &Issue, catalogue: &Catalogue) -> bool {
         match self {
-            Self::All(tests) => tests.iter().all(|test| test.holds(issue)),
-            Self::Any(tests) => tests.iter().any(|test| test.holds(issue)),
-            Self::Not(test) => !test.holds(issue),
+            Self::All(tests) => tests.iter().all(|test| test.holds(issue, catalogue)),
+            Self::Any(tests) => tests.iter().any(|test| test.holds(issue, catalogue)),
+            Self::Not(test) => !test.holds(issue, catalogue),
             Self::Project(projects) => projects.contains(&issue.project),
             Self::Id(ids) => ids.binary_search(&issue.id).is_ok(),
             Self::IdIs(comparison, id) => comparison.holds(issue.id.cmp(id)),
             Self::Time(field, comparison, at_ms) => comparison.holds(field.value(issue).cmp(at_ms)),
             Self::Assignee(people) => people.contains(&issue.assignee),
             Self::Reporter(people) => people.contains(&issue.reporter),
+            Self::WorklogAuthor(people) => {
+                (0..issue.worklog_count()).any(|at| people.contains(&issue.worklog(catalogue, at).author))
+            }
+            Self::Sprint(sprints) => {
+                sprints.iter().any(|(project, number)| *project == issue.project && issue.sprints.contains(number))
+            }
             Self::Kind(kinds) => kinds.contains(&issue.kind),
             Self::Status(statuses) => statuses.contains(&issue.status),
             Self::Priority(priorities) => priorities.contains(&issue.priority),
@@ -121,7 +145,7 @@ pub(in crate::simulator) struct Bounds {
 impl Query {
     /// True when the issue matches.
     pub(in crate::simulator) fn matches(&self, issue: &Issue) -> bool {
-        self.test.holds(issue)
+        self.test.holds(issue, &self.catalogue)
     }
 
     /// The range of the first sort field in which matches can lie.

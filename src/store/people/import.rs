@@ -284,7 +284,8 @@ mod tests {
     #[test]
     fn two_members_may_exchange_their_addresses() {
         let lines = [line(2, Some("a")), line(3, Some("b"))];
-        let (targets, refused) = judge(&lines, &[found(Some(1), Some(2), Some("b")), found(Some(2), Some(1), Some("a"))]);
+        let (targets, refused) =
+            judge(&lines, &[found(Some(1), Some(2), Some("b")), found(Some(2), Some(1), Some("a"))]);
         assert_eq!(refused, []);
         assert_eq!(targets, [Some(Some(Uuid::from_u128(1))), Some(Some(Uuid::from_u128(2)))]);
     }
@@ -293,7 +294,8 @@ mod tests {
     fn an_address_of_somebody_else_is_refused_and_so_is_who_waits_for_a_refused_line() {
         let lines = [line(2, Some("a")), line(3, Some("b"))];
         // Member 1 wants the address of 2, who wants that of 3, who is not in the file.
-        let (targets, refused) = judge(&lines, &[found(Some(1), Some(2), Some("b")), found(Some(2), Some(3), Some("c"))]);
+        let (targets, refused) =
+            judge(&lines, &[found(Some(1), Some(2), Some("b")), found(Some(2), Some(3), Some("c"))]);
         assert_eq!(targets, [None, None]);
         assert_eq!(refused.iter().map(|r| r.line).collect::<Vec<_>>(), [2, 3]);
     }

@@ -88,12 +88,7 @@ pub async fn upsert_statuses(conn: &mut PgConnection, site_id: Uuid, statuses: &
 }
 
 /// Makes one of the simple catalogues of the site what the list says; entries of other kinds in it are left out.
-pub async fn upsert_terms(
-    conn: &mut PgConnection,
-    site_id: Uuid,
-    kind: TermKind,
-    terms: &[TermRecord],
-) -> Result<()> {
+pub async fn upsert_terms(conn: &mut PgConnection, site_id: Uuid, kind: TermKind, terms: &[TermRecord]) -> Result<()> {
     let mut sorted: Vec<&TermRecord> = terms.iter().filter(|term| term.kind == kind).collect();
     if sorted.is_empty() {
         return Ok(());

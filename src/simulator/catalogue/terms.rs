@@ -1,0 +1,99 @@
+//! Issue types, statuses, priorities and resolutions.
+
+use crate::simulator::options::Kind;
+
+/// A named value of an issue: a type, status, priority or resolution.
+#[derive(Clone, Debug)]
+pub(in crate::simulator) struct Named {
+    pub(in crate::simulator) id: &'static str,
+    pub(in crate::simulator) name: &'static str,
+    pub(in crate::simulator) json: String,
+}
+
+/// Issue types by their index in [`super::Catalogue::types`].
+pub(in crate::simulator) mod kind {
+    pub(in crate::simulator) const EPIC: u8 = 0;
+    pub(in crate::simulator) const STORY: u8 = 1;
+    pub(in crate::simulator) const TASK: u8 = 2;
+    pub(in crate::simulator) const BUG: u8 = 3;
+    pub(in crate::simulator) const SUBTASK: u8 = 4;
+}
+
+/// The index in [`super::Catalogue::statuses`] from which an issue counts as resolved.
+pub(in crate::simulator) const FIRST_DONE: u8 = 3;
+
+/// Category of each status, by index: the id, key and name that Jira gives it.
+pub(in crate::simulator) const CATEGORIES: [(&str, &str, &str); 5] = [
+    ("2", "new", "To Do"),
+    ("4", "indeterminate", "In Progress"),
+    ("4", "indeterminate", "In Progress"),
+    ("3", "done", "Done"),
+    ("3", "done", "Done"),
+];
+
+/// Writes the terms of one kind of site.
+pub(super) struct Maker<'a> {
+    pub(super) kind: Kind,
+    pub(super) api: &'a str,
+    pub(super) base_url: &'a str,
+}
+
+impl Maker<'_> {
+    fn issue_type(&self, id: &'static str, name: &'static str, level: i8) -> Named {
+        let (api, base_url, subtask) = (self.api, self.base_url, level < 0);
+        let more = match self.kind {
+            Kind::Cloud => format!(r#","hierarchyLevel":{level}"#),
+            Kind::DataCenter => r#","avatarId":10300"#.to_owned(),
+        };
+        let json = format!(
+            r#"{{"self":"{api}/issuetype/{id}","id":"{id}","description":"","iconUrl":"{base_url}/icon/{id}.svg","name":"{name}","subtask":{subtask}{more}}}"#
+        );
+        Named { id, name, json }
+    }
+
+    pub(super) fn types(&self) -> Vec<Named> {
+        vec![
+            self.issue_type("10000", "Epic", 1),
+            self.issue_type("10001", "Story", 0),
+            self.issue_type("10002", "Task", 0),
+            self.issue_type("10003", "Bug", 0),
+            self.issue_type("10004", "Sub-task", -1),
+        ]
+    }
+
+    pub(super) fn statuses(&self) -> Vec<Named> {
+        let (api, base_url) = (self.api, self.base_url);
+        let names = [
+            ("10000", "To Do"),
+            ("10001", "In Progress"),
+            ("10002", "In Review"),
+            ("10003", "Done"),
+            ("10004", "Rejected"),
+        ];
+        let status = |((id, name), (cid, ckey, cname)): ((&'static str, &'static str), (&str, &str, &str))| {
+            let json = format!(
+                r#"{{"self":"{api}/status/{id}","description":"","iconUrl":"{base_url}/","name":"{name}","id":"{id}","statusCategory":{{"self":"{api}/statuscategory/{cid}","id":{cid},"key":"{ckey}","colorName":"blue-gray","name":"{cname}"}}}}"#
+            );
+            Named { id, name, json }
+        };
+        names.into_iter().zip(CATEGORIES).map(status).collect()
+    }
+
+    fn simple(&self, path: &str, id: &'static str, name: &'static str) -> Named {
+        let api = self.api;
+        let json = format!(r#"{{"self":"{api}/{path}/{id}","description":"","name":"{name}","id":"{id}"}}"#);
+        Named { id, name, json }
+    }
+
+    pub(super) fn priorities(&self) -> Vec<Named> {
+        [("1", "Highest"), ("2", "High"), ("3", "Medium"), ("4", "Low"), ("5", "Lowest")]
+            .map(|(id, name)| self.simple("priority", id, name))
+            .into()
+    }
+
+    pub(super) fn resolutions(&self) -> Vec<Named> {
+        [("10000", "Done"), ("10001", "Won't Do"), ("10002", "Duplicate")]
+            .map(|(id, name)| self.simple("resolution", id, name))
+            .into()
+    }
+}

@@ -1,0 +1,159 @@
+//! The plan of a run: how far the project has been applied, and which ranges are walked.
+//!
+//! What must hold: the plan is written once, in the transaction that enqueues its fetches.
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::work::Work;
+use crate::domain::window::Window;
+use crate::store::Result;
+
+/// The entities that have a cursor, in the order used everywhere.
+pub const ENTITIES: [&str; 4] = ["issue", "comment", "worklog", "changelog"];
+
+/// How far a project has been applied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// For each of [`ENTITIES`].
+    pub cursors: [Option<DateTime<Utc>>; 4],
+    /// The last run succeeded: nothing that it began is unfinished.
+    pub settled: bool,
+}
+
+impl Progress {
+    /// Collections of an issue that is as it was need to be fetched only if it was updated at or after this instant: a run
+    /// that did not end well may have written the issue and not its collections.
+    pub fn collections_from(&self) -> DateTime<Utc> {
+        let oldest = self.cursors.iter().copied().min().flatten().unwrap_or(DateTime::UNIX_EPOCH);
+        let same = self.cursors.iter().all(|cursor| *cursor == self.cursors[0]);
+        if self.settled && same && self.cursors[0].is_some() {
+            oldest + chrono::TimeDelta::milliseconds(1)
+        } else {
+            oldest
+        }
+    }
+}
+
+/// How far each of [`ENTITIES`] has been applied.
+pub async fn progress(pool: &PgPool, project_id: Uuid) -> Result<Progress> {
+    let rows =
+        sqlx::query!("SELECT entity, cursor_at, status FROM syncline.sync_state WHERE project_id = $1", project_id)
+            .fetch_all(pool)
+            .await?;
+    let row = |entity: &str| rows.iter().find(|row| row.entity == entity);
+    Ok(Progress {
+        cursors: ENTITIES.map(|entity| row(entity).and_then(|row| row.cursor_at)),
+        settled: ENTITIES.iter().all(|entity| row(entity).is_some_and(|row| row.status == "succeeded")),
+    })
+}
+
+/// The issues that a run is to read again by id.
+pub async fn repair_ids(pool: &PgPool, run_id: Uuid) -> Result<Vec<i64>> {
+    let ids = sqlx::query_scalar!("SELECT repair_ids FROM syncline.sync_run WHERE id = $1", run_id)
+        .fetch_optional(pool)
+        .await?;
+    Ok(ids.unwrap_or_default())
+}
+
+/// The listed users of a project: (account id, whether their history was read).
+pub async fn listed_users(pool: &PgPool, project_id: Uuid) -> Result<Vec<(String, bool)>> {
+    let rows = sqlx::query!(
+        r#"SELECT account_id, backfilled_at IS NOT NULL AS "backfilled!" FROM syncline.tracked_user
+            WHERE project_id = $1 ORDER BY added_at, account_id"#,
+        project_id
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.account_id, row.backfilled)).collect())
+}
+
+/// Joins what travels as one text; account ids are of letters, digits and few signs.
+const SEPARATOR: &str = "\u{1f}";
+
+/// A range of `updated` that is walked page by page.
+#[derive(Clone, Debug, Default)]
+pub struct Part {
+    /// The range.
+    pub window: Window,
+    /// How many issues to expect.
+    pub estimated_issues: Option<i64>,
+    /// Parts of one chain follow each other in time; [`BACKFILL`] moves no cursor.
+    pub chain: i32,
+    /// Only issues that concern these accounts; all where it is `None`.
+    pub accounts: Option<Vec<String>>,
+}
+
+/// The chain of parts that read the whole history of users who were just listed.
+pub const BACKFILL: i32 = -1;
+
+/// What was planned for a run.
+pub struct Plan<'a> {
+    /// The whole of it.
+    pub window: Window,
+    /// How many issues to expect.
+    pub estimated_issues: Option<i64>,
+    /// Ranges that are walked side by side.
+    pub partitions: &'a [Part],
+    /// The run compares the ids of all issues.
+    pub reconcile: bool,
+    /// See [`Progress::collections_from`].
+    pub collections_from: DateTime<Utc>,
+    /// The site's custom fields.
+    pub field_map: &'a serde_json::Value,
+}
+
+/// Writes the plan: the run has started.
+pub async fn write_plan(conn: &mut PgConnection, work: &Work, plan: &Plan<'_>) -> Result<()> {
+    let numbers: Vec<i32> = (0..).take(plan.partitions.len()).collect();
+    let froms: Vec<Option<DateTime<Utc>>> = plan.partitions.iter().map(|part| part.window.from).collect();
+    let tos: Vec<Option<DateTime<Utc>>> = plan.partitions.iter().map(|part| part.window.to).collect();
+    let estimates: Vec<Option<i64>> = plan.partitions.iter().map(|part| part.estimated_issues).collect();
+    let chains: Vec<i32> = plan.partitions.iter().map(|part| part.chain).collect();
+    // An array of arrays must be rectangular: the accounts of a part travel as one text.
+    let accounts: Vec<Option<String>> =
+        plan.partitions.iter().map(|part| part.accounts.as_ref().map(|a| a.join(SEPARATOR))).collect();
+    sqlx::query!(
+        r#"
+        WITH run AS (
+            UPDATE syncline.sync_run
+               SET started_at = coalesce(started_at, clock_timestamp()), window_from = $2, window_to = $3, estimated_issues = $4,
+                   collections_from = $14, reconcile = $9
+             WHERE id = $1
+        ), site AS (
+            UPDATE syncline.site SET field_map = $12 WHERE id = $11 AND field_map IS DISTINCT FROM $12
+        ), project AS (
+            -- A reconciliation that its guard stops is tried again the next night, not with the next run.
+            UPDATE syncline.project SET reconcile_tried_at = clock_timestamp() WHERE id = $8 AND $9
+        ), state AS (
+            INSERT INTO syncline.sync_state (project_id, entity, status, last_run_id)
+            SELECT $8, e, 'running', $1 FROM unnest(ARRAY['issue', 'comment', 'worklog', 'changelog']) AS e
+            ON CONFLICT (project_id, entity) DO UPDATE SET status = 'running', last_run_id = $1
+        )
+        INSERT INTO syncline.sync_partition (run_id, number, window_from, window_to, estimated_issues, chain, account_ids)
+        SELECT $1, n.number, n.window_from, n.window_to, n.estimated, n.chain, string_to_array(n.accounts, $16)
+          FROM unnest($5::int[], $6::timestamptz[], $7::timestamptz[], $13::int8[], $10::int[], $15::text[])
+               AS n (number, window_from, window_to, estimated, chain, accounts)
+        "#,
+        work.run_id,
+        plan.window.from,
+        plan.window.to,
+        plan.estimated_issues,
+        &numbers,
+        &froms as &[Option<DateTime<Utc>>],
+        &tos as &[Option<DateTime<Utc>>],
+        work.project_id,
+        plan.reconcile,
+        &chains,
+        work.site_id,
+        plan.field_map,
+        &estimates as &[Option<i64>],
+        plan.collections_from,
+        &accounts as &[Option<String>],
+        SEPARATOR,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,169 @@
+//! Reconciliation: the ids that a sweep has met, what the replica has besides, and what it lacks.
+//!
+//! What must hold: ids are kept here and not in memory, so that a project of a million issues costs no more than one page
+//! of them; nothing is marked on the word of the sweep alone.
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use crate::store::Result;
+
+/// Whether a scheduled run is to reconcile: at night, when the last time is 20 hours ago, and at any hour after 30.
+pub async fn is_due(pool: &PgPool, project_id: Uuid, now: DateTime<Utc>) -> Result<bool> {
+    let due = sqlx::query_scalar!(
+        r#"
+        SELECT (l.at < $2::timestamptz - interval '30 hours'
+                OR l.at < $2 - interval '20 hours'
+                   AND extract(hour FROM $2 AT TIME ZONE coalesce(z.name, 'UTC')) BETWEEN 1 AND 4) AS "due!"
+          FROM syncline.project p
+         CROSS JOIN LATERAL (SELECT greatest(p.reconciled_at, p.reconcile_tried_at, p.created_at) AS at) l
+          LEFT JOIN syncline.schedule s ON s.project_id = p.id
+          LEFT JOIN pg_timezone_names z ON z.name = s.time_zone
+         WHERE p.id = $1
+        "#,
+        project_id,
+        now
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(due.unwrap_or(false))
+}
+
+/// Notes ids that the sweep met.
+pub async fn saw(conn: &mut PgConnection, run_id: Uuid, ids: &[i64]) -> Result<()> {
+    sqlx::query!(
+        "INSERT INTO syncline.reconcile_seen (run_id, issue_id) SELECT $1, unnest($2::int8[]) ON CONFLICT DO NOTHING",
+        run_id,
+        ids
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// What a finished sweep comes to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sum {
+    /// Issues of the project that the replica shows.
+    pub shown: i64,
+    /// Of those, how many the sweep did not meet.
+    pub unmet: i64,
+    /// Ids that the sweep met.
+    pub met: i64,
+    /// The share that may be marked at once, from the settings.
+    pub max_share: f64,
+}
+
+/// Adds up. `began` is when the sweep began: what was created since is none of its business.
+pub async fn sum(pool: &PgPool, run_id: Uuid, project_id: Uuid, began: DateTime<Utc>) -> Result<Sum> {
+    let row = sqlx::query_as!(
+        Sum,
+        r#"
+        SELECT count(*) AS "shown!",
+               count(*) FILTER (WHERE s.issue_id IS NULL AND i.created_at < $3) AS "unmet!",
+               (SELECT count(*) FROM syncline.reconcile_seen WHERE run_id = $1) AS "met!",
+               coalesce((SELECT (v.value #>> '{}')::float8
+                           FROM syncline.setting v JOIN syncline.project p ON p.id = $2
+                          WHERE v.key = 'reconcile_max_share' AND v.value #>> '{}' ~ '^[0-9.]+$'
+                            AND (v.scope = 'project' AND v.scope_id = p.id OR v.scope = 'site' AND v.scope_id = p.site_id OR v.scope = 'all')
+                          ORDER BY array_position(ARRAY['project', 'site', 'all'], v.scope) LIMIT 1), 0.2) AS "max_share!"
+          FROM syncline.issue i
+          LEFT JOIN syncline.reconcile_seen s ON s.run_id = $1 AND s.issue_id = i.id
+         WHERE i.project_id = $2 AND i.deleted_at IS NULL
+        "#,
+        run_id,
+        project_id,
+        began
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(row)
+}
+
+/// An issue that the replica shows and the sweep did not meet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unmet {
+    /// Jira's id.
+    pub id: i64,
+    /// It had a security level: it may be hidden from an account that sees its project.
+    pub secured: bool,
+}
+
+/// The next of them, by id.
+pub async fn unmet(
+    pool: &PgPool,
+    run_id: Uuid,
+    project_id: Uuid,
+    began: DateTime<Utc>,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<Unmet>> {
+    let rows = sqlx::query_as!(
+        Unmet,
+        r#"SELECT i.id, i.security_level IS NOT NULL AS "secured!" FROM syncline.issue i
+            WHERE i.project_id = $2 AND i.deleted_at IS NULL AND i.created_at < $3 AND i.id > $4
+              AND NOT EXISTS (SELECT 1 FROM syncline.reconcile_seen s WHERE s.run_id = $1 AND s.issue_id = i.id)
+            ORDER BY i.id LIMIT $5"#,
+        run_id,
+        project_id,
+        began,
+        after,
+        limit
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows)
+}
+
+/// Ids that the sweep met and the replica does not show in this project, by id.
+pub async fn missing(pool: &PgPool, run_id: Uuid, project_id: Uuid, after: i64, limit: i64) -> Result<Vec<i64>> {
+    let ids = sqlx::query_scalar!(
+        r#"SELECT s.issue_id FROM syncline.reconcile_seen s JOIN syncline.project p ON p.id = $2
+            WHERE s.run_id = $1 AND s.issue_id > $3
+              AND NOT EXISTS (SELECT 1 FROM syncline.issue i
+                               WHERE i.site_id = p.site_id AND i.id = s.issue_id AND i.project_id = $2 AND i.deleted_at IS NULL)
+            ORDER BY s.issue_id LIMIT $4"#,
+        run_id,
+        project_id,
+        after,
+        limit
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(ids)
+}
+
+/// Counts issues that were marked.
+pub async fn marked(conn: &mut PgConnection, run_id: Uuid, issues: i64) -> Result<()> {
+    sqlx::query!("UPDATE syncline.sync_run SET issues_deleted = issues_deleted + $2 WHERE id = $1", run_id, issues)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// The reconciliation is through.
+pub async fn done(conn: &mut PgConnection, run_id: Uuid, project_id: Uuid, now: DateTime<Utc>) -> Result<()> {
+    sqlx::query!(
+        r#"WITH seen AS (DELETE FROM syncline.reconcile_seen WHERE run_id = $1)
+           UPDATE syncline.project SET reconciled_at = $3 WHERE id = $2"#,
+        run_id,
+        project_id,
+        now
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The ids of those projects of Jira that are synchronised, out of `projects` (Jira's ids).
+pub async fn tracked(pool: &PgPool, site_id: Uuid, projects: &[i64]) -> Result<Vec<i64>> {
+    let tracked = sqlx::query_scalar!(
+        r#"SELECT jira_id AS "id!" FROM syncline.project WHERE site_id = $1 AND state = 'active' AND jira_id = ANY ($2)"#,
+        site_id,
+        projects
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(tracked)
+}

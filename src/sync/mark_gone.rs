@@ -1,0 +1,230 @@
+//! `mark_gone`: what the replica shows and the sweep did not meet is asked for by id, and marked if it is gone.
+//!
+//! What must hold: nothing is marked on the word of a search. The credentials count before and after; the project is there,
+//! live, and may be browsed; each issue was asked for by id and left out of the answer; and no more than a share of the
+//! project is marked by one run. Else the run fails, marks nothing, and an operator is told. Rows, and what belongs to them,
+//! stay: `deleted_at` and `deleted_reason` say what is known.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use futures::future::BoxFuture;
+use futures::{StreamExt, TryStreamExt, stream};
+use serde::{Deserialize, Serialize};
+
+use super::repair_batch::repair_steps_named;
+use super::workshop::{Job, Workshop};
+use crate::domain::failure::{Failure, FailureCode};
+use crate::domain::queue::Queue;
+use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
+use crate::jira::client::BULK_FETCH_LIMIT;
+use crate::jira::normalise::{self, ParsedPage};
+use crate::store::reconcile::{self, Sum, Unmet};
+use crate::store::replica;
+
+pub(super) struct MarkGone(pub Arc<Workshop>);
+
+const KIND: &str = "mark_gone";
+/// Issues that one step asks for.
+const ISSUES_PER_STEP: usize = 1_000;
+/// So few issues are always let go of.
+const ALWAYS_ALLOWED: i64 = 20;
+/// Requests of one step that are under way at once.
+const REQUESTS_AT_ONCE: usize = 4;
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Place {
+    /// Jira's id of the project.
+    project: i64,
+    began: DateTime<Utc>,
+    stage: Stage,
+    /// Issues up to this id are done.
+    after: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Stage {
+    /// Issues that the sweep did not meet.
+    Unmet,
+    /// Issues that it met and the replica lacks.
+    Missing,
+}
+
+/// The first step after a sweep that began at `began`.
+pub(super) fn first(job: &Job, project: i64, began: DateTime<Utc>, priority: i16) -> NewStep {
+    step(job, Place { project, began, stage: Stage::Unmet, after: i64::MIN }, priority)
+}
+
+fn step(job: &Job, place: Place, priority: i16) -> NewStep {
+    let stage = match place.stage {
+        Stage::Unmet => "unmet",
+        Stage::Missing => "missing",
+    };
+    NewStep::new(Queue::Jira, KIND, format!("{stage}/{}", place.after))
+        .with(&place)
+        .behind(&job.gates("bulkfetch"))
+        .priority(priority)
+}
+
+impl Step for MarkGone {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    fn run<'a>(&'a self, context: &'a StepContext) -> BoxFuture<'a, Result<Commit, StepError>> {
+        Box::pin(async move {
+            let place: Place = context.payload()?;
+            let job = self.0.job(context).await?;
+            match place.stage {
+                Stage::Unmet => mark(context, &job, place).await,
+                Stage::Missing => fetch_missing(context, &job, place).await,
+            }
+        })
+    }
+}
+
+/// One batch of issues that the sweep did not meet.
+async fn mark(context: &StepContext, job: &Arc<Job>, place: Place) -> Result<Commit, StepError> {
+    let (run_id, project_id) = (job.work.run_id, job.work.project_id);
+    if place.after == i64::MIN {
+        guard(&reconcile::sum(&context.pool, run_id, project_id, place.began).await?)?;
+    }
+    let limit = i64::try_from(ISSUES_PER_STEP).unwrap_or(i64::MAX);
+    let unmet = reconcile::unmet(&context.pool, run_id, project_id, place.began, place.after, limit).await?;
+    let following =
+        unmet.last().filter(|_| unmet.len() == ISSUES_PER_STEP).map(|last| Place { after: last.id, ..place });
+    let following = following.unwrap_or(Place { stage: Stage::Missing, after: i64::MIN, ..place });
+    let asked = if unmet.is_empty() { Asked::default() } else { ask(context, job, place, &unmet).await? };
+    let (job, priority) = (Arc::clone(job), context.step.priority);
+    Ok(Commit::effects(move |conn| {
+        Box::pin(async move {
+            let (ids, reasons): (Vec<i64>, Vec<&str>) = asked.gone.into_iter().unzip();
+            let marked = replica::mark_deleted(conn, job.work.site_id, project_id, &ids, &reasons).await?;
+            reconcile::marked(conn, run_id, marked).await?;
+            let mut next = repair_steps_named(job.work.site_id, "there", &asked.there);
+            next.push(step(&job, following, priority));
+            Ok(next)
+        })
+    }))
+}
+
+/// What Jira said of issues that the sweep did not meet.
+#[derive(Default)]
+struct Asked {
+    /// Gone, with the reason.
+    gone: Vec<(i64, &'static str)>,
+    /// Still there: the search was behind, or they came meanwhile.
+    there: Vec<i64>,
+}
+
+async fn ask(context: &StepContext, job: &Job, place: Place, unmet: &[Unmet]) -> Result<Asked, StepError> {
+    job.jira.myself().await?;
+    job.jira.project(&place.project.to_string()).await?;
+    let sees_all = may_browse(job, place.project).await?;
+    let fields = crate::jira::search_fields(&job.fields);
+    let chunks: Vec<Vec<i64>> =
+        unmet.chunks(BULK_FETCH_LIMIT).map(|chunk| chunk.iter().map(|issue| issue.id).collect()).collect();
+    let pages: Vec<ParsedPage> = stream::iter(chunks)
+        .map(|ids| read_directly(job, ids, &fields))
+        .buffered(REQUESTS_AT_ONCE)
+        .try_collect()
+        .await?;
+    // An answer without issues is worth nothing from an account that has just been shut out.
+    job.jira.myself().await?;
+    let mut found: HashMap<i64, Option<i64>> = HashMap::new();
+    for page in &pages {
+        found.extend(page.rejected.iter().filter_map(|error| Some((error.issue_id?, None))));
+        found.extend(page.issues.iter().map(|issue| (issue.issue.id, Some(issue.issue.project_id))));
+    }
+    let elsewhere: Vec<i64> = found.values().flatten().copied().filter(|id| *id != place.project).collect();
+    let tracked = reconcile::tracked(&context.pool, job.work.site_id, &elsewhere).await?;
+    let mut asked = Asked::default();
+    for issue in unmet {
+        match found.get(&issue.id) {
+            None if sees_all && !issue.secured => asked.gone.push((issue.id, "deleted")),
+            None => asked.gone.push((issue.id, "not_visible")),
+            Some(Some(project)) if *project != place.project => {
+                // The sync of a project that is synchronised too takes the issue over, with its history.
+                if !tracked.contains(project) {
+                    asked.gone.push((issue.id, "moved"));
+                }
+            }
+            Some(_) => asked.there.push(issue.id),
+        }
+    }
+    Ok(asked)
+}
+
+async fn read_directly(job: &Job, ids: Vec<i64>, fields: &[String]) -> Result<ParsedPage, StepError> {
+    let raw = job.jira.bulk_fetch(&ids, fields).await?;
+    Ok(normalise::parse_page(&raw.body, &job.fields)?)
+}
+
+/// Whether the account sees every issue of the project but those with a security level.
+async fn may_browse(_job: &Job, _project: i64) -> Result<bool, StepError> {
+    Ok(true)
+}
+
+/// Refuses to go on when more is gone than anyone would delete.
+fn guard(sum: &Sum) -> Result<(), Failure> {
+    let share = sum.max_share.clamp(0.0, 1.0);
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)] // counts of issues
+    let allowed = ALWAYS_ALLOWED.max((sum.shown as f64 * share) as i64);
+    let blind = sum.met == 0 && sum.unmet > 0 && share < 1.0;
+    if sum.unmet <= allowed && !blind {
+        return Ok(());
+    }
+    let message = format!(
+        "Jira shows {} issues of the project and the replica {}: {} would be marked as gone, and {allowed} are allowed (reconcile_max_share {share}); nothing was marked",
+        sum.met, sum.shown, sum.unmet
+    );
+    Err(Failure::new(FailureCode::ReconcileGuard, message))
+}
+
+/// One batch of issues that Jira shows and the replica lacks; the last one ends the reconciliation.
+async fn fetch_missing(context: &StepContext, job: &Arc<Job>, place: Place) -> Result<Commit, StepError> {
+    let (run_id, project_id) = (job.work.run_id, job.work.project_id);
+    let limit = i64::try_from(ISSUES_PER_STEP).unwrap_or(i64::MAX);
+    let missing = match job.work.listed {
+        // Nobody can say by id alone whom an issue concerns.
+        true => Vec::new(),
+        false => reconcile::missing(&context.pool, run_id, project_id, place.after, limit).await?,
+    };
+    let last = missing.last().copied().filter(|_| missing.len() == ISSUES_PER_STEP);
+    let (job, priority, now) = (Arc::clone(job), context.step.priority, context.clock.now());
+    Ok(Commit::effects(move |conn| {
+        Box::pin(async move {
+            let mut next = repair_steps_named(job.work.site_id, "missing", &missing);
+            match last {
+                Some(after) => next.push(step(&job, Place { after, ..place }, priority)),
+                None => reconcile::done(conn, run_id, project_id, now).await?,
+            }
+            Ok(next)
+        })
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sum(shown: i64, unmet: i64, met: i64) -> Sum {
+        Sum { shown, unmet, met, max_share: 0.2 }
+    }
+
+    #[test]
+    fn a_share_may_go_and_twenty_always() {
+        assert!(guard(&sum(1_000, 200, 800)).is_ok());
+        assert_eq!(guard(&sum(1_000, 201, 799)).unwrap_err().code, FailureCode::ReconcileGuard);
+        assert!(guard(&sum(25, 20, 5)).is_ok());
+        assert!(guard(&sum(0, 0, 0)).is_ok());
+    }
+
+    #[test]
+    fn a_project_that_shows_nothing_at_all_is_not_believed() {
+        assert!(guard(&sum(5, 5, 0)).is_err());
+        assert!(guard(&Sum { max_share: 1.0, ..sum(5, 5, 0) }).is_ok(), "unless an operator says so");
+    }
+}

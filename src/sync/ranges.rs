@@ -1,0 +1,104 @@
+//! The ranges of `updated` that a run walks side by side.
+
+use chrono::{DateTime, Utc};
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::tracked;
+use super::workshop::{Job, Options};
+use crate::domain::failure::{Failure, FailureCode};
+use crate::domain::window::{self, Window};
+use crate::engine::StepError;
+use crate::jira::{FieldMap, SearchRequest, jql, normalise};
+use crate::store::plan::{Part, Progress};
+
+/// Equal parts of the time range that are counted for each partition: enough to even out busy months.
+const PARTS_PER_PARTITION: usize = 2;
+
+/// What the run looks at; nothing when it repairs single issues.
+#[derive(Default)]
+pub(super) struct Planned {
+    pub window: Window,
+    pub estimate: u64,
+    pub partitions: Vec<Part>,
+}
+
+/// Finds the ranges of one project.
+pub(super) struct Ranges<'a> {
+    pub job: &'a Job,
+    pub options: &'a Options,
+    pub fields: &'a FieldMap,
+    /// Jira's id of the project.
+    pub project: i64,
+}
+
+impl Ranges<'_> {
+    /// The window, and the ranges that are walked side by side. `users` are the listed users of a project that is read for
+    /// them only.
+    pub async fn plan(&self, progress: &Progress, users: Option<&[(String, bool)]>) -> Result<Planned, StepError> {
+        let window = match self.job.work.kind.as_str() {
+            "full" => Window::FULL,
+            _ => window::incremental(&progress.cursors, self.options.overlap),
+        };
+        if let Some(users) = users {
+            return Ok(Planned { window, estimate: 0, partitions: tracked::parts(users, window) });
+        }
+        let query = jql::clauses(jql::ProjectRef::Id(self.project), window.from, window.to);
+        let estimate = self.job.jira.approximate_count(&query).await?;
+        let partitions = if window.is_full() && estimate > 2 * self.options.partition_target_issues {
+            self.divide(estimate).await?
+        } else {
+            vec![part(window, i64::try_from(estimate).ok())]
+        };
+        Ok(Planned { window, estimate, partitions })
+    }
+
+    /// Divides everything into ranges of `updated` that hold about the same number of issues each.
+    async fn divide(&self, estimate: u64) -> Result<Vec<Part>, StepError> {
+        let limit = usize::try_from(self.job.work.max_concurrency).unwrap_or(1).max(1);
+        let wanted =
+            usize::try_from(estimate.div_ceil(self.options.partition_target_issues)).unwrap_or(limit).clamp(1, limit);
+        let (oldest, newest) = futures::try_join!(self.edge("ASC"), self.edge("DESC"))?;
+        let (Some(oldest), Some(newest)) = (oldest, newest) else {
+            return Ok(vec![part(Window::FULL, None)]);
+        };
+        let parts = wanted * PARTS_PER_PARTITION;
+        let bound = |part| window::part_start(oldest, newest, part, parts);
+        let counts: Vec<u64> = stream::iter(0..parts)
+            .map(|part| {
+                let until = (part + 1 < parts).then(|| bound(part + 1));
+                let query = jql::clauses(jql::ProjectRef::Id(self.project), Some(bound(part)), until);
+                async move { self.job.jira.approximate_count(&query).await }
+            })
+            .buffered(limit)
+            .try_collect()
+            .await?;
+        let windows = window::split(oldest, newest, &counts, wanted);
+        let held = |window: &Window| {
+            (0..parts)
+                .filter(|part| window.contains(bound(*part)))
+                .map(|part| i64::try_from(counts[part]).unwrap_or(0))
+                .sum()
+        };
+        Ok(windows.into_iter().map(|window| part(window, Some(held(&window)))).collect())
+    }
+
+    /// The `updated` of the project's first or last issue.
+    async fn edge(&self, direction: &str) -> Result<Option<DateTime<Utc>>, StepError> {
+        let query =
+            format!("{} ORDER BY updated {direction}", jql::clauses(jql::ProjectRef::Id(self.project), None, None));
+        let wanted = crate::jira::search_fields(self.fields);
+        let request = SearchRequest { jql: &query, fields: &wanted, page_size: 1, next_page_token: None };
+        let page = self.job.jira.search(&request).await?;
+        let parsed = normalise::parse_page(&page.body, self.fields)?;
+        if parsed.issues.is_empty() && !parsed.rejected.is_empty() {
+            return Err(
+                Failure::new(FailureCode::SchemaChanged, "the first issue of the project cannot be read").into()
+            );
+        }
+        Ok(parsed.issues.first().map(|issue| issue.issue.updated_at))
+    }
+}
+
+fn part(window: Window, estimated_issues: Option<i64>) -> Part {
+    Part { window, estimated_issues, ..Part::default() }
+}

@@ -1,0 +1,142 @@
+//! What is gone from Jira is marked, and nothing else is.
+
+use syncline::clock::Clock;
+use syncline::runtime::Worker;
+use syncline::simulator::{Amount, Mutation, Options};
+
+use crate::support::Rig;
+
+async fn synced(issues: u32) -> (Rig, Worker) {
+    let mut options = Options::new(Clock::system());
+    options.issues = issues;
+    options.projects.truncate(2);
+    options.comments = Amount::Exactly(1);
+    options.worklogs = Amount::Exactly(1);
+    let rig = Rig::new(options).await;
+    let worker = rig.worker().await;
+    for project in &rig.projects {
+        assert_eq!(rig.sync(project, "full").await, "succeeded");
+    }
+    (rig, worker)
+}
+
+fn delete(rig: &Rig, count: usize) -> Vec<u64> {
+    let ids: Vec<u64> = rig.jira.control().issue_ids(&rig.projects[0]).into_iter().take(count).collect();
+    for id in &ids {
+        rig.jira.control().apply(Mutation::DeleteIssue { issue: id.to_string() }).unwrap();
+    }
+    ids
+}
+
+async fn reasons(rig: &Rig) -> Vec<String> {
+    sqlx::query_scalar(
+        "SELECT deleted_reason || ' ' || count(*) FROM syncline.issue WHERE deleted_at IS NOT NULL GROUP BY deleted_reason ORDER BY 1",
+    )
+    .fetch_all(rig.db.pool())
+    .await
+    .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn issues_that_are_gone_are_marked_and_their_history_stays() {
+    let (rig, worker) = synced(60).await;
+    delete(&rig, 3);
+    assert_eq!(rig.sync(&rig.projects[0], "full").await, "succeeded");
+    assert_eq!(reasons(&rig).await, Vec::<String>::new(), "a full run alone marks nothing");
+    assert_eq!(rig.reconcile(&rig.projects[0], "incremental").await, "succeeded");
+    assert_eq!(reasons(&rig).await, ["deleted 3"]);
+    assert_eq!(rig.count("SELECT count(*) FROM syncline.comment").await, 60);
+    assert_eq!(rig.count("SELECT count(*) FROM syncline.worklog").await, 60);
+    assert_eq!(rig.count("SELECT sum(issues_deleted)::int8 FROM syncline.sync_run").await, 3);
+    assert_eq!(rig.count("SELECT count(*) FROM syncline.project WHERE reconciled_at IS NOT NULL").await, 1);
+    assert_eq!(rig.count("SELECT count(*) FROM syncline.reconcile_seen").await, 0);
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_issue_that_the_replica_lost_is_fetched_and_one_that_came_back_is_undeleted() {
+    let (rig, worker) = synced(40).await;
+    let ids = rig.jira.control().issue_ids(&rig.projects[0]);
+    sqlx::query("DELETE FROM syncline.issue WHERE id = $1")
+        .bind(i64::try_from(ids[0]).unwrap())
+        .execute(rig.db.pool())
+        .await
+        .unwrap();
+    sqlx::query("UPDATE syncline.issue SET deleted_at = now(), deleted_reason = 'not_visible' WHERE id = $1")
+        .bind(i64::try_from(ids[1]).unwrap())
+        .execute(rig.db.pool())
+        .await
+        .unwrap();
+    assert_eq!(rig.reconcile(&rig.projects[0], "incremental").await, "succeeded");
+    assert_eq!(rig.count("SELECT count(*) FROM syncline.issue WHERE deleted_at IS NULL").await, 40);
+    assert_eq!(rig.count("SELECT count(*) FROM syncline.issue WHERE deleted_reason IS NOT NULL").await, 0);
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_issue_that_moved_to_a_project_that_is_not_synchronised_is_marked_so() {
+    let (rig, worker) = synced(40).await;
+    let ids = rig.jira.control().issue_ids(&rig.projects[0]);
+    for id in &ids[..2] {
+        let moved = Mutation::MoveIssue { issue: id.to_string(), project: rig.projects[1].clone() };
+        rig.jira.control().apply(moved).unwrap();
+    }
+    // One of the two is taken over by the other project's own sync: to be left to it.
+    assert_eq!(rig.reconcile(&rig.projects[0], "incremental").await, "succeeded");
+    assert_eq!(reasons(&rig).await, Vec::<String>::new());
+    sqlx::query("UPDATE syncline.project SET state = 'paused' WHERE key = $1")
+        .bind(&rig.projects[1])
+        .execute(rig.db.pool())
+        .await
+        .unwrap();
+    assert_eq!(rig.reconcile(&rig.projects[0], "incremental").await, "succeeded");
+    assert_eq!(reasons(&rig).await, ["moved 2"]);
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_than_the_allowed_share_is_not_marked_and_an_operator_is_told() {
+    let (rig, worker) = synced(160).await;
+    delete(&rig, 30);
+    assert_eq!(rig.reconcile(&rig.projects[0], "incremental").await, "failed");
+    assert_eq!(reasons(&rig).await, Vec::<String>::new());
+    assert_eq!(
+        rig.count("SELECT count(*) FROM syncline.sync_run WHERE error_code = 'RECONCILE_GUARD' AND error_advice LIKE '%reconcile_max_share%'").await,
+        1
+    );
+    sqlx::query("INSERT INTO syncline.setting (scope, key, value, updated_by) VALUES ('all', 'reconcile_max_share', '0.9', 'test')")
+        .execute(rig.db.pool())
+        .await
+        .unwrap();
+    assert_eq!(rig.reconcile(&rig.projects[0], "incremental").await, "succeeded");
+    assert_eq!(reasons(&rig).await, ["deleted 30"]);
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_credentials_delete_nothing() {
+    let (rig, worker) = synced(40).await;
+    delete(&rig, 2);
+    rig.set_token("wrong");
+    assert_eq!(rig.reconcile(&rig.projects[0], "full").await, "failed");
+    assert_eq!(reasons(&rig).await, Vec::<String>::new());
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_run_after_an_upgrade_is_full_because_history_has_no_cursor() {
+    let (rig, worker) = synced(40).await;
+    // As the release before left it.
+    sqlx::query("DELETE FROM syncline.sync_state WHERE entity = 'changelog'").execute(rig.db.pool()).await.unwrap();
+    sqlx::query("UPDATE syncline.issue SET content_hash = '\\x00'").execute(rig.db.pool()).await.unwrap();
+    assert_eq!(rig.sync(&rig.projects[0], "incremental").await, "succeeded");
+    let (seen, updated): (i64, i64) =
+        sqlx::query_as("SELECT issues_seen, issues_updated FROM syncline.sync_run ORDER BY created_at DESC LIMIT 1")
+            .fetch_one(rig.db.pool())
+            .await
+            .unwrap();
+    assert_eq!((seen, updated), (20, 20));
+    assert_eq!(rig.sync(&rig.projects[0], "incremental").await, "succeeded");
+    assert_eq!(rig.count("SELECT count(*) FROM syncline.sync_run WHERE window_from IS NOT NULL").await, 1);
+    worker.stop().await;
+}
