@@ -28,6 +28,7 @@ mod engine_queue;
 mod engine_run;
 mod enqueueing;
 mod healthcheck;
+mod limits;
 mod people;
 mod pooler;
 mod process_database_lost;

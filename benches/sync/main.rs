@@ -12,6 +12,7 @@ mod dashboards;
 mod fleet;
 mod full_sync;
 mod idle;
+mod limits;
 mod memory;
 mod noop;
 #[path = "../../tests/rehearsal/mod.rs"]
@@ -45,6 +46,7 @@ const MEASURES: &[(&str, Measure)] = &[
     ("tracing", || Box::pin(tracing::overhead())),
     ("fleet", || Box::pin(fleet::measure())),
     ("memory", || Box::pin(memory::measure())),
+    ("limits", || Box::pin(limits::measure())),
     ("alert_latency", || Box::pin(alert_latency::measure())),
     ("pictures", || Box::pin(dashboards::pictures())), // only when asked for
     ("alert_year", || Box::pin(alert_year::measure())),

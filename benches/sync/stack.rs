@@ -167,14 +167,14 @@ pub fn worker_process(url: &str) -> Child {
     worker_process_with(url, None)
 }
 
-/// The same with a variable in its environment.
-pub fn worker_process_with(url: &str, variable: Option<(&str, &str)>) -> Child {
+/// The same with variables in its environment.
+pub fn worker_process_with<'a>(url: &str, variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Child {
     Command::new(env!("CARGO_BIN_EXE_syncline"))
         .args(["worker"])
         .env("DATABASE_URL", url)
         .env("SYNCLINE__HTTP__ADDRESS", "127.0.0.1:0")
         .env("SYNCLINE__LOG__LEVEL", "error")
-        .envs(variable)
+        .envs(variables)
         .stdout(Stdio::null())
         .spawn()
         .unwrap()

@@ -1,0 +1,122 @@
+//! Four worker processes under a site's limit: how much of what it allows they use, and how often they are refused.
+
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use syncline::clock::Clock;
+use syncline::simulator::{Amount, Handle, Options, ProjectSpec, Simulator};
+
+use crate::stack::{self, Database};
+
+const WORKERS: i64 = 4;
+const PROJECTS: u32 = 8;
+const ISSUES_PER_PROJECT: u32 = 1_500;
+/// Small pages, so that requests are what is scarce.
+const PAGE_SIZE: &str = "4";
+/// In which the limit is found; not measured.
+const WARM_UP: Duration = Duration::from_secs(60);
+const MEASURED: Duration = Duration::from_secs(120);
+const SEARCH: &str = "/search/jql";
+
+pub async fn measure() -> Vec<(&'static str, f64)> {
+    let hundred = at(100).await;
+    let forty = at(40).await;
+    vec![
+        ("rate_limit_utilisation", hundred.utilisation),
+        ("rate_limit_429_share", hundred.refused),
+        ("rate_limit_first_minute_429_share", hundred.refused_at_first),
+        ("rate_limit_utilisation_at_40", forty.utilisation),
+        ("rate_limit_429_share_at_40", forty.refused),
+        ("rate_gate_statements_per_second_and_worker", hundred.statements),
+    ]
+}
+
+struct Figures {
+    utilisation: f64,
+    refused: f64,
+    refused_at_first: f64,
+    statements: f64,
+}
+
+/// Requests to the endpoint that is limited, and those of them that were refused.
+#[derive(Clone, Copy)]
+struct Count {
+    asked: f64,
+    refused: f64,
+}
+
+impl Count {
+    fn of(jira: &Handle) -> Self {
+        let stats = jira.control().stats();
+        let asked = stats.by_endpoint.get(SEARCH).copied().unwrap_or_default();
+        Self { asked: asked as f64, refused: stats.by_status.get(&429).copied().unwrap_or_default() as f64 }
+    }
+}
+
+async fn at(per_second: u32) -> Figures {
+    let mut options = Options::new(Clock::system());
+    options.projects = (0..PROJECTS)
+        .map(|n| ProjectSpec { key: format!("RATE{n}"), name: format!("Rate {n}"), issues: Some(ISSUES_PER_PROJECT) })
+        .collect();
+    (options.comments, options.worklogs, options.long_threads) = (Amount::Exactly(0), Amount::Exactly(0), 0.0);
+    options.latency = Duration::from_millis(20);
+    options.burst_limit_per_second = Some(per_second);
+    let projects = options.projects.clone();
+    let jira = Simulator::start(options, ([127, 0, 0, 1], 0).into()).await.unwrap();
+    let database = Database::new().await;
+    database.register(&jira, &projects).await;
+    sqlx::raw_sql("UPDATE syncline.site SET max_concurrency = 32").execute(&database.pool).await.unwrap();
+    let settings = [("SYNCLINE__SYNC__PAGE_SIZE", PAGE_SIZE), ("SYNCLINE__SYNC__PARTITION_TARGET_ISSUES", "100")];
+    let workers: Vec<Child> = (0..WORKERS).map(|_| stack::worker_process_with(&database.url, settings)).collect();
+    stack::alive(&database, WORKERS).await;
+    let began = Count::of(&jira);
+    demand(&database, &jira, &projects, WARM_UP).await;
+    let (warm, takes) = (Count::of(&jira), takes(&database).await);
+    let started = Instant::now();
+    demand(&database, &jira, &projects, MEASURED).await;
+    let (end, seconds) = (Count::of(&jira), started.elapsed().as_secs_f64());
+    let statements = (self::takes(&database).await - takes) / seconds / WORKERS as f64;
+    for mut worker in workers {
+        worker.kill().unwrap();
+        worker.wait().unwrap();
+    }
+    jira.stop().await;
+    let (asked, refused) = (end.asked - warm.asked, end.refused - warm.refused);
+    Figures {
+        utilisation: (asked - refused) / (f64::from(per_second) * seconds),
+        refused: refused / asked,
+        refused_at_first: (warm.refused - began.refused) / (warm.asked - began.asked),
+        statements,
+    }
+}
+
+/// Keeps every project in a full run, so that there is always more to ask than is allowed.
+async fn demand(database: &Database, jira: &Handle, projects: &[ProjectSpec], time: Duration) {
+    let until = Instant::now() + time;
+    let mut before = Count::of(jira);
+    while Instant::now() < until {
+        for project in projects {
+            database.enqueue(&project.key, "full").await;
+        }
+        tokio::time::sleep(Duration::from_secs(5).min(until - Instant::now())).await;
+        let now = Count::of(jira);
+        let rates: Vec<String> =
+            sqlx::query_scalar("SELECT split_part(key, '/', 2) || ' ' || split_part(key, '/', 5) || ' ' || round(rate_per_second::numeric, 1) || ' left ' || coalesce(round(remaining::numeric)::text, '?') FROM syncline.rate_bucket ORDER BY key")
+                .fetch_all(&database.pool)
+                .await
+                .unwrap();
+        eprintln!(
+            "    {} asked, {} refused; {}",
+            now.asked - before.asked,
+            now.refused - before.refused,
+            rates.join(", ")
+        );
+        before = now;
+    }
+}
+
+/// How often turns were taken from buckets.
+async fn takes(database: &Database) -> f64 {
+    let sql = "SELECT (n_tup_upd + n_tup_ins)::int8 FROM pg_stat_user_tables WHERE relname = 'rate_bucket'";
+    database.number(sql).await as f64
+}

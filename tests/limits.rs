@@ -1,0 +1,259 @@
+//! Limits are kept by all processes together: what one is told holds for all, nobody storms, nobody starves.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use syncline::clock::Clock;
+use syncline::domain::failure::{Failure, FailureCode, PauseScope};
+use syncline::domain::rate::Told;
+use syncline::jira::Endpoint;
+use syncline::jira::pacer::{Answered, Pacer};
+use syncline::simulator::Options;
+use syncline::store::rate::{self, Points};
+use syncline::sync::pace::Fleet;
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use crate::support::{Rig, TestDb};
+
+/// A site, and as many processes as are asked for: what they share is the database.
+struct Site {
+    db: TestDb,
+    id: Uuid,
+}
+
+impl Site {
+    async fn new() -> Self {
+        let (db, id) = (TestDb::new().await, Clock::system().new_id());
+        sqlx::query(
+            "INSERT INTO syncline.site (id, name, base_url, account_email, credential, max_concurrency)
+             VALUES ($1, 'acme', 'https://acme.test', 'bot@example.com', 'env:NONE', 64)",
+        )
+        .bind(id)
+        .execute(db.pool())
+        .await
+        .unwrap();
+        Self { db, id }
+    }
+
+    fn process(&self) -> Arc<dyn Pacer> {
+        Fleet::new(self.db.pool().clone(), Clock::system()).site(self.id)
+    }
+
+    /// A limit that is known already.
+    async fn bucket(&self, endpoint: Endpoint, rate: f64) {
+        let key = format!("site:{}{}", self.id, endpoint.template());
+        rate::open_bucket(self.db.pool(), &key, rate, rate / 10.0).await.unwrap();
+    }
+}
+
+fn refusal(code: FailureCode, scope: PauseScope, wait: Duration) -> Failure {
+    Failure::new(code, "429").after(Some(wait)).scoped(scope)
+}
+
+async fn refused(process: &dyn Pacer, endpoint: Endpoint, failure: &Failure) {
+    let place = process.admit(endpoint).await.unwrap();
+    let answered = Answered {
+        endpoint,
+        took: Duration::from_millis(20),
+        told: Told::default(),
+        paid_points: place.paid_points,
+        objects: 0,
+        refused: Some((failure, None)),
+        limited: true,
+    };
+    process.settle(answered).await;
+}
+
+/// How long a request has to wait.
+async fn wait(process: &dyn Pacer, endpoint: Endpoint) -> Duration {
+    let asked = Instant::now();
+    process.admit(endpoint).await.unwrap();
+    asked.elapsed()
+}
+
+/// Asks as fast as it may, from several tasks, and counts.
+fn busy(process: &Arc<dyn Pacer>, tasks: usize, tally: &Arc<AtomicU32>) -> JoinSet<()> {
+    (0..tasks)
+        .map(|_| {
+            let (process, tally) = (Arc::clone(process), Arc::clone(tally));
+            async move {
+                loop {
+                    drop(process.admit(Endpoint::Search).await.unwrap());
+                    tally.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        })
+        .collect()
+}
+
+const PAUSE: Duration = Duration::from_millis(1_500);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_burst_that_one_process_is_refused_holds_back_that_endpoint_everywhere() {
+    let site = Site::new().await;
+    let (one, other) = (site.process(), site.process());
+    refused(&*one, Endpoint::Search, &refusal(FailureCode::RateLimit, PauseScope::Endpoint, PAUSE)).await;
+    let (search, comments) = tokio::join!(wait(&*other, Endpoint::Search), wait(&*other, Endpoint::Comments));
+    assert!(search > PAUSE - Duration::from_millis(300), "{search:?}");
+    assert!(search < PAUSE + Duration::from_secs(2), "{search:?}");
+    assert!(comments < Duration::from_millis(500), "{comments:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_under_way_in_a_long_walk_stops_when_another_process_is_refused() {
+    let site = Site::new().await;
+    let (one, walker) = (site.process(), site.process());
+    // It has been asking for a while and has looked at what holds only a moment ago.
+    assert!(wait(&*walker, Endpoint::Search).await < Duration::from_millis(500));
+    site.bucket(Endpoint::Search, 50.0).await;
+    refused(&*one, Endpoint::Search, &refusal(FailureCode::RateLimit, PauseScope::Site, Duration::from_secs(20))).await;
+    let began = Instant::now();
+    let put_off = loop {
+        match walker.admit(Endpoint::Search).await {
+            Ok(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            Err(failure) => break failure,
+        }
+    };
+    assert!(began.elapsed() < Duration::from_millis(1_500), "{:?}", began.elapsed());
+    // Too long to wait for in place: the step is put off, and no attempt is spent.
+    assert_eq!((put_off.code, put_off.scope), (FailureCode::RateLimit, PauseScope::Site));
+    let rest = put_off.retry_after.unwrap();
+    assert!(rest > Duration::from_secs(15) && rest <= Duration::from_secs(20), "{rest:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spent_quota_holds_back_the_whole_site() {
+    let site = Site::new().await;
+    let (one, other) = (site.process(), site.process());
+    let hour = Duration::from_secs(1_200);
+    refused(&*one, Endpoint::Search, &refusal(FailureCode::Quota, PauseScope::Site, hour)).await;
+    let put_off = other.admit(Endpoint::Comments).await.unwrap_err();
+    assert_eq!(put_off.scope, PauseScope::Site);
+    assert!(put_off.retry_after.unwrap() > Duration::from_secs(1_190));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_storms_when_a_pause_is_over() {
+    let site = Site::new().await;
+    site.bucket(Endpoint::Search, 60.0).await;
+    let processes = [site.process(), site.process()];
+    let tally = Arc::new(AtomicU32::new(0));
+    let tasks: Vec<_> = processes.iter().map(|process| busy(process, 20, &tally)).collect();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    refused(&*processes[0], Endpoint::Search, &refusal(FailureCode::RateLimit, PauseScope::Endpoint, PAUSE)).await;
+    // What others had in hand goes out for a moment; then there is silence until the pause ends.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let silent = tally.load(Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    assert_eq!(tally.load(Ordering::Relaxed), silent, "requests in a pause");
+    // The first second after the first request that follows.
+    while tally.load(Ordering::Relaxed) == silent {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let first_second = tally.load(Ordering::Relaxed) - silent;
+    assert!(first_second <= 90, "{first_second} requests at 60 a second");
+    assert!(first_second >= 30, "{first_second}: it goes on");
+    drop(tasks);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rate_is_kept_by_all_together_and_shared_fairly() {
+    let site = Site::new().await;
+    site.bucket(Endpoint::Search, 100.0).await;
+    let tallies = [Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0))];
+    let tasks: Vec<_> = tallies.iter().map(|tally| busy(&site.process(), 12, tally)).collect();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let counts = || tallies.iter().map(|tally| tally.load(Ordering::Relaxed)).collect::<Vec<_>>();
+    let (before, began) = (counts(), Instant::now());
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let (after, seconds) = (counts(), began.elapsed().as_secs_f64());
+    drop(tasks);
+    let each: Vec<u32> = after.iter().zip(&before).map(|(after, before)| after - before).collect();
+    let rate = f64::from(each.iter().sum::<u32>()) / seconds;
+    assert!((90.0..=108.0).contains(&rate), "{rate} a second: {each:?}");
+    let least = f64::from(*each.iter().min().unwrap()) / seconds;
+    assert!(least > 100.0 / 3.0 * 0.5, "{each:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_dies_with_turns_in_hand_costs_only_those() {
+    let site = Site::new().await;
+    site.bucket(Endpoint::Search, 100.0).await;
+    let (lives, dies) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let survivor = busy(&site.process(), 12, &lives);
+    let mut victim = busy(&site.process(), 12, &dies);
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    victim.abort_all();
+    let (before, began) = (lives.load(Ordering::Relaxed), Instant::now());
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let rate = f64::from(lives.load(Ordering::Relaxed) - before) / began.elapsed().as_secs_f64();
+    drop(survivor);
+    assert!((85.0..=108.0).contains(&rate), "{rate} a second");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_points_of_an_hour_last_to_its_end() {
+    const QUOTA: f64 = 10_000.0;
+    let site = Site::new().await;
+    let key = format!("site:{}/points", site.id);
+    let pool = site.db.pool();
+    let ask = |wanted: f64| rate::spend(pool, &key, QUOTA, wanted, 0.0, Duration::ZERO);
+    ask(1.0).await.unwrap();
+    // Four seconds are left of the hour, and 400 points.
+    sqlx::query("UPDATE syncline.rate_quota SET spent = 9600, tokens = 0, refilled_at = clock_timestamp(), resets_at = clock_timestamp() + interval '4 seconds'")
+        .execute(pool)
+        .await
+        .unwrap();
+    let (began, mut spent, mut half) = (Instant::now(), 0.0, None);
+    while began.elapsed() < Duration::from_millis(3_800) {
+        let Points { given, ready_in } = ask(10.0).await.unwrap();
+        spent += given;
+        if began.elapsed() > Duration::from_secs(2) {
+            half.get_or_insert(spent);
+        }
+        tokio::time::sleep(ready_in.min(Duration::from_millis(50))).await;
+    }
+    assert!(spent <= 400.0 && spent > 300.0, "{spent} of 400");
+    let half = half.unwrap();
+    assert!((150.0..=260.0).contains(&half), "{half} in the first half");
+    // The next hour brings its own.
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    let spent: f64 = {
+        ask(1.0).await.unwrap();
+        sqlx::query_scalar("SELECT spent FROM syncline.rate_quota").fetch_one(pool).await.unwrap()
+    };
+    assert!(spent <= 1.0, "{spent}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_without_a_limit_waits_for_nothing() {
+    let site = Site::new().await;
+    let process = site.process();
+    wait(&*process, Endpoint::Search).await;
+    let began = Instant::now();
+    for _ in 0..200 {
+        process.admit(Endpoint::Search).await.unwrap();
+    }
+    assert!(began.elapsed() < Duration::from_millis(500), "{:?}", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_under_a_limit_succeeds_and_spends_no_attempt() {
+    let mut options = Options::new(Clock::system());
+    options.issues = 120;
+    options.projects.truncate(1);
+    options.burst_limit_per_second = Some(20);
+    let mut rig = Rig::new(options).await;
+    rig.config.sync.page_size = 2;
+    rig.config.queue.max_attempts = 1;
+    let workers = [rig.worker().await, rig.worker().await];
+    assert_eq!(rig.sync(&rig.projects[0], "full").await, "succeeded");
+    assert_eq!(rig.count("SELECT count(*) FROM syncline.issue").await, 120);
+    assert_eq!(rig.count("SELECT coalesce(sum(failures), 0)::int8 FROM syncline.sync_step").await, 0);
+    for worker in workers {
+        worker.stop().await;
+    }
+}
