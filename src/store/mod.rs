@@ -18,6 +18,7 @@ pub mod gauges;
 pub mod health;
 pub mod log;
 pub mod migrate;
+pub mod oauth;
 pub mod page;
 pub mod people;
 pub mod plan;
