@@ -199,9 +199,13 @@ async fn follow_settings(engine: Engine, config: Config, stop: CancellationToken
             let tuning = Tuning { retry: options.retry, max_attempts: options.max_attempts };
             engine.tune(tuning, options.concurrency);
             tracing::info!(
-                event = events::SETTINGS_CHANGED, workers = options.concurrency[0], max_attempts = options.max_attempts,
-                backoff_base_seconds = options.retry.base.as_secs_f64(), backoff_factor = options.retry.factor,
-                backoff_max_seconds = options.retry.cap.as_secs_f64(), rate_pause_seconds = options.retry.rate_pause.as_secs_f64(),
+                event = events::SETTINGS_CHANGED,
+                workers = options.concurrency[0],
+                max_attempts = options.max_attempts,
+                backoff_base_seconds = options.retry.base.as_secs_f64(),
+                backoff_factor = options.retry.factor,
+                backoff_max_seconds = options.retry.cap.as_secs_f64(),
+                rate_pause_seconds = options.retry.rate_pause.as_secs_f64(),
             );
             followed = set;
         }
@@ -214,7 +218,8 @@ async fn follow_settings(engine: Engine, config: Config, stop: CancellationToken
 
 /// `options` with what is set for all over them.
 fn tuned(mut options: EngineOptions, set: &Settings) -> EngineOptions {
-    let seconds = |key, configured| set.whole(key).map_or(configured, |seconds| Duration::from_secs(u64::from(seconds)));
+    let seconds =
+        |key, configured| set.whole(key).map_or(configured, |seconds| Duration::from_secs(u64::from(seconds)));
     let retry = &mut options.retry;
     retry.base = seconds(&setting::BACKOFF_BASE, retry.base);
     // One of the two may have been set without a look at the other.

@@ -26,7 +26,8 @@ async fn a_failed_step_backs_off_and_is_tried_again() {
             }
         }
     });
-    let retry = RetryOptions { base: Duration::from_millis(200), cap: Duration::from_secs(10), ..RetryOptions::default() };
+    let retry =
+        RetryOptions { base: Duration::from_millis(200), cap: Duration::from_secs(10), ..RetryOptions::default() };
     let worker = world.worker(vec![flaky], Tuning { retry, ..Tuning::default() }).await;
     let run = world.run(vec![new("flaky", "")]).await;
     assert_eq!(world.ended(run).await, "succeeded");

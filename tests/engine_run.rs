@@ -62,7 +62,8 @@ async fn a_step_that_fails_in_a_cancelled_run_is_not_tried_again() {
             }
         });
         let hour = Duration::from_secs(3600);
-        let tuning = Tuning { retry: RetryOptions { base: hour, cap: hour, ..RetryOptions::default() }, ..Tuning::default() };
+        let tuning =
+            Tuning { retry: RetryOptions { base: hour, cap: hour, ..RetryOptions::default() }, ..Tuning::default() };
         let worker = world.worker(vec![failing], tuning).await;
         let run = world.run(vec![new("failing", "")]).await;
         heard(&started).await;

@@ -41,7 +41,10 @@ async fn the_narrowest_scope_wins_over_wider_ones_and_the_configuration() {
         assert!(rows.contains(word), "{rows} lacks {word}");
     }
     // A row that somebody wrote by SQL and that is no value counts for nobody.
-    sqlx::raw_sql("UPDATE syncline.setting SET value = '\"all\"' WHERE scope = 'project'").execute(db.pool()).await.unwrap();
+    sqlx::raw_sql("UPDATE syncline.setting SET value = '\"all\"' WHERE scope = 'project'")
+        .execute(db.pool())
+        .await
+        .unwrap();
     assert_eq!(value(&web), "60 setting of the site");
     assert!(succeeds(&db, &["config", "list"]).contains("no value that counts"));
     succeeds(&db, &["config", "unset", "page_size", "--project", "web"]);
@@ -147,7 +150,8 @@ async fn a_worker_has_as_many_places_as_is_set_without_a_restart() {
     let worker = WorkerProcess::start(db.url(), &[]).await;
     let places = async || {
         let text = worker.get("/metrics").await.map(|(_, text)| text).unwrap_or_default();
-        let lines = text.lines().filter(|line| line.starts_with("syncline_worker_slots") && line.contains("queue=\"jira\""));
+        let lines =
+            text.lines().filter(|line| line.starts_with("syncline_worker_slots") && line.contains("queue=\"jira\""));
         lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>()
     };
     for wanted in [3.0, 11.0] {
@@ -171,9 +175,10 @@ async fn an_estimate_says_on_which_runs_it_rests_and_that_there_is_none_without_
     .execute(db.pool())
     .await
     .unwrap();
-    let text =
-        succeeds(&db, &["config", "test", "page_size=50", "project_timeout_seconds=60", "--project", "web"]);
-    for word in ["3 runs, 2025-03-04 09:00:00Z", "20 -> 30", "1m 40s -> 2m 30s", "1020 -> 1030", "would have stopped runs"] {
+    let text = succeeds(&db, &["config", "test", "page_size=50", "project_timeout_seconds=60", "--project", "web"]);
+    for word in
+        ["3 runs, 2025-03-04 09:00:00Z", "20 -> 30", "1m 40s -> 2m 30s", "1020 -> 1030", "would have stopped runs"]
+    {
         assert!(text.contains(word), "{text} lacks {word}");
     }
 }

@@ -54,7 +54,12 @@ const LARGEST_PAGE: f64 = 100.0;
 impl Past {
     /// What these runs cost.
     pub fn cost(&self) -> Cost {
-        Cost { issues: self.issues, requests: self.requests, seconds: self.seconds, points: self.requests + self.issues }
+        Cost {
+            issues: self.issues,
+            requests: self.requests,
+            seconds: self.seconds,
+            points: self.requests + self.issues,
+        }
     }
 
     /// What they would have cost with `then` instead of `now`.

@@ -246,9 +246,8 @@ impl Key {
     /// # Errors
     /// When it is not a number, not a whole one, or out of bounds.
     pub fn parse(&self, text: &str) -> Result<f64, Refused> {
-        let refused = |problem: String| {
-            Err(Refused { key: self.name, problem, remedy: format!("write {}", self.expects()) })
-        };
+        let refused =
+            |problem: String| Err(Refused { key: self.name, problem, remedy: format!("write {}", self.expects()) });
         match text.trim().parse::<f64>() {
             Err(_) => refused(format!("is {} characters that are not a number", text.chars().count())),
             Ok(value) if !self.takes(value) => refused(format!("is {text}, out of what it may be")),

@@ -101,7 +101,11 @@ mod tests {
         let patient = RetryOptions { rate_pause: Duration::from_secs(90), ..RetryOptions::default() };
         let wait = decide(&nameless, 0, 3, 1, 0.5, &patient);
         assert_eq!(wait, Disposition::Wait(Duration::from_secs(90)), "not less than the pause that was set");
-        assert_eq!(decide(&limit, 0, 3, 1, 0.5, &patient), Disposition::Wait(Duration::from_secs(17)), "Jira knows better");
+        assert_eq!(
+            decide(&limit, 0, 3, 1, 0.5, &patient),
+            Disposition::Wait(Duration::from_secs(17)),
+            "Jira knows better"
+        );
     }
 
     #[test]

@@ -23,9 +23,9 @@ mod plan_run;
 mod ranges;
 mod repair_batch;
 mod report;
+mod settings;
 mod sweep_ids;
 mod tracked;
-mod settings;
 mod upsert_batch;
 mod workshop;
 

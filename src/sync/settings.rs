@@ -73,7 +73,8 @@ mod tests {
     #[test]
     fn what_is_set_counts_and_what_is_not_stays_as_configured() {
         let configured = Options { page_size: 70, ..Options::default() };
-        let set = Settings::new(&json!({ "overlap_seconds": [60], "pages_in_flight": [9], "request_timeout_seconds": [5] }));
+        let set =
+            Settings::new(&json!({ "overlap_seconds": [60], "pages_in_flight": [9], "request_timeout_seconds": [5] }));
         let options = over(&configured, &set);
         assert_eq!((options.page_size, options.pages_in_flight), (70, 9));
         assert_eq!((options.overlap, options.request_timeout), (TimeDelta::seconds(60), Duration::from_secs(5)));

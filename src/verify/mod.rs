@@ -26,7 +26,7 @@ use crate::clock::Clock;
 use crate::domain::failure::Failure;
 use crate::jira::client::BULK_FETCH_LIMIT;
 use crate::jira::normalise::{self, ParsedPage};
-use crate::jira::page::{Next, TokenGuard, page_head};
+use crate::jira::page::{Next, TokenGuard};
 use crate::jira::{FieldMap, JiraClient, Project, RawPage, SearchRequest, jql, search_fields};
 use crate::store::verify as rows;
 pub use crate::store::verify::{Scope, scopes};
@@ -149,13 +149,13 @@ impl Look<'_> {
         report: &mut Report,
     ) -> Result<BTreeSet<i64>, Error> {
         let clauses = jql::clauses(jql::ProjectRef::Id(self.project.id), None, None);
-        let estimated_issues = patiently(|| self.jira.approximate_count(&clauses)).await?;
+        let estimated_issues = patiently(|| self.jira.approximate_count(&clauses)).await?.unwrap_or_default();
         let query = clauses + " ORDER BY key ASC";
         let mut guard = TokenGuard::default();
         let mut suspects = BTreeSet::new();
         let mut fetched = Some(self.search(&query, options, None).await?);
         while let Some(raw) = fetched.take() {
-            let head = page_head(&raw.body)?;
+            let head = raw.head()?;
             if head.issue_count == 0 {
                 patiently(|| self.jira.myself()).await?;
             }

@@ -294,7 +294,11 @@ impl Default for Tuning {
     fn default() -> Self {
         Self {
             concurrency: [8, 2, 2],
-            retry: RetryOptions { base: Duration::from_millis(20), cap: Duration::from_millis(200), ..RetryOptions::default() },
+            retry: RetryOptions {
+                base: Duration::from_millis(20),
+                cap: Duration::from_millis(200),
+                ..RetryOptions::default()
+            },
             max_attempts: 3,
             pulse: Duration::from_millis(100),
             lease: Duration::from_secs(5),

@@ -127,8 +127,7 @@ fn parse(values: &[String]) -> Result<Vec<(&'static Key, f64)>, Error> {
             return Err(Error::usage(format!("{text:?} is not KEY=VALUE")).help("write e.g. page_size=50"));
         };
         let key = find(name)?;
-        let value =
-            key.parse(value).map_err(|refused| Error::usage(refused.to_string()).help(refused.remedy))?;
+        let value = key.parse(value).map_err(|refused| Error::usage(refused.to_string()).help(refused.remedy))?;
         if parsed.iter().any(|(other, _)| other.name == key.name) {
             return Err(Error::usage(format!("{key} is given twice")).help("give each key once"));
         }

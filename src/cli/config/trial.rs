@@ -94,9 +94,14 @@ fn notes(values: &[(&'static Key, f64)], history: &[History]) -> Vec<String> {
         }
     }
     if history.iter().any(|history| history.requests == 0.0) {
-        notes.push(format!("these runs did not count their requests: taken as their pages and {UNCOUNTED_REQUESTS} more"));
+        notes.push(format!(
+            "these runs did not count their requests: taken as their pages and {UNCOUNTED_REQUESTS} more"
+        ));
     }
-    notes.push("an estimate: the time of one request is taken to stay as it was; points are one per request and one per issue".into());
+    notes.push(
+        "an estimate: the time of one request is taken to stay as it was; points are one per request and one per issue"
+            .into(),
+    );
     notes
 }
 
