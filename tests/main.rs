@@ -17,6 +17,7 @@ mod convergence;
 mod dashboards;
 mod database;
 mod deploy;
+mod discovery;
 mod doctor;
 mod embedded_postgres;
 mod engine_commit;

@@ -16,9 +16,9 @@ use crate::domain::record::{CommentRecord, WorklogRecord};
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
 use crate::jira::normalise::{self, ParsedCollection, ParsedIssue};
 use crate::jira::withheld::is_withheld;
-use crate::store::{bundle, capability};
 use crate::store::page::PageId;
 use crate::store::replica::{self, Version};
+use crate::store::{bundle, capability};
 
 pub(super) struct FetchCollection(pub Arc<Workshop>);
 
