@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::answers::{Offered, ProjectPage};
+use super::answers::{Offered, Project, ProjectPage};
 use super::catalogue::{self, ListPage, Listed};
 use super::client::{Api, JiraClient, offered};
 use super::endpoint::Endpoint;
@@ -140,6 +140,20 @@ impl JiraClient {
         let answer = self.try_get(Endpoint::Projects, Api::Platform, "project", &query).await;
         let body = answer.map_err(|refused| refused.failure)?;
         project_page(&ListPage::read(&body, "projects")?, start_at, states)
+    }
+
+    /// A project by key or id out of the list: for servers that show none alone.
+    pub(super) async fn project_of_list(&self, key: &str) -> Result<Option<Project>, Failure> {
+        let mut start_at = 0;
+        loop {
+            let page = self.projects(start_at).await?;
+            let next = page.next_start();
+            let found = page.values.into_iter().find(|project| project.key == key || project.id.to_string() == key);
+            match next {
+                Some(next) if found.is_none() => start_at = next,
+                _ => return Ok(found),
+            }
+        }
     }
 
     /// Which of `permissions` (keys such as `BROWSE_PROJECTS`) the account has in a project; one that the site does not
