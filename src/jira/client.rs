@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use reqwest::header::AUTHORIZATION;
+use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Method, RequestBuilder};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -240,25 +240,29 @@ impl JiraClient {
     async fn send(&self, endpoint: Endpoint, request: impl Fn() -> RequestBuilder) -> Result<Bytes, Refused> {
         let nothing = || Failure::new(FailureCode::AuthInvalid, "there are no credentials");
         let ticket = self.authorization.ticket(None).await?.ok_or_else(nothing)?;
-        let sent = self.send_with(&ticket.header, endpoint, &request).await;
+        let sent = self.send_with(ticket.header.as_ref(), endpoint, &request).await;
         let refused = match (&sent, ticket.token) {
             (Err(refused), Some(token)) if refused.is_about_the_token() => token,
             _ => return sent,
         };
         match self.authorization.ticket(Some(refused)).await? {
-            Some(another) => self.send_with(&another.header, endpoint, &request).await,
+            Some(another) => self.send_with(another.header.as_ref(), endpoint, &request).await,
             None => sent,
         }
     }
 
     async fn send_with(
         &self,
-        authorization: &reqwest::header::HeaderValue,
+        authorization: Option<&HeaderValue>,
         endpoint: Endpoint,
         request: &impl Fn() -> RequestBuilder,
     ) -> Result<Bytes, Refused> {
         let pacer = self.pacer.as_deref();
-        let sent = self.pool.send(endpoint, pacer, || request().header(AUTHORIZATION, authorization.clone())).await;
+        let with_ticket = || match authorization {
+            Some(header) => request().header(AUTHORIZATION, header.clone()),
+            None => request(),
+        };
+        let sent = self.pool.send(endpoint, pacer, with_ticket).await;
         if let Err(Refused { failure, limit: Some(reason), .. }) = &sent {
             metrics::jira_rate_limited(&self.site, reason, failure.retry_after.unwrap_or_default());
         }
@@ -280,13 +284,16 @@ impl JiraClient {
 pub(super) fn offered<T>(answer: Result<T, Refused>) -> Result<Offered<T>, Failure> {
     match answer {
         Ok(value) => Ok(Offered::Available(value)),
+        // The project itself is gone: that is no word about the endpoint.
+        Err(refused) if refused.failure.code == FailureCode::NotFoundProject => Err(refused.failure),
         Err(refused) if refused.is_absent() => Ok(Offered::Absent(refused.failure.message)),
         Err(refused) if refused.is_forbidden() => Ok(Offered::Forbidden(refused.failure.message)),
         Err(refused) => Err(refused.failure),
     }
 }
 
-/// Asks a site what it is, before its kind is known; `access.kind` does not matter.
+/// Asks a site what it is ([`ServerInfo::kind`]), before its kind is known: `access.kind` does not matter, and
+/// [`Auth::Anonymous`] will do, since Jira tells it to anybody.
 ///
 /// # Errors
 /// As of any request; `SCHEMA_CHANGED` where what answers is no Jira.
