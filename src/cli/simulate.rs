@@ -1,4 +1,4 @@
-//! `syncline simulate`: a Jira Cloud site for rehearsal.
+//! `syncline simulate`: a Jira site for rehearsal.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -8,10 +8,11 @@ use clap::Args;
 
 use crate::clock::Clock;
 use crate::simulator::{
-    Account, Amount, DEFAULT_EMAIL, DEFAULT_TOKEN, FaultKind, FaultPlan, FaultRule, Options, ProjectSpec, Simulator,
+    Account, Amount, Bucket, DEFAULT_EMAIL, DEFAULT_TOKEN, FaultKind, FaultPlan, FaultRule, Kind, Language, LimitShape,
+    Limits, Options, ProjectSpec, Simulator,
 };
 
-/// Serve an invented Jira Cloud site, the same one for the same seed
+/// Serve an invented Jira site, the same one for the same seed
 #[derive(Args, Clone, Debug)]
 #[command(after_long_help = EXAMPLES)]
 pub struct SimulateArgs {
@@ -22,6 +23,18 @@ pub struct SimulateArgs {
     /// Decides all names, texts, mutations and faults
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
+
+    /// What the site is: cloud or data-center
+    #[arg(long, value_name = "KIND", default_value = "cloud")]
+    kind: Kind,
+
+    /// What a Data Center site says that it is
+    #[arg(long, value_name = "VERSION", default_value = "10.3.0")]
+    data_center_version: String,
+
+    /// Path under which a Data Center site lives, such as /jira
+    #[arg(long, value_name = "PATH", default_value = "")]
+    context_path: String,
 
     /// Projects, with a number of issues of their own or sharing --issues
     #[arg(long, value_name = "KEY[=ISSUES]", value_delimiter = ',', default_value = "ACME,BETA,GAMMA")]
@@ -47,9 +60,21 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "COUNT", default_value_t = 40, value_parser = clap::value_parser!(u16).range(1..=60_000))]
     people: u16,
 
-    /// Account that may call the API, repeatable; without a list of projects it sees all [default: sync@example.com:simulator-token]
-    #[arg(long = "account", value_name = "EMAIL:TOKEN[:ZONE[:KEY,KEY]]")]
+    /// Share of issues that have a security level
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
+    secured: f64,
+
+    /// Comments and worklogs that an issue carries inline [default: 20; all on Data Center]
+    #[arg(long, value_name = "COUNT")]
+    inline_limit: Option<u16>,
+
+    /// Account that may call the API, repeatable; without a list of projects it sees all, and 'public' hides issues that have a security level from it [default: sync@example.com:simulator-token]
+    #[arg(long = "account", value_name = "EMAIL:TOKEN[:ZONE[:KEY,KEY[:public]]]")]
     accounts: Vec<Account>,
+
+    /// Failed log-ins after which an account must solve a CAPTCHA
+    #[arg(long, value_name = "COUNT")]
+    captcha_after: Option<u32>,
 
     /// Time added to every answer, milliseconds
     #[arg(long, value_name = "MS", default_value_t = 0)]
@@ -87,6 +112,30 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "COUNT")]
     burst_limit: Option<u32>,
 
+    /// Token bucket of each endpoint and method: a rate per second, and a burst; on Data Center one for everything
+    #[arg(long, value_name = "RATE[:BURST]")]
+    limit: Option<Bucket>,
+
+    /// Points per hour of the site's clock: one for each request and one for each object in its answer
+    #[arg(long, value_name = "POINTS")]
+    points_per_hour: Option<u64>,
+
+    /// How a refusal by a limit looks: headers, bare (no header says how long) or html
+    #[arg(long, value_name = "SHAPE", default_value = "headers")]
+    limit_shape: LimitShape,
+
+    /// Queries longer than this are refused, bytes
+    #[arg(long, value_name = "BYTES")]
+    jql_limit: Option<usize>,
+
+    /// How long an OAuth access token is good, seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 3_600)]
+    access_token_seconds: u64,
+
+    /// Language of error texts, whatever a request asks for: en, de, ja or fr
+    #[arg(long, value_name = "LANGUAGE", default_value = "en")]
+    language: Language,
+
     /// Leave isLast out of search pages, as Jira may
     #[arg(long)]
     omit_is_last: bool,
@@ -99,8 +148,11 @@ Examples:
   syncline simulate --projects ACME=5000,OPS=200 --mutate-per-second 20 --search-lag-ms 3000
   syncline simulate --latency-ms 120 --latency-jitter-ms 80 --fault-rate 0.02
   syncline simulate --fault quota@50x1 --fault hang@10x1/comment
+  syncline simulate --kind data-center --context-path /jira --data-center-version 8.20.0
+  syncline simulate --limit 100:350 --points-per-hour 65000
 
-Every account signs in with its e-mail address and token (Basic). While the site runs, /__sim/stats tells what
+Every account signs in with its e-mail address and token (Basic; on Data Center also by user name, and with the
+token alone as Bearer). While the site runs, /__sim/stats tells what
 happened, and /__sim/faults, /__sim/mutate and /__sim/settings change it; docs/simulator.md describes them.";
 
 fn share(text: &str) -> Result<f64, String> {
@@ -119,6 +171,21 @@ impl SimulateArgs {
             options.accounts.clone_from(&self.accounts);
         }
         options.seed = self.seed;
+        options.kind = self.kind;
+        options.version.clone_from(&self.data_center_version);
+        options.context_path.clone_from(&self.context_path);
+        options.secured = self.secured;
+        options.inline_limit = self.inline_limit;
+        options.captcha_after = self.captcha_after;
+        options.limits = Limits {
+            bucket: self.limit,
+            points_per_hour: self.points_per_hour,
+            shape: self.limit_shape,
+            ..Limits::default()
+        };
+        options.jql_limit = self.jql_limit;
+        options.oauth.access_token_lifetime = Duration::from_secs(self.access_token_seconds);
+        options.language = self.language;
         options.projects.clone_from(&self.projects);
         options.issues = self.issues;
         options.people = self.people;
@@ -181,6 +248,16 @@ mod tests {
         let exact = Program::parse_from(["x", "--comments", "3", "--worklogs", "2"]).args.options();
         assert_eq!((exact.comments, exact.worklogs, exact.long_threads), (Amount::Exactly(3), Amount::Exactly(2), 0.0));
         assert!(Program::parse_from(["x"]).args.options().long_threads > 0.0);
+    }
+
+    #[test]
+    fn a_data_center_with_limits_is_read() {
+        let args = ["x", "--kind", "data-center", "--context-path", "/jira", "--limit", "10:20", "--language", "de"];
+        let options = Program::parse_from(args).args.options();
+        assert_eq!((options.kind, options.context_path.as_str()), (Kind::DataCenter, "/jira"));
+        assert_eq!(options.limits.bucket, Some(Bucket { rate_per_second: 10.0, burst: 20 }));
+        assert_eq!(options.language, Language::German);
+        assert!(Program::try_parse_from(["x", "--kind", "server"]).is_err());
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub mod fields;
 #[cfg(test)]
 mod flavour_tests;
 pub mod history;
+pub mod histories;
 pub mod jql;
 mod lists;
 mod loose;

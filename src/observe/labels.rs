@@ -10,6 +10,7 @@ pub const STEPS: &[&str] = &[
     "fetch_page",
     "upsert_batch",
     "fetch_collection",
+    "fetch_worklogs",
     "fetch_changes",
     "fetch_catalogue",
     "sweep_ids",

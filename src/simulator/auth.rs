@@ -120,9 +120,9 @@ impl Accounts {
         self.known.iter().find(|known| known.person == person).map(|known| known.viewer(catalogue))
     }
 
-    /// The person behind an e-mail address or user name.
-    pub(super) fn person(&self, named: &str) -> Option<u16> {
-        self.known.iter().find(|known| known.email == named || known.name == named).map(|known| known.person)
+    /// The person whose API token this is.
+    pub(super) fn person_of_token(&self, token: &str) -> Option<u16> {
+        self.known.iter().find(|known| known.token == token).map(|known| known.person)
     }
 
     /// Tells the caller; the error is the answer to wrong credentials.

@@ -128,9 +128,9 @@ pub(super) async fn comments(
     RawQuery(query): RawQuery,
 ) -> Reply {
     let query = Query::parse(query);
-    // Data Center has no limit of its own.
-    let most = if site.kind == Kind::Cloud { COMMENT_PAGE } else { usize::MAX / 2 };
-    thread(&site, &caller, &named, &query, (COMMENT_PAGE, most), |renderer, json, issue, (start_at, max_results)| {
+    // Data Center gives all of them unless told otherwise.
+    let most = if site.kind == Kind::Cloud { COMMENT_PAGE } else { 1_048_576 };
+    thread(&site, &caller, &named, &query, (most, most), |renderer, json, issue, (start_at, max_results)| {
         let newest_first = query.get("orderBy") == Some("-created");
         threads::comment_page(renderer, json, issue, start_at, max_results, newest_first);
     })

@@ -118,7 +118,7 @@ pub(super) async fn list_worklogs(
             }
         }
         json.close(']');
-        Ok(reply::ok(json.into_bytes()))
+        Ok(reply::holding(reply::ok(json.into_bytes()), found.len()))
     }))
 }
 
@@ -190,6 +190,6 @@ pub(super) async fn changelogs(
             json.text("nextPageToken", &token::encode(seed, &what, &place, now_ms));
         }
         json.close('}');
-        Ok(reply::ok(json.into_bytes()))
+        Ok(reply::holding(reply::ok(json.into_bytes()), issues.len()))
     }))
 }

@@ -14,6 +14,7 @@ use chrono::SecondsFormat;
 use super::auth::{Caller, captcha, unauthenticated};
 use super::connection::Connection;
 use super::faults::{Fault, FaultKind};
+use super::limits::{Objects, Room};
 use super::reply::{self, Reply};
 use super::seed::{Dice, Purpose};
 use super::site::{Site, lock};
@@ -44,6 +45,7 @@ pub(super) async fn gate(State(site): State<Arc<Site>>, mut request: Request, ne
         },
         None => admit(&site, endpoint, request, next).await,
     };
+    let reply = site.language.apply(reply).await;
     site.count_status(reply.status().as_u16());
     reply::with(reply, "atl-traceid", &format!("{number:032x}"))
 }
@@ -72,17 +74,16 @@ async fn admit(site: &Site, endpoint: &'static str, mut request: Request, next: 
     if site.suspended.load(Ordering::Relaxed) {
         return unavailable();
     }
-    let catalogue = site.world.catalogue();
-    let ignored = site.anonymous.load(Ordering::Relaxed);
-    let caller = match request.extensions().get::<FaultKind>() {
-        Some(FaultKind::Anonymous) => Caller::Anonymous(catalogue),
-        _ if ignored => Caller::Anonymous(catalogue),
-        _ => match site.accounts.identify(request.headers(), catalogue) {
-            Ok(caller) => caller,
-            Err(refusal) => return *refusal,
-        },
+    let caller = match caller(site, &request) {
+        Ok(caller) => caller,
+        Err(refusal) => return *refusal,
     };
     request.extensions_mut().insert(caller);
+    let now_ms = site.world.now_ms();
+    let room = match site.limiter.admit(request.method().as_str(), endpoint, now_ms) {
+        Ok(room) => room,
+        Err(refusal) => return *refusal,
+    };
     let limit = site.burst_limit.unwrap_or(TOLD_LIMIT);
     let left = match site.burst_limit {
         None => limit - 1,
@@ -95,8 +96,24 @@ async fn admit(site: &Site, endpoint: &'static str, mut request: Request, next: 
         },
     };
     let reply = next.run(request).await;
+    let objects = reply.extensions().get::<Objects>().map_or(0, |objects| objects.0);
+    site.limiter.spend(objects, now_ms);
+    let Room { limit, left } = room.unwrap_or(Room { limit: u64::from(limit), left: u64::from(left) });
     let reply = reply::with(reply, "x-ratelimit-limit", &limit.to_string());
     reply::with(reply, "x-ratelimit-remaining", &left.to_string())
+}
+
+/// Who is calling; the error is the answer to wrong credentials.
+fn caller(site: &Site, request: &Request) -> Result<Caller, Box<Reply>> {
+    let catalogue = site.world.catalogue();
+    let ignored = request.extensions().get() == Some(&FaultKind::Anonymous) || site.anonymous.load(Ordering::Relaxed);
+    if ignored {
+        return Ok(Caller::Anonymous(catalogue));
+    }
+    if request.uri().path().starts_with("/ex/jira/") {
+        return site.gateway_caller(request.headers(), catalogue);
+    }
+    site.accounts.identify(request.headers(), catalogue)
 }
 
 fn limited(site: &Site, fault: Fault, limit: u32, reason: &str) -> Reply {

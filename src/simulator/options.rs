@@ -7,6 +7,9 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use super::faults::FaultPlan;
+use super::language::Language;
+use super::limits::Limits;
+use super::oauth::OAuthApp;
 use crate::clock::Clock;
 
 /// Which of Atlassian's products a site is.
@@ -214,6 +217,12 @@ pub struct Options {
     pub mutations_per_second: f64,
     /// Requests per second and endpoint above which 429 is answered; `None` for no limit.
     pub burst_limit_per_second: Option<u32>,
+    /// Limits as Atlassian sets them, besides that one.
+    pub limits: Limits,
+    /// The app that may ask for OAuth tokens.
+    pub oauth: OAuthApp,
+    /// Language of error texts, whatever a request asks for.
+    pub language: Language,
     /// Leaves `isLast` out of search pages, as Jira may.
     pub omit_is_last: bool,
     /// How long a `nextPageToken` stays valid.
@@ -255,6 +264,9 @@ impl Options {
             faults: FaultPlan::default(),
             mutations_per_second: 0.0,
             burst_limit_per_second: None,
+            limits: Limits::default(),
+            oauth: OAuthApp::default(),
+            language: Language::English,
             omit_is_last: false,
             token_lifetime: Duration::from_secs(7 * 24 * 3600),
         }
@@ -267,6 +279,10 @@ impl Options {
             if !keys.insert(spec.key.as_str()) {
                 return Err(format!("project '{}' is named twice: give every project its own key", spec.key));
             }
+        }
+        let path = &self.context_path;
+        if !path.is_empty() && (self.kind == Kind::Cloud || !path.starts_with('/') || path.ends_with('/')) {
+            return Err(format!("context path '{path}': only Data Center has one, and it is written like /jira"));
         }
         if self.projects.is_empty() || self.projects.len() > 65_000 {
             return Err(format!("{} projects: a site has 1 to 65000", self.projects.len()));

@@ -4,6 +4,8 @@ use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::http::{Response, StatusCode};
 
+use super::limits::Objects;
+
 /// An answer.
 pub(super) type Reply = Response<Body>;
 
@@ -62,5 +64,11 @@ pub(super) fn with(mut reply: Reply, name: &'static str, value: &str) -> Reply {
     if let Ok(value) = HeaderValue::from_str(value) {
         reply.headers_mut().insert(name, value);
     }
+    reply
+}
+
+/// Says how many objects an answer holds, for the quota.
+pub(super) fn holding(mut reply: Reply, objects: usize) -> Reply {
+    reply.extensions_mut().insert(Objects(objects as u64));
     reply
 }

@@ -9,14 +9,17 @@ use axum::routing::{get, post};
 use super::options::Kind;
 use super::server::Control;
 use super::site::Site;
-use super::{admin, agile, endpoints, feeds, gate, lists, projects_api, search_api};
+use super::{admin, agile, dc_search, endpoints, feeds, gate, lists, oauth, projects_api, search_api};
 
 /// The site's routes, for serving it in another way than [`super::Simulator::start`] (connection faults need that one).
 pub fn router(control: Control) -> Router {
     let site = control.0.clone();
     let context = site.context_path.clone();
     let whole = match site.kind {
-        Kind::Cloud => Router::new().nest("/rest/api/3", cloud()),
+        Kind::Cloud => Router::new()
+            .nest("/rest/api/3", cloud())
+            .nest(&format!("/ex/jira/{}/rest/api/3", site.cloud_id), cloud())
+            .nest(&format!("/ex/jira/{}/rest/agile/1.0", site.cloud_id), agile()),
         Kind::DataCenter => Router::new()
             .nest(&format!("{context}/rest/api/2"), data_center())
             .nest(&format!("{context}/rest/api/latest"), data_center()),
@@ -26,6 +29,9 @@ pub fn router(control: Control) -> Router {
         // Outside of the nest, where the path is still whole; what is added after it is not gated.
         .layer(from_fn_with_state(site, gate::gate))
         .nest("/__sim", admin::router(control.clone()))
+        .route("/authorize", get(oauth::authorize))
+        .route("/oauth/token", post(oauth::token))
+        .route("/oauth/token/accessible-resources", get(oauth::resources))
         .fallback(endpoints::nothing_here)
         .with_state(control.0)
 }
@@ -69,7 +75,10 @@ fn cloud() -> Router<Arc<Site>> {
 }
 
 fn data_center() -> Router<Arc<Site>> {
-    common().route("/project", get(projects_api::all))
+    common()
+        .route("/project", get(projects_api::all))
+        .route("/search", get(dc_search::search_get).post(dc_search::search_post))
+        .route("/user", get(dc_search::user))
 }
 
 fn agile() -> Router<Arc<Site>> {

@@ -159,7 +159,7 @@ fn run(site: &Site, caller: &Caller, body: &SearchBody, fault: Option<FaultKind>
         json.member("isLast", if next.is_none() { "true" } else { "false" });
     }
     json.close('}');
-    Ok(reply::ok(json.into_bytes()))
+    Ok(reply::holding(reply::ok(json.into_bytes()), found.len()))
 }
 
 /// The issue with the others that its fields describe, as far as the caller may see them.
@@ -251,5 +251,5 @@ pub(super) async fn bulk_fetch(
     let renderer = Renderer::new(&site, &viewer).expanding(expand.as_deref());
     write_issues(&renderer, &mut json, &found, fields, true);
     json.raw("]}");
-    reply::ok(json.into_bytes())
+    reply::holding(reply::ok(json.into_bytes()), found.len())
 }

@@ -179,6 +179,21 @@ impl Control {
         self.0.anonymous.store(anonymous, Ordering::Relaxed);
     }
 
+    /// Ends all OAuth access tokens now, as their lifetime would.
+    pub fn expire_access_tokens(&self) {
+        self.0.oauth.expire();
+    }
+
+    /// Withdraws the OAuth consent: refresh tokens no longer count either.
+    pub fn revoke_consent(&self) {
+        self.0.oauth.revoke();
+    }
+
+    /// By which `/ex/jira/{cloudId}` knows the site.
+    pub fn cloud_id(&self) -> &str {
+        &self.0.cloud_id
+    }
+
     /// How far search is behind writes that are made from now on.
     pub fn set_search_lag(&self, lag: Duration) {
         self.0.world.set_search_lag_ms(i64::try_from(lag.as_millis()).unwrap_or(i64::MAX / 2));

@@ -2,15 +2,23 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::auth::Accounts;
+use super::auth::{Accounts, Caller};
+use super::catalogue::Catalogue;
 use super::faults::{FaultKind, Faults};
+use super::language::Language;
+use super::limits::{LimitStats, Limiter};
+use super::oauth::{self, OAuth, OAuthStats};
 use super::options::{Kind, Options};
+use super::reply::Reply;
+use super::seed::{Dice, Purpose};
 use super::world::World;
 
 /// Shared by all requests.
@@ -28,6 +36,11 @@ pub(super) struct Site {
     pub(super) suspended: AtomicBool,
     /// While true, credentials count for nothing.
     pub(super) anonymous: AtomicBool,
+    pub(super) language: Language,
+    pub(super) limiter: Limiter,
+    pub(super) oauth: OAuth,
+    /// By which api.atlassian.com knows the site.
+    pub(super) cloud_id: String,
     pub(super) world: World,
     pub(super) accounts: Accounts,
     pub(super) faults: Mutex<Faults>,
@@ -82,6 +95,27 @@ pub struct Stats {
     pub worklogs: u64,
     /// Mutations so far.
     pub mutations: u64,
+    /// Token buckets by method and endpoint, such as `POST /search/jql`; `all` on Data Center.
+    pub limits: BTreeMap<String, LimitStats>,
+    /// Points used in the hour of the site's clock.
+    pub points_used: u64,
+    /// Requests that were refused because the hour had no points left.
+    pub points_limited: u64,
+    /// The token endpoint of OAuth.
+    pub oauth: OAuthStats,
+}
+
+fn cloud_id(seed: u64) -> String {
+    let mut dice = Dice::new(seed, Purpose::Token, 0, 0);
+    let (high, low) = (dice.next(), dice.next());
+    format!(
+        "{:08x}-{:04x}-4{:03x}-9{:03x}-{:012x}",
+        high >> 32,
+        high & 0xFFFF,
+        low & 0xFFF,
+        low >> 12 & 0xFFF,
+        low >> 16
+    )
 }
 
 pub(super) fn micros(duration: Duration) -> u64 {
@@ -102,6 +136,10 @@ impl Site {
             context_path: options.context_path.clone(),
             inline_limit: options.inline_limit.map_or(options.kind.inline_limit(), usize::from),
             jql_limit: options.jql_limit,
+            language: options.language,
+            limiter: Limiter::new(options.kind, options.limits.clone()),
+            oauth: OAuth::new(options.seed, options.oauth.clone()),
+            cloud_id: cloud_id(options.seed),
             suspended: AtomicBool::new(false),
             anonymous: AtomicBool::new(false),
             accounts: Accounts::new(&options.accounts, options.captcha_after, &world.catalogue()),
@@ -120,6 +158,19 @@ impl Site {
             in_flight: AtomicU64::new(0),
             counts: Mutex::default(),
         }
+    }
+
+    /// Who calls at api.atlassian.com: with an access token of OAuth, as the first account, or with an API token.
+    pub(super) fn gateway_caller(&self, headers: &HeaderMap, catalogue: Arc<Catalogue>) -> Result<Caller, Box<Reply>> {
+        let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let Some(token) = given.strip_prefix("Bearer ") else { return self.accounts.identify(headers, catalogue) };
+        let person = match self.oauth.is_valid(token, self.world.now_ms()) {
+            true => Some(0),
+            // The tokens of service accounts are sent in the same way.
+            false => self.accounts.person_of_token(token),
+        };
+        let viewer = person.and_then(|person| self.accounts.viewer(person, catalogue));
+        viewer.map(Caller::Known).ok_or_else(|| Box::new(oauth::unauthorized()))
     }
 
     /// Counts a request in this second; the number of requests left, `None` when there are too many.
@@ -171,8 +222,13 @@ impl Site {
             }
             stats.mutations = store.mutations;
         }
+        let (limits, points_used, points_limited) = self.limiter.stats(self.world.now_ms());
         let counts = lock(&self.counts);
         Stats {
+            limits,
+            points_used,
+            points_limited,
+            oauth: self.oauth.stats(),
             requests: self.requests.load(Ordering::Relaxed),
             by_endpoint: counts.by_endpoint.clone(),
             by_status: counts.by_status.clone(),

@@ -32,15 +32,19 @@ const MAX_ORDER_FIELDS: usize = 7;
 
 /// Resolves a query, or says in Jira's words why it cannot be run.
 pub(in crate::simulator) fn bind(parsed: &Parsed, scope: &Scope<'_>) -> Result<Query, Error> {
-    let Some(condition) = &parsed.condition else {
-        return Err(Error(
-            "Unbounded JQL queries are not allowed here. Please add a search restriction to your query.".into(),
-        ));
+    let test = match &parsed.condition {
+        Some(condition) => scope.expr(condition)?,
+        // Data Center answers with everything.
+        None if scope.catalogue.kind == Kind::DataCenter => Test::All(Vec::new()),
+        None => {
+            return Err(Error(
+                "Unbounded JQL queries are not allowed here. Please add a search restriction to your query.".into(),
+            ));
+        }
     };
     if parsed.order.len() > MAX_ORDER_FIELDS {
         return Err(Error(format!("The maximum number of sort fields ({MAX_ORDER_FIELDS}) has been exceeded.")));
     }
-    let test = scope.expr(condition)?;
     let mut order = Vec::with_capacity(parsed.order.len());
     for (field, descending) in &parsed.order {
         let by = match field.as_str() {

@@ -3,11 +3,17 @@
 
 mod answers;
 mod changes;
+mod data_center;
+mod entities;
 mod http;
+mod limits;
+mod oauth;
+mod withheld;
 
 use axum::body::Body;
-use axum::http::{Method, Request, StatusCode};
+use axum::http::{HeaderMap, Method, Request, StatusCode};
 use base64::Engine as _;
+use bytes::Bytes;
 use chrono::DateTime;
 use serde_json::{Value, json};
 use tower::Service as _;
@@ -23,6 +29,7 @@ struct Rehearsal {
     control: Control,
     hands: VirtualClock,
     authorization: Option<String>,
+    api: String,
 }
 
 fn basic(email: &str, token: &str) -> Option<String> {
@@ -38,28 +45,37 @@ impl Rehearsal {
         let limited: Account = "limited@example.com:limited:Asia/Tokyo:ACME".parse().unwrap();
         options.accounts.push(limited);
         adjust(&mut options);
-        let control = Control::new(&options, "http://jira.test");
-        Self { control, hands, authorization: basic(DEFAULT_EMAIL, DEFAULT_TOKEN) }
+        let control = Control::new(&options, format!("http://jira.test{}", options.context_path));
+        let api = format!("{}{}", options.context_path, options.kind.api_path());
+        Self { control, hands, authorization: basic(DEFAULT_EMAIL, DEFAULT_TOKEN), api }
     }
 
     async fn send(&self, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+        let (status, _, bytes) = self.reply(method, path, body).await;
+        (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+    }
+
+    async fn reply(&self, method: Method, path: &str, body: Option<Value>) -> (StatusCode, HeaderMap, Bytes) {
         let mut request = Request::builder().method(method).uri(path);
         if let Some(authorization) = &self.authorization {
             request = request.header("authorization", authorization);
         }
         let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
         let reply = router(self.control.clone()).call(request.body(body).unwrap()).await.unwrap();
-        let status = reply.status();
-        let bytes = axum::body::to_bytes(reply.into_body(), usize::MAX).await.unwrap();
-        (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+        let (parts, body) = reply.into_parts();
+        (parts.status, parts.headers, axum::body::to_bytes(body, usize::MAX).await.unwrap())
     }
 
     async fn get(&self, path: &str) -> (StatusCode, Value) {
-        self.send(Method::GET, &format!("/rest/api/3{path}"), None).await
+        self.send(Method::GET, &format!("{}{path}", self.api), None).await
     }
 
     async fn post(&self, path: &str, body: Value) -> (StatusCode, Value) {
-        self.send(Method::POST, &format!("/rest/api/3{path}"), Some(body)).await
+        self.send(Method::POST, &format!("{}{path}", self.api), Some(body)).await
+    }
+
+    fn apply(&self, mutation: super::Mutation) -> super::Change {
+        self.control.apply(mutation).unwrap()
     }
 
     async fn search(&self, body: Value) -> Value {
@@ -82,6 +98,14 @@ impl Rehearsal {
             }
         }
     }
+}
+
+fn length(value: &Value) -> usize {
+    value.as_array().unwrap_or_else(|| panic!("no list: {value}")).len()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("no text: {value}"))
 }
 
 fn exactly(comments: u16, worklogs: u16) -> impl FnOnce(&mut Options) {
