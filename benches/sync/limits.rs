@@ -4,7 +4,7 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 
 use syncline::clock::Clock;
-use syncline::simulator::{Amount, Handle, Options, ProjectSpec, Simulator};
+use syncline::simulator::{Amount, Bucket, Handle, Limits, Options, ProjectSpec, Simulator};
 
 use crate::stack::{self, Database};
 
@@ -16,7 +16,8 @@ const PAGE_SIZE: &str = "4";
 /// In which the limit is found; not measured.
 const WARM_UP: Duration = Duration::from_secs(60);
 const MEASURED: Duration = Duration::from_secs(120);
-const SEARCH: &str = "/search/jql";
+/// The bucket that is short: of the simulated site's, the one of searches.
+const SEARCH: &str = "POST /search/jql";
 
 pub async fn measure() -> Vec<(&'static str, f64)> {
     let hundred = at(100).await;
@@ -47,9 +48,8 @@ struct Count {
 
 impl Count {
     fn of(jira: &Handle) -> Self {
-        let stats = jira.control().stats();
-        let asked = stats.by_endpoint.get(SEARCH).copied().unwrap_or_default();
-        Self { asked: asked as f64, refused: stats.by_status.get(&429).copied().unwrap_or_default() as f64 }
+        let stats = jira.control().stats().limits.get(SEARCH).copied().unwrap_or_default();
+        Self { asked: (stats.allowed + stats.limited) as f64, refused: stats.limited as f64 }
     }
 }
 
@@ -60,7 +60,8 @@ async fn at(per_second: u32) -> Figures {
         .collect();
     (options.comments, options.worklogs, options.long_threads) = (Amount::Exactly(0), Amount::Exactly(0), 0.0);
     options.latency = Duration::from_millis(20);
-    options.burst_limit_per_second = Some(per_second);
+    let bucket = Bucket { rate_per_second: f64::from(per_second), burst: per_second };
+    options.limits = Limits { bucket: Some(bucket), ..Limits::default() };
     let projects = options.projects.clone();
     let jira = Simulator::start(options, ([127, 0, 0, 1], 0).into()).await.unwrap();
     let database = Database::new().await;

@@ -29,6 +29,9 @@ const BUCKET_RESERVE: f64 = 0.25;
 const LARGEST_RISE: f64 = 0.10;
 const LARGEST_FALL: f64 = 0.30;
 
+/// A larger limit is no burst's but a quota's, whose level falls by the hour and counts other things than requests.
+const LARGEST_BURST: f64 = 5_000.0;
+
 /// After a refusal: the share of the refused rate at which to go on, and the same when it is refused again at once.
 const CUT: f64 = 0.9;
 const DEEP_CUT: f64 = 0.7;
@@ -68,7 +71,7 @@ pub struct Level {
 impl Level {
     /// Of one answer, if it tells enough.
     pub fn of(told: &Told) -> Option<Self> {
-        let limit = told.limit.filter(|limit| (1.0..1e9).contains(limit))?;
+        let limit = told.limit.filter(|limit| (1.0..=LARGEST_BURST).contains(limit))?;
         let left = told.remaining.filter(|left| left.is_finite())?.clamp(0.0, limit);
         Some(Self { limit, low: left, high: left, reset_in: told.reset_in })
     }
@@ -148,8 +151,9 @@ fn by_level(known: &Learned, level: &Level, seconds: f64) -> f64 {
     let reserve = level.limit * if window { WINDOW_RESERVE } else { BUCKET_RESERVE };
     let until_reset = level.reset_in.map_or(0.0, |wait| wait.as_secs_f64());
     let draw = (level.low - reserve) / DRAW_SECONDS.max(until_reset) * seconds.min(2.0);
-    // An old level says nothing about a slope.
-    let slope = known.remaining.filter(|_| known.age < Duration::from_secs(5)).map(|then| (level.low - then) / seconds);
+    // An old level says nothing about a slope, and a window's is that of the rate itself.
+    let before = known.remaining.filter(|_| !window && known.age < Duration::from_secs(5));
+    let slope = before.map(|then| (level.low - then) / seconds);
     SLOPE_GAIN * slope.unwrap_or(0.0) + draw
 }
 

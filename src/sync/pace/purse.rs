@@ -11,6 +11,7 @@ use std::time::Duration;
 use sqlx::PgPool;
 use tokio::time::Instant;
 
+use crate::clock::Clock;
 use crate::domain::rate::{self, Learned, Level, Told};
 use crate::store::rate::{self as buckets, Ask, Change, Turns};
 
@@ -20,8 +21,11 @@ const HORIZON: Duration = Duration::from_millis(300);
 const KEPT: Duration = Duration::from_millis(150);
 /// A bundle is at most what the whole fleet may ask in this time.
 const BUNDLE_SECONDS: f64 = 0.2;
-/// The shortest and the longest wait before asking again when there were no turns.
-const ASK_AGAIN: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+/// Where fewer turns were given than wanted, the next bundle is asked for after about so long, or when there can be one:
+/// well within [`HORIZON`], so that no turn of the schedule is left to nobody.
+const ASK_AGAIN: Duration = Duration::from_millis(120);
+/// Nobody sleeps longer than this without asking: the rate may have risen.
+const ASK_AT_LEAST: Duration = Duration::from_secs(1);
 
 /// One bucket, as this process uses it.
 pub(super) struct Purse {
@@ -38,6 +42,8 @@ struct Hand {
     turns: VecDeque<Instant>,
     returned: u32,
     known: Option<(Turns, Instant)>,
+    /// Before this time there is nothing to be had.
+    not_before: Option<Instant>,
     /// Whether somebody had to wait since the rate was last adapted.
     busy: bool,
     /// Turns used since then, for the size of bundles.
@@ -74,7 +80,7 @@ impl Purse {
     }
 
     /// A turn, when there is one. Everyone waits in the order in which they came.
-    pub(super) async fn turn(&self, pool: &PgPool) -> Result<Turn, crate::store::Error> {
+    pub(super) async fn turn(&self, pool: &PgPool, clock: &Clock) -> Result<Turn, crate::store::Error> {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         let _waits = Waits(&self.waiting);
         let mut hand = self.hand.lock().await;
@@ -82,11 +88,15 @@ impl Purse {
             if let Some(at) = hand.next(Instant::now()) {
                 return Ok(Turn::At(at));
             }
+            if let Some(time) = hand.not_before.take() {
+                tokio::time::sleep_until(time).await;
+            }
             let change = self.change(&mut hand);
+            let wanted = hand.bundle(self.waiting.load(Ordering::Relaxed));
             let ask = Ask {
                 key: &self.key,
                 gates: &self.gates,
-                wanted: hand.bundle(self.waiting.load(Ordering::Relaxed)),
+                wanted,
                 returned: f64::from(std::mem::take(&mut hand.returned)),
                 horizon: HORIZON,
                 change,
@@ -102,8 +112,10 @@ impl Purse {
             hand.turns.extend(
                 (0..turns.given).map(|n| now + turns.first_in + Duration::from_secs_f64(f64::from(n) * distance)),
             );
-            if turns.given == 0 {
-                tokio::time::sleep(turns.first_in.clamp(ASK_AGAIN.0, ASK_AGAIN.1)).await;
+            if turns.given < wanted {
+                let pause = ASK_AGAIN.mul_f64(0.75 + clock.jitter() / 2.0);
+                let until_any = if turns.given == 0 { turns.first_in.min(ASK_AT_LEAST) } else { Duration::ZERO };
+                hand.not_before = Some(now + pause.max(until_any));
             }
         }
     }

@@ -173,7 +173,7 @@ impl SitePacer {
             let purses = self.purses(endpoint);
             let mut at = asked;
             for purse in &purses {
-                match purse.turn(&self.shared.pool).await {
+                match purse.turn(&self.shared.pool, &self.shared.clock).await {
                     Ok(Turn::At(turn)) => at = at.max(turn),
                     Ok(Turn::Paused(pause)) => self.begin_pause(&purse.key, pause),
                     Ok(Turn::Free) => drop(lock(&self.state).purses.remove(&purse.key)),
