@@ -24,8 +24,8 @@ async fn history(site: &Rehearsal, issue: &str) -> Vec<Value> {
 
 /// What the last entry of a field leads to.
 fn outcome(history: &[Value], field: &str) -> Option<Value> {
-    let items = history.iter().flat_map(|entry| entry["items"].as_array().unwrap());
-    items.filter(|item| item["field"] == field).next_back().map(|item| item["to"].clone())
+    let mut items = history.iter().flat_map(|entry| entry["items"].as_array().unwrap());
+    items.rfind(|item| item["field"] == field).map(|item| item["to"].clone())
 }
 
 async fn agrees_with_its_history(site: &Rehearsal, issue: &Value) {
