@@ -69,4 +69,4 @@ pub use oauth::{OAuthApp, OAuthStats};
 pub use options::{Account, Amount, DEFAULT_EMAIL, DEFAULT_TOKEN, Kind, Options, ProjectSpec};
 pub use routes::router;
 pub use server::{Control, Error, Handle, Simulator};
-pub use site::Stats;
+pub use site::{Stats, Totals};

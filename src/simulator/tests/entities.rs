@@ -61,6 +61,30 @@ async fn a_history_leads_to_the_present_before_and_after_changes() {
 }
 
 #[tokio::test]
+async fn totals_agree_with_what_is_served() {
+    let site = Rehearsal::new(|_| {});
+    site.control.mutate(200);
+    let totals = site.control.totals("ACME");
+    let query = json!({"jql": "project = ACME", "fields": ["issuelinks"], "maxResults": 100});
+    let (mut entries, mut items, mut linked, mut body) = (0, 0, 0, query);
+    loop {
+        let page = site.search(body.clone()).await;
+        for issue in page["issues"].as_array().unwrap() {
+            let history = history(&site, text(&issue["id"])).await;
+            entries += history.len() as u64;
+            items += history.iter().map(|entry| length(&entry["items"]) as u64).sum::<u64>();
+            linked += length(&issue["fields"]["issuelinks"]) as u64;
+        }
+        body["nextPageToken"] = page["nextPageToken"].clone();
+        if body["nextPageToken"].is_null() {
+            break;
+        }
+    }
+    assert_eq!((totals.changelog_entries, totals.changelog_items, totals.linked_issues), (entries, items, linked));
+    assert_eq!(totals.issues, site.control.issue_ids("ACME").len() as u64);
+}
+
+#[tokio::test]
 async fn history_is_never_rewritten() {
     let site = Rehearsal::new(|_| {});
     let before = history(&site, "ACME-5").await;
