@@ -82,7 +82,11 @@ ALTER TABLE syncline.site DROP CONSTRAINT site_credential_check;
 ALTER TABLE syncline.site ADD CONSTRAINT site_credential_check
     CHECK (credential ~ '^(env:|file:|enc:v1:)' OR (auth = 'oauth' AND credential = ''));
 
--- Who is exchanging the refresh token now, and until when others leave it to them.
+-- Who exchanges the refresh token now, and until when others leave it to them; where tokens are given, and where the site
+-- is reached with them.
 ALTER TABLE syncline.site_oauth
     ADD COLUMN refresh_owner uuid,
-    ADD COLUMN refresh_until timestamptz;
+    ADD COLUMN refresh_until timestamptz,
+    ADD COLUMN auth_url      text NOT NULL DEFAULT 'https://auth.atlassian.com',
+    ADD COLUMN api_url       text NOT NULL DEFAULT 'https://api.atlassian.com',
+    ADD COLUMN site_url      text;

@@ -16,7 +16,8 @@ use rand::{Rng, SeedableRng};
 use sqlx::PgPool;
 use syncline::clock::Clock;
 use syncline::config::Config;
-use syncline::jira::{HttpPool, JiraClient, SiteAccess};
+use syncline::domain::site_kind::SiteKind;
+use syncline::jira::{Auth, HttpPool, JiraClient, SiteAccess};
 use syncline::runtime::Worker;
 use syncline::simulator::{self, Amount, FaultKind, FaultPlan, FaultRule, Handle, Options, ProjectSpec, Simulator};
 use syncline::store::{self, PoolOptions};
@@ -342,8 +343,11 @@ impl<'a> History<'a> {
         let access = SiteAccess {
             name: "sim".to_owned(),
             base_url: self.jira.base_url().parse().unwrap(),
-            email: simulator::DEFAULT_EMAIL.to_owned(),
-            token: simulator::DEFAULT_TOKEN.to_owned().into(),
+            kind: SiteKind::Cloud,
+            auth: Auth::Basic {
+                user: simulator::DEFAULT_EMAIL.to_owned(),
+                token: simulator::DEFAULT_TOKEN.to_owned().into(),
+            },
             request_timeout: Duration::from_secs(10),
         };
         let client = JiraClient::new(&HttpPool::new(clock.clone()).unwrap(), access).unwrap();

@@ -12,6 +12,7 @@ async fn synced(issues: u32) -> (Rig, Worker) {
     options.projects.truncate(2);
     options.comments = Amount::Exactly(1);
     options.worklogs = Amount::Exactly(1);
+    options.long_threads = 0.0;
     let rig = Rig::new(options).await;
     let worker = rig.worker().await;
     for project in &rig.projects {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use sqlx::{Connection, PgConnection};
 use syncline::clock::Clock;
 use syncline::domain::cursor;
-use syncline::jira::{FieldMap, HttpPool, JiraClient, SearchRequest, SiteAccess, jql, normalise};
+use syncline::domain::site_kind::SiteKind;
+use syncline::jira::{Auth, FieldMap, HttpPool, JiraClient, SearchRequest, SiteAccess, jql, normalise};
 use syncline::simulator::{self, Amount, Options};
 
 use crate::support::Rig;
@@ -98,8 +99,8 @@ async fn a_cursor_never_passes_what_was_not_applied() {
     let access = SiteAccess {
         name: "sim".to_owned(),
         base_url: rig.jira.base_url().parse().unwrap(),
-        email: simulator::DEFAULT_EMAIL.into(),
-        token: simulator::DEFAULT_TOKEN.to_owned().into(),
+        kind: SiteKind::Cloud,
+        auth: Auth::Basic { user: simulator::DEFAULT_EMAIL.into(), token: simulator::DEFAULT_TOKEN.to_owned().into() },
         request_timeout: Duration::from_secs(10),
     };
     let jira = JiraClient::new(&HttpPool::new(clock).unwrap(), access).unwrap();
@@ -155,7 +156,7 @@ async fn assert_applied(rig: &Rig, jira: &JiraClient, cursor: Option<chrono::Dat
         .await
         .unwrap();
         assert!(missing.is_empty(), "the cursor says {cursor:?}, and these are not applied: {missing:?}");
-        token = syncline::jira::page::page_head(&raw.body).unwrap().next_page_token;
+        token = raw.head().unwrap().next_page_token;
         if token.is_none() {
             return;
         }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use syncline::clock::Clock;
-use syncline::jira::{HttpPool, JiraClient, SiteAccess};
+use syncline::domain::site_kind::SiteKind;
+use syncline::jira::{Auth, HttpPool, JiraClient, SiteAccess};
 use syncline::runtime::Worker;
 use syncline::simulator::{self, Amount, FaultKind, FaultPlan, Mutation, Options};
 use syncline::verify::{self, Reason, Report, Scope};
@@ -34,8 +35,8 @@ async fn report(rig: &Rig, project: &str) -> Result<Report, verify::Error> {
     let access = SiteAccess {
         name: "sim".to_owned(),
         base_url: rig.jira.base_url().parse().unwrap(),
-        email: simulator::DEFAULT_EMAIL.into(),
-        token: simulator::DEFAULT_TOKEN.to_owned().into(),
+        kind: SiteKind::Cloud,
+        auth: Auth::Basic { user: simulator::DEFAULT_EMAIL.into(), token: simulator::DEFAULT_TOKEN.to_owned().into() },
         request_timeout: Duration::from_secs(10),
     };
     let jira = JiraClient::new(&HttpPool::new(clock.clone()).unwrap(), access).unwrap();

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use syncline::clock::Clock;
-use syncline::jira::page::page_head;
-use syncline::jira::{FieldMap, HttpPool, JiraClient, SearchRequest, SiteAccess, jql, normalise, search_fields};
+use syncline::domain::site_kind::SiteKind;
+use syncline::jira::{Auth, FieldMap, HttpPool, JiraClient, SearchRequest, SiteAccess, jql, normalise, search_fields};
 use syncline::simulator::{self, Handle};
 use syncline::store::replica;
 use uuid::Uuid;
@@ -32,8 +32,8 @@ pub async fn sync(database: &Database, jira: &Handle) -> f64 {
     let access = SiteAccess {
         name: "sim".to_owned(),
         base_url: jira.base_url().parse().unwrap(),
-        email: simulator::DEFAULT_EMAIL.to_owned(),
-        token: simulator::DEFAULT_TOKEN.into(),
+        kind: SiteKind::Cloud,
+        auth: Auth::Basic { user: simulator::DEFAULT_EMAIL.to_owned(), token: simulator::DEFAULT_TOKEN.into() },
         request_timeout: Duration::from_secs(30),
     };
     let client = JiraClient::new(&HttpPool::new(clock).unwrap(), access).unwrap();
@@ -49,7 +49,7 @@ pub async fn sync(database: &Database, jira: &Handle) -> f64 {
         loop {
             let request = SearchRequest { jql: &query, fields: &wanted, page_size: 100, next_page_token: token };
             let page = client.search(&request).await.unwrap();
-            let head = page_head(&page.body).unwrap();
+            let head = page.head().unwrap();
             sender.send(page.body).await.unwrap();
             token = head.next_page_token;
             if token.is_none() || head.is_last {

@@ -9,12 +9,14 @@ mod alert_latency;
 mod alert_year;
 mod bare;
 mod dashboards;
+mod entities;
 mod fleet;
 mod full_sync;
 mod idle;
 mod limits;
 mod memory;
 mod noop;
+mod reconcile;
 #[path = "../../tests/rehearsal/mod.rs"]
 #[allow(dead_code)] // the tests use all of it
 mod rehearsal;
@@ -37,6 +39,8 @@ type Measure = fn() -> futures::future::LocalBoxFuture<'static, Vec<(&'static st
 const MEASURES: &[(&str, Measure)] = &[
     ("full_sync", || Box::pin(full_sync::throughput())),
     ("latency", || Box::pin(full_sync::with_latency())),
+    ("entities", || Box::pin(entities::measure())),
+    ("reconcile", || Box::pin(reconcile::measure())),
     ("noop", || Box::pin(noop::measure())),
     ("trigger", || Box::pin(trigger::measure())),
     ("idle", || Box::pin(idle::measure())),

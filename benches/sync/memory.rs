@@ -24,7 +24,8 @@ pub async fn measure() -> Vec<(&'static str, f64)> {
     vec![("worker_peak_rss_mebibytes", peak), ("memory_sync_issues_per_second", f64::from(ISSUES) / seconds)]
 }
 
-fn peak_mebibytes(pid: u32) -> f64 {
+/// The most that a living process has taken so far.
+pub fn peak_mebibytes(pid: u32) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0

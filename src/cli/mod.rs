@@ -13,6 +13,7 @@ mod confirm;
 mod context;
 mod demo;
 mod doctor;
+mod drift;
 mod error;
 mod health;
 mod healthcheck;
@@ -85,6 +86,7 @@ pub enum Command {
     Health(health::HealthArgs),
     Alert(alert::AlertArgs),
     Verify(verify::VerifyArgs),
+    Drift(drift::DriftArgs),
     Doctor(doctor::DoctorArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
     Simulate(simulate::SimulateArgs),
@@ -173,6 +175,7 @@ async fn dispatch(
         Command::Health(args) => health::run(args, context).await,
         Command::Alert(args) => alert::run(args, context).await,
         Command::Verify(args) => verify::run(args, context).await,
+        Command::Drift(args) => drift::run(args, context).await,
         Command::Config(args) => config::run(args, configured, context).await,
         // These have been handled before a database was needed.
         Command::Migrate(_)

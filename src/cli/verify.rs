@@ -17,6 +17,9 @@ pub struct VerifyArgs {
     /// How long differences may take to go away by themselves: a sync under way, Jira's search behind its writes
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub settle: u64,
+    /// Compare only so many issues, chosen by chance, instead of all; what the replica lacks is not found so
+    #[arg(long, value_name = "ISSUES")]
+    pub sample: Option<u32>,
     /// Request a run that reads again what differs
     #[arg(long)]
     pub repair: bool,
@@ -65,7 +68,7 @@ async fn one(args: &VerifyArgs, scope: &Scope, context: &Context) -> Result<Repo
     let site = store::site::list(&context.pool, Some(&scope.site)).await?;
     let site = site.first().ok_or_else(|| Error::failure(format!("site {} is gone", scope.site)))?;
     let client = site::client(context, site)?;
-    let options = Options { settle: Duration::from_secs(args.settle), ..Options::default() };
+    let options = Options { settle: Duration::from_secs(args.settle), sample: args.sample, ..Options::default() };
     let look = async || {
         let bar = bar(context, scope);
         let show = |progress: Progress| {
@@ -135,6 +138,9 @@ impl Verdict {
             let mut what: Vec<String> = issue.fields.iter().map(|field| (*field).to_owned()).collect();
             what.extend(issue.comments.iter().map(|id| format!("comment {id}")));
             what.extend(issue.worklogs.iter().map(|id| format!("worklog {id}")));
+            what.extend(issue.changes.iter().map(|id| format!("change {id}")));
+            what.extend(issue.links.iter().map(|id| format!("link {id}")));
+            what.extend(issue.attachments.iter().map(|id| format!("attachment {id}")));
             lines.push(format!("stale   {}: {}", issue.key, what.join(", ")));
         }
         for issue in &report.extra {
@@ -150,6 +156,7 @@ impl Verdict {
             let key = record.key.as_deref().unwrap_or("an issue without a key");
             lines.push(format!("unreadable {key}: {}: {}", record.field, record.problem));
         }
+        lines.extend(report.catalogue.iter().map(|entry| format!("{} {} {}", entry.problem, entry.entity, entry.id)));
         let more = lines.len().saturating_sub(SHOWN);
         lines.truncate(SHOWN);
         if more > 0 {
@@ -162,8 +169,10 @@ impl Verdict {
 }
 
 impl Row for Verdict {
-    const HEADERS: &'static [&'static str] =
-        &["SITE", "PROJECT", "ISSUES", "COMMENTS", "WORKLOGS", "MISSING", "STALE", "EXTRA", "RESULT"];
+    const HEADERS: &'static [&'static str] = &[
+        "SITE", "PROJECT", "ISSUES", "COMMENTS", "WORKLOGS", "CHANGES", "LINKS", "FILES", "MISSING", "STALE", "EXTRA",
+        "RESULT",
+    ];
 
     fn cells(&self) -> Vec<String> {
         let report = &self.report;
@@ -178,6 +187,9 @@ impl Row for Verdict {
             report.checked_issues.to_string(),
             report.checked_comments.to_string(),
             report.checked_worklogs.to_string(),
+            report.checked_changes.to_string(),
+            report.checked_links.to_string(),
+            report.checked_attachments.to_string(),
             report.missing.len().to_string(),
             report.stale.len().to_string(),
             report.extra.len().to_string(),

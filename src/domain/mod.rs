@@ -20,5 +20,6 @@ pub mod record;
 pub mod route;
 pub mod setting;
 pub mod site_cause;
+pub mod site_kind;
 pub mod spread;
 pub mod window;

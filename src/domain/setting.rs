@@ -168,7 +168,7 @@ pub const RECONCILE_MAX_SHARE: Key = Key {
     unit: "share",
     whole: false,
     meaning: "a reconciliation that would mark more than this share of a project's issues as gone stops and tells",
-    ..run(0.1, 0.0, 1.0)
+    ..run(0.2, 0.0, 1.0)
 };
 /// Requests under way.
 pub const MAX_CONCURRENCY: Key = Key {

@@ -5,9 +5,11 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
 use super::page::PageHead;
+use crate::domain::failure::Failure;
 use crate::domain::record::UserRecord;
+use crate::domain::site_kind::SiteKind;
 
-/// One search, as asked of `/search/jql`.
+/// One search.
 #[derive(Clone, Debug)]
 pub struct SearchRequest<'a> {
     /// The query; Jira refuses one without a bound (see [`super::jql`]).
@@ -16,7 +18,7 @@ pub struct SearchRequest<'a> {
     pub fields: &'a [String],
     /// At most 5000; Jira gives fewer when more than ids are asked for.
     pub page_size: u32,
-    /// From the page before; absent for the first.
+    /// From the head of the page before; absent for the first.
     pub next_page_token: Option<String>,
 }
 
@@ -25,6 +27,66 @@ pub struct SearchRequest<'a> {
 pub struct RawPage {
     /// The JSON text.
     pub body: Bytes,
+    /// What the client found out of a page that has no token of Jira's.
+    pub(super) head: Option<PageHead>,
+}
+
+impl RawPage {
+    pub(super) const fn new(body: Bytes) -> Self {
+        Self { body, head: None }
+    }
+
+    /// What the page says of its successor. A page of Data Center says it together with the one before, and so only here.
+    ///
+    /// # Errors
+    /// As [`super::page::page_head`].
+    pub fn head(&self) -> Result<PageHead, Failure> {
+        self.head.clone().map_or_else(|| super::page::page_head(&self.body), Ok)
+    }
+}
+
+/// What a site gives that not every site or account is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Offered<T> {
+    /// Here it is.
+    Available(T),
+    /// The site has no such endpoint; with what it answered.
+    Absent(String),
+    /// The account may not; with what Jira answered.
+    Forbidden(String),
+}
+
+impl<T> Offered<T> {
+    /// The same of something else.
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Offered<U> {
+        match self {
+            Self::Available(value) => Offered::Available(f(value)),
+            Self::Absent(reason) => Offered::Absent(reason),
+            Self::Forbidden(reason) => Offered::Forbidden(reason),
+        }
+    }
+
+    /// What is there, if it is.
+    pub fn available(self) -> Option<T> {
+        if let Self::Available(value) = self { Some(value) } else { None }
+    }
+
+    /// `available`, `absent` or `forbidden`, as stored.
+    pub const fn state(&self) -> &'static str {
+        match self {
+            Self::Available(_) => "available",
+            Self::Absent(_) => "absent",
+            Self::Forbidden(_) => "forbidden",
+        }
+    }
+
+    /// Why it is not there.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Available(_) => None,
+            Self::Absent(reason) | Self::Forbidden(reason) => Some(reason),
+        }
+    }
 }
 
 /// A page of issue ids.
@@ -37,31 +99,26 @@ pub struct IdPage {
 }
 
 /// The account that the credentials belong to.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Myself {
-    /// Atlassian's account id.
+    /// Atlassian's account id; the user key on Data Center.
     pub account_id: String,
     /// The name shown.
-    #[serde(default)]
     pub display_name: String,
+    /// Where the account may see its own.
+    pub email: Option<String>,
     /// An IANA name: quoted JQL dates are read in this zone.
-    #[serde(default)]
     pub time_zone: Option<String>,
     /// Whether the account may log in.
-    #[serde(default = "yes")]
     pub active: bool,
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// What the site says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServerInfo {
-    /// `Cloud`; other values are sites that this client does not speak to.
+    /// `Cloud`, `Server` or `Data Center`; empty where the site does not tell.
+    #[serde(default)]
     pub deployment_type: String,
     /// The site's own address.
     #[serde(default)]
@@ -69,12 +126,41 @@ pub struct ServerInfo {
     /// For example `1001.0.0-SNAPSHOT`.
     #[serde(default)]
     pub version: Option<String>,
+    /// The same in numbers.
+    #[serde(default)]
+    pub version_numbers: Vec<i64>,
     /// The site's clock, where it tells: for measuring the skew of ours.
     #[serde(default, deserialize_with = "super::time::lenient")]
     pub server_time: Option<DateTime<Utc>>,
     /// The site's name.
     #[serde(default)]
     pub server_title: Option<String>,
+}
+
+impl ServerInfo {
+    /// What kind of site it is. One that does not say it tells by its version: Cloud counts from 1001.
+    pub fn kind(&self) -> SiteKind {
+        let of_version = || {
+            let written = self.version.as_deref().and_then(|version| version.split('.').next()?.parse().ok());
+            self.version_numbers.first().copied().or(written).is_none_or(|major| major >= 1000)
+        };
+        let cloud = match self.deployment_type.as_str() {
+            "" => of_version(),
+            kind => kind.eq_ignore_ascii_case("cloud"),
+        };
+        if cloud { SiteKind::Cloud } else { SiteKind::DataCenter }
+    }
+}
+
+/// A part of one of the feeds of worklogs: what was written, or removed, since a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorklogFeed {
+    /// The ids with the time of the change, oldest first.
+    pub changes: Vec<(i64, DateTime<Utc>)>,
+    /// From where to ask on; absent on the last page.
+    pub next_since: Option<DateTime<Utc>>,
+    /// Up to when the feed is complete, which is a minute ago: newer changes come later.
+    pub until: Option<DateTime<Utc>>,
 }
 
 /// One project.

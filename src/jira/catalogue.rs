@@ -122,7 +122,7 @@ impl ListPage {
 }
 
 /// The members of one object, read without trust.
-pub(super) struct Members<'a>(&'a Map<String, Value>);
+pub(super) struct Members<'a>(pub &'a Map<String, Value>);
 
 impl Members<'_> {
     pub(super) fn text(&self, name: &str) -> Option<String> {

@@ -39,6 +39,22 @@ pub struct Answer<'a> {
     pub now: DateTime<Utc>,
 }
 
+impl Answer<'_> {
+    /// Whether it comes from the door before the sites: the site is suspended, or there is none of that name.
+    pub(super) fn is_of_front_door(&self) -> bool {
+        let shape = Shape::of(self.body_prefix, header(self.headers, CONTENT_TYPE.as_str()));
+        matches!(shape, Shape::Json(refusal) if refusal.front_door)
+    }
+}
+
+impl Answer<'_> {
+    /// Whether a token endpoint says that the grant does not count any more.
+    pub(super) fn says_invalid_grant(&self) -> bool {
+        self.status.is_client_error()
+            && Shape::of(self.body_prefix, header(self.headers, CONTENT_TYPE.as_str())).has_code(&["INVALID_GRANT"])
+    }
+}
+
 /// The shortest wait that is taken from an answer: a wait spends no attempt, so that none at all would be a busy loop.
 const SHORTEST_WAIT: Duration = Duration::from_secs(1);
 /// The longest: beyond a day a wait is taken for a mistake.
@@ -130,7 +146,7 @@ fn forbidden(headers: &HeaderMap, shape: &Shape) -> Code {
 fn not_found(endpoint: Endpoint, shape: &Shape) -> Code {
     match shape {
         Shape::Json(refusal) if refusal.front_door => Code::SiteUnavailable,
-        Shape::Json(refusal) if refusal.usual && endpoint == Endpoint::Project => Code::NotFoundProject,
+        Shape::Json(refusal) if refusal.usual && endpoint.is_about_a_project() => Code::NotFoundProject,
         Shape::Json(refusal) if refusal.usual && endpoint.is_about_an_issue() => Code::Permission,
         Shape::Json(_) => Code::ApiRemoved,
         Shape::Html | Shape::Text(_) | Shape::Empty => Code::SiteUnavailable,

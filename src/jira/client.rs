@@ -1,32 +1,32 @@
-//! The client of one site: one method per endpoint.
+//! The client of one site: its credentials, its paths, and what every run asks. [`super::search`], [`super::lists`] and
+//! [`super::history`] add the methods for the rest.
 //!
 //! What must hold: a method gives what was asked for or a [`Failure`] whose code decides what the engine does; the token
 //! is in the `Authorization` header, marked sensitive, and in no log, error or `Debug`.
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU8;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use reqwest::header::{AUTHORIZATION, HeaderValue};
+use chrono::{DateTime, Utc};
+use reqwest::header::AUTHORIZATION;
 use reqwest::{Method, RequestBuilder};
-use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use serde_json::json;
 use url::Url;
 
-use super::answers::{IdPage, Myself, Project, ProjectPage, RawPage, SearchRequest, ServerInfo};
-use super::catalogue;
+use super::answers::{Myself, Offered, Project, RawPage, ServerInfo};
+use super::auth::{Auth, Authorization};
+use super::catalogue::{self, Members};
 use super::endpoint::Endpoint;
 use super::pacer::Pacer;
-use super::page;
 use super::transport::{HttpPool, Refused};
 use crate::clock::Clock;
 use crate::domain::entity::FieldRecord;
 use crate::domain::failure::{Failure, FailureCode};
+use crate::domain::site_kind::SiteKind;
 use crate::observe::metrics;
 
 /// Where a site is and how to be let in.
@@ -34,12 +34,13 @@ use crate::observe::metrics;
 pub struct SiteAccess {
     /// The site's name here, for metrics.
     pub name: String,
-    /// For example `https://acme.atlassian.net`, or `https://api.atlassian.com/ex/jira/{cloudId}` for scoped tokens.
+    /// For example `https://acme.atlassian.net`, `https://api.atlassian.com/ex/jira/{cloudId}` for scoped tokens, or
+    /// `https://jira.example.com/jira`, with the context path where there is one.
     pub base_url: Url,
-    /// The account's e-mail address.
-    pub email: String,
-    /// The account's API token.
-    pub token: SecretString,
+    /// Cloud or Data Center: which paths and which ways of paging.
+    pub kind: SiteKind,
+    /// The account's credentials.
+    pub auth: Auth,
     /// For one attempt, from connecting to the last byte.
     pub request_timeout: Duration,
 }
@@ -58,8 +59,11 @@ pub struct JiraClient {
     site: String,
     /// Without a slash at its end.
     base_url: String,
-    authorization: HeaderValue,
+    pub(super) kind: SiteKind,
+    authorization: Authorization,
     request_timeout: Duration,
+    /// Which of several ways of searching the site knows; see [`super::search`].
+    pub(super) search_way: Arc<AtomicU8>,
 }
 
 impl fmt::Debug for JiraClient {
@@ -70,9 +74,17 @@ impl fmt::Debug for JiraClient {
 
 /// The most ids that `/issue/bulkfetch` takes.
 pub const BULK_FETCH_LIMIT: usize = 100;
-/// The most ids in a page of an id-only search.
-pub const ID_PAGE_SIZE: u32 = 5000;
-const PROJECT_PAGE_SIZE: u32 = 100;
+
+/// A family of paths.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Api {
+    /// The platform's, in the site's own version.
+    Platform,
+    /// The platform's, in this version.
+    Version(u8),
+    /// Boards and sprints.
+    Agile,
+}
 
 impl JiraClient {
     /// A client over the process' connections.
@@ -88,22 +100,33 @@ impl JiraClient {
         if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
             return refuse("the site's URL must hold no credentials, no query and no fragment");
         }
-        if access.email.is_empty() || access.email.contains(':') {
-            return refuse("the site's e-mail address is empty or holds a colon");
-        }
-        let pair = format!("{}:{}", access.email, access.token.expose_secret().trim());
-        let Ok(mut authorization) = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair))) else {
-            return refuse("the site's token cannot be put into a header");
-        };
-        authorization.set_sensitive(true);
         Ok(Self {
             pool: pool.clone(),
             pacer: None,
             site: access.name,
             base_url: url.as_str().trim_end_matches('/').to_owned(),
-            authorization,
+            kind: access.kind,
+            authorization: Authorization::new(access.auth)?,
             request_timeout: access.request_timeout,
+            search_way: Arc::default(),
         })
+    }
+
+    /// What kind of site it is taken for.
+    pub const fn kind(&self) -> SiteKind {
+        self.kind
+    }
+
+    /// A window of `updated` as the site can be asked for it: not smaller, in whole seconds on Data Center.
+    pub fn window(
+        &self,
+        since: Option<DateTime<Utc>>,
+        until: Option<DateTime<Utc>>,
+    ) -> (Option<DateTime<Utc>>, Option<DateTime<Utc>>) {
+        match self.kind {
+            SiteKind::Cloud => (since, until),
+            SiteKind::DataCenter => super::jql::whole_seconds(since, until),
+        }
     }
 
     /// The same, keeping the site's limits together with all who ask it.
@@ -120,8 +143,16 @@ impl JiraClient {
     /// The account. An answer without one is `AUTH_INVALID`: without it, searches would answer that there is nothing.
     pub async fn myself(&self) -> Result<Myself, Failure> {
         let body = self.get(Endpoint::Myself, "myself", &[]).await?;
-        let is_somebody = |me: &Myself| !me.account_id.is_empty();
-        serde_json::from_slice(&body).ok().filter(is_somebody).ok_or_else(|| {
+        let value: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+        let user = value.as_object().and_then(|members| Members(members).user());
+        user.map(|user| Myself {
+            account_id: user.account_id,
+            display_name: user.display_name,
+            email: user.email,
+            time_zone: user.time_zone,
+            active: user.active,
+        })
+        .ok_or_else(|| {
             Failure::new(
                 FailureCode::AuthInvalid,
                 "the site answers as to an anonymous visitor: the credentials do not count",
@@ -140,160 +171,124 @@ impl JiraClient {
         catalogue::parse_project(&self.get(Endpoint::Project, &path, &[]).await?)
     }
 
-    /// A page of the projects that the account may see.
-    pub async fn projects(&self, start_at: u64) -> Result<ProjectPage, Failure> {
-        let query = [
-            ("startAt", start_at.to_string()),
-            ("maxResults", PROJECT_PAGE_SIZE.to_string()),
-            ("orderBy", "key".into()),
-        ];
-        let body = self.get(Endpoint::ProjectSearch, "project/search", &query).await?;
-        let page = catalogue::ListPage::read(&body, "projects")?;
-        let values = page.listed("project", |_, members| catalogue::project(members)).records;
-        let total = page.total.unwrap_or(start_at + values.len() as u64);
-        Ok(ProjectPage { values, start_at: page.start_at.unwrap_or(start_at), total, is_last: page.is_last })
-    }
-
-    /// How many issues match, roughly: for progress and the sizes of partitions, never for a decision.
-    pub async fn approximate_count(&self, jql: &str) -> Result<u64, Failure> {
-        #[derive(Deserialize)]
-        struct Count {
-            count: u64,
-        }
-        let body = json!({ "jql": jql });
-        let body = self.post(Endpoint::ApproximateCount, "search/approximate-count", &body).await?;
-        decode::<Count>(Endpoint::ApproximateCount, &body).map(|answer| answer.count)
-    }
-
-    /// A page of issues. `BAD_QUERY` is also the answer to an expired token and to a project that does not exist: ask
-    /// [`JiraClient::project`] to tell.
-    pub async fn search(&self, request: &SearchRequest<'_>) -> Result<RawPage, Failure> {
-        #[derive(Serialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Wire<'a> {
-            jql: &'a str,
-            fields: &'a [String],
-            max_results: u32,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            next_page_token: Option<&'a str>,
-        }
-        let wire = Wire {
-            jql: request.jql,
-            fields: request.fields,
-            max_results: request.page_size.clamp(1, ID_PAGE_SIZE),
-            next_page_token: request.next_page_token.as_deref(),
-        };
-        Ok(RawPage { body: self.post(Endpoint::Search, "search/jql", &wire).await? })
-    }
-
-    /// A page of up to 5000 issue ids: for comparing the replica with Jira.
-    pub async fn search_ids(&self, jql: &str, next_page_token: Option<String>) -> Result<IdPage, Failure> {
-        #[derive(Deserialize)]
-        struct Id {
-            #[serde(deserialize_with = "super::loose::id")]
-            id: i64,
-        }
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Page {
-            issues: Vec<Id>,
-            next_page_token: Option<String>,
-            is_last: Option<bool>,
-        }
-        let fields = ["id".to_owned()];
-        let raw =
-            self.search(&SearchRequest { jql, fields: &fields, page_size: ID_PAGE_SIZE, next_page_token }).await?;
-        let page: Page = decode(Endpoint::Search, &raw.body)?;
-        let head = page::frame(page.issues.len(), page.next_page_token, page.is_last)?;
-        Ok(IdPage { ids: page.issues.into_iter().map(|issue| issue.id).collect(), head })
-    }
-
-    /// A page of an issue's comments, oldest first (at most 100); `None` when the issue is gone or hidden.
-    pub async fn comments(&self, issue_id: i64, start_at: u64, max: u32) -> Result<Option<RawPage>, Failure> {
-        let query = [("startAt", start_at.to_string()), ("maxResults", max.to_string()), ("orderBy", "created".into())];
-        self.get_if_there(Endpoint::Comments, &format!("issue/{issue_id}/comment"), &query).await
-    }
-
-    /// A page of an issue's worklogs, oldest first (at most 5000); `None` when the issue is gone or hidden.
-    pub async fn worklogs(&self, issue_id: i64, start_at: u64, max: u32) -> Result<Option<RawPage>, Failure> {
-        let query = [("startAt", start_at.to_string()), ("maxResults", max.to_string())];
-        self.get_if_there(Endpoint::Worklogs, &format!("issue/{issue_id}/worklog"), &query).await
-    }
-
     /// One issue; `None` when it is gone or hidden, which look the same.
     pub async fn issue(&self, id_or_key: &str, fields: &[String]) -> Result<Option<RawPage>, Failure> {
         let query = [("fields", fields.join(","))];
         self.get_if_there(Endpoint::Issue, &format!("issue/{}", segment(id_or_key)), &query).await
     }
 
-    /// Up to [`BULK_FETCH_LIMIT`] issues by id, in ascending order; what is gone or hidden is left out in silence.
-    pub async fn bulk_fetch(&self, ids: &[i64], fields: &[String]) -> Result<RawPage, Failure> {
-        if ids.len() > BULK_FETCH_LIMIT {
-            let problem = format!("{} ids asked for at once; Jira takes {BULK_FETCH_LIMIT}", ids.len());
-            return Err(Failure::new(FailureCode::Internal, problem));
-        }
-        let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
-        let body = json!({ "issueIdsOrKeys": ids, "fields": fields });
-        Ok(RawPage { body: self.post(Endpoint::BulkFetch, "issue/bulkfetch", &body).await? })
-    }
-
-    /// Every field that the account may see; see [`super::FieldMap::discover`].
+    /// Every field that the account may see, for [`super::FieldMap::discover`]; none where the site does not list them.
     pub async fn fields(&self) -> Result<Vec<FieldRecord>, Failure> {
-        Ok(catalogue::parse_fields(&self.get(Endpoint::Fields, "field", &[]).await?)?.records)
+        Ok(self.field_catalogue().await?.available().map_or_else(Vec::new, |listed| listed.records))
     }
 
     async fn get(&self, endpoint: Endpoint, path: &str, query: &[(&str, String)]) -> Result<Bytes, Failure> {
-        self.try_get(endpoint, path, query).await.map_err(|refused| refused.failure)
+        self.try_get(endpoint, Api::Platform, path, query).await.map_err(|refused| refused.failure)
     }
 
-    async fn get_if_there(
+    pub(super) async fn get_if_there(
         &self,
         endpoint: Endpoint,
         path: &str,
         query: &[(&str, String)],
     ) -> Result<Option<RawPage>, Failure> {
-        match self.try_get(endpoint, path, query).await {
-            Ok(body) => Ok(Some(RawPage { body })),
+        match self.try_get(endpoint, Api::Platform, path, query).await {
+            Ok(body) => Ok(Some(RawPage::new(body))),
             Err(refused) if refused.is_gone() => Ok(None),
             Err(refused) => Err(refused.failure),
         }
     }
 
-    async fn try_get(&self, endpoint: Endpoint, path: &str, query: &[(&str, String)]) -> Result<Bytes, Refused> {
+    pub(super) async fn try_get(
+        &self,
+        endpoint: Endpoint,
+        api: Api,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<Bytes, Refused> {
         let mut path = path.to_owned();
         if !query.is_empty() {
             path.push('?');
             path.push_str(&url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish());
         }
-        self.send(endpoint, || self.request(Method::GET, &path)).await
+        self.send(endpoint, || self.request(Method::GET, api, &path)).await
     }
 
+    pub(super) async fn try_post(
+        &self,
+        endpoint: Endpoint,
+        api: Api,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<Bytes, Refused> {
+        self.send(endpoint, || self.request(Method::POST, api, path).json(body)).await
+    }
+
+    /// Sends with the account's credentials; an access token that does not count any more is replaced once.
     async fn send(&self, endpoint: Endpoint, request: impl Fn() -> RequestBuilder) -> Result<Bytes, Refused> {
-        let sent = self.pool.send(endpoint, self.pacer.as_deref(), request).await;
+        let nothing = || Failure::new(FailureCode::AuthInvalid, "there are no credentials");
+        let ticket = self.authorization.ticket(None).await?.ok_or_else(nothing)?;
+        let sent = self.send_with(&ticket.header, endpoint, &request).await;
+        let refused = match (&sent, ticket.token) {
+            (Err(refused), Some(token)) if refused.status.is_some_and(|status| status.as_u16() == 401) => token,
+            _ => return sent,
+        };
+        match self.authorization.ticket(Some(refused)).await? {
+            Some(another) => self.send_with(&another.header, endpoint, &request).await,
+            None => sent,
+        }
+    }
+
+    async fn send_with(
+        &self,
+        authorization: &reqwest::header::HeaderValue,
+        endpoint: Endpoint,
+        request: &impl Fn() -> RequestBuilder,
+    ) -> Result<Bytes, Refused> {
+        let pacer = self.pacer.as_deref();
+        let sent = self.pool.send(endpoint, pacer, || request().header(AUTHORIZATION, authorization.clone())).await;
         if let Err(Refused { failure, limit: Some(reason), .. }) = &sent {
             metrics::jira_rate_limited(&self.site, reason, failure.retry_after.unwrap_or_default());
         }
         sent
     }
 
-    async fn post(&self, endpoint: Endpoint, path: &str, body: &impl Serialize) -> Result<Bytes, Failure> {
-        let sent = self.send(endpoint, || self.request(Method::POST, path).json(body)).await;
-        sent.map_err(|refused| refused.failure)
+    fn request(&self, method: Method, api: Api, path: &str) -> RequestBuilder {
+        let family = match (api, self.kind) {
+            (Api::Agile, _) => "agile/1.0",
+            (Api::Version(2), _) | (Api::Platform, SiteKind::DataCenter) => "api/2",
+            (Api::Version(_), _) | (Api::Platform, SiteKind::Cloud) => "api/3",
+        };
+        let url = format!("{}/rest/{family}/{path}", self.base_url);
+        self.pool.client().request(method, url).timeout(self.request_timeout)
     }
+}
 
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let url = format!("{}/rest/api/3/{path}", self.base_url);
-        let request = self.pool.client().request(method, url).timeout(self.request_timeout);
-        request.header(AUTHORIZATION, self.authorization.clone())
+/// What is optional: an endpoint that the site lacks, or that the account may not use, fails nothing.
+pub(super) fn offered<T>(answer: Result<T, Refused>) -> Result<Offered<T>, Failure> {
+    match answer {
+        Ok(value) => Ok(Offered::Available(value)),
+        Err(refused) if refused.is_absent() => Ok(Offered::Absent(refused.failure.message)),
+        Err(refused) if refused.is_forbidden() => Ok(Offered::Forbidden(refused.failure.message)),
+        Err(refused) => Err(refused.failure),
     }
+}
+
+/// Asks a site what it is, before its kind is known; `access.kind` does not matter.
+///
+/// # Errors
+/// As of any request; `SCHEMA_CHANGED` where what answers is no Jira.
+pub async fn detect(pool: &HttpPool, access: SiteAccess) -> Result<ServerInfo, Failure> {
+    // Both kinds answer it under version 2.
+    JiraClient::new(pool, SiteAccess { kind: SiteKind::DataCenter, ..access })?.server_info().await
 }
 
 /// `text` as one segment of a path, whatever it holds.
-fn segment(text: &str) -> String {
+pub(super) fn segment(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
 }
 
-fn decode<T: DeserializeOwned>(endpoint: Endpoint, body: &[u8]) -> Result<T, Failure> {
+pub(super) fn decode<T: DeserializeOwned>(endpoint: Endpoint, body: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(body).map_err(|error| {
         let problem = format!("the answer of {} ({} bytes) cannot be read: {error}", endpoint.template(), body.len());
         Failure::new(FailureCode::SchemaChanged, problem)

@@ -11,9 +11,10 @@ use axum::http::{HeaderMap, Request, Response};
 use chrono::DateTime;
 use secrecy::SecretString;
 
-use super::{HttpPool, JiraClient, SearchRequest, SiteAccess};
+use super::{Auth, HttpPool, JiraClient, SearchRequest, SiteAccess};
 use crate::clock::Clock;
 use crate::domain::failure::FailureCode;
+use crate::domain::site_kind::SiteKind;
 
 const TOKEN: &str = "s3cret-of-the-account";
 
@@ -59,12 +60,16 @@ fn client(url: &str) -> JiraClient {
     JiraClient::new(&pool, access(url)).unwrap()
 }
 
+fn basic(user: &str, token: &str) -> Auth {
+    Auth::Basic { user: user.into(), token: SecretString::from(token) }
+}
+
 fn access(url: &str) -> SiteAccess {
     SiteAccess {
         name: "acme".into(),
         base_url: url.parse().unwrap(),
-        email: "ana@example.com".into(),
-        token: SecretString::from(TOKEN),
+        kind: SiteKind::Cloud,
+        auth: basic("ana@example.com", TOKEN),
         request_timeout: Duration::from_secs(5),
     }
 }
@@ -95,13 +100,13 @@ async fn a_search_sends_what_was_asked_and_nothing_unknown() {
     let request =
         SearchRequest { jql: "project = 1", fields: &fields, page_size: 100, next_page_token: Some("t1".into()) };
     let page = client.search(&request).await.unwrap();
-    assert_eq!(super::page::page_head(&page.body).unwrap().next_page_token.as_deref(), Some("t2"));
+    assert_eq!(page.head().unwrap().next_page_token.as_deref(), Some("t2"));
     let ids = client.search_ids("project = 1", None).await.unwrap();
     assert_eq!((ids.ids, ids.head.is_last), (vec![7], false));
     let asked = asked.lock().unwrap();
     assert_eq!(asked[0].0, "POST /rest/api/3/search/jql");
-    assert_eq!(asked[0].2, r#"{"jql":"project = 1","fields":["summary"],"maxResults":100,"nextPageToken":"t1"}"#);
-    assert_eq!(asked[1].2, r#"{"jql":"project = 1","fields":["id"],"maxResults":5000}"#);
+    assert_eq!(asked[0].2, r#"{"fields":["summary"],"jql":"project = 1","maxResults":100,"nextPageToken":"t1"}"#);
+    assert_eq!(asked[1].2, r#"{"fields":["id"],"jql":"project = 1","maxResults":5000}"#);
 }
 
 #[tokio::test]
@@ -242,8 +247,8 @@ fn a_site_that_cannot_be_used_is_refused_at_once() {
     for url in ["ftp://acme.example.com", "https://ana:x@acme.example.com", "https://acme.example.com/?a=b"] {
         assert_eq!(JiraClient::new(&pool, access(url)).unwrap_err().code, FailureCode::Config, "{url}");
     }
-    let broken = SiteAccess { token: SecretString::from("a\nb"), ..access("https://acme.example.com") };
+    let broken = SiteAccess { auth: basic("ana", "a\nb"), ..access("https://acme.example.com") };
     assert!(JiraClient::new(&pool, broken).is_ok(), "the encoding takes any byte");
-    let broken = SiteAccess { email: "a:b@example.com".into(), ..access("https://acme.example.com") };
+    let broken = SiteAccess { auth: basic("a:b@example.com", TOKEN), ..access("https://acme.example.com") };
     assert_eq!(JiraClient::new(&pool, broken).unwrap_err().code, FailureCode::Config);
 }

@@ -1,58 +1,72 @@
 //! The endpoints that are used, by name: a metric's label, and what a status code means where that differs.
 
-/// One endpoint of Jira's REST API v3.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs)] // each is its template below
-pub enum Endpoint {
-    Myself,
-    ServerInfo,
-    Project,
-    ProjectSearch,
-    ApproximateCount,
-    Search,
-    Issue,
-    BulkFetch,
-    Comments,
-    Worklogs,
-    Fields,
+/// Declares each endpoint with its path, whose parameters are left open.
+macro_rules! endpoints {
+    ($($name:ident = $template:literal,)*) => {
+        /// One endpoint of Jira's interfaces. Data Center serves those of version 3 under version 2; the label is one.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[allow(missing_docs)] // each is its template
+        pub enum Endpoint {
+            $($name,)*
+        }
+
+        impl Endpoint {
+            /// Every endpoint.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The path with its parameters left open: fit for a metric's label and for a message.
+            pub const fn template(self) -> &'static str {
+                match self {
+                    $(Self::$name => $template,)*
+                }
+            }
+        }
+    };
+}
+
+endpoints! {
+    Myself = "/rest/api/3/myself",
+    ServerInfo = "/rest/api/3/serverInfo",
+    Project = "/rest/api/3/project/{key}",
+    ProjectSearch = "/rest/api/3/project/search",
+    ApproximateCount = "/rest/api/3/search/approximate-count",
+    Search = "/rest/api/3/search/jql",
+    Issue = "/rest/api/3/issue/{id}",
+    BulkFetch = "/rest/api/3/issue/bulkfetch",
+    Comments = "/rest/api/3/issue/{id}/comment",
+    Worklogs = "/rest/api/3/issue/{id}/worklog",
+    Fields = "/rest/api/3/field",
+    OffsetSearch = "/rest/api/2/search",
+    Projects = "/rest/api/2/project",
+    Changelog = "/rest/api/3/issue/{id}/changelog",
+    ChangelogBulk = "/rest/api/3/changelog/bulkfetch",
+    WorklogsUpdated = "/rest/api/3/worklog/updated",
+    WorklogsDeleted = "/rest/api/3/worklog/deleted",
+    WorklogList = "/rest/api/3/worklog/list",
+    Versions = "/rest/api/3/project/{key}/versions",
+    Components = "/rest/api/3/project/{key}/components",
+    Statuses = "/rest/api/3/status",
+    IssueTypes = "/rest/api/3/issuetype",
+    Priorities = "/rest/api/3/priority",
+    Resolutions = "/rest/api/3/resolution",
+    Users = "/rest/api/3/users/search",
+    UserSearch = "/rest/api/3/user/search",
+    MyPermissions = "/rest/api/3/mypermissions",
+    Boards = "/rest/agile/1.0/board",
+    Sprints = "/rest/agile/1.0/board/{id}/sprint",
+    OAuthToken = "/oauth/token",
+    OAuthResources = "/oauth/token/accessible-resources",
 }
 
 impl Endpoint {
-    /// Every endpoint.
-    pub const ALL: [Self; 11] = [
-        Self::Myself,
-        Self::ServerInfo,
-        Self::Project,
-        Self::ProjectSearch,
-        Self::ApproximateCount,
-        Self::Search,
-        Self::Issue,
-        Self::BulkFetch,
-        Self::Comments,
-        Self::Worklogs,
-        Self::Fields,
-    ];
-
-    /// The path with its parameters left open: fit for a metric's label and for a message.
-    pub const fn template(self) -> &'static str {
-        match self {
-            Self::Myself => "/rest/api/3/myself",
-            Self::ServerInfo => "/rest/api/3/serverInfo",
-            Self::Project => "/rest/api/3/project/{key}",
-            Self::ProjectSearch => "/rest/api/3/project/search",
-            Self::ApproximateCount => "/rest/api/3/search/approximate-count",
-            Self::Search => "/rest/api/3/search/jql",
-            Self::Issue => "/rest/api/3/issue/{id}",
-            Self::BulkFetch => "/rest/api/3/issue/bulkfetch",
-            Self::Comments => "/rest/api/3/issue/{id}/comment",
-            Self::Worklogs => "/rest/api/3/issue/{id}/worklog",
-            Self::Fields => "/rest/api/3/field",
-        }
-    }
-
     /// Whether a 404 may mean that the one issue is gone or hidden.
     pub const fn is_about_an_issue(self) -> bool {
-        matches!(self, Self::Issue | Self::Comments | Self::Worklogs)
+        matches!(self, Self::Issue | Self::Comments | Self::Worklogs | Self::Changelog)
+    }
+
+    /// Whether a 404 may mean that the one project is gone or hidden.
+    pub const fn is_about_a_project(self) -> bool {
+        matches!(self, Self::Project | Self::Versions | Self::Components)
     }
 }
 
@@ -62,6 +76,7 @@ mod tests {
 
     #[test]
     fn the_series_of_every_endpoint_are_created_at_the_start() {
-        assert_eq!(Endpoint::ALL.map(Endpoint::template), crate::observe::labels::ENDPOINTS);
+        let templates: Vec<_> = Endpoint::ALL.iter().map(|endpoint| endpoint.template()).collect();
+        assert_eq!(templates, crate::observe::labels::ENDPOINTS);
     }
 }

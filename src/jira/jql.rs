@@ -6,7 +6,7 @@
 
 use std::fmt::Write;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 /// How a project is named in a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,17 @@ pub fn clauses(project: ProjectRef<'_>, since: Option<DateTime<Utc>>, until: Opt
         push(&mut jql, format_args!(" AND updated < {}", until.timestamp_millis()));
     }
     jql
+}
+
+/// A window widened to whole seconds, which is all that Data Center's index knows: the issues of a second are found as of
+/// its beginning, and a window must not lose those of its first or last second.
+pub fn whole_seconds(
+    since: Option<DateTime<Utc>>,
+    until: Option<DateTime<Utc>>,
+) -> (Option<DateTime<Utc>>, Option<DateTime<Utc>>) {
+    let second = |at: DateTime<Utc>| DateTime::from_timestamp(at.timestamp(), 0).unwrap_or(at);
+    let up = |at: DateTime<Utc>| if second(at) == at { at } else { second(at) + TimeDelta::seconds(1) };
+    (since.map(second), until.map(up))
 }
 
 /// `text` as a JQL string: in double quotes, with what could end the string or is not printable escaped.
@@ -77,6 +88,13 @@ mod tests {
         );
         assert_eq!(window(ProjectRef::Key("ACME"), None, None), "project = \"ACME\" ORDER BY updated ASC, key ASC");
         assert_eq!(clauses(ProjectRef::Id(1), None, at(5)), "project = 1 AND updated < 5");
+    }
+
+    #[test]
+    fn a_window_in_whole_seconds_holds_the_one_it_came_from() {
+        assert_eq!(whole_seconds(at(1_500), at(2_001)), (at(1_000), at(3_000)));
+        assert_eq!(whole_seconds(at(1_000), at(2_000)), (at(1_000), at(2_000)));
+        assert_eq!(whole_seconds(None, None), (None, None));
     }
 
     #[test]

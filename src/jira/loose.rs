@@ -245,12 +245,3 @@ impl<'de, T: FromJson<'de>> FromJson<'de> for List<T> {
         Ok(Some(Self(elements)))
     }
 }
-
-/// For serde: an id that must be there.
-pub(super) fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
-    match Loose::<Id>::deserialize(deserializer)? {
-        Loose::Good(Id(id)) => Ok(id),
-        Loose::Absent => Err(D::Error::custom("an id is null")),
-        Loose::Wrong(found) => Err(D::Error::custom(format_args!("an id is expected, {found} was found"))),
-    }
-}

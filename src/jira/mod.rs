@@ -1,16 +1,22 @@
-//! Jira Cloud, as a client has to take it: requests, paging, the meaning of its failures, and its answers made records.
+//! Jira, as a client has to take it: requests, paging, the meaning of its failures, and its answers made records.
 //!
-//! * [`client`] asks, over [`transport`]'s one connection pool, with three attempts per request;
+//! * [`client`] asks, over [`transport`]'s one connection pool, with three attempts per request and the account's [`auth`];
+//! * [`search`] finds issues in each of the ways that sites know, with [`walk`] for those that page by places;
+//! * [`lists`] and [`history`] have the methods for everything else;
 //! * [`classify`] says what a refusal means, by status, headers and shape, never by text;
 //! * [`page`] reads what a page says of its successor and guards against walks that never end;
-//! * [`normalise`] makes records of issues, comments, worklogs and users, with [`adf`] for their texts;
-//! * [`jql`] writes the query of a window.
+//! * [`normalise`] makes records of issues and what belongs to them, with [`adf`] for their texts, [`sprint`] for their
+//!   sprints and [`repair`] for what cannot be read; [`catalogue`] makes those of lists;
+//! * [`jql`] writes the query of a window;
+//! * [`oauth`] is the dance that ends in an access token.
 //!
 //! What must hold: nothing here touches the database; nothing Jira sends can panic, be lost without being counted, or
-//! take unbounded memory; the API token appears in one header and nowhere else.
+//! take unbounded memory; a secret appears in one header and nowhere else. What differs between Cloud and Data Center is
+//! decided here, so that the rest of the program asks one client.
 
 pub mod adf;
 pub mod answers;
+pub mod auth;
 pub mod catalogue;
 pub mod classify;
 pub mod client;
@@ -19,20 +25,30 @@ mod client_tests;
 pub mod concurrency;
 pub mod endpoint;
 pub mod fields;
+#[cfg(test)]
+mod flavour_tests;
+pub mod history;
+pub mod histories;
 pub mod jql;
+mod lists;
 mod loose;
 pub mod normalise;
+pub mod oauth;
 pub mod pacer;
 pub mod page;
 mod repair;
+mod search;
 mod shape;
 mod sprint;
 pub mod time;
 pub mod transport;
+mod walk;
 mod wire;
 
-pub use answers::{IdPage, Myself, Project, ProjectPage, RawPage, SearchRequest, ServerInfo};
-pub use client::{JiraClient, SiteAccess};
+pub use answers::{IdPage, Myself, Offered, Project, ProjectPage, RawPage, SearchRequest, ServerInfo, WorklogFeed};
+pub use auth::{Auth, TokenSource};
+pub use catalogue::Listed;
+pub use client::{JiraClient, SiteAccess, detect};
 pub use endpoint::Endpoint;
 pub use fields::{FieldMap, search_fields};
 pub use transport::HttpPool;

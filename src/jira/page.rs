@@ -9,6 +9,7 @@ use std::fmt;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
+use super::loose::{Loose, Whole};
 use crate::domain::failure::{Failure, FailureCode};
 
 /// The frame of one page.
@@ -30,6 +31,8 @@ struct Head {
     next_page_token: Option<String>,
     #[serde(default)]
     is_last: Option<bool>,
+    #[serde(default)]
+    total: Loose<Whole>,
 }
 
 /// Reads the frame and skips the issues, at the speed of a scan for brackets.
@@ -37,13 +40,29 @@ struct Head {
 /// # Errors
 /// `SCHEMA_CHANGED` where `issues` is no array, the token no text, or the page says that there is more without a token.
 pub fn page_head(body: &[u8]) -> Result<PageHead, Failure> {
-    let head: Head = serde_json::from_slice(body).map_err(|error| {
+    let head = read(body)?;
+    frame(head.issues.0, head.next_page_token, head.is_last)
+}
+
+/// The same of a page that should have a token; `None` of one that says nothing of a next page but has fewer issues than
+/// its `total`.
+pub(super) fn head_by_token(body: &[u8]) -> Result<Option<PageHead>, Failure> {
+    let head = read(body)?;
+    let held = i64::try_from(head.issues.0).unwrap_or(i64::MAX);
+    let says_nothing = head.is_last.is_none() && head.next_page_token.as_deref().is_none_or(str::is_empty);
+    if says_nothing && matches!(head.total, Loose::Good(Whole(total)) if total > held) {
+        return Ok(None);
+    }
+    frame(head.issues.0, head.next_page_token, head.is_last).map(Some)
+}
+
+fn read(body: &[u8]) -> Result<Head, Failure> {
+    serde_json::from_slice(body).map_err(|error| {
         Failure::new(
             FailureCode::SchemaChanged,
             format!("a page of search results of {} bytes cannot be read: {error}", body.len()),
         )
-    })?;
-    frame(head.issues.0, head.next_page_token, head.is_last)
+    })
 }
 
 /// The frame from its parts; see [`page_head`].

@@ -130,6 +130,15 @@ impl HttpPool {
         }
     }
 
+    /// One attempt, for what must not be sent twice.
+    pub(super) async fn send_once(&self, endpoint: Endpoint, request: RequestBuilder) -> Result<Bytes, Refused> {
+        let started = Instant::now();
+        let outcome = self.traced_attempt(endpoint, request, 0, &mut Told::default()).await;
+        let status_class = outcome.as_ref().map_or_else(Refused::status_class, |_| "2xx");
+        metrics::jira_request(endpoint.template(), status_class, started.elapsed().as_secs_f64());
+        outcome
+    }
+
     fn delay(&self, attempt: u32) -> Duration {
         let full = self.first_delay.saturating_mul(1 << (attempt - 1)).min(LONGEST_DELAY);
         full.mul_f64(1.0 - self.clock.jitter() / 2.0)
@@ -147,6 +156,8 @@ impl HttpPool {
             failure: classify_transport(&error, endpoint),
             status: None,
             limit: None,
+            site_is_away: false,
+            says_invalid_grant: false,
         })?;
         let url = request.url();
         let span = trace::http_request(&trace::HttpRequest {
@@ -175,6 +186,8 @@ impl HttpPool {
             failure: classify_transport(&error, endpoint),
             status: None,
             limit: None,
+            site_is_away: false,
+            says_invalid_grant: false,
         };
         let mut response = self.client.execute(request).await.map_err(broken)?;
         trace::http_answered(span, response.status().as_u16());
@@ -191,7 +204,13 @@ impl HttpPool {
                     endpoint.template()
                 ),
             );
-            return Err(Refused { failure, status: Some(status), limit: None });
+            return Err(Refused {
+                failure,
+                status: Some(status),
+                limit: None,
+                site_is_away: false,
+                says_invalid_grant: false,
+            });
         }
         let anonymous = headers.get("x-seraph-loginreason").is_some_and(|reason| reason != "OK");
         let json = matches!(read.body.trim_ascii_start().first(), Some(b'{' | b'['));
@@ -206,7 +225,9 @@ impl HttpPool {
             return Ok(read.body);
         }
         let limit = limit_reason(&answer);
-        Err(Refused { failure, status: Some(status), limit })
+        let site_is_away = answer.is_of_front_door();
+        let says_invalid_grant = answer.says_invalid_grant();
+        Err(Refused { failure, status: Some(status), limit, site_is_away, says_invalid_grant })
     }
 }
 
@@ -218,12 +239,34 @@ pub(super) struct Refused {
     pub status: Option<StatusCode>,
     /// Why Jira asked for a pause, where it did: one of `observe::labels::LIMIT_REASONS`.
     pub limit: Option<&'static str>,
+    /// Whether the site's front door answered in the site's place: then nothing is known of the site.
+    pub site_is_away: bool,
+    /// Whether a token endpoint says that the grant itself does not count any more.
+    pub says_invalid_grant: bool,
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        Self { failure, status: None, limit: None, site_is_away: false, says_invalid_grant: false }
+    }
 }
 
 impl Refused {
+    /// Whether the site has no such endpoint. True also of a page that some proxy answers: whoever asks this goes another
+    /// way or does without, and never takes it for 'there is nothing'.
+    pub(super) fn is_absent(&self) -> bool {
+        let absent = matches!(self.status.map(|status| status.as_u16()), Some(404 | 405 | 410 | 501));
+        absent && !self.site_is_away
+    }
+
+    /// Whether the site has it and the account may not.
+    pub(super) fn is_forbidden(&self) -> bool {
+        self.failure.code == FailureCode::Permission && !self.is_absent()
+    }
+
     /// It was not sent: a limit holds it back for longer than is waited for here.
     fn unsent(failure: Failure) -> Self {
-        Self { failure, status: None, limit: None }
+        Self::from(failure)
     }
 
     /// Whether Jira says, in its own form, that the issue asked for is gone or hidden.

@@ -107,6 +107,10 @@ catalog! {
         "How far a failing project's schedule has been slowed down; 0 is its own pace.";
     SYNC_FAILURE_STREAK = DatabaseGauge, "sync_failure_streak", "runs", ["project"],
         "Runs of a project that failed since its last success.";
+    VERIFY_LAST = DatabaseGauge, "verify_last_timestamp_seconds", "Unix time", ["project"],
+        "When a project was last compared with Jira by `syncline verify`; none for one that never was.";
+    VERIFY_DIFFERENCES = DatabaseGauge, "verify_differences", "differences", ["project"],
+        "What the last comparison of a project with Jira found to differ.";
     SYNC_RECORDS = Counter, "sync_records_total", "records", ["entity", "operation"],
         "Records compared with the replica and what became of them.";
     SYNC_RECORD_ERRORS = Counter, "sync_record_errors_total", "records", ["entity"],

@@ -92,6 +92,10 @@ pub struct ProjectGauges {
     pub backoff_rung: u32,
     /// Failed runs since the last success.
     pub failure_streak: u32,
+    /// When it was compared with Jira last.
+    pub verified: Option<DateTime<Utc>>,
+    /// What differed then.
+    pub verify_differences: Option<u64>,
 }
 
 /// What a table takes.
@@ -130,6 +134,8 @@ impl DbGauges {
         each(&catalog::SYNC_FRESH_UNTIL, |project| project.fresh_until.map(unix_seconds));
         each(&catalog::SYNC_BACKOFF_RUNG, |project| Some(f64::from(project.backoff_rung)));
         each(&catalog::SYNC_FAILURE_STREAK, |project| Some(f64::from(project.failure_streak)));
+        each(&catalog::VERIFY_LAST, |project| project.verified.map(unix_seconds));
+        each(&catalog::VERIFY_DIFFERENCES, |project| project.verify_differences.map(|count| count as f64));
         let freshness = self.freshness.iter().map(|&(name, count)| (vec![("freshness", name)], count as f64));
         family(&mut out, &catalog::SYNC_PROJECTS, freshness);
         family(

@@ -43,6 +43,20 @@ pub async fn collection_done(
     Ok(())
 }
 
+/// More steps than one fetch the worklogs of a page: so many more.
+pub async fn worklogs_expected(conn: &mut PgConnection, page: PageId, more: i32) -> Result<()> {
+    sqlx::query!(
+        "UPDATE syncline.sync_page SET worklogs_pending = worklogs_pending + $4 WHERE run_id = $1 AND partition = $2 AND seq = $3",
+        page.run_id,
+        page.partition,
+        page.seq,
+        more
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// The issues of a bundle, which is named by the page that made it full.
 pub async fn issues(pool: &PgPool, page: PageId) -> Result<Vec<i64>> {
     let ids = sqlx::query_scalar!(

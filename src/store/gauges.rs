@@ -127,6 +127,7 @@ async fn projects(pool: &PgPool, options: &GaugeOptions) -> Result<(Vec<ProjectG
                        coalesce(e.last_sync_time, p.created_at)
                        + greatest(make_interval(secs => $2), CASE WHEN c.hold IS NULL THEN 2 * (c.next_slot_at - c.last_slot_at) END)
                    END AS fresh_until,
+                   v.finished_at AS verified, v.differences,
                    coalesce(h.failure_streak, 0) AS streak,
                    coalesce(CASE WHEN c.hold = 'site' THEN greatest(g.rung, 1) ELSE c.rung END, 0)::int AS rung
               FROM syncline.project p
@@ -134,17 +135,18 @@ async fn projects(pool: &PgPool, options: &GaugeOptions) -> Result<(Vec<ProjectG
               LEFT JOIN syncline.sync_state e ON e.project_id = p.id AND e.entity = 'issue'
               LEFT JOIN syncline.schedule c ON c.project_id = p.id
               LEFT JOIN syncline.project_health h ON h.project_id = p.id
+              LEFT JOIN syncline.verification v ON v.project_id = p.id
               LEFT JOIN syncline.site_health g ON g.site_id = p.site_id
              WHERE p.state = 'active'
         ), named AS MATERIALIZED (
             SELECT * FROM every ORDER BY fresh_until, id LIMIT $1
         ), other AS (
             SELECT min(watermark) AS watermark, min(last_success) AS last_success, min(fresh_until) AS fresh_until, max(streak) AS streak,
-                   max(rung) AS rung, count(*) AS projects,
+                   max(rung) AS rung, min(verified) AS verified, max(differences) AS differences, count(*) AS projects,
                    count(*) FILTER (WHERE fresh_until >= now()) AS fresh, count(*) FILTER (WHERE fresh_until < now()) AS stale
               FROM every WHERE id NOT IN (SELECT id FROM named)
         )
-        SELECT s.name || '/' || r.key AS "project!", w.watermark, r.last_success, r.fresh_until, r.streak AS "streak!", r.rung AS "rung!", 1::int8 AS "projects!",
+        SELECT s.name || '/' || r.key AS "project!", w.watermark, r.last_success, r.fresh_until, r.streak AS "streak!", r.rung AS "rung!", r.verified, r.differences, 1::int8 AS "projects!",
                CASE WHEN r.fresh_until >= now() THEN 1 ELSE 0 END::int8 AS "fresh!",
                CASE WHEN r.fresh_until < now() THEN 1 ELSE 0 END::int8 AS "stale!"
           FROM named r
@@ -153,7 +155,7 @@ async fn projects(pool: &PgPool, options: &GaugeOptions) -> Result<(Vec<ProjectG
                SELECT CASE WHEN count(t.cursor_at) = count(*) THEN min(t.cursor_at) END AS watermark
                  FROM syncline.sync_state t WHERE t.project_id = r.id) w
         UNION ALL
-        SELECT 'other', o.watermark, o.last_success, o.fresh_until, o.streak, o.rung, o.projects, o.fresh, o.stale FROM other o WHERE o.projects > 0
+        SELECT 'other', o.watermark, o.last_success, o.fresh_until, o.streak, o.rung, o.verified, o.differences, o.projects, o.fresh, o.stale FROM other o WHERE o.projects > 0
         "#,
         i64::from(options.project_limit),
         options.freshness_objective.as_secs_f64(),
@@ -174,6 +176,8 @@ async fn projects(pool: &PgPool, options: &GaugeOptions) -> Result<(Vec<ProjectG
             fresh_until: row.fresh_until,
             backoff_rung: u32::try_from(row.rung).unwrap_or(0),
             failure_streak: u32::try_from(row.streak).unwrap_or(0),
+            verified: row.verified,
+            verify_differences: row.differences.map(number),
         })
         .collect();
     Ok((projects, freshness))

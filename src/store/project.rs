@@ -240,6 +240,16 @@ pub async fn purge(pool: &PgPool, project_id: Uuid, subject: &str, actor: &str) 
     )
     .execute(&mut *transaction)
     .await?;
+    sqlx::query!(
+        r#"WITH mine AS (SELECT site_id, id FROM syncline.issue WHERE project_id = $1),
+                change AS (DELETE FROM syncline.changelog c USING mine WHERE c.site_id = mine.site_id AND c.issue_id = mine.id),
+                link AS (DELETE FROM syncline.issue_link l USING mine WHERE l.site_id = mine.site_id AND l.issue_id = mine.id),
+                setting AS (DELETE FROM syncline.setting WHERE scope = 'project' AND scope_id = $1)
+           DELETE FROM syncline.attachment a USING mine WHERE a.site_id = mine.site_id AND a.issue_id = mine.id"#,
+        project_id
+    )
+    .execute(&mut *transaction)
+    .await?;
     let issues = sqlx::query!("DELETE FROM syncline.issue WHERE project_id = $1", project_id)
         .execute(&mut *transaction)
         .await?

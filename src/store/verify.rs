@@ -8,6 +8,7 @@ use serde::Serialize;
 use sqlx::PgPool;
 use uuid::Uuid;
 
+use crate::domain::entity::IssueDetails;
 use crate::domain::record::{CommentRecord, ContentHash, IssueRecord, WorklogRecord};
 use crate::store::Result;
 
@@ -60,7 +61,10 @@ pub async fn issues(pool: &PgPool, site_id: Uuid, ids: &[i64]) -> Result<Vec<Sto
     let rows = sqlx::query!(
         r#"SELECT id, project_id, key, summary, description, issue_type, status, status_category, priority, resolution,
                   assignee_account_id, reporter_account_id, creator_account_id, parent_id, parent_key, labels, story_points,
-                  created_at, updated_at, resolved_at, due_date, content_hash
+                  created_at, updated_at, resolved_at, due_date, content_hash, issue_type_id, is_subtask, status_id, priority_id,
+                  resolution_id, environment, security_level, status_category_changed_at, original_estimate_seconds,
+                  remaining_estimate_seconds, time_spent_seconds, component_ids, fix_version_ids, affects_version_ids, sprint_ids,
+                  fields, votes, watchers
              FROM syncline.issue WHERE site_id = $1 AND id = ANY ($2) AND deleted_at IS NULL ORDER BY id"#,
         site_id,
         ids
@@ -92,7 +96,29 @@ pub async fn issues(pool: &PgPool, site_id: Uuid, ids: &[i64]) -> Result<Vec<Sto
             updated_at: row.updated_at,
             resolved_at: row.resolved_at,
             due_date: row.due_date,
-            details: crate::domain::entity::IssueDetails::default(),
+            details: IssueDetails {
+                issue_type_id: row.issue_type_id,
+                is_subtask: row.is_subtask,
+                status_id: row.status_id,
+                priority_id: row.priority_id,
+                resolution_id: row.resolution_id,
+                environment: row.environment,
+                security_level: row.security_level,
+                status_category_changed_at: row.status_category_changed_at,
+                original_estimate_seconds: row.original_estimate_seconds,
+                remaining_estimate_seconds: row.remaining_estimate_seconds,
+                time_spent_seconds: row.time_spent_seconds,
+                component_ids: row.component_ids,
+                fix_version_ids: row.fix_version_ids,
+                affects_version_ids: row.affects_version_ids,
+                sprint_ids: row.sprint_ids,
+                fields: match row.fields {
+                    serde_json::Value::Object(fields) => fields,
+                    _ => serde_json::Map::new(),
+                },
+                votes: row.votes,
+                watchers: row.watchers,
+            },
             content_hash: hash(&row.content_hash),
         },
     });

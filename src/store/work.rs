@@ -31,6 +31,12 @@ pub struct Work {
     pub site_id: Uuid,
     /// Its name here.
     pub site_name: String,
+    /// `cloud` or `data_center`.
+    pub site_kind: String,
+    /// `basic`, `bearer` or `oauth`.
+    pub site_auth: String,
+    /// The field that holds story points, where an operator named it.
+    pub story_points_field: Option<String>,
     /// Its URL.
     pub base_url: String,
     /// The account.
@@ -54,7 +60,7 @@ pub async fn load(pool: &PgPool, run_id: Uuid) -> Result<Option<Work>> {
     let work = sqlx::query_as!(
         Work,
         r#"SELECT r.id AS run_id, r.kind, r.trigger, r.reconcile, r.started_at IS NOT NULL AS "planned!", p.id AS project_id, p.key AS project_key, p.jira_id AS jira_project_id, p.tracking = 'listed' AS "listed!",
-                  s.id AS site_id, s.name AS site_name, s.base_url, s.account_email, s.credential, s.max_concurrency, r.collections_from, s.field_map,
+                  s.id AS site_id, s.name AS site_name, s.kind AS site_kind, s.auth AS site_auth, s.story_points_field, s.base_url, s.account_email, s.credential, s.max_concurrency, r.collections_from, s.field_map,
                   syncline.effective_settings(s.id, p.id) AS "settings!",
                   extract(epoch FROM clock_timestamp() - r.started_at)::float8 AS running_seconds
              FROM syncline.sync_run r

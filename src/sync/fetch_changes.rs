@@ -11,10 +11,12 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
+use super::report;
 use super::workshop::{self, Job, Workshop};
-use super::{history, report};
 use crate::domain::queue::Queue;
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
+use crate::jira::histories;
+use crate::store::capability;
 use crate::store::bundle;
 use crate::store::page::PageId;
 use crate::store::replica;
@@ -33,21 +35,21 @@ struct Walk {
     #[serde(default)]
     ids: Vec<i64>,
     #[serde(default)]
-    at: history::Position,
+    at: histories::Position,
 }
 
 /// The fetch of a bundle, named by the page that made it full.
 pub(super) fn bundle(job: &Job, page: PageId, priority: i16) -> NewStep {
     step(
         job,
-        &Walk { page: Some((page.partition, page.seq)), ids: Vec::new(), at: history::Position::default() },
+        &Walk { page: Some((page.partition, page.seq)), ids: Vec::new(), at: histories::Position::default() },
         priority,
     )
 }
 
 /// The same for single issues, for which no page waits.
 pub(super) fn for_repair(job: &Job, ids: &[i64], priority: i16) -> Option<NewStep> {
-    let walk = Walk { page: None, ids: ids.to_vec(), at: history::Position::default() };
+    let walk = Walk { page: None, ids: ids.to_vec(), at: histories::Position::default() };
     (!ids.is_empty()).then(|| step(job, &walk, priority))
 }
 
@@ -82,7 +84,7 @@ impl FetchChanges {
             Some(page) => bundle::issues(&context.pool, page).await?,
             None => walk.ids.clone(),
         };
-        let read = history::read(&job, &ids, walk.at.clone()).await?;
+        let read = histories::read(&job.jira, &ids, walk.at.clone()).await?;
         let priority = context.step.priority;
         Ok(Commit::effects(move |conn| {
             Box::pin(async move {
@@ -91,6 +93,10 @@ impl FetchChanges {
                 let records: Vec<_> = read.changes.iter().collect();
                 let written = replica::insert_changes(conn, job.work.site_id, &records).await?;
                 report::records(conn, &job, KIND, &read.rejected, &read.drifts).await?;
+                if let Some(reason) = &read.forbidden {
+                    let withheld = [("changelog", "forbidden", Some(reason.as_str()))];
+                    capability::set(conn, job.work.site_id, &withheld).await?;
+                }
                 if let Some(page) = page.filter(|_| written > 0) {
                     bundle::changes_written(conn, page, written).await?;
                 }

@@ -48,12 +48,12 @@ struct Walk {
 
 /// The fetch of all comments of an issue.
 pub(super) fn comments(job: &Job, page: PageId, issue: &ParsedIssue, priority: i16) -> NewStep {
-    first(job, Some(page), issue, Collection::Comment, priority)
+    first(job, Some(page), named(issue), Collection::Comment, priority)
 }
 
 /// The fetch of all worklogs of an issue.
-pub(super) fn worklogs(job: &Job, page: PageId, issue: &ParsedIssue, priority: i16) -> NewStep {
-    first(job, Some(page), issue, Collection::Worklog, priority)
+pub(super) fn worklogs(job: &Job, page: PageId, issue_id: i64, version: DateTime<Utc>, priority: i16) -> NewStep {
+    first(job, Some(page), (issue_id, version), Collection::Worklog, priority)
 }
 
 /// Both as far as they are short, with no page that waits for them.
@@ -63,15 +63,26 @@ pub(super) fn for_repair(
     worklogs: &[&ParsedIssue],
     priority: i16,
 ) -> Vec<NewStep> {
-    let comments = comments.iter().map(|issue| first(job, None, issue, Collection::Comment, priority));
-    comments.chain(worklogs.iter().map(|issue| first(job, None, issue, Collection::Worklog, priority))).collect()
+    let comments = comments.iter().map(|issue| first(job, None, named(issue), Collection::Comment, priority));
+    comments.chain(worklogs.iter().map(|issue| first(job, None, named(issue), Collection::Worklog, priority))).collect()
 }
 
-fn first(job: &Job, page: Option<PageId>, issue: &ParsedIssue, collection: Collection, priority: i16) -> NewStep {
+/// The issue's id, and the version of it that was read.
+fn named(issue: &ParsedIssue) -> (i64, DateTime<Utc>) {
+    (issue.issue.id, issue.issue.updated_at)
+}
+
+fn first(
+    job: &Job,
+    page: Option<PageId>,
+    (issue_id, version): (i64, DateTime<Utc>),
+    collection: Collection,
+    priority: i16,
+) -> NewStep {
     let walk = Walk {
         collection,
-        issue_id: issue.issue.id,
-        version: issue.issue.updated_at,
+        issue_id,
+        version,
         page: page.map(|page| (page.partition, page.seq)),
         start_at: 0,
         seen: Vec::new(),

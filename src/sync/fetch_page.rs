@@ -13,7 +13,7 @@ use super::{tracked, upsert_batch};
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::queue::Queue;
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
-use crate::jira::page::{Next, TokenGuard, page_head};
+use crate::jira::page::{Next, TokenGuard};
 use crate::jira::{SearchRequest, jql};
 use crate::observe::events;
 use crate::store::page::{self, PageId, Staged};
@@ -77,7 +77,8 @@ impl FetchPage {
         let range = range
             .ok_or_else(|| Failure::new(FailureCode::Internal, format!("partition {} is not planned", id.partition)))?;
         let project = job.work.jira_project_id.map_or(jql::ProjectRef::Key(&job.work.project_key), jql::ProjectRef::Id);
-        let clauses = jql::clauses(project, range.window.from, range.window.to);
+        let (from, to) = job.jira.window(range.window.from, range.window.to);
+        let clauses = jql::clauses(project, from, to);
         let concerning = range.accounts.as_deref().map(tracked::clause).unwrap_or_default();
         let query = format!("{clauses}{concerning}{}", jql::OLDEST_FIRST);
         let fields = crate::jira::search_fields(&job.fields);
@@ -107,7 +108,7 @@ impl FetchPage {
                 return Err(failure.into());
             }
         };
-        let head = page_head(&raw.body)?;
+        let head = raw.head()?;
         if head.issue_count == 0 {
             // Lost credentials look like this too, and a cursor must not pass what nobody was allowed to see.
             job.jira.myself().await?;

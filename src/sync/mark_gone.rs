@@ -26,6 +26,8 @@ use crate::store::replica;
 pub(super) struct MarkGone(pub Arc<Workshop>);
 
 const KIND: &str = "mark_gone";
+/// Jira's name of the permission to see a project's issues.
+const BROWSE: &str = "BROWSE_PROJECTS";
 /// Issues that one step asks for.
 const ISSUES_PER_STEP: usize = 1_000;
 /// So few issues are always let go of.
@@ -121,8 +123,12 @@ struct Asked {
 
 async fn ask(context: &StepContext, job: &Job, place: Place, unmet: &[Unmet]) -> Result<Asked, StepError> {
     job.jira.myself().await?;
-    job.jira.project(&place.project.to_string()).await?;
-    let sees_all = may_browse(job, place.project).await?;
+    let project = job.jira.project(&place.project.to_string()).await?;
+    if project.archived || project.deleted {
+        let message = format!("project {} was archived or deleted while its issues were compared", project.key);
+        return Err(Failure::new(FailureCode::NotFoundProject, message).into());
+    }
+    let sees_all = may_browse(job, &project.key).await?;
     let fields = crate::jira::search_fields(&job.fields);
     let chunks: Vec<Vec<i64>> =
         unmet.chunks(BULK_FETCH_LIMIT).map(|chunk| chunk.iter().map(|issue| issue.id).collect()).collect();
@@ -162,9 +168,18 @@ async fn read_directly(job: &Job, ids: Vec<i64>, fields: &[String]) -> Result<Pa
     Ok(normalise::parse_page(&raw.body, &job.fields)?)
 }
 
-/// Whether the account sees every issue of the project but those with a security level.
-async fn may_browse(_job: &Job, _project: i64) -> Result<bool, StepError> {
-    Ok(true)
+/// Whether the account sees every issue of the project but those with a security level; a site that does not tell leaves it
+/// open.
+async fn may_browse(job: &Job, project_key: &str) -> Result<bool, StepError> {
+    let offered = job.jira.my_permissions(project_key, &[BROWSE]).await?;
+    match offered.available().and_then(|permissions| permissions.get(BROWSE).copied()) {
+        Some(true) => Ok(true),
+        None => Ok(false),
+        Some(false) => {
+            let message = format!("the account has no permission {BROWSE} in project {project_key} any more");
+            Err(Failure::new(FailureCode::Permission, message).into())
+        }
+    }
 }
 
 /// Refuses to go on when more is gone than anyone would delete.

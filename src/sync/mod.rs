@@ -11,11 +11,13 @@
 //! that a crash after a fetch costs no second fetch.
 
 mod advance_cursor;
+mod catalogue;
+mod fetch_catalogue;
 mod fetch_changes;
 mod fetch_collection;
 mod fetch_page;
+mod fetch_worklogs;
 mod finalize_run;
-mod history;
 mod mark_gone;
 pub mod pace;
 mod page_cache;
@@ -43,6 +45,8 @@ pub fn steps(workshop: &Arc<Workshop>) -> Vec<Arc<dyn Step>> {
         Arc::new(fetch_page::FetchPage(Arc::clone(workshop))),
         Arc::new(upsert_batch::UpsertBatch(Arc::clone(workshop))),
         Arc::new(fetch_collection::FetchCollection(Arc::clone(workshop))),
+        Arc::new(fetch_worklogs::FetchWorklogs(Arc::clone(workshop))),
+        Arc::new(fetch_catalogue::FetchCatalogue(Arc::clone(workshop))),
         Arc::new(fetch_changes::FetchChanges(Arc::clone(workshop))),
         Arc::new(advance_cursor::AdvanceCursor(Arc::clone(workshop))),
         Arc::new(sweep_ids::SweepIds(Arc::clone(workshop))),

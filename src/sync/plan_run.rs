@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
+use super::fetch_catalogue;
 use super::fetch_page;
 use super::ranges::{Planned, Ranges};
 use super::repair_batch::repair_steps;
@@ -17,6 +18,7 @@ use crate::domain::failure::{Failure, FailureCode};
 use crate::engine::{Commit, Step, StepContext, StepError};
 use crate::jira::{FieldMap, Project};
 use crate::observe::events;
+use crate::store::catalogue;
 use crate::store::plan::{self, Plan};
 use crate::store::reconcile;
 use crate::store::sighting::{self, Sighting};
@@ -70,6 +72,8 @@ impl PlanRun {
             (0..).zip(&plan.partitions).map(|(number, _)| fetch_page::first(&job, number, context.step.priority));
         let sweep = reconcile.then(|| sweep_ids::first(&job, project.id, context));
         let next = fetches.chain(repairs).chain(sweep).collect();
+        let full = job.work.kind == "full" && live;
+        let (clock_now, priority) = (context.clock.now(), context.step.priority);
         let nobody = users.is_some_and(|users| users.is_empty());
         let workshop = Arc::clone(&self.0);
         let mut commit = Commit::effects(move |conn| {
@@ -87,7 +91,8 @@ impl PlanRun {
                 };
                 plan::write_plan(conn, &job.work, &plan).await?;
                 workshop.forget(job.work.run_id);
-                Ok(Vec::new())
+                let due = catalogue::claim(conn, job.work.site_id, job.work.project_id, full, clock_now).await?;
+                Ok(fetch_catalogue::step(&job, project.id, due, priority).into_iter().collect())
             })
         });
         commit.next = next;
@@ -128,9 +133,13 @@ fn sighting_of(project: &Project) -> Sighting {
         jira_id: project.id,
         key: project.key.clone(),
         name: project.name.clone(),
-        project_type: None,
-        lead: None,
-        state: "live",
+        project_type: project.project_type.clone(),
+        lead: project.lead.as_ref().map(|lead| lead.account_id.clone()),
+        state: match (project.deleted, project.archived) {
+            (true, _) => "deleted",
+            (false, true) => "archived",
+            (false, false) => "live",
+        },
     }
 }
 

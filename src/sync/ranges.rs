@@ -43,7 +43,7 @@ impl Ranges<'_> {
             return Ok(Planned { window, estimate: 0, partitions: tracked::parts(users, window) });
         }
         let query = jql::clauses(jql::ProjectRef::Id(self.project), window.from, window.to);
-        let estimate = self.job.jira.approximate_count(&query).await?;
+        let estimate = self.job.jira.approximate_count(&query).await?.unwrap_or_default();
         let partitions = if window.is_full() && estimate > 2 * self.options.partition_target_issues {
             self.divide(estimate).await?
         } else {
@@ -67,7 +67,7 @@ impl Ranges<'_> {
             .map(|part| {
                 let until = (part + 1 < parts).then(|| bound(part + 1));
                 let query = jql::clauses(jql::ProjectRef::Id(self.project), Some(bound(part)), until);
-                async move { self.job.jira.approximate_count(&query).await }
+                async move { Ok::<_, Failure>(self.job.jira.approximate_count(&query).await?.unwrap_or_default()) }
             })
             .buffered(limit)
             .try_collect()

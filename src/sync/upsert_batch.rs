@@ -4,7 +4,7 @@
 //! applied only for issues of which this page holds the newest version; a collection that Jira inlined in part is fetched
 //! in full by a step of its own, and holds the cursor of its entity back until then.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::workshop::{self, Job, Workshop};
-use super::{advance_cursor, fetch_changes, fetch_collection, fetch_page, report};
+use super::{advance_cursor, fetch_changes, fetch_collection, fetch_page, fetch_worklogs, report};
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::queue::Queue;
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
@@ -91,15 +91,14 @@ async fn write(
     for issue in &written.short_comments {
         next.push(fetch_collection::comments(job, id, issue, priority));
     }
-    for issue in &written.short_worklogs {
-        next.push(fetch_collection::worklogs(job, id, issue, priority));
-    }
+    let worklogs = fetch_worklogs::steps(job, id, &written.short_worklogs, |id| written.known.contains(&id), priority);
     let count = |issues: &[&ParsedIssue]| i32::try_from(issues.len()).unwrap_or(i32::MAX);
     let pending = Pending {
         comments: count(&written.short_comments),
-        worklogs: count(&written.short_worklogs),
+        worklogs: i32::try_from(worklogs.len()).unwrap_or(i32::MAX),
         changes: written.short_changes.clone(),
     };
+    next.extend(worklogs);
     let newest = page.issues.iter().map(|issue| issue.issue.updated_at).max();
     let after = page::applied(conn, id, newest, &written.counts, &pending, fetch_changes::BUNDLE_SIZE).await?;
     if let Some(walk) = &after.resume {
@@ -119,6 +118,8 @@ pub(super) struct Written<'a> {
     pub short_comments: Vec<&'a ParsedIssue>,
     pub short_worklogs: Vec<&'a ParsedIssue>,
     pub short_changes: Vec<i64>,
+    /// Issues that the replica showed before.
+    pub known: HashSet<i64>,
 }
 
 /// Writes people, issues and what was inlined with them: one statement per table, and none where there is nothing.
@@ -179,6 +180,7 @@ pub(super) async fn write_page<'a>(
     };
     Ok(Written {
         counts,
+        known: &upserted.current - &upserted.created_ids,
         short_comments: parts.short_comments.into_iter().filter(|issue| wanted(issue)).collect(),
         short_worklogs: parts.short_worklogs.into_iter().filter(|issue| wanted(issue)).collect(),
         short_changes: parts.short_changes.into_iter().filter(|issue| wanted(issue)).map(|i| i.issue.id).collect(),

@@ -14,8 +14,9 @@ use super::settings;
 use crate::config::{SecretsConfig, secret};
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::setting::Settings;
+use crate::domain::site_kind::SiteKind;
 use crate::engine::{StepContext, StepError};
-use crate::jira::{FieldMap, HttpPool, JiraClient, SiteAccess};
+use crate::jira::{Auth, FieldMap, HttpPool, JiraClient, SiteAccess};
 use crate::store::work::{self, Work};
 
 /// How runs are carried out.
@@ -117,15 +118,20 @@ impl Workshop {
         })?;
         let token = secret::resolve(&work.credential, &work.site_name, &self.secrets)
             .map_err(|error| Failure::new(FailureCode::Config, format!("site {}: {error}", work.site_name)))?;
+        let auth = match work.site_auth.as_str() {
+            "bearer" => Auth::Bearer { token },
+            _ => Auth::Basic { user: work.account_email.clone(), token },
+        };
         let access = SiteAccess {
             name: work.site_name.clone(),
             base_url,
-            email: work.account_email.clone(),
-            token,
+            kind: SiteKind::parse(&work.site_kind).unwrap_or_default(),
+            auth,
             request_timeout: options.request_timeout,
         };
         let jira = JiraClient::new(&self.http, access)?.paced(self.fleet.site(work.site_id));
         let fields = work.field_map.as_ref().map(field_map).unwrap_or_default();
+        let fields = fields.with_story_points(work.story_points_field.as_deref());
         let limit = settings::Limit::new(&set, work.running_seconds);
         Ok(Job { work, jira, fields, options, limit })
     }

@@ -1,15 +1,19 @@
 //! One page of Jira's answers against the rows of the replica.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use futures::{StreamExt, TryStreamExt, stream};
+use serde_json::Value;
 
 use super::patience::patiently;
-use super::report::{Missing, Stale};
+use super::report::{Missing, Report, Stale};
 use super::{Error, Look};
+use crate::domain::entity::{AttachmentRecord, ChangeRecord, IssueDetails, LinkRecord};
 use crate::domain::record::{CommentRecord, IssueRecord, WorklogRecord};
+use crate::jira::histories;
 use crate::jira::normalise::{self, ParsedIssue, ParsedPage};
 use crate::store::verify as rows;
+use crate::store::verify_parts as parts;
 
 /// Collections of one page that are fetched at once.
 const COLLECTIONS_AT_ONCE: usize = 4;
@@ -25,13 +29,40 @@ pub(super) struct Found {
     pub comments: u64,
     /// How many worklogs were compared.
     pub worklogs: u64,
+    /// How many changed fields of histories were compared.
+    pub changes: u64,
+    /// How many links were compared.
+    pub links: u64,
+    /// How many attachments were compared.
+    pub attachments: u64,
 }
 
-/// An issue with all its comments and worklogs, each in the order of ids.
+impl Found {
+    /// The issues that are to be looked at again.
+    pub fn suspects(&self) -> impl Iterator<Item = i64> {
+        self.missing.iter().map(|missing| missing.id).chain(self.stale.iter().map(|stale| stale.id))
+    }
+}
+
+impl Report {
+    /// Counts what a page held.
+    pub(super) fn compared(&mut self, page: &ParsedPage, found: &Found) {
+        self.checked_issues += count(page.issues.len());
+        self.checked_comments += found.comments;
+        self.checked_worklogs += found.worklogs;
+        self.checked_changes += found.changes;
+        self.checked_links += found.links;
+        self.checked_attachments += found.attachments;
+    }
+}
+
+/// An issue with all that belongs to it, each in the order of ids; the history stands elsewhere.
 struct Whole<'a> {
     issue: &'a IssueRecord,
     comments: Vec<CommentRecord>,
     worklogs: Vec<WorklogRecord>,
+    links: Vec<LinkRecord>,
+    attachments: Vec<AttachmentRecord>,
 }
 
 impl Look<'_> {
@@ -44,36 +75,86 @@ impl Look<'_> {
             .buffered(COLLECTIONS_AT_ONCE)
             .try_collect()
             .await?;
-        let (issues, comments, worklogs) = futures::try_join!(
-            rows::issues(self.pool, site_id, &ids),
-            rows::comments(self.pool, site_id, &ids),
-            rows::worklogs(self.pool, site_id, &ids),
+        let (jira, issues, comments, worklogs, changes, links, attachments) = futures::try_join!(
+            self.history(&page.issues),
+            stored(rows::issues(self.pool, site_id, &ids)),
+            stored(rows::comments(self.pool, site_id, &ids)),
+            stored(rows::worklogs(self.pool, site_id, &ids)),
+            stored(parts::changes(self.pool, site_id, &ids)),
+            stored(parts::links(self.pool, site_id, &ids)),
+            stored(parts::attachments(self.pool, site_id, &ids)),
         )?;
-        let stored: HashMap<i64, _> = issues.iter().map(|issue| (issue.record.id, issue)).collect();
+        let issues: HashMap<i64, _> = issues.iter().map(|issue| (issue.record.id, issue)).collect();
         let comments = by_issue(comments, |comment| comment.issue_id);
         let worklogs = by_issue(worklogs, |worklog| worklog.issue_id);
+        let changes = by_issue(changes, |change| change.issue_id);
+        let links = by_issue(links, |link| link.issue_id);
+        let attachments = by_issue(attachments, |attachment| attachment.issue_id);
 
         let mut found = Found::default();
         for whole in wholes {
             let (id, key) = (whole.issue.id, whole.issue.key.clone());
-            found.comments += u64::try_from(whole.comments.len()).unwrap_or(0);
-            found.worklogs += u64::try_from(whole.worklogs.len()).unwrap_or(0);
-            let Some(stored) = stored.get(&id).filter(|stored| stored.project_id == self.scope.project_id) else {
+            let history = jira.get(&id).map(Vec::as_slice);
+            found.comments += count(whole.comments.len());
+            found.worklogs += count(whole.worklogs.len());
+            found.changes += count(history.map_or(0, <[_]>::len));
+            found.links += count(whole.links.len());
+            found.attachments += count(whole.attachments.len());
+            let Some(stored) = issues.get(&id).filter(|stored| stored.project_id == self.scope.project_id) else {
                 found.missing.push(Missing { id, key });
                 continue;
             };
+            let mut changed = history
+                .map(|history| differing(history, changes.get(&id), |change| (change.id, change.item)))
+                .unwrap_or_default();
+            changed.dedup_by_key(|(id, _)| *id);
             let stale = Stale {
                 id,
                 key,
                 fields: differing_fields(whole.issue, &stored.record),
                 comments: differing(&whole.comments, comments.get(&id), |comment| comment.id),
                 worklogs: differing(&whole.worklogs, worklogs.get(&id), |worklog| worklog.id),
+                changes: changed.into_iter().map(|(id, _)| id).collect(),
+                links: differing(&whole.links, links.get(&id), |link| link.id),
+                attachments: differing(&whole.attachments, attachments.get(&id), |attachment| attachment.id),
             };
-            if !(stale.fields.is_empty() && stale.comments.is_empty() && stale.worklogs.is_empty()) {
+            if !stale.is_clean() {
                 found.stale.push(stale);
             }
         }
         Ok(found)
+    }
+
+    /// The history of the issues, each in the order of entries; of an issue that is not in it, nothing is known. A site that
+    /// does not show history is not compared by it.
+    async fn history(&self, issues: &[ParsedIssue]) -> Result<HashMap<i64, Vec<ChangeRecord>>, Error> {
+        let entries =
+            |issue: &ParsedIssue| issue.changes.iter().map(|change| change.id).collect::<BTreeSet<i64>>().len();
+        let (whole, short): (Vec<&ParsedIssue>, Vec<&ParsedIssue>) = issues.iter().partition(|issue| {
+            issue.changes_total.is_some_and(|total| total <= i64::try_from(entries(issue)).unwrap_or(0))
+        });
+        let mut histories: HashMap<i64, Vec<ChangeRecord>> =
+            whole.iter().map(|issue| (issue.issue.id, issue.changes.clone())).collect();
+        let ids: Vec<i64> = short.iter().map(|issue| issue.issue.id).collect();
+        let mut at = (!ids.is_empty()).then(histories::Position::default);
+        let mut read: HashMap<i64, Vec<ChangeRecord>> = HashMap::new();
+        let mut shown = true;
+        while let Some(position) = at.take() {
+            let page = patiently(|| histories::read(self.jira, &ids, position.clone())).await?;
+            shown &= page.forbidden.is_none();
+            for change in page.changes {
+                read.entry(change.issue_id).or_default().push(change);
+            }
+            at = page.next;
+        }
+        if shown {
+            histories.extend(ids.iter().map(|id| (*id, read.remove(id).unwrap_or_default())));
+        }
+        for history in histories.values_mut() {
+            history.sort_unstable_by_key(|change| (change.id, change.item));
+            history.dedup_by_key(|change| (change.id, change.item));
+        }
+        Ok(histories)
     }
 
     /// The issue with what Jira did not inline.
@@ -106,8 +187,22 @@ impl Look<'_> {
         comments.dedup_by_key(|comment| comment.id);
         worklogs.sort_unstable_by_key(|worklog| worklog.id);
         worklogs.dedup_by_key(|worklog| worklog.id);
-        Ok(Whole { issue: &issue.issue, comments, worklogs })
+        let mut links = issue.links.clone();
+        links.sort_unstable_by_key(|link| link.id);
+        links.dedup_by_key(|link| link.id);
+        let mut attachments = issue.attachments.clone();
+        attachments.sort_unstable_by_key(|attachment| attachment.id);
+        attachments.dedup_by_key(|attachment| attachment.id);
+        Ok(Whole { issue: &issue.issue, comments, worklogs, links, attachments })
     }
+}
+
+async fn stored<T>(rows: impl Future<Output = crate::store::Result<T>>) -> Result<T, Error> {
+    Ok(rows.await?)
+}
+
+fn count(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
 }
 
 /// Where the next page of a collection starts.
@@ -125,7 +220,7 @@ fn by_issue<T>(records: Vec<T>, issue_id: fn(&T) -> i64) -> HashMap<i64, Vec<T>>
 }
 
 /// The ids of records that are not the same, or only on one side; both sides are in the order of their ids.
-fn differing<T: PartialEq>(jira: &[T], replica: Option<&Vec<T>>, id: fn(&T) -> i64) -> Vec<i64> {
+fn differing<T: PartialEq, K: Ord>(jira: &[T], replica: Option<&Vec<T>>, id: fn(&T) -> K) -> Vec<K> {
     let mut replica = replica.map(Vec::as_slice).unwrap_or_default().iter().peekable();
     let mut differing = Vec::new();
     for record in jira {
@@ -167,7 +262,48 @@ fn differing_fields(jira: &IssueRecord, stored: &IssueRecord) -> Vec<&'static st
         due_date,
         content_hash
     );
-    same.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
+    let mut differing: Vec<&'static str> = same.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect();
+    differing.extend(differing_details(&jira.details, &stored.details));
+    differing
+}
+
+/// The same of the details. Votes and watchers move without the issue's `updated`, and are not compared.
+fn differing_details(jira: &IssueDetails, stored: &IssueDetails) -> Vec<&'static str> {
+    macro_rules! compare {
+        ($($field:ident),+) => { [$((stringify!($field), jira.$field == stored.$field)),+] };
+    }
+    let same = compare!(
+        issue_type_id,
+        is_subtask,
+        status_id,
+        priority_id,
+        resolution_id,
+        environment,
+        security_level,
+        status_category_changed_at,
+        original_estimate_seconds,
+        remaining_estimate_seconds,
+        time_spent_seconds,
+        component_ids,
+        fix_version_ids,
+        affects_version_ids,
+        sprint_ids
+    );
+    let fields = jira.fields.len() == stored.fields.len()
+        && jira.fields.iter().zip(&stored.fields).all(|(a, b)| a.0 == b.0 && is_same(a.1, b.1));
+    same.into_iter().chain([("fields", fields)]).filter(|(_, same)| !same).map(|(name, _)| name).collect()
+}
+
+/// PostgreSQL writes numbers in its own way: 1e2 is 100 there.
+fn is_same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_same(a, b)),
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(name, a)| b.get(name).is_some_and(|b| is_same(a, b)))
+        }
+        _ => a == b,
+    }
 }
 
 #[cfg(test)]

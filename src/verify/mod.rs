@@ -9,6 +9,7 @@
 //! What must hold: nothing is reported that was not seen to differ in a direct read; nothing is called extra on the word
 //! of an account that is not let in; memory grows with the number of differences, not of issues.
 
+mod catalogue;
 mod compare;
 mod patience;
 mod report;
@@ -26,10 +27,11 @@ use crate::clock::Clock;
 use crate::domain::failure::Failure;
 use crate::jira::client::BULK_FETCH_LIMIT;
 use crate::jira::normalise::{self, ParsedPage};
-use crate::jira::page::{Next, TokenGuard, page_head};
+use crate::jira::page::{Next, TokenGuard};
 use crate::jira::{FieldMap, JiraClient, Project, RawPage, SearchRequest, jql, search_fields};
 use crate::store::verify as rows;
 pub use crate::store::verify::{Scope, scopes};
+use crate::store::verify_parts as parts;
 use patience::patiently;
 
 /// Why a project could not be verified.
@@ -50,11 +52,13 @@ pub struct Options {
     pub page_size: u32,
     /// How long differences may take to go away by themselves: a sync that is under way, Jira's lag.
     pub settle: Duration,
+    /// Only so many issues of the replica, as chance has it, read directly; what is missing in the replica is not found so.
+    pub sample: Option<u32>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { page_size: 100, settle: Duration::ZERO }
+        Self { page_size: 100, settle: Duration::ZERO, sample: None }
     }
 }
 
@@ -96,7 +100,13 @@ pub async fn verify(
     let mut report = Report::new(&scope.site, &scope.project);
     let outcome = look.verify(options, clock, progress, &mut report).await;
     rows::forget(pool, verification).await?;
-    outcome.map(|()| report)
+    outcome?;
+    let mode = if report.sample { "sample" } else { "sweep" };
+    let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    let compared = i64::try_from(report.checked_issues).unwrap_or(i64::MAX);
+    let (differences, by_entity) = (number(report.differences()), report.by_entity());
+    parts::record(pool, scope.project_id, clock.now(), mode, compared, differences, &by_entity).await?;
+    Ok(report)
 }
 
 /// One verification of one project.
@@ -118,10 +128,14 @@ impl Look<'_> {
         progress: &(dyn Fn(Progress) + Sync),
         report: &mut Report,
     ) -> Result<(), Error> {
-        let mut suspects = self.walk(options, clock, progress, report).await?;
+        let mut suspects = match options.sample {
+            Some(count) => self.sample(count, clock, progress, report).await?,
+            None => self.walk(options, clock, progress, report).await?,
+        };
+        self.compare_catalogue(report).await?;
         patiently(|| self.jira.myself()).await?;
         let mut after = i64::MIN;
-        loop {
+        while options.sample.is_none() {
             let unseen =
                 rows::unseen(self.pool, self.verification, self.scope.project_id, after, UNSEEN_AT_ONCE).await?;
             let Some(last) = unseen.last() else { break };
@@ -149,13 +163,13 @@ impl Look<'_> {
         report: &mut Report,
     ) -> Result<BTreeSet<i64>, Error> {
         let clauses = jql::clauses(jql::ProjectRef::Id(self.project.id), None, None);
-        let estimated_issues = patiently(|| self.jira.approximate_count(&clauses)).await?;
+        let estimated_issues = patiently(|| self.jira.approximate_count(&clauses)).await?.unwrap_or_default();
         let query = clauses + " ORDER BY key ASC";
         let mut guard = TokenGuard::default();
         let mut suspects = BTreeSet::new();
         let mut fetched = Some(self.search(&query, options, None).await?);
         while let Some(raw) = fetched.take() {
-            let head = page_head(&raw.body)?;
+            let head = raw.head()?;
             if head.issue_count == 0 {
                 patiently(|| self.jira.myself()).await?;
             }
@@ -176,13 +190,36 @@ impl Look<'_> {
             };
             let (next, (page, found)) = futures::try_join!(next, here)?;
             fetched = next;
-            report.checked_issues += u64::try_from(page.issues.len()).unwrap_or(0);
-            report.checked_comments += found.comments;
-            report.checked_worklogs += found.worklogs;
-            suspects.extend(found.missing.iter().map(|missing| missing.id));
-            suspects.extend(found.stale.iter().map(|stale| stale.id));
+            report.compared(&page, &found);
+            suspects.extend(found.suspects());
             suspects.extend(page.rejected.iter().filter_map(|error| error.issue_id));
             report.nameless.extend(page.rejected.iter().filter(|error| error.issue_id.is_none()).map(Unreadable::from));
+            progress(Progress { issues: report.checked_issues, estimated_issues, suspects: suspects.len() });
+        }
+        Ok(suspects)
+    }
+
+    /// Compares some issues of the replica, read directly; answers those that seem to differ.
+    async fn sample(
+        &self,
+        count: u32,
+        clock: &Clock,
+        progress: &(dyn Fn(Progress) + Sync),
+        report: &mut Report,
+    ) -> Result<BTreeSet<i64>, Error> {
+        report.sample = true;
+        let seed = clock.new_id().to_string();
+        let ids = parts::sample(self.pool, self.scope.project_id, i64::from(count), &seed).await?;
+        let mut suspects = BTreeSet::new();
+        for ids in ids.chunks(BULK_FETCH_LIMIT) {
+            let raw = patiently(|| self.jira.bulk_fetch(ids, &self.wanted)).await?;
+            let page = normalise::parse_page(&raw.body, &self.fields)?;
+            let found = self.compare(&page).await?;
+            report.compared(&page, &found);
+            let met: BTreeSet<i64> = page.issues.iter().map(|issue| issue.issue.id).collect();
+            suspects.extend(ids.iter().copied().filter(|id| !met.contains(id)));
+            suspects.extend(found.suspects());
+            let estimated_issues = u64::from(count);
             progress(Progress { issues: report.checked_issues, estimated_issues, suspects: suspects.len() });
         }
         Ok(suspects)
@@ -262,8 +299,11 @@ pub async fn repair(
     requested_by: &str,
 ) -> Result<Option<Uuid>, crate::store::Error> {
     let ids: Vec<i64> = report.repairable().collect();
-    if ids.is_empty() {
+    if ids.is_empty() && report.catalogue.is_empty() {
         return Ok(None);
+    }
+    if !report.catalogue.is_empty() {
+        parts::expire_catalogue(pool, scope.project_id).await?;
     }
     rows::request_repair(pool, scope.project_id, &ids, requested_by).await.map(Some)
 }

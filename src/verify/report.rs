@@ -1,6 +1,7 @@
 //! What a verification found.
 
 use serde::Serialize;
+use serde_json::json;
 
 use crate::jira::normalise::RecordError;
 
@@ -17,6 +18,16 @@ pub struct Report {
     pub checked_comments: u64,
     /// Their worklogs.
     pub checked_worklogs: u64,
+    /// Changed fields of their histories.
+    pub checked_changes: u64,
+    /// Their links to other issues.
+    pub checked_links: u64,
+    /// Their attachments.
+    pub checked_attachments: u64,
+    /// Entries of catalogues: versions, components, boards, sprints.
+    pub checked_catalogue: u64,
+    /// A number of issues of the replica was compared, instead of all that Jira shows.
+    pub sample: bool,
     /// In Jira, not in the replica.
     pub missing: Vec<Missing>,
     /// In both, not the same.
@@ -25,6 +36,8 @@ pub struct Report {
     pub extra: Vec<Extra>,
     /// In Jira, in a form that cannot be read: nobody can say whether the replica is right.
     pub unreadable: Vec<Unreadable>,
+    /// Of the project's catalogues, what is missing, stale or extra.
+    pub catalogue: Vec<Entry>,
     /// Unreadable ones without an id, which cannot be looked at again; moved to `unreadable` at the end of each look.
     #[serde(skip)]
     pub(super) nameless: Vec<Unreadable>,
@@ -52,6 +65,30 @@ pub struct Stale {
     pub comments: Vec<i64>,
     /// Ids of worklogs that differ or are on one side only.
     pub worklogs: Vec<i64>,
+    /// Ids of entries of history that differ or are on one side only.
+    pub changes: Vec<i64>,
+    /// Ids of links that differ or are on one side only.
+    pub links: Vec<i64>,
+    /// Ids of attachments that differ or are on one side only.
+    pub attachments: Vec<i64>,
+}
+
+impl Stale {
+    pub(super) fn is_clean(&self) -> bool {
+        let parts = [&self.comments, &self.worklogs, &self.changes, &self.links, &self.attachments];
+        self.fields.is_empty() && parts.iter().all(|ids| ids.is_empty())
+    }
+}
+
+/// An entry of a catalogue of the project that the replica lacks or holds otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    /// `version`, `component`, `board` or `sprint`.
+    pub entity: &'static str,
+    /// Jira's id.
+    pub id: i64,
+    /// `missing`, `stale` or `extra`.
+    pub problem: &'static str,
 }
 
 /// An issue that the replica has too much.
@@ -108,7 +145,25 @@ impl Report {
 
     /// How many issues are not as they should be.
     pub fn differences(&self) -> usize {
-        self.missing.len() + self.stale.len() + self.extra.len() + self.unreadable.len()
+        self.missing.len() + self.stale.len() + self.extra.len() + self.unreadable.len() + self.catalogue.len()
+    }
+
+    /// Per entity what was compared and what differed, for `syncline.verification`.
+    pub fn by_entity(&self) -> serde_json::Value {
+        let stale = |ids: fn(&Stale) -> usize| self.stale.iter().map(ids).sum::<usize>();
+        let part =
+            |compared: u64, stale: usize| json!({"compared": compared, "missing": 0, "stale": stale, "extra": 0});
+        let of = |problem: &str| self.catalogue.iter().filter(|entry| entry.problem == problem).count();
+        json!({
+            "issue": {"compared": self.checked_issues, "missing": self.missing.len(),
+                      "stale": stale(|it| usize::from(!it.fields.is_empty())), "extra": self.extra.len()},
+            "comment": part(self.checked_comments, stale(|it| it.comments.len())),
+            "worklog": part(self.checked_worklogs, stale(|it| it.worklogs.len())),
+            "changelog": part(self.checked_changes, stale(|it| it.changes.len())),
+            "link": part(self.checked_links, stale(|it| it.links.len())),
+            "attachment": part(self.checked_attachments, stale(|it| it.attachments.len())),
+            "catalogue": {"compared": self.checked_catalogue, "missing": of("missing"), "stale": of("stale"), "extra": of("extra")},
+        })
     }
 
     /// Whether the replica is what Jira shows.

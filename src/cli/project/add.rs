@@ -7,6 +7,7 @@ use super::schedule;
 use crate::domain::cron::Schedule;
 use crate::domain::failure::FailureCode;
 use crate::store::project::{self, NewProject};
+use crate::store::site::Site;
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
@@ -28,6 +29,17 @@ pub(super) struct AddArgs {
     /// Do not ask Jira whether the keys exist
     #[arg(long)]
     offline: bool,
+}
+
+/// A project to be synchronised.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    /// Its key.
+    pub key: String,
+    /// Jira's id, if Jira was asked.
+    pub jira_id: Option<i64>,
+    /// Its name, if Jira was asked.
+    pub name: String,
 }
 
 /// What became of one key.
@@ -54,12 +66,8 @@ pub(super) async fn run(args: AddArgs, context: &Context) -> Result<(), Error> {
         return Err(Error::usage(format!("{bad:?} cannot be a project key"))
             .help("a key is letters, digits and underscores, beginning with a letter, e.g. WEB; give the site first"));
     }
-    let defaults = &context.config.sync;
-    let cron = args.cron.as_deref().unwrap_or(&defaults.default_cron);
-    let time_zone = args.time_zone.as_deref().unwrap_or(&defaults.time_zone);
-    let schedule = Schedule::parse(cron, time_zone)?;
     let site = site::find(context, &args.site).await?;
-    let mut new = Vec::with_capacity(keys.len());
+    let mut wanted = Vec::with_capacity(keys.len());
     let client = if args.offline { None } else { Some(site::client(context, &site)?) };
     for key in keys {
         let known = match &client {
@@ -76,22 +84,16 @@ pub(super) async fn run(args: AddArgs, context: &Context) -> Result<(), Error> {
             })?),
             None => None,
         };
-        let id = context.clock.new_id();
-        let next = schedule::next_slot(&schedule, id, context.clock.now())?;
-        new.push(NewProject {
-            id,
+        wanted.push(Wanted {
             // A project that was renamed answers under its old key too.
             key: known.as_ref().map_or(key, |project| project.key.clone()),
             jira_id: known.as_ref().map(|project| project.id),
             name: known.map(|project| project.name).unwrap_or_default(),
-            next_slot_at: next.slot_at,
-            next_run_at: next.run_at,
         });
     }
-    new.dedup_by(|a, b| a.key == b.key);
-    let zone = schedule.time_zone().name();
-    let actor = context.actor();
-    let added = project::add(&context.pool, site.id, &new, schedule.expression(), zone, &actor).await?;
+    wanted.dedup_by(|a, b| a.key == b.key);
+    let new = wanted.clone();
+    let added = register(context, &site, wanted, args.cron.as_deref(), args.time_zone.as_deref()).await?;
     let outcomes: Vec<Outcome> = new
         .into_iter()
         .map(|project| Outcome {
@@ -108,6 +110,34 @@ pub(super) async fn run(args: AddArgs, context: &Context) -> Result<(), Error> {
         ));
     }
     Ok(())
+}
+
+/// Registers projects with their schedules; answers the keys of those that were not there.
+pub(super) async fn register(
+    context: &Context,
+    site: &Site,
+    wanted: Vec<Wanted>,
+    cron: Option<&str>,
+    time_zone: Option<&str>,
+) -> Result<Vec<String>, Error> {
+    let defaults = &context.config.sync;
+    let schedule =
+        Schedule::parse(cron.unwrap_or(&defaults.default_cron), time_zone.unwrap_or(&defaults.time_zone))?;
+    let mut new = Vec::with_capacity(wanted.len());
+    for project in wanted {
+        let id = context.clock.new_id();
+        let next = schedule::next_slot(&schedule, id, context.clock.now())?;
+        new.push(NewProject {
+            id,
+            key: project.key,
+            jira_id: project.jira_id,
+            name: project.name,
+            next_slot_at: next.slot_at,
+            next_run_at: next.run_at,
+        });
+    }
+    let zone = schedule.time_zone().name();
+    Ok(project::add(&context.pool, site.id, &new, schedule.expression(), zone, &context.actor()).await?)
 }
 
 /// The same rule as the table's.

@@ -1,7 +1,10 @@
 //! `syncline project`: what is synchronised, and when.
 
 mod add;
+mod discover;
 mod schedule;
+mod track;
+mod who;
 
 use clap::Subcommand;
 use serde::Serialize;
@@ -12,7 +15,7 @@ use super::{Context, Error, Fields, Row};
 use crate::store::project::{self, Project, ProjectFilter, ReplicaCounts};
 use crate::store::schedule_admin;
 
-/// Add, list, show, pause, resume, reschedule or remove projects
+/// Discover, add, list, show, track, pause, resume, reschedule or remove projects
 #[derive(Debug, clap::Args)]
 pub struct ProjectArgs {
     #[command(subcommand)]
@@ -23,6 +26,10 @@ pub struct ProjectArgs {
 enum Verb {
     /// Synchronise projects of a site
     Add(add::AddArgs),
+    /// List what the account can see on a site, and synchronise what is chosen
+    Discover(discover::DiscoverArgs),
+    /// Choose whose issues a project brings: everybody's, or those of listed users
+    Track(track::TrackArgs),
     /// List projects with their schedules and how far they are synchronised
     List {
         /// Only those of this site
@@ -65,6 +72,8 @@ enum Verb {
 pub(super) async fn run(args: ProjectArgs, context: &Context) -> Result<(), Error> {
     match args.verb {
         Verb::Add(args) => add::run(args, context).await,
+        Verb::Discover(args) => discover::run(args, context).await,
+        Verb::Track(args) => track::run(args, context).await,
         Verb::List { site, all } => {
             let filter = ProjectFilter { site, removed: all, ..ProjectFilter::default() };
             let projects = project::list(&context.pool, &filter).await?;

@@ -103,9 +103,11 @@ async fn ask(client: &JiraClient, context: &Context, checked: &mut Checked) -> R
     let server = client.server_info().await?;
     let skew = server.server_time.map(|theirs| theirs - context.clock.now());
     checked.clock_skew_seconds = skew.map(|skew| skew.as_seconds_f64());
-    checked.version = server.version;
-    if server.deployment_type != "Cloud" {
-        checked.problem = Some(format!("this is Jira {}, and only Jira Cloud is supported", server.deployment_type));
+    checked.version.clone_from(&server.version);
+    if server.kind() != client.kind() {
+        checked.problem =
+            Some(format!("this is Jira {}, and the site is set up as another kind", server.deployment_type));
+        checked.advice = Some(format!("syncline site update --kind {}", server.kind().as_str().replace('_', "-")));
     } else if skew.is_some_and(|skew| skew.abs() > SKEW_LIMIT) {
         checked.problem = Some("this machine's clock and Jira's are far apart".into());
         checked.advice = Some("set this machine's clock (NTP)".into());

@@ -12,7 +12,8 @@ use super::confirm::confirm;
 use super::output::{time, time_or_dash};
 use super::{Context, Error, Fields, Row};
 use crate::config::secret;
-use crate::jira::{HttpPool, JiraClient, SiteAccess};
+use crate::domain::site_kind::SiteKind;
+use crate::jira::{Auth, HttpPool, JiraClient, SiteAccess};
 use crate::store::site::{self, Site};
 use crate::sync::pace::Fleet;
 
@@ -83,11 +84,15 @@ pub(super) fn client(context: &Context, site: &Site) -> Result<JiraClient, Error
     let token = secret::resolve(&site.stored_credential, &site.name, &context.config.secrets)?;
     let base_url = url::Url::parse(&site.base_url)
         .map_err(|problem| Error::failure(format!("the URL of site {} is damaged: {problem}", site.name)))?;
+    let auth = match site.auth.as_str() {
+        "bearer" => Auth::Bearer { token },
+        _ => Auth::Basic { user: site.account_email.clone(), token },
+    };
     let access = SiteAccess {
         name: site.name.clone(),
         base_url,
-        email: site.account_email.clone(),
-        token,
+        kind: SiteKind::parse(&site.kind).unwrap_or_default(),
+        auth,
         request_timeout: std::time::Duration::from_secs(context.config.sync.request_timeout_seconds.into()),
     };
     let fleet = Fleet::new(context.pool.clone(), context.clock.clone());

@@ -25,6 +25,8 @@ pub struct UpsertedIssues {
     pub current: HashSet<i64>,
     /// Those of them that were written, and so are locked until the transaction ends.
     pub written: HashSet<i64>,
+    /// Those of them that are new, or were marked as gone.
+    pub created_ids: HashSet<i64>,
 }
 
 /// Joins what travels as one text; labels are short words, and this character is in none.
@@ -147,7 +149,10 @@ pub async fn upsert_issues(
     let mut result = UpsertedIssues::default();
     for row in rows {
         match row.created {
-            Some(true) => result.created += 1,
+            Some(true) => {
+                result.created += 1;
+                result.created_ids.insert(row.id);
+            }
             Some(false) => result.updated += 1,
             None => {}
         }

@@ -1,0 +1,177 @@
+//! Histories, comments and worklogs of issues: of one, of many at once, and of all since a time.
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::answers::{Offered, RawPage, WorklogFeed};
+use super::client::{Api, JiraClient, decode, offered};
+use super::endpoint::Endpoint;
+use super::loose::{Id, Loose, Moment};
+use super::normalise::{self, ParsedBulk, ParsedCollection};
+use crate::domain::entity::ChangeRecord;
+use crate::domain::failure::{Failure, FailureCode};
+use crate::domain::record::WorklogRecord;
+use crate::domain::site_kind::SiteKind;
+
+/// The most issues that `/changelog/bulkfetch` takes.
+pub const CHANGELOG_BULK_LIMIT: usize = 1000;
+/// The most ids that `/worklog/list` takes.
+pub const WORKLOG_LIST_LIMIT: usize = 1000;
+/// The most entries of a page of the bulk changelog; asking for fewer costs requests.
+const CHANGELOG_BULK_PAGE: u32 = 10_000;
+const CHANGELOG_PAGE: u32 = 100;
+
+impl JiraClient {
+    /// A page of an issue's comments, oldest first (at most 100); `None` when the issue is gone or hidden.
+    pub async fn comments(&self, issue_id: i64, start_at: u64, max: u32) -> Result<Option<RawPage>, Failure> {
+        let query = [("startAt", start_at.to_string()), ("maxResults", max.to_string()), ("orderBy", "created".into())];
+        self.get_if_there(Endpoint::Comments, &format!("issue/{issue_id}/comment"), &query).await
+    }
+
+    /// A page of an issue's worklogs, oldest first (at most 5000); `None` when the issue is gone or hidden. Data Center
+    /// gives them all, wherever the page begins.
+    pub async fn worklogs(&self, issue_id: i64, start_at: u64, max: u32) -> Result<Option<RawPage>, Failure> {
+        let query = match self.kind {
+            SiteKind::Cloud => vec![("startAt", start_at.to_string()), ("maxResults", max.to_string())],
+            SiteKind::DataCenter => Vec::new(),
+        };
+        self.get_if_there(Endpoint::Worklogs, &format!("issue/{issue_id}/worklog"), &query).await
+    }
+
+    /// A page of an issue's history, oldest first; `None` when the issue is gone or hidden. Data Center gives it whole,
+    /// inside the issue.
+    pub async fn changelog(
+        &self,
+        issue_id: i64,
+        start_at: u64,
+    ) -> Result<Option<ParsedCollection<ChangeRecord>>, Failure> {
+        if self.kind == SiteKind::Cloud {
+            let path = format!("issue/{issue_id}/changelog");
+            let query = [("startAt", start_at.to_string()), ("maxResults", CHANGELOG_PAGE.to_string())];
+            match self.try_get(Endpoint::Changelog, Api::Platform, &path, &query).await {
+                Ok(body) => return normalise::parse_changelog(&body, issue_id).map(Some),
+                Err(refused) if refused.is_gone() => return Ok(None),
+                Err(refused) if refused.is_absent() => {}
+                Err(refused) => return Err(refused.failure),
+            }
+        }
+        let query = [("fields", "updated".to_owned()), ("expand", "changelog".to_owned())];
+        let page = self.get_if_there(Endpoint::Issue, &format!("issue/{issue_id}"), &query).await?;
+        page.map(|page| normalise::parse_issue_changelog(&page.body, issue_id)).transpose()
+    }
+
+    /// A page of the histories of up to [`CHANGELOG_BULK_LIMIT`] issues. An issue that is gone or hidden is left out in
+    /// silence; a page may end in the middle of an issue's history.
+    pub async fn changelog_bulk(
+        &self,
+        ids: &[i64],
+        next_page_token: Option<&str>,
+    ) -> Result<Offered<ParsedBulk<ChangeRecord>>, Failure> {
+        if self.kind == SiteKind::DataCenter {
+            return Ok(Offered::Absent("Data Center has no bulk changelog: histories come with the issues".to_owned()));
+        }
+        bounded(ids, CHANGELOG_BULK_LIMIT)?;
+        let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
+        let mut body = json!({ "issueIdsOrKeys": ids, "maxResults": CHANGELOG_BULK_PAGE });
+        if let Some(token) = next_page_token {
+            body["nextPageToken"] = token.into();
+        }
+        let answer = self.try_post(Endpoint::ChangelogBulk, Api::Platform, "changelog/bulkfetch", &body).await;
+        let read = match offered(answer)? {
+            Offered::Available(body) => normalise::parse_changelog_bulk(&body)?,
+            Offered::Absent(reason) => return Ok(Offered::Absent(reason)),
+            Offered::Forbidden(reason) => return Ok(Offered::Forbidden(reason)),
+        };
+        if read.next_page_token.is_some() && read.next_page_token.as_deref() == next_page_token {
+            let problem = "the bulk changelog gave a token of a page again: the walk over the pages would never end";
+            return Err(Failure::new(FailureCode::SchemaChanged, problem));
+        }
+        Ok(Offered::Available(read))
+    }
+
+    /// A part of what was logged or edited on the whole site since a time.
+    pub async fn worklogs_updated(&self, since: DateTime<Utc>) -> Result<Offered<WorklogFeed>, Failure> {
+        self.worklog_feed(Endpoint::WorklogsUpdated, "worklog/updated", since).await
+    }
+
+    /// A part of what was removed on the whole site since a time.
+    pub async fn worklogs_deleted(&self, since: DateTime<Utc>) -> Result<Offered<WorklogFeed>, Failure> {
+        self.worklog_feed(Endpoint::WorklogsDeleted, "worklog/deleted", since).await
+    }
+
+    async fn worklog_feed(
+        &self,
+        endpoint: Endpoint,
+        path: &str,
+        since: DateTime<Utc>,
+    ) -> Result<Offered<WorklogFeed>, Failure> {
+        let query = [("since", since.timestamp_millis().to_string())];
+        Ok(match offered(self.try_get(endpoint, Api::Platform, path, &query).await)? {
+            Offered::Available(body) => Offered::Available(feed(endpoint, &body, since)?),
+            Offered::Absent(reason) => Offered::Absent(reason),
+            Offered::Forbidden(reason) => Offered::Forbidden(reason),
+        })
+    }
+
+    /// Up to [`WORKLOG_LIST_LIMIT`] worklogs by id; what is gone or hidden is left out in silence.
+    pub async fn worklog_list(&self, ids: &[i64]) -> Result<Offered<ParsedBulk<WorklogRecord>>, Failure> {
+        bounded(ids, WORKLOG_LIST_LIMIT)?;
+        let body = json!({ "ids": ids });
+        let answer = self.try_post(Endpoint::WorklogList, Api::Platform, "worklog/list", &body).await;
+        Ok(match offered(answer)? {
+            Offered::Available(body) => Offered::Available(normalise::parse_worklog_list(&body)?),
+            Offered::Absent(reason) => Offered::Absent(reason),
+            Offered::Forbidden(reason) => Offered::Forbidden(reason),
+        })
+    }
+}
+
+fn bounded(ids: &[i64], limit: usize) -> Result<(), Failure> {
+    if ids.len() <= limit {
+        return Ok(());
+    }
+    Err(Failure::new(FailureCode::Internal, format!("{} ids asked for at once; Jira takes {limit}", ids.len())))
+}
+
+/// Reads a page of a feed.
+fn feed(endpoint: Endpoint, body: &[u8], since: DateTime<Utc>) -> Result<WorklogFeed, Failure> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Page {
+        values: Vec<Change>,
+        #[serde(default)]
+        until: Loose<Moment>,
+        #[serde(default)]
+        last_page: Option<bool>,
+        #[serde(default)]
+        next_page: Option<Value>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Change {
+        #[serde(default)]
+        worklog_id: Loose<Id>,
+        #[serde(default)]
+        updated_time: Loose<Moment>,
+    }
+    let page: Page = decode(endpoint, body)?;
+    let incomplete = || {
+        let problem = format!("a page of {} has an element without id or time", endpoint.template());
+        Failure::new(FailureCode::SchemaChanged, problem)
+    };
+    let changes: Vec<(i64, DateTime<Utc>)> = page
+        .values
+        .into_iter()
+        .map(|change| match (change.worklog_id, change.updated_time) {
+            (Loose::Good(Id(id)), Loose::Good(Moment(at))) => Ok((id, at)),
+            _ => Err(incomplete()),
+        })
+        .collect::<Result<_, _>>()?;
+    let until = if let Loose::Good(Moment(until)) = page.until { Some(until) } else { None };
+    let more = !page.last_page.unwrap_or(page.next_page.is_none()) && !changes.is_empty();
+    // A page that ends where it began has more changes in one millisecond than fit: the walk would never end.
+    let newest = until.or_else(|| changes.iter().map(|(_, at)| *at).max());
+    let next_since = newest.filter(|newest| more && *newest > since);
+    Ok(WorklogFeed { changes, next_since, until })
+}

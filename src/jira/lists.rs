@@ -1,0 +1,236 @@
+//! What a site and a project list: catalogues, boards, people, projects, permissions.
+//!
+//! What must hold: a list is whole or it is a failure; one that the site does not offer is said to be so ([`Offered`]). A
+//! walk over pages ends on servers that ignore `startAt`.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::answers::{Offered, ProjectPage};
+use super::catalogue::{self, ListPage, Listed};
+use super::client::{Api, JiraClient, offered};
+use super::endpoint::Endpoint;
+use super::transport::Refused;
+use crate::domain::entity::{
+    BoardRecord, ComponentRecord, FieldRecord, SprintRecord, StatusRecord, TermKind, TermRecord, VersionRecord,
+};
+use crate::domain::failure::{Failure, FailureCode};
+use crate::domain::record::UserRecord;
+use crate::domain::site_kind::SiteKind;
+
+const PROJECT_PAGE_SIZE: u32 = 100;
+const AGILE_PAGE_SIZE: u32 = 50;
+const USER_PAGE_SIZE: u32 = 1000;
+/// More pages than any list has: 100,000 users are 100.
+const MAX_PAGES: usize = 2_000;
+
+/// Parameters of a request.
+type Query<'a> = Vec<(&'a str, String)>;
+
+impl JiraClient {
+    /// Every field, with its type.
+    pub async fn field_catalogue(&self) -> Result<Offered<Listed<FieldRecord>>, Failure> {
+        self.list(Endpoint::Fields, "field", catalogue::parse_fields).await
+    }
+
+    /// Every status.
+    pub async fn statuses(&self) -> Result<Offered<Listed<StatusRecord>>, Failure> {
+        self.list(Endpoint::Statuses, "status", catalogue::parse_statuses).await
+    }
+
+    /// Every issue type, priority or resolution.
+    pub async fn terms(&self, kind: TermKind) -> Result<Offered<Listed<TermRecord>>, Failure> {
+        let (endpoint, path) = match kind {
+            TermKind::IssueType => (Endpoint::IssueTypes, "issuetype"),
+            TermKind::Priority => (Endpoint::Priorities, "priority"),
+            TermKind::Resolution => (Endpoint::Resolutions, "resolution"),
+        };
+        self.list(endpoint, path, |body| catalogue::parse_terms(body, kind)).await
+    }
+
+    /// Every version of a project, by its id.
+    pub async fn versions(&self, project_id: i64) -> Result<Offered<Listed<VersionRecord>>, Failure> {
+        let path = format!("project/{project_id}/versions");
+        self.list(Endpoint::Versions, &path, |body| catalogue::parse_versions(body, project_id)).await
+    }
+
+    /// Every component of a project, by its id.
+    pub async fn components(&self, project_id: i64) -> Result<Offered<Listed<ComponentRecord>>, Failure> {
+        let path = format!("project/{project_id}/components");
+        self.list(Endpoint::Components, &path, |body| catalogue::parse_components(body, project_id)).await
+    }
+
+    /// The boards that show a project.
+    pub async fn boards(&self, project_id: i64) -> Result<Offered<Listed<BoardRecord>>, Failure> {
+        let query = vec![("projectKeyOrId", project_id.to_string()), ("maxResults", AGILE_PAGE_SIZE.to_string())];
+        offered(self.walk(Endpoint::Boards, Api::Agile, "board", &query, catalogue::parse_boards).await)
+    }
+
+    /// The sprints of a board; none of a board that has no sprints, which Jira answers with a 400.
+    pub async fn sprints(&self, board_id: i64) -> Result<Offered<Listed<SprintRecord>>, Failure> {
+        let path = format!("board/{board_id}/sprint");
+        let query = vec![("maxResults", AGILE_PAGE_SIZE.to_string())];
+        match self.walk(Endpoint::Sprints, Api::Agile, &path, &query, catalogue::parse_sprints).await {
+            Err(refused) if refused.status.is_some_and(|status| status.as_u16() == 400) => {
+                Ok(Offered::Available(Listed::default()))
+            }
+            answer => offered(answer),
+        }
+    }
+
+    /// Every user that the account may see. On Data Center those whose name holds a dot or anything else: the wildcard
+    /// `.`, which Jira documents for this.
+    pub async fn users(&self) -> Result<Offered<Listed<UserRecord>>, Failure> {
+        let mut query = vec![("maxResults", USER_PAGE_SIZE.to_string())];
+        let (endpoint, path) = match self.kind {
+            SiteKind::Cloud => (Endpoint::Users, "users/search"),
+            SiteKind::DataCenter => {
+                query.extend([("username", ".".to_owned()), ("includeInactive", "true".to_owned())]);
+                (Endpoint::UserSearch, "user/search")
+            }
+        };
+        match self.walk(endpoint, Api::Platform, path, &query, catalogue::parse_users).await {
+            // Jira gives up on sites with very many users.
+            Err(refused) if refused.status.is_some_and(|status| status.as_u16() == 409) => {
+                Ok(Offered::Forbidden(refused.failure.message))
+            }
+            answer => offered(answer),
+        }
+    }
+
+    /// The users whose e-mail address, name or display name begins with `text`, as far as the account may see it.
+    pub async fn find_users(&self, text: &str) -> Result<Offered<Vec<UserRecord>>, Failure> {
+        let name = if self.kind == SiteKind::Cloud { "query" } else { "username" };
+        let query = [(name, text.to_owned()), ("maxResults", "50".to_owned())];
+        let answer = self.try_get(Endpoint::UserSearch, Api::Platform, "user/search", &query).await;
+        let read = |body: &[u8]| Ok(catalogue::parse_users(&ListPage::read(body, "users")?).records);
+        readable(offered(answer)?, read)
+    }
+
+    /// A page of the projects that are in use and that the account may see, in the order of their keys.
+    pub async fn projects(&self, start_at: u64) -> Result<ProjectPage, Failure> {
+        self.project_page(start_at, &["live"]).await
+    }
+
+    /// The same with archived and deleted ones, where the account may see these.
+    pub async fn projects_of_any_state(&self, start_at: u64) -> Result<ProjectPage, Failure> {
+        self.project_page(start_at, &["live", "archived", "deleted"]).await
+    }
+
+    async fn project_page(&self, start_at: u64, states: &[&str]) -> Result<ProjectPage, Failure> {
+        if self.kind == SiteKind::Cloud {
+            let mut query = vec![
+                ("startAt", start_at.to_string()),
+                ("maxResults", PROJECT_PAGE_SIZE.to_string()),
+                ("orderBy", "key".to_owned()),
+                ("expand", "lead,insight".to_owned()),
+            ];
+            query.extend(states.iter().map(|state| ("status", (*state).to_owned())));
+            match self.try_get(Endpoint::ProjectSearch, Api::Platform, "project/search", &query).await {
+                Ok(body) => return project_page(&ListPage::read(&body, "projects")?, start_at, states),
+                Err(refused) if refused.is_absent() => {}
+                Err(refused) => return Err(refused.failure),
+            }
+        }
+        let mut query = vec![("expand", "lead".to_owned())];
+        if self.kind == SiteKind::DataCenter && states.len() > 1 {
+            query.push(("includeArchived", "true".to_owned()));
+        }
+        let answer = self.try_get(Endpoint::Projects, Api::Platform, "project", &query).await;
+        let body = answer.map_err(|refused| refused.failure)?;
+        project_page(&ListPage::read(&body, "projects")?, start_at, states)
+    }
+
+    /// Which of `permissions` (keys such as `BROWSE_PROJECTS`) the account has in a project; one that the site does not
+    /// know is left out.
+    pub async fn my_permissions(
+        &self,
+        project_key: &str,
+        permissions: &[&str],
+    ) -> Result<Offered<BTreeMap<String, bool>>, Failure> {
+        let query = [("projectKey", project_key.to_owned()), ("permissions", permissions.join(","))];
+        let answer = self.try_get(Endpoint::MyPermissions, Api::Platform, "mypermissions", &query).await;
+        readable(offered(answer)?, |body| {
+            let value: Value = serde_json::from_slice(body).unwrap_or_default();
+            let list = value.get("permissions").and_then(Value::as_object).ok_or_else(|| {
+                Failure::new(FailureCode::SchemaChanged, "the answer about permissions has no list of them")
+            })?;
+            let has = |of: &Value| of.get("havePermission").and_then(Value::as_bool);
+            let wanted = list.iter().filter(|(key, _)| permissions.contains(&key.as_str()));
+            Ok(wanted.filter_map(|(key, of)| Some((key.clone(), has(of)?))).collect())
+        })
+    }
+
+    /// A list that comes in one piece, or in pages where the site cuts it all the same.
+    async fn list<T>(
+        &self,
+        endpoint: Endpoint,
+        path: &str,
+        read: impl Fn(&[u8]) -> Result<Listed<T>, Failure>,
+    ) -> Result<Offered<Listed<T>>, Failure> {
+        readable(offered(self.try_get(endpoint, Api::Platform, path, &[]).await)?, read)
+    }
+
+    /// A list that comes in pages by `startAt`.
+    async fn walk<T>(
+        &self,
+        endpoint: Endpoint,
+        api: Api,
+        path: &str,
+        query: &Query<'_>,
+        read: impl Fn(&ListPage) -> Listed<T>,
+    ) -> Result<Listed<T>, Refused> {
+        let mut whole = Listed::default();
+        let mut start_at = 0;
+        let mut before: Option<Value> = None;
+        for _ in 0..MAX_PAGES {
+            let mut query = query.clone();
+            query.push(("startAt", start_at.to_string()));
+            let body = self.try_get(endpoint, api, path, &query).await?;
+            let page = ListPage::read(&body, path)?;
+            let first = page.values.first().cloned();
+            if first.is_none() || first == before {
+                return Ok(whole);
+            }
+            before = first;
+            whole.append(read(&page));
+            start_at += page.values.len() as u64;
+            if page.is_last == Some(true) || page.total.is_some_and(|total| start_at >= total) {
+                return Ok(whole);
+            }
+        }
+        Err(Failure::new(FailureCode::SchemaChanged, format!("a list of {path} has no end")).into())
+    }
+}
+
+fn readable<T, B: AsRef<[u8]>>(
+    answer: Offered<B>,
+    read: impl FnOnce(&[u8]) -> Result<T, Failure>,
+) -> Result<Offered<T>, Failure> {
+    Ok(match answer {
+        Offered::Available(body) => Offered::Available(read(body.as_ref())?),
+        Offered::Absent(reason) => Offered::Absent(reason),
+        Offered::Forbidden(reason) => Offered::Forbidden(reason),
+    })
+}
+
+/// A page of a list of projects; of one that came whole, the part from `start_at`, in the order of keys.
+fn project_page(page: &ListPage, start_at: u64, states: &[&str]) -> Result<ProjectPage, Failure> {
+    let mut listed = page.listed("project", |_, members| catalogue::project(members));
+    if !listed.rejected.is_empty() {
+        let problem = format!("{} projects of a list have no id or no key", listed.rejected.len());
+        return Err(Failure::new(FailureCode::SchemaChanged, problem));
+    }
+    if !page.bare {
+        let total = page.total.unwrap_or(start_at + listed.records.len() as u64);
+        let start_at = page.start_at.unwrap_or(start_at);
+        return Ok(ProjectPage { values: listed.records, start_at, total, is_last: page.is_last });
+    }
+    listed.records.retain(|project| states.len() > 1 || !(project.archived || project.deleted));
+    listed.records.sort_by(|a, b| a.key.cmp(&b.key));
+    let total = listed.records.len() as u64;
+    let skipped = usize::try_from(start_at).unwrap_or(usize::MAX);
+    let values = listed.records.into_iter().skip(skipped).collect();
+    Ok(ProjectPage { values, start_at, total, is_last: Some(true) })
+}

@@ -1,0 +1,348 @@
+//! Searching: the one question that every site answers in its own way.
+//!
+//! Cloud walks by tokens (`/search/jql`). Data Center walks by `startAt` (`/search`), which skips rows while issues
+//! change; see [`super::walk`] for how this is mended. Servers that stand in for Cloud may only know the old way, or only
+//! GET: the first way that is there is kept for as long as the client lives.
+//!
+//! What must hold: a way is left for another one only where it is absent. What a site refuses (a 400 above all) is a
+//! failure and never 'nothing found'.
+
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::answers::{IdPage, Offered, RawPage, SearchRequest};
+use super::client::{Api, BULK_FETCH_LIMIT, JiraClient, decode, offered};
+use super::endpoint::Endpoint;
+use super::loose::{Id, Loose, Whole};
+use super::page;
+use super::transport::Refused;
+use super::walk::{Place, Rows, Verdict};
+use crate::domain::failure::{Failure, FailureCode};
+use crate::domain::site_kind::SiteKind;
+
+/// The most ids in a page of an id-only search on Cloud.
+pub const ID_PAGE_SIZE: u32 = 5000;
+/// The same on Data Center, as it is delivered.
+const OFFSET_PAGE_SIZE: u32 = 1000;
+/// Single issues that are asked for at a time where they cannot be had together.
+const SINGLE_READS: usize = 4;
+
+/// A way of searching.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    TokenPost = 1,
+    TokenGet,
+    OffsetPost3,
+    OffsetGet3,
+    OffsetPost2,
+    OffsetGet2,
+}
+
+impl Way {
+    const CLOUD: [Self; 6] =
+        [Self::TokenPost, Self::TokenGet, Self::OffsetPost3, Self::OffsetGet3, Self::OffsetPost2, Self::OffsetGet2];
+    const DATA_CENTER: [Self; 2] = [Self::OffsetPost2, Self::OffsetGet2];
+
+    const fn is_by_token(self) -> bool {
+        matches!(self, Self::TokenPost | Self::TokenGet)
+    }
+
+    const fn is_post(self) -> bool {
+        matches!(self, Self::TokenPost | Self::OffsetPost3 | Self::OffsetPost2)
+    }
+
+    const fn place(self) -> (Endpoint, Api, &'static str) {
+        match self {
+            Self::TokenPost | Self::TokenGet => (Endpoint::Search, Api::Version(3), "search/jql"),
+            Self::OffsetPost3 | Self::OffsetGet3 => (Endpoint::OffsetSearch, Api::Version(3), "search"),
+            Self::OffsetPost2 | Self::OffsetGet2 => (Endpoint::OffsetSearch, Api::Version(2), "search"),
+        }
+    }
+}
+
+/// One question, whatever the way.
+#[derive(Clone, Copy)]
+struct Question<'a> {
+    jql: &'a str,
+    fields: &'a [String],
+    rows: u32,
+    token: Option<&'a str>,
+    begin: Option<u64>,
+    /// Whether ids that do not exist are left out instead of refused, where that can be asked.
+    lenient: bool,
+}
+
+impl Question<'_> {
+    /// Histories come with the issues where there is no other way to have them together.
+    fn with_changelog(&self, way: Way) -> bool {
+        !way.is_by_token() && self.rows > 0 && self.fields.iter().any(|field| field != "id")
+    }
+
+    fn body(&self, way: Way) -> Value {
+        let mut body = serde_json::Map::new();
+        body.insert("jql".into(), self.jql.into());
+        body.insert("fields".into(), json!(self.fields));
+        body.insert("maxResults".into(), self.rows.into());
+        if let Some(token) = self.token {
+            body.insert("nextPageToken".into(), token.into());
+        }
+        if let Some(begin) = self.begin {
+            body.insert("startAt".into(), begin.into());
+        }
+        if self.with_changelog(way) {
+            body.insert("expand".into(), json!(["changelog"]));
+        }
+        if self.lenient && way == Way::OffsetPost2 {
+            body.insert("validateQuery".into(), false.into());
+        }
+        Value::Object(body)
+    }
+
+    fn query(&self, way: Way) -> Vec<(&'static str, String)> {
+        let mut query = vec![
+            ("jql", self.jql.to_owned()),
+            ("fields", self.fields.join(",")),
+            ("maxResults", self.rows.to_string()),
+        ];
+        query.extend(self.token.map(|token| ("nextPageToken", token.to_owned())));
+        query.extend(self.begin.map(|begin| ("startAt", begin.to_string())));
+        query.extend(self.with_changelog(way).then(|| ("expand", "changelog".to_owned())));
+        query
+    }
+}
+
+/// The frame of a page, with the ids where the walk needs them.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Frame {
+    issues: Vec<Loose<IssueId>>,
+    #[serde(default)]
+    total: Loose<Whole>,
+    #[serde(default)]
+    is_last: Option<bool>,
+}
+
+struct IssueId(i64);
+
+impl<'de> super::loose::FromJson<'de> for IssueId {
+    const EXPECTED: &'static str = "issue";
+    fn map<A: serde::de::MapAccess<'de>>(map: A) -> Result<Option<Self>, A::Error> {
+        #[derive(Deserialize)]
+        struct Members {
+            #[serde(default)]
+            id: Loose<Id>,
+        }
+        let members = Members::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
+        Ok(if let Loose::Good(Id(id)) = members.id { Some(Self(id)) } else { None })
+    }
+}
+
+impl Frame {
+    fn rows(body: &[u8]) -> Result<Rows, Failure> {
+        let frame: Self = decode(Endpoint::OffsetSearch, body)?;
+        // A row whose id cannot be read keeps its place: the place decides where the next page begins.
+        let ids = frame.issues.into_iter().map(|issue| if let Loose::Good(IssueId(id)) = issue { id } else { 0 });
+        let total = if let Loose::Good(Whole(total)) = frame.total { u64::try_from(total).ok() } else { None };
+        Ok(Rows { ids: ids.collect(), total, is_last: frame.is_last })
+    }
+}
+
+impl JiraClient {
+    /// A page of issues. `BAD_QUERY` is also the answer to an expired token and to a project that does not exist: ask
+    /// [`JiraClient::project`] to tell.
+    pub async fn search(&self, request: &SearchRequest<'_>) -> Result<RawPage, Failure> {
+        let place = request.next_page_token.as_deref().and_then(Place::parse);
+        let mut question = Question {
+            jql: request.jql,
+            fields: request.fields,
+            rows: request.page_size.clamp(1, ID_PAGE_SIZE),
+            token: request.next_page_token.as_deref().filter(|_| place.is_none()),
+            begin: place.as_ref().map(|place| place.begin),
+            lenient: false,
+        };
+        let (way, body) = self.ask(&question).await.map_err(|refused| refused.failure)?;
+        if way.is_by_token() && place.is_none() {
+            // A page that has no word of tokens, only a total, is walked by places all the same.
+            if let Some(head) = page::head_by_token(&body)? {
+                return Ok(RawPage { body, head: Some(head) });
+            }
+        }
+        let place = place.unwrap_or_default();
+        let (mut begin, mut body) = (place.begin, body);
+        loop {
+            match place.judge(begin, &Frame::rows(&body)?)? {
+                Verdict::Take(head) => return Ok(RawPage { body, head: Some(head) }),
+                Verdict::StepBack(to) => begin = to,
+            }
+            question.begin = Some(begin);
+            body = self.ask(&question).await.map_err(|refused| refused.failure)?.1;
+        }
+    }
+
+    /// A page of up to 5000 issue ids (1000 on Data Center): for comparing the replica with Jira.
+    pub async fn search_ids(&self, jql: &str, next_page_token: Option<String>) -> Result<IdPage, Failure> {
+        let fields = ["id".to_owned()];
+        let raw =
+            self.search(&SearchRequest { jql, fields: &fields, page_size: ID_PAGE_SIZE, next_page_token }).await?;
+        let rows = Frame::rows(&raw.body)?;
+        if rows.ids.contains(&0) {
+            return Err(Failure::new(
+                FailureCode::SchemaChanged,
+                "a search for ids answers issues without a numeric id",
+            ));
+        }
+        Ok(IdPage { ids: rows.ids, head: raw.head()? })
+    }
+
+    /// How many issues match, roughly: for progress and the sizes of partitions, never for a decision. `None` where the
+    /// site does not tell.
+    pub async fn approximate_count(&self, jql: &str) -> Result<Option<u64>, Failure> {
+        #[derive(Deserialize)]
+        struct Count {
+            count: u64,
+        }
+        if self.kind == SiteKind::Cloud {
+            let body = json!({ "jql": jql });
+            let endpoint = Endpoint::ApproximateCount;
+            let answer = self.try_post(endpoint, Api::Version(3), "search/approximate-count", &body).await;
+            if let Offered::Available(body) = offered(answer)? {
+                return decode::<Count>(endpoint, &body).map(|answer| Some(answer.count));
+            }
+            if self.known_way().is_none_or(Way::is_by_token) {
+                return Ok(None);
+            }
+        }
+        let question = Question { jql, fields: &[], rows: 0, token: None, begin: Some(0), lenient: false };
+        let (_, body) = self.ask(&question).await.map_err(|refused| refused.failure)?;
+        Ok(Frame::rows(&body)?.total)
+    }
+
+    /// Up to [`BULK_FETCH_LIMIT`] issues by id; what is gone or hidden is left out in silence.
+    pub async fn bulk_fetch(&self, ids: &[i64], fields: &[String]) -> Result<RawPage, Failure> {
+        if ids.len() > BULK_FETCH_LIMIT {
+            let problem = format!("{} ids asked for at once; Jira takes {BULK_FETCH_LIMIT}", ids.len());
+            return Err(Failure::new(FailureCode::Internal, problem));
+        }
+        if self.kind == SiteKind::Cloud {
+            let texts: Vec<String> = ids.iter().map(i64::to_string).collect();
+            let body = json!({ "issueIdsOrKeys": texts, "fields": fields });
+            match self.try_post(Endpoint::BulkFetch, Api::Version(3), "issue/bulkfetch", &body).await {
+                Ok(body) => return Ok(RawPage::new(body)),
+                Err(refused) if refused.is_absent() => return self.one_by_one(ids, fields).await,
+                Err(refused) => return Err(refused.failure),
+            }
+        }
+        self.by_query(ids, fields).await
+    }
+
+    /// By `id in (…)`. One id that does not exist may cost the whole answer, and then each issue is asked for alone.
+    async fn by_query(&self, ids: &[i64], fields: &[String]) -> Result<RawPage, Failure> {
+        let list: Vec<String> = ids.iter().map(i64::to_string).collect();
+        let jql = format!("id in ({}) ORDER BY key ASC", list.join(","));
+        let rows = u32::try_from(ids.len()).unwrap_or(OFFSET_PAGE_SIZE).max(1);
+        let (mut bodies, mut begin) = (Vec::new(), 0);
+        loop {
+            let question = Question { jql: &jql, fields, rows, token: None, begin: Some(begin), lenient: true };
+            let body = match self.ask(&question).await {
+                Ok((_, body)) => body,
+                Err(refused) if refused.failure.code == FailureCode::BadQuery => {
+                    return self.one_by_one(ids, fields).await;
+                }
+                Err(refused) => return Err(refused.failure),
+            };
+            let page = Frame::rows(&body)?;
+            begin += page.ids.len() as u64;
+            let more = !page.ids.is_empty() && page.total.is_some_and(|total| begin < total) && begin < u64::from(rows);
+            bodies.push(body);
+            if !more {
+                return join(&bodies);
+            }
+        }
+    }
+
+    async fn one_by_one(&self, ids: &[i64], fields: &[String]) -> Result<RawPage, Failure> {
+        let issues: Vec<Option<RawPage>> = stream::iter(ids.to_vec())
+            .map(|id| async move { self.issue(&id.to_string(), fields).await })
+            .buffered(SINGLE_READS)
+            .try_collect()
+            .await?;
+        let bodies: Vec<&[u8]> = issues.iter().flatten().map(|issue| issue.body.as_ref()).collect();
+        Ok(page_of(&bodies))
+    }
+
+    fn known_way(&self) -> Option<Way> {
+        let number = self.search_way.load(Ordering::Relaxed);
+        Way::CLOUD.into_iter().find(|way| *way as u8 == number)
+    }
+
+    /// Asks in the way that is known, or in each that there may be until one is there.
+    async fn ask(&self, question: &Question<'_>) -> Result<(Way, Bytes), Refused> {
+        let known = self.known_way().map(|way| [way]);
+        let ways = match (&known, self.kind) {
+            (Some(known), _) => known.as_slice(),
+            (None, SiteKind::Cloud) => &Way::CLOUD,
+            (None, SiteKind::DataCenter) => &Way::DATA_CENTER,
+        };
+        let mut first = None;
+        for way in ways {
+            match self.ask_in(*way, question).await {
+                Ok(body) => {
+                    self.search_way.store(*way as u8, Ordering::Relaxed);
+                    return Ok((*way, body));
+                }
+                Err(refused) if refused.is_absent() => {
+                    first.get_or_insert(refused);
+                }
+                // Of the ways that come after an absent one, only a refusal in Jira's own words counts.
+                Err(refused) => return Err(first.filter(|_| refused.status.is_none()).unwrap_or(refused)),
+            }
+        }
+        let none = || Failure::new(FailureCode::Internal, "there is no way to search").into();
+        Err(first.unwrap_or_else(none))
+    }
+
+    async fn ask_in(&self, way: Way, question: &Question<'_>) -> Result<Bytes, Refused> {
+        let (endpoint, api, path) = way.place();
+        let mut question = *question;
+        if !way.is_by_token() {
+            question.begin = question.begin.or(Some(0));
+            question.token = None;
+            question.rows = question.rows.min(OFFSET_PAGE_SIZE);
+        }
+        if way.is_post() {
+            self.try_post(endpoint, api, path, &question.body(way)).await
+        } else {
+            self.try_get(endpoint, api, path, &question.query(way)).await
+        }
+    }
+}
+
+/// The issues of several pages as one page.
+fn join(bodies: &[Bytes]) -> Result<RawPage, Failure> {
+    #[derive(Deserialize)]
+    struct Page<'a> {
+        #[serde(borrow)]
+        issues: Vec<&'a RawValue>,
+    }
+    if let [body] = bodies {
+        return Ok(RawPage::new(body.clone()));
+    }
+    let mut issues: Vec<&[u8]> = Vec::new();
+    for body in bodies {
+        let page: Page<'_> = serde_json::from_slice(body).map_err(|error| {
+            Failure::new(FailureCode::SchemaChanged, format!("a page of issues cannot be read: {error}"))
+        })?;
+        issues.extend(page.issues.into_iter().map(|issue| issue.get().as_bytes()));
+    }
+    Ok(page_of(&issues))
+}
+
+fn page_of(issues: &[&[u8]]) -> RawPage {
+    let body = [br#"{"issues":["#.as_slice(), &issues.join(b",".as_slice()), b"]}"].concat();
+    RawPage::new(Bytes::from(body))
+}

@@ -1,0 +1,114 @@
+//! The promises of [`super`].
+
+use std::collections::BTreeSet;
+
+use super::*;
+
+/// Walks over what `rows` gives for a beginning and answers the ids met; ends after so many requests in any case.
+fn walk(most_requests: usize, mut rows: impl FnMut(u64) -> Rows) -> Result<BTreeSet<i64>, Failure> {
+    let (mut met, mut place) = (BTreeSet::new(), Place::default());
+    let mut begin = 0;
+    for _ in 0..most_requests {
+        let page = rows(begin);
+        match place.judge(begin, &page)? {
+            Verdict::StepBack(to) => {
+                assert!(to < begin, "a step back goes back");
+                begin = to;
+            }
+            Verdict::Take(head) => {
+                met.extend(page.ids);
+                let Some(token) = head.next_page_token else { return Ok(met) };
+                place = Place::parse(&token).unwrap();
+                begin = place.begin;
+            }
+        }
+    }
+    panic!("the walk did not end after {most_requests} requests: {place:?}");
+}
+
+fn cut(all: &[i64], begin: u64, size: usize, total: bool) -> Rows {
+    let begin = usize::try_from(begin).unwrap().min(all.len());
+    let ids = all[begin..(begin + size).min(all.len())].to_vec();
+    Rows { ids, total: total.then_some(all.len() as u64), is_last: None }
+}
+
+#[test]
+fn every_row_is_met_whatever_the_size_of_a_page_and_without_a_total() {
+    let all: Vec<i64> = (1..=157).collect();
+    for size in [1, 2, 3, 7, 19, 20, 50, 157, 500] {
+        for total in [true, false] {
+            let met = walk(400, |begin| cut(&all, begin, size, total)).unwrap();
+            assert_eq!(met.len(), 157, "pages of {size}, total {total}");
+        }
+    }
+    assert!(walk(2, |begin| cut(&[], begin, 50, true)).unwrap().is_empty());
+}
+
+#[test]
+fn no_row_is_skipped_while_issues_move_to_the_end() {
+    for (moved_per_request, size) in [(1, 20), (9, 20), (15, 20), (30, 50), (49, 50)] {
+        let mut all: Vec<i64> = (1..=600).collect();
+        let (mut requests, mut seed) = (0, 7_usize);
+        let met = walk(3_000, |begin| {
+            requests += 1;
+            let page = cut(&all, begin, size, requests % 2 == 0);
+            // Changes fall on rows anywhere; they come to an end, as the changes inside a window do.
+            for _ in 0..(if requests < 60 { moved_per_request } else { 0 }) {
+                seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648;
+                let row = all.remove(seed % all.len());
+                all.push(row);
+            }
+            page
+        });
+        assert_eq!(met.unwrap().len(), 600, "{moved_per_request} moved per request, pages of {size}");
+    }
+}
+
+#[test]
+fn rows_that_leave_the_window_hide_no_others() {
+    let mut all: Vec<i64> = (1..=300).collect();
+    let stay: BTreeSet<i64> = (1..=300).filter(|id| id % 3 != 0).collect();
+    let met = walk(200, |begin| {
+        let page = cut(&all, begin, 20, true);
+        if let Some(at) = all.iter().position(|id| id % 3 == 0) {
+            all.drain(at..=at);
+        }
+        page
+    });
+    assert!(met.unwrap().is_superset(&stay));
+}
+
+#[test]
+fn a_server_that_ignores_where_a_page_begins_ends_the_walk() {
+    let all: Vec<i64> = (1..=1_000).collect();
+    for total in [true, false] {
+        let met = walk(3, |_| cut(&all, 0, 50, total)).unwrap();
+        assert_eq!(met.len(), 50);
+    }
+}
+
+#[test]
+fn a_server_that_gives_fewer_rows_than_its_total_ends_the_walk() {
+    let all: Vec<i64> = (1..=30).collect();
+    let met = walk(20, |begin| Rows { total: Some(500), ..cut(&all, begin, 20, true) }).unwrap();
+    assert_eq!(met.len(), 30);
+}
+
+#[test]
+fn a_server_that_shuffles_its_rows_ends_the_walk() {
+    let mut turn = 0;
+    let outcome = walk(200, |_| {
+        turn += 1;
+        Rows { ids: (turn * 100..turn * 100 + 50).collect(), total: Some(1_000_000), is_last: None }
+    });
+    assert_eq!(outcome.unwrap_err().code, FailureCode::ServerError);
+}
+
+#[test]
+fn a_token_of_jiras_is_not_taken_for_one_of_ours() {
+    for token in ["", "CAEaAggB", "rows-from:", "rows-from:1/2/x/0/1", "rows-from:1/2/f/0/a"] {
+        assert_eq!(Place::parse(token), None, "{token}");
+    }
+    let place = Place { begin: 90, rows: 100, digest: 0xAF, restarts: 1, last: vec![5, 6] };
+    assert_eq!(Place::parse(&place.token()), Some(place));
+}

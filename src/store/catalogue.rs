@@ -1,0 +1,107 @@
+//! When the catalogues of a site and of a project are to be read again, and what verifications read of them.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use crate::store::Result;
+
+/// What is due.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Due {
+    /// Fields, statuses, issue types, priorities, resolutions.
+    pub site: bool,
+    /// Users.
+    pub users: bool,
+    /// Versions, components, boards, sprints.
+    pub project: bool,
+}
+
+impl Due {
+    /// Nothing at all.
+    pub const fn is_nothing(self) -> bool {
+        !(self.site || self.users || self.project)
+    }
+}
+
+/// Claims what is due, so that one run reads it: catalogues each six hours, users each day; a full run reads its project's
+/// always, and the site's unless somebody has just done so.
+pub async fn claim(
+    conn: &mut PgConnection,
+    site_id: Uuid,
+    project_id: Uuid,
+    full: bool,
+    now: DateTime<Utc>,
+) -> Result<Due> {
+    let site = sqlx::query!(
+        r#"
+        UPDATE syncline.site s
+           SET catalogue_synced_at = CASE WHEN d.catalogue THEN $2 ELSE s.catalogue_synced_at END,
+               users_synced_at = CASE WHEN d.users THEN $2 ELSE s.users_synced_at END
+          FROM (SELECT coalesce(catalogue_synced_at, '-infinity') < $2::timestamptz - CASE WHEN $3 THEN interval '15 minutes' ELSE interval '6 hours' END AS catalogue,
+                       coalesce(users_synced_at, '-infinity') < $2 - interval '24 hours' AS users
+                  FROM syncline.site WHERE id = $1) d
+         WHERE s.id = $1 AND (d.catalogue OR d.users)
+           -- Of two that find the same due, the second one looks again once the first has committed.
+           AND (coalesce(s.catalogue_synced_at, '-infinity') < $2 - CASE WHEN $3 THEN interval '15 minutes' ELSE interval '6 hours' END
+                OR coalesce(s.users_synced_at, '-infinity') < $2 - interval '24 hours')
+        RETURNING d.catalogue AS "catalogue!", d.users AS "users!"
+        "#,
+        site_id,
+        now,
+        full
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    let project = sqlx::query_scalar!(
+        r#"UPDATE syncline.project SET catalogue_synced_at = $2
+            WHERE id = $1 AND ($3 OR coalesce(catalogue_synced_at, '-infinity') < $2::timestamptz - interval '6 hours')
+           RETURNING true AS "it!""#,
+        project_id,
+        now,
+        full
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(Due {
+        site: site.as_ref().is_some_and(|due| due.catalogue),
+        users: site.as_ref().is_some_and(|due| due.users),
+        project: project.is_some(),
+    })
+}
+
+/// An entry as it is stored: the kind, Jira's id, and what a comparison looks at.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    /// `version`, `component`, `board` or `sprint`.
+    pub entity: String,
+    /// Jira's id.
+    pub id: i64,
+    /// Name and state.
+    pub shape: String,
+}
+
+/// The entries of a project's catalogues; sprints of its boards.
+pub async fn entries(pool: &PgPool, site_id: Uuid, jira_project_id: i64) -> Result<Vec<Entry>> {
+    let entries = sqlx::query_as!(
+        Entry,
+        r#"
+        SELECT 'version' AS "entity!", id AS "id!", name || ' ' || CASE WHEN released THEN 'released' ELSE '' END || CASE WHEN archived THEN ' archived' ELSE '' END AS "shape!"
+          FROM syncline.version WHERE site_id = $1 AND jira_project_id = $2 AND deleted_at IS NULL
+        UNION ALL
+        SELECT 'component', id, name FROM syncline.component WHERE site_id = $1 AND jira_project_id = $2 AND deleted_at IS NULL
+        UNION ALL
+        SELECT 'board', id, name FROM syncline.board WHERE site_id = $1 AND jira_project_id = $2 AND deleted_at IS NULL
+        UNION ALL
+        SELECT 'sprint', s.id, s.name || ' ' || s.state FROM syncline.sprint s
+          JOIN syncline.board b ON b.site_id = s.site_id AND b.id = s.board_id AND b.jira_project_id = $2 AND b.deleted_at IS NULL
+         WHERE s.site_id = $1 AND s.deleted_at IS NULL
+        "#,
+        site_id,
+        jira_project_id
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(entries)
+}

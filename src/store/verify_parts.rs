@@ -1,0 +1,108 @@
+//! What belongs to issues, as a verification reads it: history, links, attachments; and the outcome that it leaves.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use crate::domain::entity::{AttachmentRecord, ChangeRecord, LinkDirection, LinkRecord};
+use crate::store::Result;
+
+/// The history of issues, in the order of entries.
+pub async fn changes(pool: &PgPool, site_id: Uuid, issue_ids: &[i64]) -> Result<Vec<ChangeRecord>> {
+    let rows = sqlx::query_as!(
+        ChangeRecord,
+        r#"SELECT id, item, issue_id, author_account_id AS author, created_at, field, field_id, field_type, from_value, from_text,
+                  to_value, to_text
+             FROM syncline.changelog WHERE site_id = $1 AND issue_id = ANY ($2) ORDER BY id, item"#,
+        site_id,
+        issue_ids
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows)
+}
+
+/// The links of issues, in the order of their ids.
+pub async fn links(pool: &PgPool, site_id: Uuid, issue_ids: &[i64]) -> Result<Vec<LinkRecord>> {
+    let rows = sqlx::query!(
+        r#"SELECT id, issue_id, link_type, relation, direction, other_issue_id, other_key
+             FROM syncline.issue_link WHERE site_id = $1 AND issue_id = ANY ($2) ORDER BY id, issue_id"#,
+        site_id,
+        issue_ids
+    )
+    .fetch_all(pool)
+    .await?;
+    let links = rows.into_iter().map(|row| LinkRecord {
+        id: row.id,
+        issue_id: row.issue_id,
+        link_type: row.link_type,
+        relation: row.relation,
+        direction: if row.direction == "inward" { LinkDirection::Inward } else { LinkDirection::Outward },
+        other_issue_id: row.other_issue_id,
+        other_key: row.other_key,
+    });
+    Ok(links.collect())
+}
+
+/// The attachments of issues, in the order of their ids.
+pub async fn attachments(pool: &PgPool, site_id: Uuid, issue_ids: &[i64]) -> Result<Vec<AttachmentRecord>> {
+    let rows = sqlx::query_as!(
+        AttachmentRecord,
+        r#"SELECT id, issue_id, file_name, author_account_id AS author, created_at, size_bytes, mime_type
+             FROM syncline.attachment WHERE site_id = $1 AND issue_id = ANY ($2) ORDER BY id"#,
+        site_id,
+        issue_ids
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows)
+}
+
+/// Up to `count` issues of the project, as chance has it: `seed` is the chance.
+pub async fn sample(pool: &PgPool, project_id: Uuid, count: i64, seed: &str) -> Result<Vec<i64>> {
+    let ids = sqlx::query_scalar!(
+        r#"SELECT id FROM syncline.issue WHERE project_id = $1 AND deleted_at IS NULL ORDER BY md5(id::text || $2) LIMIT $3"#,
+        project_id,
+        seed,
+        count
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(ids)
+}
+
+/// Makes the project's lists due: the next run reads them.
+pub async fn expire_catalogue(pool: &PgPool, project_id: Uuid) -> Result<()> {
+    sqlx::query!("UPDATE syncline.project SET catalogue_synced_at = NULL WHERE id = $1", project_id)
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
+/// Keeps the outcome of a verification: the last one of each project counts.
+pub async fn record(
+    pool: &PgPool,
+    project_id: Uuid,
+    finished_at: DateTime<Utc>,
+    mode: &str,
+    compared: i64,
+    differences: i64,
+    by_entity: &serde_json::Value,
+) -> Result<()> {
+    sqlx::query!(
+        r#"INSERT INTO syncline.verification (project_id, finished_at, mode, compared, differences, by_entity)
+           VALUES ($1, $2, $3, $4, $5, $6)
+           ON CONFLICT (project_id) DO UPDATE
+              SET finished_at = excluded.finished_at, mode = excluded.mode, compared = excluded.compared,
+                  differences = excluded.differences, by_entity = excluded.by_entity"#,
+        project_id,
+        finished_at,
+        mode,
+        compared,
+        differences,
+        by_entity
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! The lists of a site and of a project, asked for side by side and written together.
+
+use futures::{StreamExt, stream};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::workshop::Job;
+use crate::domain::entity::{
+    BoardRecord, ComponentRecord, FieldRecord, SprintRecord, StatusRecord, TermKind, TermRecord, VersionRecord,
+};
+use crate::domain::failure::{Failure, FailureCode, RetryPolicy};
+use crate::domain::record::UserRecord;
+use crate::engine::StepError;
+use crate::jira::answers::Offered;
+use crate::jira::catalogue::Listed;
+use crate::jira::normalise::{Drift, RecordError};
+use crate::store::catalogue::Due;
+use crate::store::replica::{self, Source};
+
+/// Boards whose sprints are asked for at once.
+const BOARDS_AT_ONCE: usize = 4;
+/// A list that fails so often with what may pass is given up for this time: the issues do not wait for it.
+const PATIENCE: i16 = 2;
+
+/// What was read. A list that is `None` was not asked for, or is withheld.
+#[derive(Default)]
+pub(super) struct Lists {
+    fields: Option<Vec<FieldRecord>>,
+    statuses: Option<Vec<StatusRecord>>,
+    terms: Vec<(TermKind, Vec<TermRecord>)>,
+    versions: Option<Vec<VersionRecord>>,
+    components: Option<Vec<ComponentRecord>>,
+    boards: Option<Vec<BoardRecord>>,
+    sprints: Vec<SprintRecord>,
+    /// The boards whose sprints these are.
+    boards_read: Vec<i64>,
+    pub users: Vec<UserRecord>,
+    pub rejected: Vec<RecordError>,
+    pub drifts: Vec<Drift>,
+    /// Feature, state, reason.
+    pub found: Vec<(&'static str, &'static str, Option<String>)>,
+}
+
+/// Reads what is due.
+pub(super) async fn fetch(job: &Job, project: i64, due: Due, failures: i16) -> Result<Lists, StepError> {
+    let jira = &job.jira;
+    let mut lists = Lists::default();
+    if due.site {
+        let (fields, statuses, types, priorities, resolutions) = futures::join!(
+            jira.field_catalogue(),
+            jira.statuses(),
+            jira.terms(TermKind::IssueType),
+            jira.terms(TermKind::Priority),
+            jira.terms(TermKind::Resolution),
+        );
+        lists.fields = lists.take("fields", fields, failures)?;
+        lists.statuses = lists.take("statuses", statuses, failures)?;
+        for (feature, kind, terms) in [
+            ("issue_types", TermKind::IssueType, types),
+            ("priorities", TermKind::Priority, priorities),
+            ("resolutions", TermKind::Resolution, resolutions),
+        ] {
+            if let Some(terms) = lists.take(feature, terms, failures)? {
+                lists.terms.push((kind, terms));
+            }
+        }
+    }
+    if due.users {
+        let users = lists.take("users", jira.users().await, failures)?;
+        lists.users.extend(users.unwrap_or_default());
+    }
+    if due.project {
+        let (versions, components, boards) =
+            futures::join!(jira.versions(project), jira.components(project), jira.boards(project));
+        lists.versions = lists.take("versions", versions, failures)?;
+        lists.components = lists.take("components", components, failures)?;
+        lists.boards = lists.take("boards", boards, failures)?;
+        lists.sprints(job, project, failures).await?;
+    }
+    Ok(lists)
+}
+
+impl Lists {
+    /// Takes over a list, or notes why there is none.
+    fn take<T>(
+        &mut self,
+        feature: &'static str,
+        answer: Result<Offered<Listed<T>>, Failure>,
+        failures: i16,
+    ) -> Result<Option<Vec<T>>, Failure> {
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(failure) if gives_up(&failure, failures) => Offered::Absent(failure.message),
+            Err(failure) => return Err(failure),
+        };
+        self.found.push((feature, answer.state(), answer.reason().map(str::to_owned)));
+        Ok(answer.available().map(|listed| {
+            self.users.extend(listed.users);
+            self.rejected.extend(listed.rejected);
+            self.drifts.extend(listed.drifts);
+            listed.records
+        }))
+    }
+
+    /// The sprints of the project's own boards; a board of another project is read with that one.
+    async fn sprints(&mut self, job: &Job, project: i64, failures: i16) -> Result<(), Failure> {
+        let own = |board: &&BoardRecord| board.board_type != "kanban" && board.project_id.is_none_or(|id| id == project);
+        let boards: Vec<i64> = self.boards.iter().flatten().filter(own).map(|board| board.id).collect();
+        let answers: Vec<_> = stream::iter(boards)
+            .map(|board| async move { (board, job.jira.sprints(board).await) })
+            .buffered(BOARDS_AT_ONCE)
+            .collect()
+            .await;
+        for (board, answer) in answers {
+            if let Some(sprints) = self.take("sprints", answer, failures)? {
+                self.boards_read.push(board);
+                self.sprints.extend(sprints);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what was read.
+    pub async fn write(&self, conn: &mut PgConnection, site_id: Uuid, project: i64) -> Result<(), StepError> {
+        if let Some(fields) = &self.fields {
+            replica::upsert_fields(conn, site_id, fields).await?;
+        }
+        if let Some(statuses) = &self.statuses {
+            replica::upsert_statuses(conn, site_id, statuses).await?;
+        }
+        for (kind, terms) in &self.terms {
+            replica::upsert_terms(conn, site_id, *kind, terms).await?;
+        }
+        if let Some(versions) = &self.versions {
+            replica::upsert_versions(conn, site_id, Some(project), versions, Source::List).await?;
+        }
+        if let Some(components) = &self.components {
+            replica::upsert_components(conn, site_id, Some(project), components, Source::List).await?;
+        }
+        if let Some(boards) = &self.boards {
+            replica::upsert_boards(conn, site_id, project, boards).await?;
+        }
+        replica::upsert_sprints(conn, site_id, &self.sprints, &self.boards_read, Source::List).await?;
+        Ok(())
+    }
+}
+
+/// Whether a list is done without: nobody can wait for it to be granted, or it has failed too often.
+fn gives_up(failure: &Failure, failures: i16) -> bool {
+    match failure.code.policy() {
+        RetryPolicy::FailRun => failure.code != FailureCode::Config,
+        RetryPolicy::Backoff => failures >= PATIENCE && failure.retry_after.is_none(),
+        RetryPolicy::WaitForScope | RetryPolicy::StopSite => false,
+    }
+}

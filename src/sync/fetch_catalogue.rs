@@ -1,0 +1,70 @@
+//! `fetch_catalogue`: what a site and a project list besides issues.
+//!
+//! Each list is asked for beside the others. One that the site does not have, or does not show to the account, is noted in
+//! `site_capability` and left as it is; it fails nothing, since the issues themselves can be read.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use serde::{Deserialize, Serialize};
+
+use super::catalogue::{self, Lists};
+use super::report;
+use super::workshop::{Job, Workshop};
+use crate::domain::queue::Queue;
+use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
+use crate::store::capability;
+use crate::store::catalogue::Due;
+use crate::store::replica;
+
+pub(super) struct FetchCatalogue(pub Arc<Workshop>);
+
+const KIND: &str = "fetch_catalogue";
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct What {
+    /// Jira's id of the project.
+    project: i64,
+    due: Due,
+}
+
+/// The step that reads what is due; none where nothing is.
+pub(super) fn step(job: &Job, project: i64, due: Due, priority: i16) -> Option<NewStep> {
+    (!due.is_nothing()).then(|| {
+        NewStep::new(Queue::Jira, KIND, "")
+            .with(&What { project, due })
+            .behind(&job.gates("catalogue"))
+            .priority(priority)
+    })
+}
+
+impl Step for FetchCatalogue {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    fn run<'a>(&'a self, context: &'a StepContext) -> BoxFuture<'a, Result<Commit, StepError>> {
+        Box::pin(self.fetch(context))
+    }
+}
+
+impl FetchCatalogue {
+    async fn fetch(&self, context: &StepContext) -> Result<Commit, StepError> {
+        let what: What = context.payload()?;
+        let job = self.0.job(context).await?;
+        let lists = catalogue::fetch(&job, what.project, what.due, context.step.failures).await?;
+        Ok(Commit::effects(move |conn| {
+            Box::pin(async move {
+                let Lists { rejected, drifts, users, found, .. } = &lists;
+                replica::plan_afresh(conn).await?;
+                replica::upsert_users(conn, job.work.site_id, users).await?;
+                lists.write(conn, job.work.site_id, what.project).await?;
+                let found: Vec<_> =
+                    found.iter().map(|(feature, state, reason)| (*feature, *state, reason.as_deref())).collect();
+                capability::set(conn, job.work.site_id, &found).await?;
+                report::records(conn, &job, KIND, rejected, drifts).await?;
+                Ok(Vec::new())
+            })
+        }))
+    }
+}
