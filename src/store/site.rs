@@ -32,7 +32,7 @@ pub struct Site {
     pub account_email: String,
     /// The reference to the token, `encrypted`, or `oauth`.
     pub credential: String,
-    /// How many requests may be under way at once, over all workers.
+    /// How many requests each worker process may have under way at once.
     pub max_concurrency: i32,
     /// Projects that are synchronised (paused ones too).
     pub projects: i64,

@@ -69,7 +69,7 @@ struct Given {
     /// Read the API token from standard input and store it encrypted
     #[arg(long, conflicts_with = "credential")]
     token_stdin: bool,
-    /// How many requests all workers together may have under way (1 to 64) [default: 8]
+    /// How many requests each worker process may have under way (1 to 64) [default: 8]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=64))]
     max_concurrency: Option<i32>,
     /// Whether members may be matched to users by exact display name [default: off]
