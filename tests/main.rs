@@ -30,6 +30,7 @@ mod enqueueing;
 mod flavours;
 mod healthcheck;
 mod limits;
+mod oauth;
 mod people;
 mod pooler;
 mod process_database_lost;

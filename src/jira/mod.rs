@@ -48,6 +48,7 @@ pub mod time;
 pub mod transport;
 mod walk;
 mod wire;
+pub mod withheld;
 
 pub use answers::{IdPage, Myself, Offered, Project, ProjectPage, RawPage, SearchRequest, ServerInfo, WorklogFeed};
 pub use auth::{Auth, TokenSource};
