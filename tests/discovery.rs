@@ -42,7 +42,12 @@ async fn what_the_account_sees_is_listed_and_what_is_chosen_is_synchronised() {
     let count = i64::try_from(expected.len()).unwrap();
     assert_eq!(rig.count("SELECT count(*) FROM syncline.project").await, count);
     assert_eq!(rig.count("SELECT count(*) FROM syncline.schedule").await, count);
-    refuses(&rig.db, &["project", "discover", "sim", "--track", "NOSUCH"], 1, &["sees no project NOSUCH", "nothing was added"]);
+    refuses(
+        &rig.db,
+        &["project", "discover", "sim", "--track", "NOSUCH"],
+        1,
+        &["sees no project NOSUCH", "nothing was added"],
+    );
     refuses(&rig.db, &["project", "discover", "nosite"], 1, &["the sites are: sim"]);
 }
 

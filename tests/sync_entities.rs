@@ -35,7 +35,10 @@ async fn history_catalogues_and_parts_of_issues_are_rows() {
         ("priorities", "SELECT count(*) FROM syncline.term WHERE kind = 'priority'"),
         ("resolutions", "SELECT count(*) FROM syncline.term WHERE kind = 'resolution'"),
         ("field", "SELECT count(*) FROM syncline.field WHERE custom"),
-        ("status of issues", "SELECT count(*) FROM syncline.issue WHERE status_id IS NOT NULL AND issue_type_id IS NOT NULL"),
+        (
+            "status of issues",
+            "SELECT count(*) FROM syncline.issue WHERE status_id IS NOT NULL AND issue_type_id IS NOT NULL",
+        ),
         ("other fields", "SELECT count(*) FROM syncline.issue WHERE fields <> '{}'"),
         ("sprints of issues", "SELECT count(*) FROM syncline.issue WHERE sprint_ids <> '{}'"),
     ] {

@@ -83,7 +83,11 @@ async fn a_user_who_is_added_brings_their_history_and_one_who_is_removed_leaves_
     assert_eq!(rig.count("SELECT count(*) FROM syncline.sync_state WHERE cursor_at IS NULL").await, 0);
 
     let held = rig.count("SELECT count(*) FROM syncline.issue").await;
-    sqlx::query("DELETE FROM syncline.tracked_user WHERE account_id = $1").bind(&users[0]).execute(rig.db.pool()).await.unwrap();
+    sqlx::query("DELETE FROM syncline.tracked_user WHERE account_id = $1")
+        .bind(&users[0])
+        .execute(rig.db.pool())
+        .await
+        .unwrap();
     assert_eq!(rig.reconcile(project, "full").await, "succeeded");
     assert_eq!(rig.count("SELECT count(*) FROM syncline.issue WHERE deleted_at IS NULL").await, held, "history stays");
     worker.stop().await;

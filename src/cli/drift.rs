@@ -38,8 +38,7 @@ pub(super) async fn run(args: DriftArgs, context: &Context) -> Result<(), Error>
         None => None,
     };
     let drifts = drift::list(&context.pool, site_id).await?;
-    let rows: Vec<Explained> =
-        drifts.into_iter().map(|drift| Explained { meaning: meaning(&drift), drift }).collect();
+    let rows: Vec<Explained> = drifts.into_iter().map(|drift| Explained { meaning: meaning(&drift), drift }).collect();
     context.output.rows(&rows, "no drift: every answer was as documented")
 }
 

@@ -27,8 +27,8 @@ pub mod endpoint;
 pub mod fields;
 #[cfg(test)]
 mod flavour_tests;
-pub mod history;
 pub mod histories;
+pub mod history;
 pub mod jql;
 mod lists;
 mod loose;

@@ -50,9 +50,8 @@ pub struct Subject<'a> {
 
 /// `all` or `listed`.
 pub async fn mode(pool: &PgPool, project_id: Uuid) -> Result<String> {
-    let mode = sqlx::query_scalar!("SELECT tracking FROM syncline.project WHERE id = $1", project_id)
-        .fetch_one(pool)
-        .await?;
+    let mode =
+        sqlx::query_scalar!("SELECT tracking FROM syncline.project WHERE id = $1", project_id).fetch_one(pool).await?;
     Ok(mode)
 }
 

@@ -104,7 +104,8 @@ impl Lists {
 
     /// The sprints of the project's own boards; a board of another project is read with that one.
     async fn sprints(&mut self, job: &Job, project: i64, failures: i16) -> Result<(), Failure> {
-        let own = |board: &&BoardRecord| board.board_type != "kanban" && board.project_id.is_none_or(|id| id == project);
+        let own =
+            |board: &&BoardRecord| board.board_type != "kanban" && board.project_id.is_none_or(|id| id == project);
         let boards: Vec<i64> = self.boards.iter().flatten().filter(own).map(|board| board.id).collect();
         let answers: Vec<_> = stream::iter(boards)
             .map(|board| async move { (board, job.jira.sprints(board).await) })

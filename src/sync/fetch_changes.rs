@@ -16,8 +16,8 @@ use super::workshop::{self, Job, Workshop};
 use crate::domain::queue::Queue;
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
 use crate::jira::histories;
-use crate::store::capability;
 use crate::store::bundle;
+use crate::store::capability;
 use crate::store::page::PageId;
 use crate::store::replica;
 

@@ -113,10 +113,8 @@ impl FetchWorklogs {
                     .iter()
                     .copied()
                     .partition(|issue| fed.until.is_some_and(|until| issue.version < until));
-                let versions: Vec<Version> = covered
-                    .iter()
-                    .map(|issue| Version { issue_id: issue.id, updated_at: issue.version })
-                    .collect();
+                let versions: Vec<Version> =
+                    covered.iter().map(|issue| Version { issue_id: issue.id, updated_at: issue.version }).collect();
                 let ids: BTreeSet<i64> = covered.iter().map(|issue| issue.id).collect();
                 let records: Vec<&WorklogRecord> =
                     fed.worklogs.iter().filter(|worklog| ids.contains(&worklog.issue_id)).collect();

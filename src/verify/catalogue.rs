@@ -43,13 +43,16 @@ impl Look<'_> {
             shown.add("component", &components, |component| (component.id, component.name.clone()));
         }
         if let Some(boards) = list(patiently(|| jira.boards(project)).await)? {
-            let own: Vec<_> = boards.into_iter().filter(|board| board.project_id.is_none_or(|id| id == project)).collect();
+            let own: Vec<_> =
+                boards.into_iter().filter(|board| board.project_id.is_none_or(|id| id == project)).collect();
             shown.add("board", &own, |board| (board.id, board.name.clone()));
             let mut sprints = Vec::new();
             let mut whole = true;
             for board in own.iter().filter(|board| board.board_type != "kanban") {
                 match list(patiently(|| jira.sprints(board.id)).await)? {
-                    Some(of_board) => sprints.extend(of_board.into_iter().filter(|it| it.board_id.is_none_or(|id| id == board.id))),
+                    Some(of_board) => {
+                        sprints.extend(of_board.into_iter().filter(|it| it.board_id.is_none_or(|id| id == board.id)))
+                    }
                     None => whole = false,
                 }
             }

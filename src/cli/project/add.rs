@@ -121,8 +121,7 @@ pub(super) async fn register(
     time_zone: Option<&str>,
 ) -> Result<Vec<String>, Error> {
     let defaults = &context.config.sync;
-    let schedule =
-        Schedule::parse(cron.unwrap_or(&defaults.default_cron), time_zone.unwrap_or(&defaults.time_zone))?;
+    let schedule = Schedule::parse(cron.unwrap_or(&defaults.default_cron), time_zone.unwrap_or(&defaults.time_zone))?;
     let mut new = Vec::with_capacity(wanted.len());
     for project in wanted {
         let id = context.clock.new_id();

@@ -18,8 +18,8 @@ pub use history::insert_changes;
 pub use issue::{UpsertedIssues, distrust, lock_if_current, mark_deleted, upsert_issues};
 pub use part::{apply_attachments, apply_links};
 pub use people::{record_drifts, upsert_users};
-pub use worklog_feed::{remove_worklogs, worklogs_not_counting};
 pub use planning::{Source, upsert_boards, upsert_components, upsert_sprints, upsert_versions};
+pub use worklog_feed::{remove_worklogs, worklogs_not_counting};
 
 use sqlx::PgConnection;
 

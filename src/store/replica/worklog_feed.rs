@@ -7,12 +7,7 @@ use super::Version;
 use crate::store::Result;
 
 /// Removes worklogs by id, those of issues that are stored in no newer version than in `versions`.
-pub async fn remove_worklogs(
-    conn: &mut PgConnection,
-    site_id: Uuid,
-    ids: &[i64],
-    versions: &[Version],
-) -> Result<i64> {
+pub async fn remove_worklogs(conn: &mut PgConnection, site_id: Uuid, ids: &[i64], versions: &[Version]) -> Result<i64> {
     if ids.is_empty() || versions.is_empty() {
         return Ok(0);
     }
@@ -32,11 +27,7 @@ pub async fn remove_worklogs(
 }
 
 /// Of issues, given as (id, worklogs that Jira counts), those that hold another number.
-pub async fn worklogs_not_counting(
-    conn: &mut PgConnection,
-    site_id: Uuid,
-    totals: &[(i64, i64)],
-) -> Result<Vec<i64>> {
+pub async fn worklogs_not_counting(conn: &mut PgConnection, site_id: Uuid, totals: &[(i64, i64)]) -> Result<Vec<i64>> {
     let (ids, counts): (Vec<i64>, Vec<i64>) = totals.iter().copied().unzip();
     let wrong = sqlx::query_scalar!(
         r#"SELECT n.id AS "id!" FROM unnest($2::int8[], $3::int8[]) AS n (id, total)
