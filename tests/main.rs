@@ -29,6 +29,7 @@ mod engine_run;
 mod enqueueing;
 mod healthcheck;
 mod limits;
+mod oauth;
 mod people;
 mod pooler;
 mod process_database_lost;

@@ -82,3 +82,19 @@ async fn history_is_asked_for_in_bundles() {
     assert_eq!(fetches("/issue/{}/changelog"), 0);
     worker.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_issues_with_everything_cost_sixty_requests_at_most() {
+    let mut options = Options::new(Clock::system());
+    options.issues = 1_000;
+    options.projects.truncate(1);
+    options.long_threads = 0.02;
+    let rig = Rig::new(options).await;
+    let worker = rig.worker().await;
+    assert_eq!(rig.sync(&rig.projects[0], "full").await, "succeeded");
+    let stats = rig.jira.control().stats();
+    assert!(stats.requests <= 60, "{}: {:?}", stats.requests, stats.by_endpoint);
+    assert_eq!(rig.count("SELECT count(*) FROM syncline.comment").await, i64::try_from(stats.comments).unwrap());
+    assert_eq!(rig.count("SELECT count(*) FROM syncline.worklog").await, i64::try_from(stats.worklogs).unwrap());
+    worker.stop().await;
+}

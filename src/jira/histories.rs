@@ -11,6 +11,7 @@ use super::JiraClient;
 use super::answers::Offered;
 use super::history::CHANGELOG_BULK_LIMIT;
 use super::normalise::{Drift, RecordError};
+use super::withheld::is_withheld;
 use crate::domain::entity::ChangeRecord;
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::record::UserRecord;
@@ -47,8 +48,8 @@ pub struct Read {
     pub rejected: Vec<RecordError>,
     /// Unexpected shapes.
     pub drifts: Vec<Drift>,
-    /// Why the account is shown no history, where that is so.
-    pub forbidden: Option<String>,
+    /// Where the account is shown no history: `absent` or `forbidden`, and why.
+    pub withheld: Option<(&'static str, String)>,
     /// Where to go on; none at the end.
     pub next: Option<Position>,
 }
@@ -101,7 +102,7 @@ pub async fn read(jira: &JiraClient, ids: &[i64], at: Position) -> Result<Read, 
         }
         Offered::Absent(_) => read_singly(jira, rest, Position { single: true, token: None, ..at }).await,
         Offered::Forbidden(reason) => {
-            read.forbidden = Some(reason);
+            read.withheld = Some(("forbidden", reason));
             Ok(read)
         }
     }
@@ -110,9 +111,17 @@ pub async fn read(jira: &JiraClient, ids: &[i64], at: Position) -> Result<Read, 
 async fn read_singly(jira: &JiraClient, rest: &[i64], at: Position) -> Result<Read, Failure> {
     let some: Vec<i64> = rest.iter().copied().take(SINGLE_ISSUES_AT_ONCE).collect();
     let (count, more) = (some.len(), rest.len() > some.len());
-    let histories: Vec<Read> =
-        stream::iter(some).map(|id| one(jira, id)).buffered(REQUESTS_AT_ONCE).try_collect().await?;
+    let answers: Result<Vec<Read>, Failure> =
+        stream::iter(some).map(|id| one(jira, id)).buffered(REQUESTS_AT_ONCE).try_collect().await;
     let mut read = Read::default();
+    let histories = match answers {
+        Ok(histories) => histories,
+        Err(failure) if is_withheld(jira, &failure).await? => {
+            read.withheld = Some(("absent", failure.message));
+            return Ok(read);
+        }
+        Err(failure) => return Err(failure),
+    };
     for history in histories {
         read.add(history.changes, history.users, history.rejected, history.drifts);
     }

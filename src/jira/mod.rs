@@ -34,16 +34,21 @@ mod lists;
 mod loose;
 pub mod normalise;
 pub mod oauth;
+#[cfg(test)]
+mod oauth_tests;
 pub mod pacer;
 pub mod page;
 mod repair;
 mod search;
 mod shape;
 mod sprint;
+#[cfg(test)]
+mod test_server;
 pub mod time;
 pub mod transport;
 mod walk;
 mod wire;
+pub mod withheld;
 
 pub use answers::{IdPage, Myself, Offered, Project, ProjectPage, RawPage, SearchRequest, ServerInfo, WorklogFeed};
 pub use auth::{Auth, TokenSource};

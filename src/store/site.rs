@@ -53,6 +53,9 @@ pub struct Site {
     /// What is stored: a reference or a sealed token.
     #[serde(skip)]
     pub stored_credential: String,
+    /// Where requests go: the site itself, or Atlassian's gateway to it.
+    #[serde(skip)]
+    pub request_url: String,
 }
 
 /// A site to be added.
@@ -111,7 +114,8 @@ pub async fn list(pool: &PgPool, name: Option<&str>) -> Result<Vec<Site>> {
                   (SELECT max(g.paused_until) FROM syncline.rate_gate g
                     WHERE g.key LIKE 'site:' || s.id || '%' AND g.paused_until > clock_timestamp()) AS paused_until,
                   s.match_by_name, s.story_points_field, s.points_per_hour, s.token_expires_at,
-                  s.created_at, s.updated_at, s.credential AS stored_credential
+                  s.created_at, s.updated_at, s.credential AS stored_credential,
+                  coalesce((SELECT o.site_url FROM syncline.site_oauth o WHERE o.site_id = s.id AND s.auth = 'oauth'), s.base_url) AS "request_url!"
              FROM syncline.site s
             WHERE $1::text IS NULL OR s.name = $1
             ORDER BY s.name"#,
@@ -196,6 +200,77 @@ fn differences(before: &Value, after: &Value, other_credential: bool) -> Value {
         differences.insert("credential".into(), json!("changed"));
     }
     Value::Object(differences)
+}
+
+/// What a check learnt of a site.
+#[derive(Clone, Debug, Default)]
+pub struct Learnt {
+    /// The version that it says.
+    pub version: Option<String>,
+    /// Features with `available`, `absent` or `forbidden`, and Jira's reason.
+    pub capabilities: Vec<(&'static str, &'static str, Option<String>)>,
+}
+
+/// Keeps what a check learnt.
+pub async fn learn(pool: &PgPool, site_id: Uuid, learnt: &Learnt) -> Result<()> {
+    let features: Vec<&str> = learnt.capabilities.iter().map(|(feature, ..)| *feature).collect();
+    let states: Vec<&str> = learnt.capabilities.iter().map(|(_, state, _)| *state).collect();
+    let reasons: Vec<Option<&str>> = learnt.capabilities.iter().map(|(.., reason)| reason.as_deref()).collect();
+    sqlx::query!(
+        r#"WITH site AS (
+               UPDATE syncline.site SET version = coalesce($2, version), checked_at = clock_timestamp() WHERE id = $1
+           )
+           INSERT INTO syncline.site_capability AS c (site_id, feature, state, reason)
+           SELECT $1, n.feature, n.state, n.reason FROM unnest($3::text[], $4::text[], $5::text[]) AS n (feature, state, reason)
+            ORDER BY n.feature
+           ON CONFLICT (site_id, feature) DO UPDATE
+              SET state = excluded.state, reason = excluded.reason, checked_at = clock_timestamp()"#,
+        site_id,
+        learnt.version,
+        &features as &[&str],
+        &states as &[&str],
+        &reasons as &[Option<&str>]
+    )
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// What a site does not offer, or does not show to the account.
+#[derive(Clone, Debug, Serialize)]
+pub struct Capability {
+    /// What it is about.
+    pub feature: String,
+    /// `available`, `absent` or `forbidden`.
+    pub state: String,
+    /// What Jira answered.
+    pub reason: Option<String>,
+    /// When it was asked.
+    pub checked_at: DateTime<Utc>,
+}
+
+/// What is known of a site's features.
+pub async fn capabilities(pool: &PgPool, site_id: Uuid) -> Result<Vec<Capability>> {
+    let capabilities = sqlx::query_as!(
+        Capability,
+        "SELECT feature, state, reason, checked_at FROM syncline.site_capability WHERE site_id = $1 ORDER BY feature",
+        site_id
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(capabilities)
+}
+
+/// How many users of a site are known, and how many of them hide their e-mail addresses. Apps have none.
+pub async fn count_users(pool: &PgPool, site_id: Uuid) -> Result<(i64, i64)> {
+    let row = sqlx::query!(
+        r#"SELECT count(*) AS "known!", count(*) FILTER (WHERE email IS NULL) AS "hidden!" FROM syncline.jira_user
+            WHERE site_id = $1 AND account_type IS DISTINCT FROM 'app'"#,
+        site_id
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok((row.known, row.hidden))
 }
 
 /// Removes a site with its users, catalogues, settings and recorded drifts. Its projects must have been purged: foreign keys see to it.

@@ -93,8 +93,8 @@ impl FetchChanges {
                 let records: Vec<_> = read.changes.iter().collect();
                 let written = replica::insert_changes(conn, job.work.site_id, &records).await?;
                 report::records(conn, &job, KIND, &read.rejected, &read.drifts).await?;
-                if let Some(reason) = &read.forbidden {
-                    let withheld = [("changelog", "forbidden", Some(reason.as_str()))];
+                if let Some((state, reason)) = &read.withheld {
+                    let withheld = [("changelog", *state, Some(reason.as_str()))];
                     capability::set(conn, job.work.site_id, &withheld).await?;
                 }
                 if let Some(page) = page.filter(|_| written > 0) {

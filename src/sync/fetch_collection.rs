@@ -15,9 +15,10 @@ use crate::domain::queue::Queue;
 use crate::domain::record::{CommentRecord, WorklogRecord};
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
 use crate::jira::normalise::{self, ParsedCollection, ParsedIssue};
-use crate::store::bundle;
+use crate::jira::withheld::is_withheld;
 use crate::store::page::PageId;
 use crate::store::replica::{self, Version};
+use crate::store::{bundle, capability};
 
 pub(super) struct FetchCollection(pub Arc<Workshop>);
 
@@ -141,10 +142,20 @@ impl FetchCollection {
         let mut walk: Walk = context.payload()?;
         let job = self.0.job(context).await?;
         let run_id = workshop::run_id(context)?;
-        let Some(read) = read(&job, &walk).await? else {
-            // The issue is gone. That is for the reconciliation to see; this collection has nothing more to wait for.
+        let (read, withheld) = match read(&job, &walk).await {
+            Ok(read) => (read, None),
+            Err(StepError::Failed(failure)) if is_withheld(&job.jira, &failure).await? => (None, Some(failure.message)),
+            Err(error) => return Err(error),
+        };
+        let Some(read) = read else {
+            // The issue is gone, which is for the reconciliation to see, or the site keeps the list to itself. This
+            // collection has nothing more to wait for.
             return Ok(Commit::effects(move |conn| {
                 Box::pin(async move {
+                    if let Some(reason) = &withheld {
+                        let feature = if walk.collection == Collection::Comment { "comments" } else { "worklogs" };
+                        capability::set(conn, job.work.site_id, &[(feature, "absent", Some(reason.as_str()))]).await?;
+                    }
                     done(conn, run_id, &walk, 0, 0).await?;
                     Ok(Vec::new())
                 })

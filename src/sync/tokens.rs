@@ -55,8 +55,7 @@ struct Cached {
 
 impl SiteTokens {
     /// The tokens of a site, over the process' connections.
-    pub fn new(site: (Uuid, &str), pool: PgPool, http: HttpPool, secrets: SecretsConfig) -> Arc<Self> {
-        let clock = http.clock().clone();
+    pub fn new(site: (Uuid, &str), pool: PgPool, http: HttpPool, secrets: SecretsConfig, clock: Clock) -> Arc<Self> {
         Arc::new(Self {
             site_id: site.0,
             site_name: site.1.to_owned(),

@@ -141,7 +141,7 @@ impl Look<'_> {
         let mut shown = true;
         while let Some(position) = at.take() {
             let page = patiently(|| histories::read(self.jira, &ids, position.clone())).await?;
-            shown &= page.forbidden.is_none();
+            shown &= page.withheld.is_none();
             for change in page.changes {
                 read.entry(change.issue_id).or_default().push(change);
             }
