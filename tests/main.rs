@@ -42,6 +42,7 @@ mod rehearsal;
 mod scheduling;
 mod scrape;
 mod settings;
+mod sites;
 mod support;
 mod sync;
 mod sync_changes;
