@@ -114,6 +114,16 @@ fn help_of_every_noun_reads_as_agreed() {
         vec!["queue"],
         vec!["queue", "requeue"],
         vec!["config"],
+        vec!["config", "set"],
+        vec!["member"],
+        vec!["member", "import"],
+        vec!["user"],
+        vec!["user", "match"],
+        vec!["project", "discover"],
+        vec!["project", "track"],
+        vec!["site", "update"],
+        vec!["site", "authorize"],
+        vec!["drift"],
         vec!["completions"],
     ] {
         let asked = [arguments.clone(), vec!["-h"]].concat();
@@ -233,7 +243,18 @@ async fn a_database_without_the_schema_says_migrate() {
 #[tokio::test]
 async fn a_piped_token_is_stored_sealed_and_shown_nowhere() {
     let db = TestDb::new().await;
-    let add = ["site", "add", "acme", "--url", "https://acme.example.com", "--email", "b@example.com", "--token-stdin"];
+    let add = [
+        "site",
+        "add",
+        "acme",
+        "--url",
+        "https://acme.example.com",
+        "--email",
+        "b@example.com",
+        "--kind",
+        "cloud",
+        "--token-stdin",
+    ];
     let mut child = syncline(&add)
         .env("DATABASE_URL", db.url())
         .stdin(Stdio::piped())

@@ -113,6 +113,14 @@ pub struct Myself {
     pub active: bool,
 }
 
+impl Myself {
+    /// The account on a server that has none.
+    pub(super) fn unknown() -> Self {
+        let display_name = "unknown: the server has no /myself".to_owned();
+        Self { account_id: String::new(), display_name, email: None, time_zone: None, active: true }
+    }
+}
+
 /// What the site says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]

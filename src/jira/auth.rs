@@ -30,6 +30,8 @@ pub enum Auth {
     },
     /// An access token of OAuth 2.0, which lives for an hour.
     OAuth(Arc<dyn TokenSource>),
+    /// Nobody: for the one question that needs no account, what a site is.
+    Anonymous,
 }
 
 /// Where the access tokens of OAuth 2.0 come from. An implementation makes one refresh of many askers, over all processes,
@@ -48,6 +50,7 @@ impl fmt::Debug for Auth {
             Self::Basic { .. } => "Basic",
             Self::Bearer { .. } => "Bearer",
             Self::OAuth(_) => "OAuth",
+            Self::Anonymous => "Anonymous",
         })
     }
 }
@@ -55,13 +58,14 @@ impl fmt::Debug for Auth {
 /// The header, or where it comes from.
 #[derive(Clone)]
 pub(super) enum Authorization {
+    Nobody,
     Fixed(HeaderValue),
     Source(Arc<dyn TokenSource>),
 }
 
 /// One header, and the token in it where it can be replaced.
 pub(super) struct Ticket {
-    pub header: HeaderValue,
+    pub header: Option<HeaderValue>,
     pub token: Option<SecretString>,
 }
 
@@ -78,21 +82,23 @@ impl Authorization {
             }
             Auth::Bearer { token } => bearer(&token).map(Self::Fixed),
             Auth::OAuth(source) => Ok(Self::Source(source)),
+            Auth::Anonymous => Ok(Self::Nobody),
         }
     }
 
     /// The header for a request; after `refused`, another one, or `None` where there is no other.
     pub(super) async fn ticket(&self, refused: Option<SecretString>) -> Result<Option<Ticket>, Failure> {
         match self {
-            Self::Fixed(_) if refused.is_some() => Ok(None),
-            Self::Fixed(header) => Ok(Some(Ticket { header: header.clone(), token: None })),
+            Self::Fixed(_) | Self::Nobody if refused.is_some() => Ok(None),
+            Self::Fixed(header) => Ok(Some(Ticket { header: Some(header.clone()), token: None })),
+            Self::Nobody => Ok(Some(Ticket { header: None, token: None })),
             Self::Source(source) => {
                 let before = refused.clone();
                 let token = source.token(refused).await?;
                 if before.is_some_and(|before| before.expose_secret() == token.expose_secret()) {
                     return Ok(None);
                 }
-                Ok(Some(Ticket { header: bearer(&token)?, token: Some(token) }))
+                Ok(Some(Ticket { header: Some(bearer(&token)?), token: Some(token) }))
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What a refusal means: one pure function from status, headers, body shape and endpoint to a [`Failure`].
 //!
 //! What must hold: texts for people never decide, since they come in the account's language (and `Accept-Language` is a
-//! wish, not an order). Every answer gets a code; what is not known is `UNKNOWN`, with the shape in its message.
+//! wish, not an order); the one exception is the gateway's word for a missing scope. Every answer gets a code; what is not known is `UNKNOWN`, with the shape in its message.
 //!
 //! Decisions that the documentation leaves open:
 //! * A sign-in page under 200 is `GATEWAY_HTML`, not `AUTH_INVALID`: a proxy may show one for a minute, and a site is not
@@ -89,6 +89,8 @@ fn code(answer: &Answer<'_>, shape: &Shape) -> (Code, PauseScope) {
         405 | 406 | 410 | 415 => Code::ApiRemoved,
         407 => Code::GatewayHtml,
         408 => Code::Timeout,
+        // Too much was asked for at once: only another question helps.
+        413 | 414 | 431 => Code::BadQuery,
         421 | 425 => Code::NetworkGlitch,
         451 => Code::SiteUnavailable,
         500..=599 => server_error(answer, shape),
@@ -124,7 +126,9 @@ fn bad_request(shape: &Shape) -> Code {
 
 fn unauthorised(headers: &HeaderMap, shape: &Shape) -> Code {
     let challenge = header(headers, WWW_AUTHENTICATE.as_str()).to_ascii_lowercase();
-    if challenge.contains("error=\"invalid_token\"") || shape.has_code(&EXPIRED) {
+    if matches!(shape, Shape::Json(refusal) if refusal.scope_mismatch) || challenge.contains("insufficient_scope") {
+        Code::Permission
+    } else if challenge.contains("error=\"invalid_token\"") || shape.has_code(&EXPIRED) {
         Code::AuthExpired
     } else {
         Code::AuthInvalid

@@ -44,7 +44,20 @@ const TABLE: &[Row] = {
         ("a bearer on the site's URL", 403, &[], r#"{"error":"Failed to parse Connect Session Auth Token"}"#, Myself, AuthInvalid, None, Site),
         ("a CAPTCHA by reason", 403, &[("x-authentication-denied-reason", "CAPTCHA_CHALLENGE; login-url=https://acme.example.com/login.jsp")], HTML, Myself, Captcha, None, Site),
         ("a CAPTCHA by Seraph", 401, &[("x-seraph-loginreason", "AUTHENTICATION_DENIED")], "", Search, Captcha, None, Site),
+        ("Data Center's wrong password, HTML", 401, &[("www-authenticate", "OAuth realm=\"https%3A%2F%2Fjira.example.com\""), ("x-seraph-loginreason", "AUTHENTICATED_FAILED"), ("x-arequestid", "600x1x1"), HTML_TYPE], "<html><body><h1>Nicht autorisiert (401)</h1></body></html>", Myself, AuthInvalid, None, Site),
+        ("Data Center's anonymous 401", 401, &[("www-authenticate", "JIRA REST POST"), ("x-seraph-loginreason", "OUT")], r#"{"errorMessages":["Sie sind nicht angemeldet."],"errors":{}}"#, Issue, AuthInvalid, None, Site),
+        ("Data Center's expired access token", 401, &[("x-arequestid", "600x1x1"), ("x-ausername", "anonymous")], "", Myself, AuthInvalid, None, Site),
+        ("a token's missing scope, by challenge", 401, &[("www-authenticate", "Bearer error=\"insufficient_scope\"")], "", Search, Permission, None, Site),
+        ("Spring's 401", 401, &[], r#"{"timestamp":"2024-05-01T10:00:00Z","status":401,"error":"Unauthorized","path":"/rest/api/3/myself"}"#, Myself, AuthInvalid, None, Site),
+        ("a 401 by RFC 7807", 401, &[("content-type", "application/problem+json")], r#"{"type":"about:blank","title":"Unauthorized","status":401}"#, Myself, AuthInvalid, None, Site),
+        ("a 401 in the words of gRPC", 401, &[], r#"{"code":16,"message":"unauthenticated","details":[]}"#, Myself, AuthInvalid, None, Site),
+        ("Data Center's CAPTCHA, HTML", 403, &[("x-authentication-denied-reason", "CAPTCHA_CHALLENGE; login-url=https://jira.example.com/login.jsp"), ("x-seraph-loginreason", "AUTHENTICATION_DENIED"), HTML_TYPE], "<html><h1>Forbidden (403)</h1></html>", Search, Captcha, None, Site),
         // Rights and bills.
+        ("Data Center's XSRF check", 403, &[("content-type", "text/html"), ("x-arequestid", "600x1x1")], "XSRF check failed", Search, Permission, None, Site),
+        ("Data Center's forbidden page", 403, &[HTML_TYPE, ("x-arequestid", "600x1x1")], "<html><h1>Verboten (403)</h1></html>", Search, Permission, None, Site),
+        ("Spring's 403", 403, &[], r#"{"timestamp":1714558272000,"status":403,"error":"Forbidden","path":"/x"}"#, Search, Permission, None, Site),
+        ("a 403 by RFC 7807", 403, &[], r#"{"type":"about:blank","title":"Forbidden","status":403,"detail":"x"}"#, Search, Permission, None, Site),
+        ("a 403 in the words of gRPC", 403, &[], r#"{"error":{"code":403,"message":"x","status":"PERMISSION_DENIED"}}"#, Search, Permission, None, Site),
         ("no right", 403, &[], USUAL, Search, Permission, None, Site),
         ("no right, message and code", 403, &[], r#"{"message":"no","status-code":403}"#, Search, Permission, None, Site),
         ("no right, nothing said", 403, &[], "", Search, Permission, None, Site),
@@ -61,10 +74,22 @@ const TABLE: &[Row] = {
         ("the site is away, HTML", 404, &[HTML_TYPE], "<html><title>Page Unavailable</title></html>", Issue, SiteUnavailable, None, Site),
         ("the site is away, nothing said", 404, &[], "", Project, SiteUnavailable, None, Site),
         ("no such endpoint", 404, &[], r#"{"message":"null for uri","status-code":404}"#, Search, ApiRemoved, None, Site),
+        ("no such endpoint on Data Center, XML's cousin", 404, &[("x-arequestid", "1")], r#"{"message":"HTTP 404 Not Found","status-code":404}"#, Search, ApiRemoved, None, Site),
+        ("Spring's 404", 404, &[], r#"{"timestamp":"x","status":404,"error":"Not Found","path":"/rest/api/3/search/jql"}"#, Search, ApiRemoved, None, Site),
+        ("a stub's 404 by RFC 7807", 404, &[], r#"{"type":"https://example.com/errors#NO_PATH_MATCHED_ERROR","title":"Route not resolved","status":404,"detail":"x"}"#, Search, ApiRemoved, None, Site),
+        ("a stub's 404, plain text", 404, &[("content-type", "text/plain")], "No response could be served as there are no stub mappings", Search, SiteUnavailable, None, Site),
+        ("Tomcat's 404", 404, &[HTML_TYPE], "<!doctype html><html lang=\"de\"><title>HTTP Status 404 – Nicht gefunden</title></html>", Project, SiteUnavailable, None, Site),
+        ("no such project, in German", 404, &[], r#"{"errorMessages":["Es konnte kein Projekt mit dem Schlüssel 'NOPE' gefunden werden."],"errors":{}}"#, Project, NotFoundProject, None, Site),
+        ("no such issue, in Japanese", 404, &[], r#"{"errorMessages":["課題が存在しないか、表示する権限がありません。"],"errors":{}}"#, Issue, Permission, None, Site),
+        ("no such issue, in French", 404, &[], r#"{"errorMessages":["La demande n'existe pas"],"errors":{}}"#, Endpoint::Changelog, Permission, None, Site),
+        ("a method that is not there", 405, &[HTML_TYPE], HTML, Search, ApiRemoved, None, Site),
         ("a removed endpoint", 410, &[], r#"{"errorMessages":["The requested API has been removed."],"errors":{}}"#, Search, ApiRemoved, None, Site),
         // Queries.
         ("a bad query", 400, &[], r#"{"errorMessages":["Unbounded JQL queries are not allowed here."],"errors":{}}"#, Search, BadQuery, None, Site),
         ("a bad query, RFC 7807", 400, &[("content-type", "application/problem+json")], r#"{"type":"about:blank","title":"Bad Request","status":400,"detail":"x"}"#, Search, BadQuery, None, Site),
+        ("a project that does not exist, in German", 400, &[], r#"{"errorMessages":["Der Wert 'NOPE' existiert nicht für das Feld 'project'."],"errors":{}}"#, Search, BadQuery, None, Site),
+        ("an issue that does not exist, Data Center", 400, &[("x-arequestid", "1")], r#"{"errorMessages":["ID が '5' の課題はフィールド 'id' に存在しません。"],"warningMessages":[]}"#, Endpoint::OffsetSearch, BadQuery, None, Site),
+        ("a question too long", 414, &[HTML_TYPE], HTML, Endpoint::OffsetSearch, BadQuery, None, Site),
         ("a gateway's 400", 400, &[HTML_TYPE], "<html><center>nginx</center></html>", Search, GatewayHtml, None, Site),
         // Limits.
         ("a burst", 429, &[("retry-after", "7"), ("ratelimit-reason", "jira-burst-based")], USUAL, Search, RateLimit, Some(7), Only),
@@ -74,6 +99,7 @@ const TABLE: &[Row] = {
         ("a quota until an unnamed time ends with the hour", 429, &[("ratelimit-reason", "jira-quota-global-based")], "", Search, Quota, Some(2400), Site),
         ("a limit until an epoch second", 429, &[("x-ratelimit-reset", "1714558830")], "", Search, RateLimit, Some(30), Site),
         ("a limit of Data Center", 429, &[("x-ratelimit-interval-seconds", "60")], "", Search, RateLimit, Some(60), Site),
+        ("a limit of Data Center in full", 429, &[("retry-after", "3"), ("x-ratelimit-limit", "50"), ("x-ratelimit-remaining", "0"), ("x-ratelimit-interval-seconds", "60"), ("x-ratelimit-fillrate", "5")], r#"{"message":"Rate limit exceeded.","status-code":429}"#, Endpoint::OffsetSearch, RateLimit, Some(3), Site),
         ("a limit without a word", 429, &[], "", Search, RateLimit, None, Site),
         ("a gateway's limit, HTML", 429, &[HTML_TYPE], HTML, Search, RateLimit, None, Site),
         ("a wait of nothing is a second", 429, &[("retry-after", "0")], "", Search, RateLimit, Some(1), Site),
@@ -86,6 +112,12 @@ const TABLE: &[Row] = {
         ("unavailable, without a time", 503, &[], USUAL, Search, ServerError, None, Site),
         ("unavailable, HTML", 503, &[HTML_TYPE], HTML, Search, GatewayHtml, None, Site),
         ("Envoy's plain text", 503, &[("content-type", "text/plain")], "upstream connect error or disconnect/reset before headers", Search, GatewayHtml, None, Site),
+        ("Data Center starts, or mends its index", 503, &[HTML_TYPE], "<html><title>Jira wird gerade aktualisiert</title></html>", Search, GatewayHtml, None, Site),
+        ("Data Center is not ready, JSON", 503, &[], r#"{"message":"x","status-code":503}"#, Search, ServerError, None, Site),
+        ("haproxy has nobody", 503, &[HTML_TYPE, ("cache-control", "no-cache")], "<html><body><h1>503 Service Unavailable</h1>No server is available</body></html>", Search, GatewayHtml, None, Site),
+        ("a gateway waited too long, nothing said", 504, &[], "", Search, ServerError, None, Site),
+        ("Spring's 500", 500, &[], r#"{"timestamp":"x","status":500,"error":"Internal Server Error","path":"/x"}"#, Search, ServerError, None, Site),
+        ("a content network's own status", 522, &[HTML_TYPE], HTML, Search, GatewayHtml, None, Site),
         ("an internal error", 500, &[], USUAL, Search, ServerError, None, Site),
         ("an internal error, nothing said", 500, &[], "", Search, ServerError, None, Site),
         ("an internal error with a time", 500, &[("retry-after", "5")], USUAL, Search, ServerError, Some(5), Site),
@@ -107,6 +139,13 @@ fn every_known_shape_has_its_code_wait_and_scope() {
         let got = (failure.code, failure.retry_after.map(|wait| wait.as_secs()), failure.scope);
         assert_eq!(got, (code, wait_seconds, scope), "{name}: {failure}");
     }
+}
+
+#[test]
+fn a_missing_scope_is_no_wrong_token() {
+    let says = |text: &str| answer(401, &[], &format!(r#"{{"code":401,"message":"{text}"}}"#), Endpoint::Boards).code;
+    assert_eq!(says("Unauthorized; scope does not match"), Code::Permission);
+    assert_eq!(says("Unauthorized"), Code::AuthInvalid);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use reqwest::header::AUTHORIZATION;
+use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Method, RequestBuilder};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -142,7 +142,12 @@ impl JiraClient {
 
     /// The account. An answer without one is `AUTH_INVALID`: without it, searches would answer that there is nothing.
     pub async fn myself(&self) -> Result<Myself, Failure> {
-        let body = self.get(Endpoint::Myself, "myself", &[]).await?;
+        let body = match self.try_get(Endpoint::Myself, Api::Platform, "myself", &[]).await {
+            Ok(body) => body,
+            // A server that stands in for Jira may have no accounts at all; one that is away answers nothing else either.
+            Err(refused) if refused.is_absent() && self.server_info().await.is_ok() => return Ok(Myself::unknown()),
+            Err(refused) => return Err(refused.failure),
+        };
         let value: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
         let user = value.as_object().and_then(|members| Members(members).user());
         user.map(|user| Myself {
@@ -168,7 +173,14 @@ impl JiraClient {
     /// A project by key or id; `NOT_FOUND_PROJECT` where there is none or it is hidden.
     pub async fn project(&self, key: &str) -> Result<Project, Failure> {
         let path = format!("project/{}", segment(key));
-        catalogue::parse_project(&self.get(Endpoint::Project, &path, &[]).await?)
+        match self.try_get(Endpoint::Project, Api::Platform, &path, &[]).await {
+            Ok(body) => catalogue::parse_project(&body),
+            Err(refused) if refused.is_absent() && refused.failure.code != FailureCode::NotFoundProject => {
+                let listed = self.project_of_list(key).await;
+                listed.unwrap_or_default().ok_or(refused.failure)
+            }
+            Err(refused) => Err(refused.failure),
+        }
     }
 
     /// One issue; `None` when it is gone or hidden, which look the same.
@@ -228,25 +240,29 @@ impl JiraClient {
     async fn send(&self, endpoint: Endpoint, request: impl Fn() -> RequestBuilder) -> Result<Bytes, Refused> {
         let nothing = || Failure::new(FailureCode::AuthInvalid, "there are no credentials");
         let ticket = self.authorization.ticket(None).await?.ok_or_else(nothing)?;
-        let sent = self.send_with(&ticket.header, endpoint, &request).await;
+        let sent = self.send_with(ticket.header.as_ref(), endpoint, &request).await;
         let refused = match (&sent, ticket.token) {
-            (Err(refused), Some(token)) if refused.status.is_some_and(|status| status.as_u16() == 401) => token,
+            (Err(refused), Some(token)) if refused.is_about_the_token() => token,
             _ => return sent,
         };
         match self.authorization.ticket(Some(refused)).await? {
-            Some(another) => self.send_with(&another.header, endpoint, &request).await,
+            Some(another) => self.send_with(another.header.as_ref(), endpoint, &request).await,
             None => sent,
         }
     }
 
     async fn send_with(
         &self,
-        authorization: &reqwest::header::HeaderValue,
+        authorization: Option<&HeaderValue>,
         endpoint: Endpoint,
         request: &impl Fn() -> RequestBuilder,
     ) -> Result<Bytes, Refused> {
         let pacer = self.pacer.as_deref();
-        let sent = self.pool.send(endpoint, pacer, || request().header(AUTHORIZATION, authorization.clone())).await;
+        let with_ticket = || match authorization {
+            Some(header) => request().header(AUTHORIZATION, header.clone()),
+            None => request(),
+        };
+        let sent = self.pool.send(endpoint, pacer, with_ticket).await;
         if let Err(Refused { failure, limit: Some(reason), .. }) = &sent {
             metrics::jira_rate_limited(&self.site, reason, failure.retry_after.unwrap_or_default());
         }
@@ -268,19 +284,29 @@ impl JiraClient {
 pub(super) fn offered<T>(answer: Result<T, Refused>) -> Result<Offered<T>, Failure> {
     match answer {
         Ok(value) => Ok(Offered::Available(value)),
+        // The project itself is gone: that is no word about the endpoint.
+        Err(refused) if refused.failure.code == FailureCode::NotFoundProject => Err(refused.failure),
         Err(refused) if refused.is_absent() => Ok(Offered::Absent(refused.failure.message)),
         Err(refused) if refused.is_forbidden() => Ok(Offered::Forbidden(refused.failure.message)),
         Err(refused) => Err(refused.failure),
     }
 }
 
-/// Asks a site what it is, before its kind is known; `access.kind` does not matter.
+/// Asks a site what it is ([`ServerInfo::kind`]), before its kind is known: `access.kind` does not matter, and
+/// [`Auth::Anonymous`] will do, since Jira tells it to anybody.
 ///
 /// # Errors
 /// As of any request; `SCHEMA_CHANGED` where what answers is no Jira.
 pub async fn detect(pool: &HttpPool, access: SiteAccess) -> Result<ServerInfo, Failure> {
-    // Both kinds answer it under version 2.
-    JiraClient::new(pool, SiteAccess { kind: SiteKind::DataCenter, ..access })?.server_info().await
+    // Both kinds answer it under version 2; what stands in for Cloud may only know version 3.
+    let client = JiraClient::new(pool, SiteAccess { kind: SiteKind::DataCenter, ..access })?;
+    let answer = client.server_info().await;
+    match &answer {
+        Err(failure) if matches!(failure.code, FailureCode::ApiRemoved | FailureCode::SiteUnavailable) => {
+            JiraClient { kind: SiteKind::Cloud, ..client }.server_info().await.or(answer)
+        }
+        _ => answer,
+    }
 }
 
 /// `text` as one segment of a path, whatever it holds.

@@ -1,76 +1,14 @@
-//! What the client does on Data Center, on servers that have only a part of Jira, and with tokens that expire.
+//! What the client does on Data Center, and on servers that have only a part of Jira.
 
-use std::future::IntoFuture;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
-use axum::Router;
-use axum::body::Body;
-use axum::http::{Request, Response};
 use chrono::DateTime;
-use futures::future::BoxFuture;
-use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-use super::oauth::{OAuthClient, resource_of};
 use super::page::{Next, TokenGuard};
-use super::{Auth, HttpPool, JiraClient, Offered, SearchRequest, SiteAccess, TokenSource, detect};
-use crate::clock::Clock;
+use super::test_server::{Asked, access, client, pool, server};
+use super::{Auth, JiraClient, SearchRequest, detect};
 use crate::domain::entity::TermKind;
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::site_kind::SiteKind;
-
-/// What was asked: method, path with query, authorization, body.
-#[derive(Clone, Debug)]
-struct Asked {
-    line: String,
-    authorization: String,
-    body: Value,
-}
-
-type Log = Arc<Mutex<Vec<Asked>>>;
-
-/// A server that answers as `answer` says: with a status and a body.
-async fn server(answer: impl Fn(&Asked) -> (u16, String) + Send + Sync + 'static) -> (String, Log) {
-    let log = Log::default();
-    let (seen, answer) = (log.clone(), Arc::new(answer));
-    let app = Router::new().fallback(move |request: Request<Body>| {
-        let (seen, answer) = (seen.clone(), answer.clone());
-        async move {
-            let (parts, body) = request.into_parts();
-            let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
-            let header = parts.headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
-            let asked = Asked {
-                line: format!("{} {}", parts.method, parts.uri),
-                authorization: header.to_owned(),
-                body: serde_json::from_slice(&body).unwrap_or_default(),
-            };
-            let (status, body) = answer(&asked);
-            seen.lock().unwrap().push(asked);
-            Response::builder().status(status).body(Body::from(body)).unwrap()
-        }
-    });
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(axum::serve(listener, app).into_future());
-    (url, log)
-}
-
-fn pool() -> HttpPool {
-    let (clock, _) = Clock::virtual_at(DateTime::UNIX_EPOCH, 1);
-    HttpPool::new(clock).unwrap().with_limits(Duration::from_millis(1), 1 << 20)
-}
-
-fn access(url: &str, kind: SiteKind, auth: Auth) -> SiteAccess {
-    let base_url = url.parse().unwrap();
-    SiteAccess { name: "acme".into(), base_url, kind, auth, request_timeout: Duration::from_secs(5) }
-}
-
-fn client(url: &str, kind: SiteKind) -> JiraClient {
-    let auth = Auth::Bearer { token: SecretString::from("pat") };
-    JiraClient::new(&pool(), access(url, kind, auth)).unwrap()
-}
 
 fn gone() -> (u16, String) {
     (404, r#"{"message":"null for uri: http://jira.example.com/rest/x","status-code":404}"#.into())
@@ -315,10 +253,10 @@ async fn a_site_says_what_it_is() {
         (r#"{"version":"1001.0.0-SNAPSHOT"}"#, SiteKind::Cloud),
     ] {
         let (url, log) = server(move |_| (200, info.into())).await;
-        let auth = Auth::Bearer { token: SecretString::from("pat") };
-        let found = detect(&pool(), access(&url, SiteKind::Cloud, auth)).await.unwrap();
+        let found = detect(&pool(), access(&url, SiteKind::Cloud, Auth::Anonymous)).await.unwrap();
         assert_eq!(found.kind(), kind, "{info}");
-        assert_eq!(log.lock().unwrap()[0].line, "GET /rest/api/2/serverInfo");
+        let asked = &log.lock().unwrap()[0];
+        assert_eq!((asked.line.as_str(), asked.authorization.as_str()), ("GET /rest/api/2/serverInfo", ""));
     }
 }
 
@@ -328,98 +266,4 @@ async fn an_account_of_data_center_is_known_by_its_key() {
         server(|_| (200, r#"{"name":"ana","key":"JIRAUSER1","displayName":"Ana","timeZone":"UTC"}"#.into())).await;
     let me = client(&url, SiteKind::DataCenter).myself().await.unwrap();
     assert_eq!((me.account_id.as_str(), me.display_name.as_str()), ("JIRAUSER1", "Ana"));
-}
-
-/// Gives `t1`, `t2`, … and counts.
-#[derive(Default)]
-struct Tokens(AtomicUsize);
-
-impl TokenSource for Tokens {
-    fn token(&self, refused: Option<SecretString>) -> BoxFuture<'_, Result<SecretString, Failure>> {
-        let number = self.0.load(Ordering::SeqCst);
-        let number = if refused.is_some() { self.0.fetch_add(1, Ordering::SeqCst) + 1 } else { number };
-        Box::pin(async move { Ok(SecretString::from(format!("t{number}"))) })
-    }
-}
-
-#[tokio::test]
-async fn an_access_token_that_counts_no_more_is_replaced_once() {
-    let (url, log) = server(|asked| match asked.authorization.as_str() {
-        "Bearer t1" => (200, r#"{"accountId":"5b1","displayName":"Ana"}"#.into()),
-        _ => (401, r#"{"code":401,"message":"Unauthorized"}"#.into()),
-    })
-    .await;
-    let source = Arc::new(Tokens::default());
-    let of = |source: &Arc<Tokens>| {
-        JiraClient::new(&pool(), access(&url, SiteKind::Cloud, Auth::OAuth(source.clone()))).unwrap()
-    };
-    assert_eq!(of(&source).myself().await.unwrap().account_id, "5b1");
-    assert_eq!((log.lock().unwrap().len(), source.0.load(Ordering::SeqCst)), (2, 1));
-    source.0.store(7, Ordering::SeqCst);
-    assert!(of(&source).myself().await.is_err());
-    assert_eq!((log.lock().unwrap().len(), source.0.load(Ordering::SeqCst)), (4, 8), "and not again and again");
-}
-
-fn app(url: &str) -> OAuthClient {
-    OAuthClient {
-        auth_url: url.parse().unwrap(),
-        api_url: url.parse().unwrap(),
-        client_id: "app".into(),
-        client_secret: SecretString::from("s3cret"),
-        request_timeout: Duration::from_secs(5),
-    }
-}
-
-#[tokio::test]
-async fn a_code_and_a_refresh_token_become_pairs() {
-    let (url, log) = server(|asked| match asked.line.as_str() {
-        "POST /oauth/token" => {
-            (200, r#"{"access_token":"a1","refresh_token":"r1","expires_in":3600,"token_type":"Bearer","scope":"read:jira-work"}"#.into())
-        }
-        _ => (200, r#"[{"id":"c-1","url":"https://acme.atlassian.net","name":"acme","scopes":[],"avatarUrl":"x"}]"#.into()),
-    })
-    .await;
-    let (app, pool) = (app(&url), pool());
-    let consent = app.authorize_url("http://localhost:8080/", "read:jira-work offline_access", "st4te", Some("ch"));
-    let query: std::collections::HashMap<_, _> = consent.query_pairs().into_owned().collect();
-    assert_eq!(
-        (consent.path(), query["audience"].as_str(), query["state"].as_str()),
-        ("/authorize", "api.atlassian.com", "st4te")
-    );
-    assert_eq!(
-        (query["code_challenge_method"].as_str(), query["scope"].as_str()),
-        ("S256", "read:jira-work offline_access")
-    );
-    let tokens = app.exchange(&pool, &SecretString::from("c0de"), "http://localhost:8080/", None).await.unwrap();
-    assert_eq!((tokens.access_token.expose_secret(), tokens.lives_for), ("a1", Duration::from_secs(3600)));
-    let next = app.refresh(&pool, &tokens.refresh_token.unwrap()).await.unwrap();
-    assert!(!format!("{next:?} {app:?}").contains("a1") && !format!("{app:?}").contains("s3cret"));
-    assert_eq!(log.lock().unwrap()[1].body["grant_type"], "refresh_token");
-    let sites = app.resources(&pool, &next.access_token).await.unwrap();
-    let site = resource_of(&sites, &"https://acme.atlassian.net/jira".parse().unwrap()).unwrap();
-    assert!(app.site_url(&site.id).as_str().ends_with("/ex/jira/c-1"));
-}
-
-#[tokio::test]
-async fn a_spent_refresh_token_is_final_and_a_broken_server_is_not() {
-    for (status, body, code) in [
-        (
-            403,
-            r#"{"error":"invalid_grant","error_description":"Unknown or invalid refresh token."}"#,
-            FailureCode::AuthExpired,
-        ),
-        (400, r#"{"error":"invalid_grant"}"#, FailureCode::AuthExpired),
-        (401, r#"{"error":"invalid_client"}"#, FailureCode::AuthInvalid),
-        (401, r#"{"error":"access_denied","error_description":"Unauthorized"}"#, FailureCode::AuthInvalid),
-        (400, r#"{"error":"invalid_request"}"#, FailureCode::AuthInvalid),
-        (500, "{}", FailureCode::ServerError),
-        (429, "", FailureCode::RateLimit),
-    ] {
-        let (url, log) = server(move |_| (status, body.into())).await;
-        let failure = app(&url).refresh(&pool(), &SecretString::from("r3fresh")).await.unwrap_err();
-        assert_eq!(failure.code, code, "{status} {body}: {failure}");
-        assert_eq!(log.lock().unwrap().len(), 1, "a refresh is never sent twice");
-        assert!(!failure.to_string().contains("r3fresh"));
-    }
-    assert_eq!(Offered::<()>::Absent("x".into()).available(), None);
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::answers::{Offered, ProjectPage};
+use super::answers::{Offered, Project, ProjectPage};
 use super::catalogue::{self, ListPage, Listed};
 use super::client::{Api, JiraClient, offered};
 use super::endpoint::Endpoint;
@@ -64,7 +64,13 @@ impl JiraClient {
     /// The boards that show a project.
     pub async fn boards(&self, project_id: i64) -> Result<Offered<Listed<BoardRecord>>, Failure> {
         let query = vec![("projectKeyOrId", project_id.to_string()), ("maxResults", AGILE_PAGE_SIZE.to_string())];
-        offered(self.walk(Endpoint::Boards, Api::Agile, "board", &query, catalogue::parse_boards).await)
+        match self.walk(Endpoint::Boards, Api::Agile, "board", &query, catalogue::parse_boards).await {
+            // A project of a kind that has no boards.
+            Err(refused) if refused.status.is_some_and(|status| status.as_u16() == 400) => {
+                Ok(Offered::Absent(refused.failure.message))
+            }
+            answer => offered(answer),
+        }
     }
 
     /// The sprints of a board; none of a board that has no sprints, which Jira answers with a 400.
@@ -142,6 +148,20 @@ impl JiraClient {
         project_page(&ListPage::read(&body, "projects")?, start_at, states)
     }
 
+    /// A project by key or id out of the list: for servers that show none alone.
+    pub(super) async fn project_of_list(&self, key: &str) -> Result<Option<Project>, Failure> {
+        let mut start_at = 0;
+        loop {
+            let page = self.projects(start_at).await?;
+            let next = page.next_start();
+            let found = page.values.into_iter().find(|project| project.key == key || project.id.to_string() == key);
+            match next {
+                Some(next) if found.is_none() => start_at = next,
+                _ => return Ok(found),
+            }
+        }
+    }
+
     /// Which of `permissions` (keys such as `BROWSE_PROJECTS`) the account has in a project; one that the site does not
     /// know is left out.
     pub async fn my_permissions(
@@ -149,7 +169,10 @@ impl JiraClient {
         project_key: &str,
         permissions: &[&str],
     ) -> Result<Offered<BTreeMap<String, bool>>, Failure> {
-        let query = [("projectKey", project_key.to_owned()), ("permissions", permissions.join(","))];
+        let mut query = vec![("projectKey", project_key.to_owned())];
+        if self.kind == SiteKind::Cloud {
+            query.push(("permissions", permissions.join(","))); // Data Center answers them all, unasked
+        }
         let answer = self.try_get(Endpoint::MyPermissions, Api::Platform, "mypermissions", &query).await;
         readable(offered(answer)?, |body| {
             let value: Value = serde_json::from_slice(body).unwrap_or_default();

@@ -34,12 +34,16 @@ mod lists;
 mod loose;
 pub mod normalise;
 pub mod oauth;
+#[cfg(test)]
+mod oauth_tests;
 pub mod pacer;
 pub mod page;
 mod repair;
 mod search;
 mod shape;
 mod sprint;
+#[cfg(test)]
+mod test_server;
 pub mod time;
 pub mod transport;
 mod walk;

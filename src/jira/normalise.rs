@@ -7,11 +7,16 @@
 //!
 //! A page of 100 issues is read in one pass over borrowed text; see [`super::loose`] for how it stays tolerant.
 
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
 use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::fields::FieldMap;
-use super::loose::{FromJson, Id, Loose, Text};
+use super::loose::{FromJson, Id, Key, Loose, Text};
 use super::repair::repair;
 use super::wire;
 use crate::domain::entity::{AttachmentRecord, ChangeRecord, ComponentRecord, LinkRecord, SprintRecord, VersionRecord};
@@ -93,10 +98,56 @@ pub struct ParsedCollection<T> {
     pub received: i64,
 }
 
-#[derive(Deserialize)]
+/// Where the issues of a page are, and what it holds that no page held when this was written.
+#[derive(Default)]
 struct Page<'a> {
-    #[serde(borrow)]
-    issues: Vec<&'a RawValue>,
+    issues: Option<Vec<&'a RawValue>>,
+    unknown: Vec<String>,
+}
+
+/// The members of a page of either flavour, and of `/issue/bulkfetch`.
+const ENVELOPE: [&str; 12] = [
+    "issues",
+    "nextPageToken",
+    "isLast",
+    "expand",
+    "startAt",
+    "maxResults",
+    "total",
+    "warningMessages",
+    "names",
+    "schema",
+    "issueErrors",
+    "self",
+];
+/// More unknown members than this are not worth naming.
+const MAX_UNKNOWN: usize = 5;
+
+impl<'de: 'a, 'a> Deserialize<'de> for Page<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct PageVisitor<'a>(PhantomData<Page<'a>>);
+        impl<'de: 'a, 'a> Visitor<'de> for PageVisitor<'a> {
+            type Value = Page<'a>;
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("an object with an array of issues")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Page<'a>, A::Error> {
+                let mut page = Page::default();
+                while let Some(Key(key)) = map.next_key::<Key<'de>>()? {
+                    if key == "issues" {
+                        page.issues = Some(map.next_value()?);
+                        continue;
+                    }
+                    if !ENVELOPE.contains(&key.as_ref()) && page.unknown.len() < MAX_UNKNOWN {
+                        page.unknown.push(sanitise(&key));
+                    }
+                    map.next_value::<IgnoredAny>()?;
+                }
+                Ok(page)
+            }
+        }
+        deserializer.deserialize_map(PageVisitor(PhantomData))
+    }
 }
 
 /// Reads a page of `/search/jql` or of `/issue/bulkfetch`.
@@ -106,7 +157,15 @@ struct Page<'a> {
 pub fn parse_page(body: &[u8], fields: &FieldMap) -> Result<ParsedPage, Failure> {
     let text = String::from_utf8_lossy(body);
     let page: Page<'_> = serde_json::from_str(&text).map_err(|error| unreadable("a page of issues", body, &error))?;
-    Ok(parse_issues(page.issues.iter().map(|raw| raw.get()), fields))
+    let issues = page.issues.ok_or_else(|| {
+        let problem = format!("a page of issues of {} bytes cannot be read: it has no issues", body.len());
+        Failure::new(FailureCode::SchemaChanged, problem)
+    })?;
+    let mut parsed = parse_issues(issues.iter().map(|raw| raw.get()), fields);
+    let drift =
+        |member| Drift { entity: "page", field: Cow::Owned(member), expected: "nothing", found: "a new member" };
+    parsed.drifts.extend(page.unknown.into_iter().map(drift));
+    Ok(parsed)
 }
 
 /// Reads the answer of `/issue/{id}`: a page of one.

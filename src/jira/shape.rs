@@ -27,6 +27,9 @@ pub(super) struct Refusal {
     pub front_door: bool,
     /// A lone `error`, as for a bearer token that was sent to a site's own URL.
     pub lone_error: bool,
+    /// Atlassian's gateway says that the token is good and its scopes do not cover what was asked. The only text that
+    /// decides: the gateway has no other sign, and no language but English.
+    pub scope_mismatch: bool,
     /// The machine codes found in `errorCode`, `code`, `error`, `type` and `reason`, in upper case.
     pub codes: Vec<String>,
     /// The first text for people.
@@ -86,7 +89,11 @@ fn refusal(body: &Value) -> Refusal {
     Refusal {
         usual,
         front_door: has("errorCode"),
-        lone_error: has("error") && !usual && !has("message") && !has("errorCode"),
+        lone_error: body.get("error").is_some_and(Value::is_string)
+            && !["message", "errorCode", "error_description", "status", "path"].into_iter().any(has)
+            && !usual,
+        scope_mismatch: body.get("code").and_then(Value::as_i64) == Some(401)
+            && body.get("message").and_then(Value::as_str).is_some_and(|text| text.contains("scope")),
         codes,
         message: first_message(body),
     }

@@ -52,6 +52,8 @@ impl HttpPool {
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT_LANGUAGE, HeaderValue::from_static("en"));
         headers.insert(HeaderName::from_static("x-force-accept-language"), HeaderValue::from_static("true"));
+        // Data Center takes a POST for a forged one of a browser unless it is told that it is none.
+        headers.insert(HeaderName::from_static("x-atlassian-token"), HeaderValue::from_static("no-check"));
         let client = Client::builder()
             .user_agent(concat!("syncline/", env!("CARGO_PKG_VERSION")))
             .default_headers(headers)
@@ -257,6 +259,12 @@ impl Refused {
     pub(super) fn is_absent(&self) -> bool {
         let absent = matches!(self.status.map(|status| status.as_u16()), Some(404 | 405 | 410 | 501));
         absent && !self.site_is_away
+    }
+
+    /// Whether it is the token that is refused: another one may do.
+    pub(super) fn is_about_the_token(&self) -> bool {
+        let refused = self.status == Some(StatusCode::UNAUTHORIZED);
+        refused && matches!(self.failure.code, FailureCode::AuthExpired | FailureCode::AuthInvalid)
     }
 
     /// Whether the site has it and the account may not.

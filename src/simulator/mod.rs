@@ -1,13 +1,13 @@
-//! A Jira Cloud site that lives in this binary, for rehearsal.
+//! A Jira site, Cloud or Data Center, that lives in this binary, for rehearsal.
 //!
 //! Operators use it to see how a deployment behaves before it meets a real site, and tests use it as the other side of every
-//! promise. It invents a site from a seed, serves it over the REST interface (version 3) as Jira does (limits, truncation,
+//! promise. It invents a site from a seed, serves it over the REST and the agile interface as Jira does (limits, truncation,
 //! lag, error shapes and all) and lets the site change and fail on demand. `docs/simulator.md` tells how to use it and what
 //! it leaves out.
 //!
-//! A request passes [`gate`] (counting, latency, faults, credentials, limits), then an endpoint ([`search_api`],
-//! [`endpoints`]), which reads the [`store`] and writes its answer with [`render`]. [`mutate`] changes the store; [`server`]
-//! starts and steers all of it.
+//! A request passes [`gate`] (counting, latency, faults, credentials, [`limits`]), then an endpoint ([`routes`] knows them
+//! all), which reads the [`store`] and the [`catalogue`] and writes its answer with [`render`] and [`changelog`]. [`mutate`]
+//! changes the issues, [`mutate_site`] what they have in common; [`server`] starts and steers all of it.
 //!
 //! What must hold: the same options and the same calls give the same site, byte for byte; memory is a small fixed amount per
 //! issue, because texts are made from the seed when they are asked for; no answer is built under the lock.
@@ -69,4 +69,4 @@ pub use oauth::{OAuthApp, OAuthStats};
 pub use options::{Account, Amount, DEFAULT_EMAIL, DEFAULT_TOKEN, Kind, Options, ProjectSpec};
 pub use routes::router;
 pub use server::{Control, Error, Handle, Simulator};
-pub use site::Stats;
+pub use site::{Stats, Totals};

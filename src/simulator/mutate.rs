@@ -3,7 +3,7 @@
 //! What must hold: a mutation moves the `updated` of every issue that it touches strictly forward, and the same seed and the
 //! same calls give the same history.
 
-use super::catalogue::{Catalogue, FIRST_DONE, kind};
+use super::catalogue::{Catalogue, FIRST_DONE, SprintState, kind};
 use super::history::{Event, Item, difference};
 use super::issue::{Entry, Issue, writer};
 use super::links::link;
@@ -46,11 +46,18 @@ impl World {
             return Some(Mutation::CreateIssue { project: project()?.key.clone() });
         }
         let target = project()?.key.clone();
+        let roll_sprint = dice.below(3);
         let chosen = super::generate::FIRST_ISSUE_ID + dice.below(store.ids_given() as u64);
-        store.live(chosen)?;
+        let found = store.live(chosen)?;
         let issue = chosen.to_string();
         Some(match roll {
-            8..30 => Mutation::EditIssue { issue },
+            8..26 => Mutation::EditIssue { issue },
+            26..30 => {
+                // The active sprint or the one to come, or none.
+                let open = (0..catalogue.sprint_count(found.project)).map(|at| catalogue.sprint(found.project, at));
+                let mut open = open.filter(|sprint| sprint.state != SprintState::Closed).map(|sprint| sprint.id());
+                Mutation::SetSprint { issue, sprint: open.nth(roll_sprint as usize) }
+            }
             30..45 => Mutation::Transition { issue },
             45..53 => Mutation::Assign { issue },
             53..70 => Mutation::AddComment { issue },

@@ -15,7 +15,7 @@ use super::faults::{FaultPlan, FaultRule, Faults};
 use super::mutation::{self, Change, Mutation};
 use super::options::Options;
 use super::routes::router;
-use super::site::{Site, Stats, lock, micros};
+use super::site::{Site, Stats, Totals, lock, micros};
 
 /// Why a site could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -207,6 +207,12 @@ impl Control {
     /// What has happened so far. Counts comments of all issues: O(issues).
     pub fn stats(&self) -> Stats {
         self.0.stats()
+    }
+
+    /// What exists of a project; all zeros when there is no such project. O(issues of the site).
+    pub fn totals(&self, project_key: &str) -> Totals {
+        let project = self.0.world.catalogue().project(project_key);
+        project.map_or(Totals::default(), |project| self.0.totals(project))
     }
 
     /// Ids of the issues that exist in a project, ascending; empty when there is no such project.

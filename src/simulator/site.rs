@@ -15,6 +15,7 @@ use super::catalogue::Catalogue;
 use super::faults::{FaultKind, Faults};
 use super::language::Language;
 use super::limits::{LimitStats, Limiter};
+use super::links::link;
 use super::oauth::{self, OAuth, OAuthStats};
 use super::options::{Kind, Options};
 use super::reply::Reply;
@@ -103,6 +104,23 @@ pub struct Stats {
     pub points_limited: u64,
     /// The token endpoint of OAuth.
     pub oauth: OAuthStats,
+}
+
+/// What exists of a project, as written and whatever an account may see: what a replica of it must hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// Issues.
+    pub issues: u64,
+    /// Comments of those.
+    pub comments: u64,
+    /// Worklogs of those.
+    pub worklogs: u64,
+    /// Entries of their changelogs.
+    pub changelog_entries: u64,
+    /// Changed fields in all of these entries.
+    pub changelog_items: u64,
+    /// Issues that are linked with another one that exists.
+    pub linked_issues: u64,
 }
 
 fn cloud_id(seed: u64) -> String {
@@ -204,6 +222,24 @@ impl Site {
 
     pub(super) fn count_issues(&self, issues: usize) {
         lock(&self.counts).issues_served += issues as u64;
+    }
+
+    /// What exists of a project; O(issues of the site).
+    pub(super) fn totals(&self, project: u16) -> Totals {
+        let catalogue = self.world.catalogue();
+        let store = self.world.read();
+        let mut totals = Totals::default();
+        for issue in store.all_live().filter(|issue| issue.project == project) {
+            let history = issue.history(&catalogue);
+            let linked = link(self.seed, issue.id).is_some_and(|link| store.live(link.other).is_some());
+            totals.issues += 1;
+            totals.comments += issue.comment_count() as u64;
+            totals.worklogs += issue.worklog_count() as u64;
+            totals.changelog_entries += history.len() as u64;
+            totals.changelog_items += history.iter().map(|event| event.items.len() as u64).sum::<u64>();
+            totals.linked_issues += u64::from(linked);
+        }
+        totals
     }
 
     pub(super) fn stats(&self) -> Stats {

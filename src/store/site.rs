@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::audit;
+use super::{audit, capability};
 use crate::store::Result;
 
 /// A site as operators see it.
@@ -32,7 +32,7 @@ pub struct Site {
     pub account_email: String,
     /// The reference to the token, `encrypted`, or `oauth`.
     pub credential: String,
-    /// How many requests may be under way at once, over all workers.
+    /// How many requests each worker process may have under way at once.
     pub max_concurrency: i32,
     /// Projects that are synchronised (paused ones too).
     pub projects: i64,
@@ -53,6 +53,9 @@ pub struct Site {
     /// What is stored: a reference or a sealed token.
     #[serde(skip)]
     pub stored_credential: String,
+    /// Where requests go: the site itself, or Atlassian's gateway to it.
+    #[serde(skip)]
+    pub request_url: String,
 }
 
 /// A site to be added.
@@ -111,7 +114,8 @@ pub async fn list(pool: &PgPool, name: Option<&str>) -> Result<Vec<Site>> {
                   (SELECT max(g.paused_until) FROM syncline.rate_gate g
                     WHERE g.key LIKE 'site:' || s.id || '%' AND g.paused_until > clock_timestamp()) AS paused_until,
                   s.match_by_name, s.story_points_field, s.points_per_hour, s.token_expires_at,
-                  s.created_at, s.updated_at, s.credential AS stored_credential
+                  s.created_at, s.updated_at, s.credential AS stored_credential,
+                  coalesce((SELECT o.site_url FROM syncline.site_oauth o WHERE o.site_id = s.id AND s.auth = 'oauth'), s.base_url) AS "request_url!"
              FROM syncline.site s
             WHERE $1::text IS NULL OR s.name = $1
             ORDER BY s.name"#,
@@ -198,14 +202,82 @@ fn differences(before: &Value, after: &Value, other_credential: bool) -> Value {
     Value::Object(differences)
 }
 
+/// What a check learnt of a site.
+#[derive(Clone, Debug, Default)]
+pub struct Learnt {
+    /// The version that it says.
+    pub version: Option<String>,
+    /// Features with `available`, `absent` or `forbidden`, and Jira's reason.
+    pub capabilities: Vec<(&'static str, &'static str, Option<String>)>,
+}
+
+/// Keeps what a check learnt.
+pub async fn learn(pool: &PgPool, site_id: Uuid, learnt: &Learnt) -> Result<()> {
+    let mut transaction = pool.begin().await?;
+    sqlx::query!(
+        "UPDATE syncline.site SET version = coalesce($2, version), checked_at = clock_timestamp() WHERE id = $1",
+        site_id,
+        learnt.version
+    )
+    .execute(&mut *transaction)
+    .await?;
+    let found: Vec<_> =
+        learnt.capabilities.iter().map(|(feature, state, reason)| (*feature, *state, reason.as_deref())).collect();
+    capability::set(&mut transaction, site_id, &found).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// What a site does not offer, or does not show to the account.
+#[derive(Clone, Debug, Serialize)]
+pub struct Capability {
+    /// What it is about.
+    pub feature: String,
+    /// `available`, `absent` or `forbidden`.
+    pub state: String,
+    /// What Jira answered.
+    pub reason: Option<String>,
+    /// When it was asked.
+    pub checked_at: DateTime<Utc>,
+}
+
+/// What is known of a site's features.
+pub async fn capabilities(pool: &PgPool, site_id: Uuid) -> Result<Vec<Capability>> {
+    let capabilities = sqlx::query_as!(
+        Capability,
+        "SELECT feature, state, reason, checked_at FROM syncline.site_capability WHERE site_id = $1 ORDER BY feature",
+        site_id
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(capabilities)
+}
+
+/// How many users of a site are known, and how many of them hide their e-mail addresses. Apps have none.
+pub async fn count_users(pool: &PgPool, site_id: Uuid) -> Result<(i64, i64)> {
+    let row = sqlx::query!(
+        r#"SELECT count(*) AS "known!", count(*) FILTER (WHERE email IS NULL) AS "hidden!" FROM syncline.jira_user
+            WHERE site_id = $1 AND account_type IS DISTINCT FROM 'app'"#,
+        site_id
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok((row.known, row.hidden))
+}
+
 /// Removes a site with its users, catalogues, settings and recorded drifts. Its projects must have been purged: foreign keys see to it.
 pub async fn remove(pool: &PgPool, site: &Site, actor: &str) -> Result<()> {
     let mut transaction = pool.begin().await?;
     sqlx::query!("DELETE FROM syncline.jira_user WHERE site_id = $1", site.id).execute(&mut *transaction).await?;
     sqlx::query!("DELETE FROM syncline.schema_drift WHERE site_id = $1", site.id).execute(&mut *transaction).await?;
-    sqlx::query!("DELETE FROM syncline.rate_gate WHERE key LIKE 'site:' || $1::uuid || '%'", site.id)
-        .execute(&mut *transaction)
-        .await?;
+    sqlx::query!(
+        r#"WITH bucket AS (DELETE FROM syncline.rate_bucket WHERE key LIKE 'site:' || $1::uuid || '%'),
+                quota AS (DELETE FROM syncline.rate_quota WHERE key LIKE 'site:' || $1::uuid || '%')
+           DELETE FROM syncline.rate_gate WHERE key LIKE 'site:' || $1::uuid || '%'"#,
+        site.id
+    )
+    .execute(&mut *transaction)
+    .await?;
     sqlx::query!(
         r#"WITH board AS (DELETE FROM syncline.board WHERE site_id = $1),
                 sprint AS (DELETE FROM syncline.sprint WHERE site_id = $1),

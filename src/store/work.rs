@@ -60,7 +60,8 @@ pub async fn load(pool: &PgPool, run_id: Uuid) -> Result<Option<Work>> {
     let work = sqlx::query_as!(
         Work,
         r#"SELECT r.id AS run_id, r.kind, r.trigger, r.reconcile, r.started_at IS NOT NULL AS "planned!", p.id AS project_id, p.key AS project_key, p.jira_id AS jira_project_id, p.tracking = 'listed' AS "listed!",
-                  s.id AS site_id, s.name AS site_name, s.kind AS site_kind, s.auth AS site_auth, s.story_points_field, s.base_url, s.account_email, s.credential, s.max_concurrency, r.collections_from, s.field_map,
+                  s.id AS site_id, s.name AS site_name, s.kind AS site_kind, s.auth AS site_auth, s.story_points_field, s.account_email, s.credential, s.max_concurrency, r.collections_from, s.field_map,
+                  coalesce((SELECT o.site_url FROM syncline.site_oauth o WHERE o.site_id = s.id AND s.auth = 'oauth'), s.base_url) AS "base_url!",
                   syncline.effective_settings(s.id, p.id) AS "settings!",
                   extract(epoch FROM clock_timestamp() - r.started_at)::float8 AS running_seconds
              FROM syncline.sync_run r

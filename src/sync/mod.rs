@@ -27,6 +27,7 @@ mod repair_batch;
 mod report;
 mod settings;
 mod sweep_ids;
+pub mod tokens;
 mod tracked;
 mod upsert_batch;
 mod workshop;

@@ -55,8 +55,7 @@ struct Cached {
 
 impl SiteTokens {
     /// The tokens of a site, over the process' connections.
-    pub fn new(site: (Uuid, &str), pool: PgPool, http: HttpPool, secrets: SecretsConfig) -> Arc<Self> {
-        let clock = http.clock().clone();
+    pub fn new(site: (Uuid, &str), pool: PgPool, http: HttpPool, secrets: SecretsConfig, clock: Clock) -> Arc<Self> {
         Arc::new(Self {
             site_id: site.0,
             site_name: site.1.to_owned(),
@@ -106,7 +105,10 @@ impl SiteTokens {
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
-        Err(Failure::new(FailureCode::Timeout, format!("site {}: no other worker has refreshed its token in time", self.site_name)))
+        Err(Failure::new(
+            FailureCode::Timeout,
+            format!("site {}: no other worker has refreshed its token in time", self.site_name),
+        ))
     }
 
     /// The stored token, where it still counts.
@@ -130,7 +132,8 @@ impl SiteTokens {
         let tokens = match self.exchange(stored).await {
             Ok(tokens) => tokens,
             Err(failure) if failure.code == FailureCode::AuthExpired => {
-                let is_last = oauth::revoke(&self.pool, self.site_id, owner, stored.generation).await.map_err(unread)?;
+                let is_last =
+                    oauth::revoke(&self.pool, self.site_id, owner, stored.generation).await.map_err(unread)?;
                 return if is_last { Err(self.expired(&failure.message)) } else { Ok(None) };
             }
             Err(failure) => {

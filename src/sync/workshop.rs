@@ -5,12 +5,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use sqlx::PgPool;
 use url::Url;
 use uuid::Uuid;
 
 use super::pace::Fleet;
 use super::page_cache::PageCache;
 use super::settings;
+use super::tokens::SiteTokens;
+use crate::clock::Clock;
 use crate::config::{SecretsConfig, secret};
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::setting::Settings;
@@ -54,6 +57,8 @@ pub struct Workshop {
     fleet: Fleet,
     secrets: SecretsConfig,
     jobs: Mutex<HashMap<Uuid, Arc<Job>>>,
+    /// Of sites that are read by OAuth: kept, so that their tokens are asked for once.
+    tokens: Mutex<HashMap<Uuid, Arc<SiteTokens>>>,
 }
 
 /// A run that is being worked on, with its site's client.
@@ -72,7 +77,15 @@ const MAX_JOBS: usize = 256;
 impl Workshop {
     /// A workshop over the process' connections to Jira; `fleet` keeps the sites' limits.
     pub fn new(options: Options, http: HttpPool, fleet: Fleet, secrets: SecretsConfig) -> Arc<Self> {
-        Arc::new(Self { options, pages: PageCache::default(), http, fleet, secrets, jobs: Mutex::default() })
+        Arc::new(Self {
+            options,
+            pages: PageCache::default(),
+            http,
+            fleet,
+            secrets,
+            jobs: Mutex::default(),
+            tokens: Mutex::default(),
+        })
     }
 
     /// The run of a step.
@@ -84,7 +97,7 @@ impl Workshop {
         }
         let work = work::load(&context.pool, run_id).await?;
         let work = work.ok_or_else(|| Failure::new(FailureCode::Internal, format!("run {run_id} does not exist")))?;
-        let job = Arc::new(self.prepare(work)?);
+        let job = Arc::new(self.prepare(work, &context.pool, &context.clock)?);
         job.limit.check()?;
         // plan_run learns the project's id and the site's fields, here or in another process: nothing is kept before.
         if job.work.planned {
@@ -110,17 +123,29 @@ impl Workshop {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner).remove(&run_id);
     }
 
-    fn prepare(&self, work: Work) -> Result<Job, Failure> {
+    fn tokens_of(&self, work: &Work, pool: &PgPool, clock: &Clock) -> Arc<SiteTokens> {
+        let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let make = || {
+            let site = (work.site_id, work.site_name.as_str());
+            SiteTokens::new(site, pool.clone(), self.http.clone(), self.secrets.clone(), clock.clone())
+        };
+        Arc::clone(tokens.entry(work.site_id).or_insert_with(make))
+    }
+
+    fn prepare(&self, work: Work, pool: &PgPool, clock: &Clock) -> Result<Job, Failure> {
         let set = Settings::new(&work.settings);
         let options = settings::over(&self.options, &set);
         let base_url = Url::parse(&work.base_url).map_err(|error| {
             Failure::new(FailureCode::Config, format!("site {}: its URL cannot be used: {error}", work.site_name))
         })?;
-        let token = secret::resolve(&work.credential, &work.site_name, &self.secrets)
-            .map_err(|error| Failure::new(FailureCode::Config, format!("site {}: {error}", work.site_name)))?;
+        let token = || {
+            secret::resolve(&work.credential, &work.site_name, &self.secrets)
+                .map_err(|error| Failure::new(FailureCode::Config, format!("site {}: {error}", work.site_name)))
+        };
         let auth = match work.site_auth.as_str() {
-            "bearer" => Auth::Bearer { token },
-            _ => Auth::Basic { user: work.account_email.clone(), token },
+            "oauth" => Auth::OAuth(self.tokens_of(&work, pool, clock)),
+            "bearer" => Auth::Bearer { token: token()? },
+            _ => Auth::Basic { user: work.account_email.clone(), token: token()? },
         };
         let access = SiteAccess {
             name: work.site_name.clone(),

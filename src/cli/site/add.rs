@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use url::{Host, Url};
 
 use super::super::{Context, Error};
+use super::detect::Door;
 use crate::config::secret;
 use crate::store::site::{self, NewSite, SiteChange};
 
@@ -69,7 +70,7 @@ struct Given {
     /// Read the API token from standard input and store it encrypted
     #[arg(long, conflicts_with = "credential")]
     token_stdin: bool,
-    /// How many requests all workers together may have under way (1 to 64) [default: 8]
+    /// How many requests each worker process may have under way (1 to 64) [default: 8]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=64))]
     max_concurrency: Option<i32>,
     /// Whether members may be matched to users by exact display name [default: off]
@@ -136,8 +137,6 @@ pub(super) async fn run(args: AddArgs, context: &Context) -> Result<(), Error> {
         return Err(Error::usage("--url is needed").help("write the site's address, e.g. https://acme.atlassian.net"));
     };
     let base_url = base_url(url, context)?;
-    let kind = kind(given.kind.unwrap_or(Kind::Auto), &base_url, context).await?;
-    let account_email = email(&given, auth, kind)?;
     let credential = match (auth, credential(&given, &name, context)?) {
         (AuthKind::Oauth, None) => String::new(),
         (AuthKind::Oauth, Some(_)) => {
@@ -150,6 +149,10 @@ pub(super) async fn run(args: AddArgs, context: &Context) -> Result<(), Error> {
                 .help("name where the token is kept, e.g. --credential env:JIRA_TOKEN"));
         }
     };
+    let account = given.email.as_deref().unwrap_or_default();
+    let door = Door { name: &name, base_url: &base_url, auth: auth.as_str(), account, credential: &credential };
+    let kind = kind(given.kind.unwrap_or(Kind::Auto), &door, context).await;
+    let account_email = email(&given, auth, kind)?;
     let new = NewSite {
         id: context.clock.new_id(),
         name,
@@ -189,12 +192,30 @@ async fn change(name: &str, given: Given, context: &Context) -> Result<(), Error
         return Err(Error::usage(format!("--email is {wrong:?}, which is not an e-mail address")));
     }
     let base_url = given.url.as_deref().map(|text| base_url(text, context)).transpose()?;
+    let credential = credential(&given, name, context)?;
+    let auth: &str = match given.auth {
+        Some(auth) => auth.as_str(),
+        None => &old.auth,
+    };
+    if auth != "oauth" && credential.is_none() && old.stored_credential.is_empty() {
+        return Err(Error::usage(format!("--auth {auth} needs a token, and site {name} has none"))
+            .help("name where it is kept, e.g. --credential env:JIRA_TOKEN"));
+    }
     let kind = match given.kind {
-        Some(wanted) => Some(kind(wanted, base_url.as_deref().unwrap_or(&old.base_url), context).await?),
+        Some(wanted) => {
+            let door = Door {
+                name,
+                base_url: base_url.as_deref().unwrap_or(&old.base_url),
+                auth,
+                account: given.email.as_deref().unwrap_or(&old.account_email),
+                credential: credential.as_deref().unwrap_or(&old.stored_credential),
+            };
+            Some(kind(wanted, &door, context).await)
+        }
         None => None,
     };
     let change = SiteChange {
-        credential: credential(&given, name, context)?,
+        credential,
         base_url,
         account_email: given.email,
         max_concurrency: given.max_concurrency,
@@ -226,11 +247,11 @@ fn is_account(text: &str) -> bool {
 }
 
 /// As stored: what was said, or what the site says of itself.
-async fn kind(wanted: Kind, base_url: &str, context: &Context) -> Result<&'static str, Error> {
+async fn kind(wanted: Kind, door: &Door<'_>, context: &Context) -> &'static str {
     match wanted {
-        Kind::Cloud => Ok("cloud"),
-        Kind::DataCenter => Ok("data_center"),
-        Kind::Auto => super::detect::kind(base_url, context).await,
+        Kind::Cloud => "cloud",
+        Kind::DataCenter => "data_center",
+        Kind::Auto => super::detect::kind(door, context).await.as_str(),
     }
 }
 

@@ -99,13 +99,14 @@ pub(super) async fn run(args: AuthorizeArgs, context: &Context) -> Result<(), Er
     };
     let resources = client.resources(&http, &tokens.access_token).await?;
     let cloud_id = choose(&resources, &site, args.cloud_id.as_deref())?;
+    let site_url = client.site_url(&cloud_id);
     let granted = Consent {
         client_id: &args.client_id,
         client_secret: &args.client_secret,
         scopes: &tokens.scope,
         auth_url: args.auth_url.as_str(),
         api_url: args.api_url.as_str(),
-        site_url: client.site_url(&cloud_id).as_str(),
+        site_url: site_url.as_str(),
         cloud_id: &cloud_id,
         pair: SealedPair {
             access_token: &seal(&tokens.access_token, &site, context)?,
@@ -145,7 +146,9 @@ async fn ask(args: &AuthorizeArgs, client: &OAuthClient, context: &Context) -> R
                 .help("try again; with --paste, where the browser is on another machine")
         })??,
         None => {
-            context.output.warn("Then paste the address at which the browser ends (it may show an error), and press Enter:");
+            context
+                .output
+                .warn("Then paste the address at which the browser ends (it may show an error), and press Enter:");
             pasted().await?
         }
     };

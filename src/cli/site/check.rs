@@ -1,27 +1,36 @@
-//! `syncline site check`: asks Jira, and says in plain words what it answers.
+//! `syncline site check`: asks Jira, and says in plain words who the account is, what it may see, and what it may not.
 
 use chrono::TimeDelta;
 use serde::Serialize;
 
+use super::super::output::time;
 use super::super::{Context, Error, Fields, Format};
+use super::view::{self, View};
 use crate::jira::JiraClient;
-use crate::store::site::{self, Site};
+use crate::store::oauth;
+use crate::store::site::{self, Learnt, Site};
 
 /// A clock that is further off than this makes windows miss changes.
 const SKEW_LIMIT: TimeDelta = TimeDelta::seconds(60);
+/// A token that ends sooner is told of.
+const SOON: TimeDelta = TimeDelta::days(14);
 
 /// What a site answered.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct Checked {
     site: String,
     ok: bool,
     url: String,
+    kind: String,
     account: Option<String>,
     account_time_zone: Option<String>,
     deployment: Option<String>,
     version: Option<String>,
     clock_skew_seconds: Option<f64>,
     visible_projects: Option<u64>,
+    token: Option<String>,
+    #[serde(flatten)]
+    view: View,
     problem: Option<String>,
     advice: Option<String>,
 }
@@ -29,18 +38,23 @@ struct Checked {
 impl Fields for Checked {
     fn fields(&self) -> Vec<(&'static str, String)> {
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
-        vec![
+        let mut fields = vec![
             ("site", self.site.clone()),
             ("url", self.url.clone()),
             ("result", if self.ok { "ok: Jira lets the account in".into() } else { text(&self.problem) }),
             ("advice", text(&self.advice)),
             ("account", text(&self.account)),
+            ("token", text(&self.token)),
             ("time zone", text(&self.account_time_zone)),
             ("deployment", text(&self.deployment)),
             ("version", text(&self.version)),
             ("clock", self.clock_skew_seconds.map(|skew| format!("{skew:+.1} s off ours")).unwrap_or_default()),
             ("projects", self.visible_projects.map(|n| format!("{n} visible to the account")).unwrap_or_default()),
-        ]
+        ];
+        fields.extend(self.view.may.iter().map(|line| ("may see", line.clone())));
+        fields.extend(self.view.may_not.iter().map(|line| ("may not see", line.clone())));
+        fields.extend(self.view.unknown.iter().map(|line| ("not known", line.clone())));
+        fields
     }
 }
 
@@ -69,21 +83,10 @@ pub(super) async fn run(name: Option<&str>, context: &Context) -> Result<(), Err
 }
 
 async fn check(context: &Context, site: &Site) -> Checked {
-    let mut checked = Checked {
-        site: site.name.clone(),
-        ok: false,
-        url: site.base_url.clone(),
-        account: None,
-        account_time_zone: None,
-        deployment: None,
-        version: None,
-        clock_skew_seconds: None,
-        visible_projects: None,
-        problem: None,
-        advice: None,
-    };
+    let mut checked =
+        Checked { site: site.name.clone(), url: site.base_url.clone(), kind: site.kind.clone(), ..Checked::default() };
     let outcome = match super::client(context, site) {
-        Ok(client) => ask(&client, context, &mut checked).await,
+        Ok(client) => ask(&client, site, context, &mut checked).await,
         Err(problem) => Err(problem),
     };
     match outcome {
@@ -96,23 +99,49 @@ async fn check(context: &Context, site: &Site) -> Checked {
     checked
 }
 
-async fn ask(client: &JiraClient, context: &Context, checked: &mut Checked) -> Result<(), Error> {
+async fn ask(client: &JiraClient, site: &Site, context: &Context, checked: &mut Checked) -> Result<(), Error> {
     let me = client.myself().await?;
     checked.account = Some(format!("{} ({})", me.display_name, me.account_id));
     checked.account_time_zone = me.time_zone;
+    checked.token = Some(token(site, context).await?);
     let server = client.server_info().await?;
     let skew = server.server_time.map(|theirs| theirs - context.clock.now());
     checked.clock_skew_seconds = skew.map(|skew| skew.as_seconds_f64());
     checked.version.clone_from(&server.version);
-    if server.kind() != client.kind() {
-        checked.problem =
-            Some(format!("this is Jira {}, and the site is set up as another kind", server.deployment_type));
-        checked.advice = Some(format!("syncline site update --kind {}", server.kind().as_str().replace('_', "-")));
+    if server.kind().as_str() != site.kind {
+        let (says, registered) = (server.kind().as_str(), &site.kind);
+        checked.problem = Some(format!("the site says that it is {says}, and is registered as {registered}"));
+        checked.advice = Some(format!("syncline site update {} --kind auto", site.name));
     } else if skew.is_some_and(|skew| skew.abs() > SKEW_LIMIT) {
         checked.problem = Some("this machine's clock and Jira's are far apart".into());
         checked.advice = Some("set this machine's clock (NTP)".into());
     }
-    checked.deployment = Some(server.deployment_type);
+    checked.deployment = Some(server.deployment_type).filter(|deployment| !deployment.is_empty());
     checked.visible_projects = Some(client.projects(0).await?.total);
+    let (view, capabilities) = view::look(client, site, context).await?;
+    checked.view = view;
+    site::learn(&context.pool, site.id, &Learnt { version: server.version, capabilities }).await?;
     Ok(())
+}
+
+/// How long we are let in.
+async fn token(site: &Site, context: &Context) -> Result<String, Error> {
+    if site.auth == "oauth" {
+        let stored = oauth::load(&context.pool, site.id).await?;
+        let minutes = stored.and_then(|stored| stored.remaining_seconds).unwrap_or(0.0) / 60.0;
+        return Ok(format!(
+            "OAuth: this one ends in {minutes:.0} minutes and is refreshed by itself; the consent ends after 90 days without use"
+        ));
+    }
+    Ok(match site.token_expires_at {
+        Some(ends) if ends - context.clock.now() < SOON => {
+            format!(
+                "ends soon, at {}: store a new one with `syncline site update {} --token-stdin`",
+                time(ends),
+                site.name
+            )
+        }
+        Some(ends) => format!("ends at {}", time(ends)),
+        None => "Jira does not tell when it ends: its owner sees it in the account's settings".into(),
+    })
 }

@@ -1,12 +1,15 @@
 //! `syncline site`: where Jira is, and how to be let in.
 
 mod add;
+mod authorize;
 mod check;
 mod detect;
+mod view;
 
 pub(super) use add::is_email;
 
 use clap::Subcommand;
+use secrecy::SecretString;
 
 use super::confirm::confirm;
 use super::output::{time, time_or_dash};
@@ -16,6 +19,7 @@ use crate::domain::site_kind::SiteKind;
 use crate::jira::{Auth, HttpPool, JiraClient, SiteAccess};
 use crate::store::site::{self, Site};
 use crate::sync::pace::Fleet;
+use crate::sync::tokens::SiteTokens;
 
 /// Add, list, show, check or remove Jira sites
 #[derive(Debug, clap::Args)]
@@ -37,7 +41,9 @@ enum Verb {
         /// Its name
         name: String,
     },
-    /// Ask Jira whether the site is there and lets the account in
+    /// Let a site be read by OAuth 2.0 (3LO): a person consents in a browser
+    Authorize(Box<authorize::AuthorizeArgs>),
+    /// Ask Jira who the account is, what it may see, and what it may not
     Check {
         /// Its name [default: all sites]
         name: Option<String>,
@@ -61,6 +67,7 @@ pub(super) async fn run(args: SiteArgs, context: &Context) -> Result<(), Error> 
             context.output.rows(&sites, "no site yet: add one with `syncline site add`")
         }
         Verb::Show { name } => context.output.fields(&find(context, &name).await?),
+        Verb::Authorize(args) => authorize::run(*args, context).await,
         Verb::Check { name } => check::run(name.as_deref(), context).await,
         Verb::Remove { name, yes } => remove(context, &name, yes).await,
     }
@@ -81,12 +88,16 @@ pub(super) async fn find(context: &Context, name: &str) -> Result<Site, Error> {
 
 /// A client that may do what the workers may do.
 pub(super) fn client(context: &Context, site: &Site) -> Result<JiraClient, Error> {
-    let token = secret::resolve(&site.stored_credential, &site.name, &context.config.secrets)?;
-    let base_url = url::Url::parse(&site.base_url)
+    let http = HttpPool::new(context.clock.clone())?;
+    let base_url = url::Url::parse(&site.request_url)
         .map_err(|problem| Error::failure(format!("the URL of site {} is damaged: {problem}", site.name)))?;
+    let secrets = &context.config.secrets;
     let auth = match site.auth.as_str() {
-        "bearer" => Auth::Bearer { token },
-        _ => Auth::Basic { user: site.account_email.clone(), token },
+        "oauth" => {
+            let of = (site.id, site.name.as_str());
+            Auth::OAuth(SiteTokens::new(of, context.pool.clone(), http.clone(), secrets.clone(), context.clock.clone()))
+        }
+        auth => auth_with(auth, &site.account_email, secret::resolve(&site.stored_credential, &site.name, secrets)?),
     };
     let access = SiteAccess {
         name: site.name.clone(),
@@ -96,7 +107,15 @@ pub(super) fn client(context: &Context, site: &Site) -> Result<JiraClient, Error
         request_timeout: std::time::Duration::from_secs(context.config.sync.request_timeout_seconds.into()),
     };
     let fleet = Fleet::new(context.pool.clone(), context.clock.clone());
-    Ok(JiraClient::new(&HttpPool::new(context.clock.clone())?, access)?.paced(fleet.site(site.id)))
+    Ok(JiraClient::new(&http, access)?.paced(fleet.site(site.id)))
+}
+
+/// The credentials of an account that has a token of its own.
+fn auth_with(auth: &str, account: &str, token: SecretString) -> Auth {
+    match auth {
+        "bearer" => Auth::Bearer { token },
+        _ => Auth::Basic { user: account.to_owned(), token },
+    }
 }
 
 async fn remove(context: &Context, name: &str, yes: bool) -> Result<(), Error> {

@@ -217,6 +217,13 @@ fn a_page_without_issues_is_a_changed_schema() {
 }
 
 #[test]
+fn a_page_with_a_member_that_is_new_is_read_and_the_member_noted() {
+    let body = json!({"issues": [issue(1)], "isLast": true, "cursor": {"next": "x"}}).to_string();
+    let page = parse_page(body.as_bytes(), &map()).unwrap();
+    assert_eq!((page.issues.len(), page.drifts.len(), page.drifts[0].field.as_ref()), (1, 1, "cursor"));
+}
+
+#[test]
 fn a_page_of_a_collection_says_where_the_next_one_starts() {
     let comments = issue(1)["fields"]["comment"]["comments"].clone();
     let body = json!({"startAt": 100, "maxResults": 100, "total": 250, "comments": [comments[0], "odd"]}).to_string();

@@ -24,8 +24,8 @@ async fn history(site: &Rehearsal, issue: &str) -> Vec<Value> {
 
 /// What the last entry of a field leads to.
 fn outcome(history: &[Value], field: &str) -> Option<Value> {
-    let items = history.iter().flat_map(|entry| entry["items"].as_array().unwrap());
-    items.filter(|item| item["field"] == field).next_back().map(|item| item["to"].clone())
+    let mut items = history.iter().flat_map(|entry| entry["items"].as_array().unwrap());
+    items.rfind(|item| item["field"] == field).map(|item| item["to"].clone())
 }
 
 async fn agrees_with_its_history(site: &Rehearsal, issue: &Value) {
@@ -58,6 +58,30 @@ async fn a_history_leads_to_the_present_before_and_after_changes() {
     for issue in site.search(query).await["issues"].as_array().unwrap() {
         agrees_with_its_history(&site, issue).await;
     }
+}
+
+#[tokio::test]
+async fn totals_agree_with_what_is_served() {
+    let site = Rehearsal::new(|_| {});
+    site.control.mutate(200);
+    let totals = site.control.totals("ACME");
+    let query = json!({"jql": "project = ACME", "fields": ["issuelinks"], "maxResults": 100});
+    let (mut entries, mut items, mut linked, mut body) = (0, 0, 0, query);
+    loop {
+        let page = site.search(body.clone()).await;
+        for issue in page["issues"].as_array().unwrap() {
+            let history = history(&site, text(&issue["id"])).await;
+            entries += history.len() as u64;
+            items += history.iter().map(|entry| length(&entry["items"]) as u64).sum::<u64>();
+            linked += length(&issue["fields"]["issuelinks"]) as u64;
+        }
+        body["nextPageToken"] = page["nextPageToken"].clone();
+        if body["nextPageToken"].is_null() {
+            break;
+        }
+    }
+    assert_eq!((totals.changelog_entries, totals.changelog_items, totals.linked_issues), (entries, items, linked));
+    assert_eq!(totals.issues, site.control.issue_ids("ACME").len() as u64);
 }
 
 #[tokio::test]
