@@ -73,3 +73,21 @@ async fn a_moved_issue_keeps_its_row() {
     assert_eq!(rig.count("SELECT count(*) FROM syncline.issue WHERE key LIKE 'ACME-%'").await, 9);
     worker.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_worklogs_that_changed_a_moment_ago_are_read_in_full() {
+    let (rig, worker) = synced(1, 1.0).await;
+    let ids = rig.jira.control().issue_ids(&rig.projects[0]);
+    for id in &ids[..6] {
+        rig.jira.control().apply(Mutation::AddWorklog { issue: id.to_string() }).unwrap();
+        rig.jira.control().apply(Mutation::DeleteWorklog { issue: id.to_string() }).unwrap();
+        rig.jira.control().apply(Mutation::AddWorklog { issue: id.to_string() }).unwrap();
+    }
+    assert_eq!(rig.sync(&rig.projects[0], "incremental").await, "succeeded");
+    // The feeds leave out the last minute: they are asked, and not believed for these issues.
+    let stats = rig.jira.control().stats();
+    assert!(stats.by_endpoint.get("/worklog/updated").is_some_and(|asked| *asked > 0), "{:?}", stats.by_endpoint);
+    assert_eq!(rig.count("SELECT count(*) FROM syncline.worklog").await, i64::try_from(stats.worklogs).unwrap());
+    assert_eq!(rig.count("SELECT count(DISTINCT cursor_at) FROM syncline.sync_state s JOIN syncline.project p ON p.id = s.project_id WHERE p.key = 'ACME'").await, 1);
+    worker.stop().await;
+}
