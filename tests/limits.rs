@@ -229,6 +229,19 @@ async fn the_points_of_an_hour_last_to_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_costs_more_than_may_be_spent_at_once_is_given_and_paid_back() {
+    let site = Site::new().await;
+    let key = format!("site:{}/points", site.id);
+    // A twentieth of a thousand is 50.
+    let ask = || rate::spend(site.db.pool(), &key, 1_000.0, 101.0, 0.0, Duration::ZERO);
+    ask().await.unwrap();
+    assert_eq!(ask().await.unwrap().given, 101.0);
+    let next = ask().await.unwrap();
+    assert_eq!(next.given, 0.0);
+    assert!(next.ready_in > Duration::ZERO);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_site_without_a_limit_waits_for_nothing() {
     let site = Site::new().await;
     let process = site.process();

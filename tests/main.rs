@@ -27,6 +27,7 @@ mod engine_lease;
 mod engine_queue;
 mod engine_run;
 mod enqueueing;
+mod flavours;
 mod healthcheck;
 mod limits;
 mod oauth;

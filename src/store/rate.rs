@@ -333,7 +333,8 @@ pub async fn spend(
                               p.tokens - $4::float8 + p.rate * greatest(extract(epoch FROM p.at - p.refilled_at)::float8, 0)) AS level
               FROM plan p
         ), given AS MATERIALIZED (
-            SELECT f.*, CASE WHEN f.level + f.rate * $5::float8 >= $3::float8 AND f.spent + $4::float8 + $3::float8 <= $2::float8 THEN $3::float8 ELSE 0 END AS n
+            -- A request that costs more than may be spent at once is given when all of that is there; it is paid back after.
+            SELECT f.*, CASE WHEN f.level + f.rate * $5::float8 >= least($3::float8, $2::float8 * $6::float8) AND f.spent + $4::float8 + $3::float8 <= $2::float8 THEN $3::float8 ELSE 0 END AS n
               FROM filled f
         )
         UPDATE syncline.rate_quota q
@@ -354,7 +355,8 @@ pub async fn spend(
     .await?;
     // The row was made by this very statement, which cannot see it yet.
     let Some(row) = row else { return Ok(Points { given: 0.0, ready_in: Duration::ZERO }) };
-    let wait = if row.rate > 0.0 { (wanted - row.level) / row.rate } else { row.until_reset };
+    let needed = wanted.min(points_per_hour * QUOTA_BURST);
+    let wait = if row.rate > 0.0 { (needed - row.level) / row.rate } else { row.until_reset };
     let ready_in =
         if row.given > 0.0 { wait } else { (wait - horizon.as_secs_f64()).clamp(0.05, row.until_reset.max(0.05)) };
     Ok(Points { given: row.given, ready_in: seconds(ready_in) })

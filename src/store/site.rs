@@ -270,9 +270,14 @@ pub async fn remove(pool: &PgPool, site: &Site, actor: &str) -> Result<()> {
     let mut transaction = pool.begin().await?;
     sqlx::query!("DELETE FROM syncline.jira_user WHERE site_id = $1", site.id).execute(&mut *transaction).await?;
     sqlx::query!("DELETE FROM syncline.schema_drift WHERE site_id = $1", site.id).execute(&mut *transaction).await?;
-    sqlx::query!("DELETE FROM syncline.rate_gate WHERE key LIKE 'site:' || $1::uuid || '%'", site.id)
-        .execute(&mut *transaction)
-        .await?;
+    sqlx::query!(
+        r#"WITH bucket AS (DELETE FROM syncline.rate_bucket WHERE key LIKE 'site:' || $1::uuid || '%'),
+                quota AS (DELETE FROM syncline.rate_quota WHERE key LIKE 'site:' || $1::uuid || '%')
+           DELETE FROM syncline.rate_gate WHERE key LIKE 'site:' || $1::uuid || '%'"#,
+        site.id
+    )
+    .execute(&mut *transaction)
+    .await?;
     sqlx::query!(
         r#"WITH board AS (DELETE FROM syncline.board WHERE site_id = $1),
                 sprint AS (DELETE FROM syncline.sprint WHERE site_id = $1),
