@@ -243,7 +243,18 @@ async fn a_database_without_the_schema_says_migrate() {
 #[tokio::test]
 async fn a_piped_token_is_stored_sealed_and_shown_nowhere() {
     let db = TestDb::new().await;
-    let add = ["site", "add", "acme", "--url", "https://acme.example.com", "--email", "b@example.com", "--kind", "cloud", "--token-stdin"];
+    let add = [
+        "site",
+        "add",
+        "acme",
+        "--url",
+        "https://acme.example.com",
+        "--email",
+        "b@example.com",
+        "--kind",
+        "cloud",
+        "--token-stdin",
+    ];
     let mut child = syncline(&add)
         .env("DATABASE_URL", db.url())
         .stdin(Stdio::piped())

@@ -65,7 +65,9 @@ async fn give(State(given): State<Shared>, Json(body): Json<Value>) -> (StatusCo
 async fn server() -> (String, Shared) {
     let given = Shared::default();
     given.lock().unwrap().valid = "refresh-0".into();
-    let resources = || async { Json(json!([{ "id": "cloud-1", "url": "https://acme.example.com", "name": "acme", "scopes": [] }])) };
+    let resources = || async {
+        Json(json!([{ "id": "cloud-1", "url": "https://acme.example.com", "name": "acme", "scopes": [] }]))
+    };
     let app = Router::new()
         .route("/oauth/token", post(give))
         .route("/oauth/token/accessible-resources", get(resources))
@@ -100,7 +102,10 @@ async fn authorized(url: &str, lives_for: Duration) -> TestDb {
     };
     oauth::consent(db.pool(), (SITE, "acme"), &granted, "ana").await.unwrap();
     // Nobody asked for it just now.
-    sqlx::raw_sql("UPDATE syncline.site_oauth SET updated_at = now() - interval '1 hour'").execute(db.pool()).await.unwrap();
+    sqlx::raw_sql("UPDATE syncline.site_oauth SET updated_at = now() - interval '1 hour'")
+        .execute(db.pool())
+        .await
+        .unwrap();
     db
 }
 
@@ -150,8 +155,13 @@ async fn a_refused_token_is_replaced_once_and_not_again_while_it_is_fresh() {
     assert_eq!(tokens.token(Some(first)).await.unwrap().expose_secret(), "access-1");
     assert_eq!(tokens.token(Some(second)).await.unwrap().expose_secret(), "access-1");
     assert_eq!(given.lock().unwrap().refreshes, 1);
-    let stored: String = sqlx::query_scalar("SELECT refresh_token FROM syncline.site_oauth").fetch_one(db.pool()).await.unwrap();
-    assert_eq!(secret::resolve(&stored, "acme", &secrets()).unwrap().expose_secret(), "refresh-1", "stored before it was given");
+    let stored: String =
+        sqlx::query_scalar("SELECT refresh_token FROM syncline.site_oauth").fetch_one(db.pool()).await.unwrap();
+    assert_eq!(
+        secret::resolve(&stored, "acme", &secrets()).unwrap().expose_secret(),
+        "refresh-1",
+        "stored before it was given"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -164,7 +174,8 @@ async fn a_refresh_whose_process_died_is_taken_over_when_its_lease_ends() {
     assert_eq!(tokens(&db).token(None).await.unwrap().expose_secret(), "access-1");
     assert_eq!(given.lock().unwrap().refreshes, 1);
     // The dead one's word comes late: the fence keeps the newer pair.
-    let late = SealedPair { access_token: &sealed("late"), refresh_token: &sealed("late"), lives_for: Duration::from_secs(1) };
+    let late =
+        SealedPair { access_token: &sealed("late"), refresh_token: &sealed("late"), lives_for: Duration::from_secs(1) };
     assert!(!oauth::store(db.pool(), SITE, 0, late).await.unwrap());
     assert!(!oauth::revoke(db.pool(), SITE, dead, 0).await.unwrap());
 }
@@ -192,7 +203,19 @@ async fn a_server_of_tokens_that_is_away_leaves_the_lease_to_the_next_who_asks()
 
 /// `site authorize`, started; the address that it prints.
 fn authorize(db: &TestDb, url: &str, further: &[&str]) -> (std::process::Child, url::Url) {
-    let fixed = ["site", "authorize", "acme", "--client-id", "app", "--client-secret", "env:TOKEN", "--auth-url", url, "--api-url", url];
+    let fixed = [
+        "site",
+        "authorize",
+        "acme",
+        "--client-id",
+        "app",
+        "--client-secret",
+        "env:TOKEN",
+        "--auth-url",
+        url,
+        "--api-url",
+        url,
+    ];
     let mut child = command(db, &[&fixed[..], further].concat())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -228,10 +251,11 @@ async fn consent_comes_back_on_a_loopback_port_and_its_tokens_are_stored_sealed(
     let exchanged = given.lock().unwrap().exchanged.clone().unwrap();
     assert_eq!((&exchanged["code"], &exchanged["client_secret"]), (&json!("the-code"), &json!("of-nobody")));
     assert!(exchanged["code_verifier"].as_str().is_some_and(|verifier| verifier.len() >= 43), "{exchanged}");
-    let (access, refresh): (String, String) = sqlx::query_as("SELECT access_token, refresh_token FROM syncline.site_oauth")
-        .fetch_one(db.pool())
-        .await
-        .unwrap();
+    let (access, refresh): (String, String) =
+        sqlx::query_as("SELECT access_token, refresh_token FROM syncline.site_oauth")
+            .fetch_one(db.pool())
+            .await
+            .unwrap();
     assert!(access.starts_with("enc:v1:") && refresh.starts_with("enc:v1:") && !access.contains("access-"));
     let shown = asked(&db, &["site", "show", "acme"]);
     assert_eq!((&shown["cloud_id"], &shown["credential"]), (&json!("cloud-1"), &json!("oauth")));

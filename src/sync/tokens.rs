@@ -105,7 +105,10 @@ impl SiteTokens {
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
-        Err(Failure::new(FailureCode::Timeout, format!("site {}: no other worker has refreshed its token in time", self.site_name)))
+        Err(Failure::new(
+            FailureCode::Timeout,
+            format!("site {}: no other worker has refreshed its token in time", self.site_name),
+        ))
     }
 
     /// The stored token, where it still counts.
@@ -129,7 +132,8 @@ impl SiteTokens {
         let tokens = match self.exchange(stored).await {
             Ok(tokens) => tokens,
             Err(failure) if failure.code == FailureCode::AuthExpired => {
-                let is_last = oauth::revoke(&self.pool, self.site_id, owner, stored.generation).await.map_err(unread)?;
+                let is_last =
+                    oauth::revoke(&self.pool, self.site_id, owner, stored.generation).await.map_err(unread)?;
                 return if is_last { Err(self.expired(&failure.message)) } else { Ok(None) };
             }
             Err(failure) => {

@@ -77,7 +77,15 @@ const MAX_JOBS: usize = 256;
 impl Workshop {
     /// A workshop over the process' connections to Jira; `fleet` keeps the sites' limits.
     pub fn new(options: Options, http: HttpPool, fleet: Fleet, secrets: SecretsConfig) -> Arc<Self> {
-        Arc::new(Self { options, pages: PageCache::default(), http, fleet, secrets, jobs: Mutex::default(), tokens: Mutex::default() })
+        Arc::new(Self {
+            options,
+            pages: PageCache::default(),
+            http,
+            fleet,
+            secrets,
+            jobs: Mutex::default(),
+            tokens: Mutex::default(),
+        })
     }
 
     /// The run of a step.

@@ -146,7 +146,9 @@ async fn ask(args: &AuthorizeArgs, client: &OAuthClient, context: &Context) -> R
                 .help("try again; with --paste, where the browser is on another machine")
         })??,
         None => {
-            context.output.warn("Then paste the address at which the browser ends (it may show an error), and press Enter:");
+            context
+                .output
+                .warn("Then paste the address at which the browser ends (it may show an error), and press Enter:");
             pasted().await?
         }
     };

@@ -42,17 +42,28 @@ pub(super) async fn look(client: &JiraClient, site: &Site, context: &Context) ->
     people(client, site, context, &mut view, &mut found).await?;
     let since = context.clock.now() - TimeDelta::hours(1);
     let feed = client.worklogs_updated(since).await?;
-    view.tell(&mut found, "worklog_feeds", feed, "the feed of changed worklogs", "worklogs are read issue by issue instead");
+    view.tell(
+        &mut found,
+        "worklog_feeds",
+        feed,
+        "the feed of changed worklogs",
+        "worklogs are read issue by issue instead",
+    );
     fields(client, &mut view, &mut found).await?;
     if let Some(id) = projects.iter().find_map(|project| project.jira_id) {
         let boards = client.boards(id).await?;
         view.tell(&mut found, "boards", boards, "boards and sprints", "sprints are known from issues alone");
     }
-    view.unknown.push("comments and worklogs that are restricted to groups or roles: the account sees those of its own".into());
+    view.unknown
+        .push("comments and worklogs that are restricted to groups or roles: the account sees those of its own".into());
     for known in site::capabilities(&context.pool, site.id).await? {
         if known.state != "available" && !found.iter().any(|(feature, ..)| *feature == known.feature) {
             let reason = known.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
-            view.may_not.push(format!("{}: {} when a sync asked for it{reason}", known.feature.replace('_', " "), known.state));
+            view.may_not.push(format!(
+                "{}: {} when a sync asked for it{reason}",
+                known.feature.replace('_', " "),
+                known.state
+            ));
         }
     }
     Ok((view, found))
@@ -60,7 +71,14 @@ pub(super) async fn look(client: &JiraClient, site: &Site, context: &Context) ->
 
 impl View {
     /// Says what became of one question.
-    fn tell<T>(&mut self, found: &mut Vec<Found>, feature: &'static str, answer: Offered<T>, what: &str, instead: &str) {
+    fn tell<T>(
+        &mut self,
+        found: &mut Vec<Found>,
+        feature: &'static str,
+        answer: Offered<T>,
+        what: &str,
+        instead: &str,
+    ) {
         match answer {
             Offered::Available(_) => {
                 self.may.push(what.to_owned());
@@ -112,7 +130,10 @@ async fn browse(client: &JiraClient, projects: &[Project], view: &mut View) -> R
         ));
     }
     if projects.len() > PROJECTS_ASKED {
-        view.unknown.push(format!("permissions of {} further projects: they were not asked for", projects.len() - PROJECTS_ASKED));
+        view.unknown.push(format!(
+            "permissions of {} further projects: they were not asked for",
+            projects.len() - PROJECTS_ASKED
+        ));
     }
     Ok(())
 }
@@ -147,6 +168,12 @@ async fn fields(client: &JiraClient, view: &mut View, found: &mut Vec<Found>) ->
     let has_time = fields.records.iter().any(|field| matches!(field.id.as_str(), "timetracking" | "timespent"));
     let absent = || Offered::Absent("the site lists no field of time tracking".to_owned());
     let answer = if has_time { Offered::Available(()) } else { absent() };
-    view.tell(found, "time_tracking", answer, "time tracking: estimates and worklogs", "estimates and worklogs stay empty");
+    view.tell(
+        found,
+        "time_tracking",
+        answer,
+        "time tracking: estimates and worklogs",
+        "estimates and worklogs stay empty",
+    );
     Ok(())
 }
