@@ -298,8 +298,15 @@ pub(super) fn offered<T>(answer: Result<T, Refused>) -> Result<Offered<T>, Failu
 /// # Errors
 /// As of any request; `SCHEMA_CHANGED` where what answers is no Jira.
 pub async fn detect(pool: &HttpPool, access: SiteAccess) -> Result<ServerInfo, Failure> {
-    // Both kinds answer it under version 2.
-    JiraClient::new(pool, SiteAccess { kind: SiteKind::DataCenter, ..access })?.server_info().await
+    // Both kinds answer it under version 2; what stands in for Cloud may only know version 3.
+    let client = JiraClient::new(pool, SiteAccess { kind: SiteKind::DataCenter, ..access })?;
+    let answer = client.server_info().await;
+    match &answer {
+        Err(failure) if matches!(failure.code, FailureCode::ApiRemoved | FailureCode::SiteUnavailable) => {
+            JiraClient { kind: SiteKind::Cloud, ..client }.server_info().await.or(answer)
+        }
+        _ => answer,
+    }
 }
 
 /// `text` as one segment of a path, whatever it holds.

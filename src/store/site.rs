@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::audit;
+use super::{audit, capability};
 use crate::store::Result;
 
 /// A site as operators see it.
@@ -213,26 +213,18 @@ pub struct Learnt {
 
 /// Keeps what a check learnt.
 pub async fn learn(pool: &PgPool, site_id: Uuid, learnt: &Learnt) -> Result<()> {
-    let features: Vec<&str> = learnt.capabilities.iter().map(|(feature, ..)| *feature).collect();
-    let states: Vec<&str> = learnt.capabilities.iter().map(|(_, state, _)| *state).collect();
-    let reasons: Vec<Option<&str>> = learnt.capabilities.iter().map(|(.., reason)| reason.as_deref()).collect();
+    let mut transaction = pool.begin().await?;
     sqlx::query!(
-        r#"WITH site AS (
-               UPDATE syncline.site SET version = coalesce($2, version), checked_at = clock_timestamp() WHERE id = $1
-           )
-           INSERT INTO syncline.site_capability AS c (site_id, feature, state, reason)
-           SELECT $1, n.feature, n.state, n.reason FROM unnest($3::text[], $4::text[], $5::text[]) AS n (feature, state, reason)
-            ORDER BY n.feature
-           ON CONFLICT (site_id, feature) DO UPDATE
-              SET state = excluded.state, reason = excluded.reason, checked_at = clock_timestamp()"#,
+        "UPDATE syncline.site SET version = coalesce($2, version), checked_at = clock_timestamp() WHERE id = $1",
         site_id,
-        learnt.version,
-        &features as &[&str],
-        &states as &[&str],
-        &reasons as &[Option<&str>]
+        learnt.version
     )
-    .execute(pool)
+    .execute(&mut *transaction)
     .await?;
+    let found: Vec<_> =
+        learnt.capabilities.iter().map(|(feature, state, reason)| (*feature, *state, reason.as_deref())).collect();
+    capability::set(&mut transaction, site_id, &found).await?;
+    transaction.commit().await?;
     Ok(())
 }
 

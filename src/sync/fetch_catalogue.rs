@@ -15,6 +15,7 @@ use crate::domain::queue::Queue;
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
 use crate::store::capability;
 use crate::store::catalogue::Due;
+use crate::store::people;
 use crate::store::replica;
 
 pub(super) struct FetchCatalogue(pub Arc<Workshop>);
@@ -59,6 +60,10 @@ impl FetchCatalogue {
                 replica::plan_afresh(conn).await?;
                 replica::upsert_users(conn, job.work.site_id, users).await?;
                 lists.write(conn, job.work.site_id, what.project).await?;
+                if what.due.users {
+                    // Whose addresses are shown, and who is there at all, may have changed.
+                    people::match_site(conn, job.work.site_id, "syncline").await?;
+                }
                 let found: Vec<_> =
                     found.iter().map(|(feature, state, reason)| (*feature, *state, reason.as_deref())).collect();
                 capability::set(conn, job.work.site_id, &found).await?;

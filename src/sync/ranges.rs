@@ -61,6 +61,10 @@ impl Ranges<'_> {
         let (Some(oldest), Some(newest)) = (oldest, newest) else {
             return Ok(vec![part(Window::FULL, None)]);
         };
+        if oldest >= newest {
+            // All at one time, or a server that does not sort: there is nothing to divide by.
+            return Ok(vec![part(Window::FULL, i64::try_from(estimate).ok())]);
+        }
         let parts = wanted * PARTS_PER_PARTITION;
         let bound = |part| window::part_start(oldest, newest, part, parts);
         let counts: Vec<u64> = stream::iter(0..parts)

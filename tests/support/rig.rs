@@ -95,6 +95,11 @@ impl Rig {
         self.ended(run).await
     }
 
+    /// Where the site's token is kept.
+    pub fn token_path(&self) -> &std::path::Path {
+        self.token.path()
+    }
+
     /// Changes the token that the site's credential refers to.
     pub fn set_token(&self, token: &str) {
         std::fs::write(self.token.path(), token).unwrap();

@@ -54,12 +54,14 @@ pub fn parse_issue_changelog(body: &[u8], issue_id: i64) -> Result<ParsedCollect
     #[derive(Deserialize)]
     struct Issue<'a> {
         #[serde(borrow)]
-        changelog: &'a serde_json::value::RawValue,
+        changelog: Option<&'a serde_json::value::RawValue>,
     }
     let text = String::from_utf8_lossy(body);
     let issue: Issue<'_> =
         serde_json::from_str(&text).map_err(|error| unreadable("an issue with its history", body, &error))?;
-    parse_changelog(issue.changelog.get().as_bytes(), issue_id)
+    // A server that does not know `expand` answers the issue without it: the site withholds its history.
+    let absent = || Failure::new(FailureCode::ApiRemoved, "the issue came without the history that was asked for");
+    parse_changelog(issue.changelog.ok_or_else(absent)?.get().as_bytes(), issue_id)
 }
 
 fn collection<'a, W: FromJson<'a>, T>(

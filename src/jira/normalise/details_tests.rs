@@ -216,6 +216,12 @@ fn a_change_is_the_same_inlined_paged_and_in_bulk() {
 }
 
 #[test]
+fn an_issue_without_the_history_that_was_asked_for_says_that_the_site_withholds_it() {
+    let refused = parse_issue_changelog(br#"{"id": "1", "fields": {}}"#, 1).unwrap_err();
+    assert_eq!(refused.code, crate::domain::failure::FailureCode::ApiRemoved);
+}
+
+#[test]
 fn worklogs_by_id_name_their_issues() {
     let worklog = |issue: Value| json!({"id": "5", "issueId": issue, "timeSpentSeconds": 60, "started": TIME, "created": TIME, "updated": TIME});
     let body = json!([worklog(json!("4")), worklog(Value::Null), 7]).to_string();

@@ -1,0 +1,73 @@
+//! Sites of every kind are added, changed and checked, and what their accounts may see is said in plain words.
+
+use syncline::clock::Clock;
+use syncline::simulator::{self, Options};
+
+use crate::support::command::{acts, json, refuses, succeeds};
+use crate::support::{Rig, TestDb};
+
+async fn rig() -> Rig {
+    let mut options = Options::new(Clock::system());
+    options.issues = 5;
+    Rig::new(options).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)] // Jira answers while a command is waited for
+async fn a_check_says_who_the_account_is_what_it_may_see_and_what_is_not_known() {
+    let rig = rig().await;
+    let checked = json(&rig.db, &["site", "check", "sim"]);
+    assert_eq!((&checked["ok"], &checked["kind"]), (&true.into(), &"cloud".into()), "{checked}");
+    let lines = |name: &str| checked[name].as_array().unwrap().iter().map(|line| line.to_string()).collect::<String>();
+    assert!(lines("unknown").contains("restricted to groups or roles"), "{checked}");
+    let all = lines("may") + &lines("may_not") + &lines("unknown");
+    for word in ["e-mail addresses", "time tracking", "the feed of changed worklogs", "users by name"] {
+        assert!(all.contains(word), "{checked} lacks {word}");
+    }
+    let text = succeeds(&rig.db, &["site", "check", "sim"]);
+    assert!(text.contains("ok: Jira lets the account in") && text.contains("not known"), "{text}");
+    assert_eq!(rig.count("SELECT count(*) FROM syncline.site WHERE checked_at IS NOT NULL").await, 1);
+    // Hidden addresses are counted.
+    sqlx::raw_sql(
+        "INSERT INTO syncline.jira_user (site_id, account_id, display_name, email, active)
+         SELECT id, 'h', 'Hidden', NULL, true FROM syncline.site",
+    )
+    .execute(rig.db.pool())
+    .await
+    .unwrap();
+    assert!(succeeds(&rig.db, &["site", "check", "sim"]).contains("of 1 of 1 users"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)] // Jira answers while a command is waited for
+async fn a_site_is_asked_what_it_is_and_a_wrong_answer_is_told() {
+    let rig = rig().await;
+    let credential = format!("file:{}", rig.token_path().display());
+    let url = rig.jira.base_url();
+    let add = ["site", "add", "again", "--url", &url, "--email", simulator::DEFAULT_EMAIL, "--credential", &credential];
+    succeeds(&rig.db, &add);
+    assert_eq!(json(&rig.db, &["site", "show", "again"])["kind"], "cloud");
+    succeeds(&rig.db, &["site", "update", "again", "--kind", "data-center"]);
+    refuses(&rig.db, &["site", "check", "again"], 3, &["says that it is cloud", "site update again --kind auto"]);
+    succeeds(&rig.db, &["site", "update", "again", "--kind", "auto"]);
+    succeeds(&rig.db, &["site", "check", "again"]);
+}
+
+#[tokio::test]
+async fn each_change_of_a_site_is_on_record_and_no_credential_with_it() {
+    let db = TestDb::new().await;
+    let add = ["site", "add", "plant", "--url", "https://jira.example.com/jira", "--kind", "data-center", "--auth", "bearer"];
+    refuses(&db, &add, 2, &["--credential or --token-stdin is needed"]);
+    succeeds(&db, &[&add[..], &["--credential", "env:TOKEN"]].concat());
+    refuses(&db, &["site", "authorize", "plant", "--client-id", "x", "--client-secret", "env:TOKEN"], 2, &["Data Center"]);
+    succeeds(&db, &["site", "update", "plant", "--match-by-name", "on", "--credential", "env:OTHER"]);
+    let details: serde_json::Value =
+        sqlx::query_scalar("SELECT details FROM syncline.audit WHERE action = 'site.update'").fetch_one(db.pool()).await.unwrap();
+    let expected = serde_json::json!({ "match_by_name": { "old": false, "new": true }, "credential": "changed" });
+    assert_eq!(details, expected);
+    assert_eq!(acts(&db).await, ["site.add plant", "site.update plant"]);
+    let oauth = ["site", "add", "cloud", "--url", "https://acme.atlassian.net", "--auth", "oauth"];
+    refuses(&db, &[&oauth[..], &["--credential", "env:TOKEN"]].concat(), 2, &["site authorize cloud"]);
+    assert!(succeeds(&db, &oauth).contains("site authorize"));
+    refuses(&db, &["site", "update", "cloud", "--auth", "basic"], 2, &["needs a token"]);
+    let keyless = ["site", "add", "x", "--url", "https://acme.atlassian.net", "--credential", "env:TOKEN"];
+    refuses(&db, &keyless, 2, &["--email is needed"]);
+}
