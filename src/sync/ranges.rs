@@ -88,8 +88,7 @@ impl Ranges<'_> {
 
     /// The `updated` of the project's first or last issue.
     async fn edge(&self, direction: &str) -> Result<Option<DateTime<Utc>>, StepError> {
-        let query =
-            format!("{} ORDER BY updated {direction}", jql::clauses(self.project, None, None));
+        let query = format!("{} ORDER BY updated {direction}", jql::clauses(self.project, None, None));
         let wanted = crate::jira::search_fields(self.fields);
         let request = SearchRequest { jql: &query, fields: &wanted, page_size: 1, next_page_token: None };
         let page = self.job.jira.search(&request).await?;

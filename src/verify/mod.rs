@@ -93,7 +93,8 @@ pub async fn verify(
     // An account that is not let in sees nothing, and everything would be extra.
     patiently(|| jira.myself()).await?;
     let project = patiently(|| jira.project(&scope.project)).await?;
-    let fields = FieldMap::discover(&patiently(|| jira.fields()).await?).with_story_points(scope.story_points_field.as_deref());
+    let fields =
+        FieldMap::discover(&patiently(|| jira.fields()).await?).with_story_points(scope.story_points_field.as_deref());
     let wanted = search_fields(&fields);
     let verification = clock.new_id();
     let look = Look { pool, jira, scope, project, fields, wanted, verification };
