@@ -214,6 +214,8 @@ mod tests {
             record::jira_request("/myself", "2xx", 0.2);
             record::site_known("main");
             record::jira_rate_limited("main", "burst", Duration::from_millis(1500));
+            record::jira_concurrency_limit("main", 8);
+            record::rate_gate_waited("bucket", second);
             record::db_pool(3, 1, 16);
             record::db_pool_acquired(second);
         });
