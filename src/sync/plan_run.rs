@@ -22,7 +22,7 @@ use crate::jira::withheld::is_withheld;
 use crate::jira::{FieldMap, Project};
 use crate::observe::events;
 use crate::store::catalogue;
-use crate::store::plan::{self, Plan};
+use crate::store::plan::{self, Plan, Progress};
 use crate::store::reconcile;
 use crate::store::replica;
 use crate::store::sighting::{self, Sighting};
@@ -50,7 +50,11 @@ impl PlanRun {
             futures::try_join!(job.jira.myself(), project(context, &job), self.fields(&job))?;
         let seen = sighting_of(&project);
 
-        let progress = plan::progress(&context.pool, job.work.project_id).await?;
+        let progress = match project.key == job.work.project_key {
+            true => plan::progress(&context.pool, job.work.project_id).await?,
+            // A new key changes those of all issues without moving their `updated`: everything is read again.
+            false => Progress::default(),
+        };
         let repairs = plan::repair_ids(&context.pool, job.work.run_id).await?;
         let repairs = repair_steps(job.work.site_id, &repairs);
         let users = match job.work.listed {
