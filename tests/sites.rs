@@ -46,7 +46,7 @@ async fn a_site_is_asked_what_it_is_and_a_wrong_answer_is_told() {
     succeeds(&rig.db, &add);
     assert_eq!(json(&rig.db, &["site", "show", "again"])["kind"], "cloud");
     succeeds(&rig.db, &["site", "update", "again", "--kind", "data-center"]);
-    refuses(&rig.db, &["site", "check", "again"], 3, &["says that it is cloud", "site update again --kind auto"]);
+    refuses(&rig.db, &["site", "check", "again"], 3, &["says that it is cloud", "site update again --kind cloud"]);
     succeeds(&rig.db, &["site", "update", "again", "--kind", "auto"]);
     succeeds(&rig.db, &["site", "check", "again"]);
 }

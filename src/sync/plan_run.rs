@@ -68,7 +68,7 @@ impl PlanRun {
         let plan = if job.work.trigger == "repair" || !live {
             Planned::default()
         } else {
-            let ranges = Ranges { job: &job, options: &job.options, fields: &discovered, project: project.id };
+            let ranges = Ranges { job: &job, options: &job.options, fields: &discovered, project: &project.key };
             ranges.plan(&progress, users.as_deref()).await?
         };
         tracing::info!(

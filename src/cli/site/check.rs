@@ -6,7 +6,8 @@ use serde::Serialize;
 use super::super::output::time;
 use super::super::{Context, Error, Fields, Format};
 use super::view::{self, View};
-use crate::jira::JiraClient;
+use crate::domain::failure::RetryPolicy;
+use crate::jira::{HttpPool, JiraClient, detect};
 use crate::store::oauth;
 use crate::store::site::{self, Learnt, Site};
 
@@ -100,19 +101,28 @@ async fn check(context: &Context, site: &Site) -> Checked {
 }
 
 async fn ask(client: &JiraClient, site: &Site, context: &Context, checked: &mut Checked) -> Result<(), Error> {
+    // First of all: with the wrong paths everything else would fail, for a reason that is none.
+    let http = HttpPool::new(context.clock.clone())?;
+    let server = match detect(&http, super::access(context, site, &http)?).await {
+        Ok(server) => server,
+        // Asked again with credentials that do not count, the account may be locked.
+        Err(failure) if failure.code.policy() == RetryPolicy::StopSite => return Err(failure.into()),
+        Err(_) => client.server_info().await?,
+    };
+    if server.kind().as_str() != site.kind {
+        let (says, registered) = (server.kind().as_str(), &site.kind);
+        checked.problem = Some(format!("the site says that it is {says}, and is registered as {registered}"));
+        checked.advice = Some(format!("syncline site update {} --kind {}", site.name, says.replace('_', "-")));
+        return Ok(());
+    }
     let me = client.myself().await?;
     checked.account = Some(format!("{} ({})", me.display_name, me.account_id));
     checked.account_time_zone = me.time_zone;
     checked.token = Some(token(site, context).await?);
-    let server = client.server_info().await?;
     let skew = server.server_time.map(|theirs| theirs - context.clock.now());
     checked.clock_skew_seconds = skew.map(|skew| skew.as_seconds_f64());
     checked.version.clone_from(&server.version);
-    if server.kind().as_str() != site.kind {
-        let (says, registered) = (server.kind().as_str(), &site.kind);
-        checked.problem = Some(format!("the site says that it is {says}, and is registered as {registered}"));
-        checked.advice = Some(format!("syncline site update {} --kind auto", site.name));
-    } else if skew.is_some_and(|skew| skew.abs() > SKEW_LIMIT) {
+    if skew.is_some_and(|skew| skew.abs() > SKEW_LIMIT) {
         checked.problem = Some("this machine's clock and Jira's are far apart".into());
         checked.advice = Some("set this machine's clock (NTP)".into());
     }

@@ -89,6 +89,13 @@ pub(super) async fn find(context: &Context, name: &str) -> Result<Site, Error> {
 /// A client that may do what the workers may do.
 pub(super) fn client(context: &Context, site: &Site) -> Result<JiraClient, Error> {
     let http = HttpPool::new(context.clock.clone())?;
+    let access = access(context, site, &http)?;
+    let fleet = Fleet::new(context.pool.clone(), context.clock.clone());
+    Ok(JiraClient::new(&http, access)?.paced(fleet.site(site.id)))
+}
+
+/// Where a site is and how to be let in, as the workers are.
+fn access(context: &Context, site: &Site, http: &HttpPool) -> Result<SiteAccess, Error> {
     let base_url = url::Url::parse(&site.request_url)
         .map_err(|problem| Error::failure(format!("the URL of site {} is damaged: {problem}", site.name)))?;
     let secrets = &context.config.secrets;
@@ -99,15 +106,13 @@ pub(super) fn client(context: &Context, site: &Site) -> Result<JiraClient, Error
         }
         auth => auth_with(auth, &site.account_email, secret::resolve(&site.stored_credential, &site.name, secrets)?),
     };
-    let access = SiteAccess {
+    Ok(SiteAccess {
         name: site.name.clone(),
         base_url,
         kind: SiteKind::parse(&site.kind).unwrap_or_default(),
         auth,
         request_timeout: std::time::Duration::from_secs(context.config.sync.request_timeout_seconds.into()),
-    };
-    let fleet = Fleet::new(context.pool.clone(), context.clock.clone());
-    Ok(JiraClient::new(&http, access)?.paced(fleet.site(site.id)))
+    })
 }
 
 /// The credentials of an account that has a token of its own.
