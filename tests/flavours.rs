@@ -52,7 +52,7 @@ async fn site(kind: Kind) -> Site {
 /// Every issue that a walk meets, with `between` called after each page.
 async fn walk(site: &Site, fields: &FieldMap, between: impl Fn()) -> BTreeMap<i64, ParsedIssue> {
     let wanted = search_fields(fields);
-    let query = jql::window(jql::ProjectRef::Key(&site.key), None, None);
+    let query = jql::window(&site.key, None, None);
     let (mut met, mut token, mut guard) = (BTreeMap::new(), None, TokenGuard::default());
     loop {
         let request = SearchRequest { jql: &query, fields: &wanted, page_size: 30, next_page_token: token };
@@ -90,7 +90,7 @@ async fn everything_is_read(kind: Kind) {
     assert!(some(|issue| !issue.links.is_empty()) && some(|issue| !issue.attachments.is_empty()), "links, files");
     assert!(some(|issue| issue.issue.story_points.is_some()), "estimates");
 
-    let query = jql::clauses(jql::ProjectRef::Id(project.id), None, None);
+    let query = jql::clauses(&project.key, None, None);
     let count = client.approximate_count(&query).await.unwrap().unwrap();
     assert_eq!(count, issues.len() as u64);
     let page = client.search_ids(&query, None).await.unwrap();

@@ -2,7 +2,7 @@
 
 use syncline::clock::Clock;
 use syncline::runtime::Worker;
-use syncline::simulator::{Amount, Mutation, Options};
+use syncline::simulator::{self, Amount, FaultKind, FaultPlan, FaultRule, Mutation, Options};
 
 use crate::support::Rig;
 
@@ -139,5 +139,62 @@ async fn the_first_run_after_an_upgrade_is_full_because_history_has_no_cursor() 
     assert_eq!((seen, updated), (20, 20));
     assert_eq!(rig.sync(&rig.projects[0], "incremental").await, "succeeded");
     assert_eq!(rig.count("SELECT count(*) FROM syncline.sync_run WHERE window_from IS NOT NULL").await, 1);
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_anonymous_answer_deletes_nothing() {
+    let (rig, worker) = synced(40).await;
+    // The account's own page still answers; every search is answered as to a visitor: 200, and no issue.
+    let rule = FaultRule { path: Some("/search/jql".into()), ..FaultRule::next(FaultKind::Anonymous, 1_000) };
+    rig.jira.control().set_faults(FaultPlan { rules: vec![rule], ..FaultPlan::default() });
+    assert_eq!(rig.reconcile(&rig.projects[0], "full").await, "failed");
+    assert_eq!(rig.count("SELECT count(*) FROM syncline.sync_run WHERE error_code = 'RECONCILE_GUARD'").await, 1);
+    assert_eq!(reasons(&rig).await, Vec::<String>::new());
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_permission_deletes_nothing() {
+    let (rig, worker) = synced(40).await;
+    let account = simulator::DEFAULT_EMAIL.to_owned();
+    rig.jira.control().apply(Mutation::RevokeAccess { account, project: rig.projects[0].clone() }).unwrap();
+    assert_eq!(rig.reconcile(&rig.projects[0], "full").await, "failed");
+    assert_eq!(reasons(&rig).await, Vec::<String>::new());
+    assert_eq!(rig.count("SELECT count(*) FROM syncline.project WHERE jira_state = 'not_visible'").await, 1);
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suspended_site_deletes_nothing() {
+    let (mut rig, worker) = synced(40).await;
+    worker.stop().await;
+    rig.config.queue.max_attempts = 1;
+    let worker = rig.worker().await;
+    rig.jira.control().set_suspended(true);
+    assert_eq!(rig.reconcile(&rig.projects[0], "full").await, "failed");
+    assert_eq!(reasons(&rig).await, Vec::<String>::new());
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_that_was_archived_or_renamed_is_noticed_and_keeps_its_issues() {
+    let (rig, worker) = synced(40).await;
+    let old = rig.projects[0].clone();
+    rig.jira
+        .control()
+        .apply(Mutation::RenameProject { project: old.clone(), key: "NEWKEY".into(), name: "New name".into() })
+        .unwrap();
+    assert_eq!(rig.sync(&old, "incremental").await, "succeeded");
+    assert_eq!(
+        rig.count("SELECT count(*) FROM syncline.project WHERE key = 'NEWKEY' AND name = 'New name' AND cardinality(previous_keys) = 1")
+            .await,
+        1
+    );
+    assert_eq!(rig.count("SELECT count(*) FROM syncline.issue WHERE key LIKE 'NEWKEY-%'").await, 20);
+    rig.jira.control().apply(Mutation::ArchiveProject { project: "NEWKEY".into() }).unwrap();
+    assert_eq!(rig.reconcile("NEWKEY", "full").await, "succeeded");
+    assert_eq!(rig.count("SELECT count(*) FROM syncline.project WHERE jira_state = 'archived'").await, 1);
+    assert_eq!(reasons(&rig).await, Vec::<String>::new());
     worker.stop().await;
 }

@@ -137,7 +137,7 @@ async fn a_cursor_never_passes_what_was_not_applied() {
 
 /// Every issue that Jira shows as updated before the cursor is in the replica, in that version.
 async fn assert_applied(rig: &Rig, jira: &JiraClient, cursor: Option<chrono::DateTime<chrono::Utc>>) {
-    let query = jql::window(jql::ProjectRef::Key(&rig.projects[0]), None, cursor);
+    let query = jql::window(&rig.projects[0], None, cursor);
     let fields = syncline::jira::search_fields(&FieldMap::default());
     let mut token = None;
     loop {

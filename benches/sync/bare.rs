@@ -44,7 +44,7 @@ pub async fn sync(database: &Database, jira: &Handle) -> f64 {
     let (sender, mut pages) = tokio::sync::mpsc::channel::<Bytes>(4);
     let wanted = search_fields(&fields);
     let fetcher = tokio::spawn(async move {
-        let query = jql::window(jql::ProjectRef::Id(known.id), None, None);
+        let query = jql::window(&known.key, None, None);
         let mut token = None;
         loop {
             let request = SearchRequest { jql: &query, fields: &wanted, page_size: 100, next_page_token: token };

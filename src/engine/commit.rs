@@ -13,11 +13,13 @@ use super::{Commit, StepError};
 use crate::domain::queue::Queue;
 use crate::observe::{events, metrics, trace};
 use crate::store;
-use crate::store::step::{self, ClaimedStep, Ended, NewStep, Placement};
+use crate::store::step::{self, ClaimedStep, End, Ended, NewStep, Placement};
 
 impl Engine {
     /// Effects, end and successors: one transaction (one statement when there are no effects).
-    pub(super) async fn commit(&self, claimed: Claimed, commit: Commit) -> Result<(), StepError> {
+    ///
+    /// `requests` is how many the step has sent to Jira.
+    pub(super) async fn commit(&self, claimed: Claimed, commit: Commit, requests: u32) -> Result<(), StepError> {
         let Claimed { step, epoch, permit, chain } = claimed;
         let inner = &self.0;
         let mut next = commit.next;
@@ -35,9 +37,8 @@ impl Engine {
                 new
             }));
             let (placed, last) = places.assign(&inner.slots, next, chained);
-            let notify = self.may_notify(&placed);
-            let ended =
-                step::finish(&mut *transaction, &inner.clock, epoch.owner, &step, &placed, last, notify).await?;
+            let end = End { next: &placed, last, notify: self.may_notify(&placed), requests };
+            let ended = step::finish(&mut *transaction, &inner.clock, epoch.owner, &step, &end).await?;
             if ended == Ended::Fenced {
                 transaction.rollback().await?;
             } else {
@@ -46,9 +47,9 @@ impl Engine {
             (ended, placed)
         } else {
             let (placed, last) = places.assign(&inner.slots, next, chained);
-            let notify = self.may_notify(&placed);
+            let end = End { next: &placed, last, notify: self.may_notify(&placed), requests };
             let mut connection = store::acquire(&inner.pool).await?;
-            let ended = step::finish(&mut *connection, &inner.clock, epoch.owner, &step, &placed, last, notify).await?;
+            let ended = step::finish(&mut *connection, &inner.clock, epoch.owner, &step, &end).await?;
             (ended, placed)
         };
         match ended {

@@ -18,7 +18,7 @@ use super::{FINAL_STEP, Step, StepContext, StepError};
 use crate::clock::Clock;
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::queue::Queue;
-use crate::observe::{events, metrics, trace};
+use crate::observe::{events, metrics, requests, trace};
 use crate::store::step;
 
 /// How often a step may lose its process before it is held responsible.
@@ -268,16 +268,16 @@ impl Engine {
                 let _ = step::hand_back(&self.0.pool, epoch.owner, &step).await;
                 return;
             }
-            outcome = tokio::time::timeout(handler.time_limit(), handler.run(&context)) => outcome,
+            outcome = tokio::time::timeout(handler.time_limit(), requests::counted(handler.run(&context))) => outcome,
         };
         let result = match outcome {
             // Without the lease a commit may as well be given up: whether it arrived or not, the row knows.
-            Ok(Ok(commit)) => tokio::select! {
+            Ok((Ok(commit), sent)) => tokio::select! {
                 biased;
                 () = epoch.lost.cancelled() => return trace::outcome("lease_lost"),
-                result = self.commit(claimed, commit) => result,
+                result = self.commit(claimed, commit, sent) => result,
             },
-            Ok(Err(error)) => Err(error),
+            Ok((Err(error), _)) => Err(error),
             Err(_) => {
                 let limit = handler.time_limit().as_secs();
                 Err(Failure::new(FailureCode::StepTimeout, format!("step {} took longer than {limit} s", step.kind))

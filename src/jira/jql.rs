@@ -2,35 +2,24 @@
 //!
 //! What must hold: times are unquoted epoch milliseconds, which are absolute. Quoted dates have minute resolution and are
 //! read in the profile's time zone of the account, and so skip or repeat issues (see airbyte#14163). The project clause
-//! bounds the query, which `/search/jql` demands.
+//! bounds the query, which `/search/jql` demands. It names the key, which every server knows; a run asks for the key first,
+//! and Jira goes on taking the old one after a change.
 
 use std::fmt::Write;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// How a project is named in a query.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProjectRef<'a> {
-    /// Jira's id: survives a change of the key.
-    Id(i64),
-    /// The key, quoted here.
-    Key(&'a str),
-}
-
 /// The order of a walk: oldest first. The key breaks ties, so that the pages of one walk have one order.
 pub const OLDEST_FIRST: &str = " ORDER BY updated ASC, key ASC";
 
-/// The issues of `project` that were updated in `since <= updated < until`, oldest first.
-pub fn window(project: ProjectRef<'_>, since: Option<DateTime<Utc>>, until: Option<DateTime<Utc>>) -> String {
+/// The issues of the project with the key `project` that were updated in `since <= updated < until`, oldest first.
+pub fn window(project: &str, since: Option<DateTime<Utc>>, until: Option<DateTime<Utc>>) -> String {
     clauses(project, since, until) + OLDEST_FIRST
 }
 
 /// As [`window`], without an order: for counting.
-pub fn clauses(project: ProjectRef<'_>, since: Option<DateTime<Utc>>, until: Option<DateTime<Utc>>) -> String {
-    let mut jql = match project {
-        ProjectRef::Id(id) => format!("project = {id}"),
-        ProjectRef::Key(key) => format!("project = {}", quote(key)),
-    };
+pub fn clauses(project: &str, since: Option<DateTime<Utc>>, until: Option<DateTime<Utc>>) -> String {
+    let mut jql = format!("project = {}", quote(project));
     if let Some(since) = since {
         push(&mut jql, format_args!(" AND updated >= {}", since.timestamp_millis()));
     }
@@ -83,11 +72,11 @@ mod tests {
     #[test]
     fn a_window_is_half_open_and_in_unquoted_milliseconds() {
         assert_eq!(
-            window(ProjectRef::Id(10_001), at(1_732_212_000_000), at(1_732_212_000_001)),
-            "project = 10001 AND updated >= 1732212000000 AND updated < 1732212000001 ORDER BY updated ASC, key ASC"
+            window("ACME", at(1_732_212_000_000), at(1_732_212_000_001)),
+            "project = \"ACME\" AND updated >= 1732212000000 AND updated < 1732212000001 ORDER BY updated ASC, key ASC"
         );
-        assert_eq!(window(ProjectRef::Key("ACME"), None, None), "project = \"ACME\" ORDER BY updated ASC, key ASC");
-        assert_eq!(clauses(ProjectRef::Id(1), None, at(5)), "project = 1 AND updated < 5");
+        assert_eq!(window("ACME", None, None), "project = \"ACME\" ORDER BY updated ASC, key ASC");
+        assert_eq!(clauses("A\"B", None, at(5)), "project = \"A\\\"B\" AND updated < 5");
     }
 
     #[test]

@@ -164,6 +164,7 @@ mod tests {
         let text = exposed(|| {
             record::jira_request("/myself", "2xx", 0.2);
             record::db_pool_acquired(Duration::from_millis(3));
+            record::rate_gate_waited("bucket", Duration::from_millis(3));
         });
         assert!(!text.contains(" summary"), "{text}");
         for metric in catalog::ALL.iter().filter(|metric| matches!(metric.kind, Kind::Histogram(_))) {
@@ -214,6 +215,8 @@ mod tests {
             record::jira_request("/myself", "2xx", 0.2);
             record::site_known("main");
             record::jira_rate_limited("main", "burst", Duration::from_millis(1500));
+            record::jira_concurrency_limit("main", 8);
+            record::rate_gate_waited("bucket", second);
             record::db_pool(3, 1, 16);
             record::db_pool_acquired(second);
         });

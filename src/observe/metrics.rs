@@ -100,6 +100,7 @@ pub fn schema_drift(entity: &'static str, count: u64) {
 /// Counts one HTTP attempt against Jira and its duration. `endpoint` is a template (`/issue/{}/comment`), `status_class`
 /// one of [`super::labels::STATUS_CLASSES`].
 pub fn jira_request(endpoint: &'static str, status_class: &'static str, seconds: f64) {
+    super::requests::sent();
     counter!(catalog::JIRA_REQUESTS.name, "endpoint" => endpoint, "status" => status_class).increment(1);
     histogram!(catalog::JIRA_REQUEST_DURATION.name, "endpoint" => endpoint, "status" => status_class).record(seconds);
 }

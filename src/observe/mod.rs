@@ -11,6 +11,7 @@ pub mod health;
 pub mod labels;
 pub mod logs;
 pub mod metrics;
+pub mod requests;
 pub mod trace;
 
 use std::time::Duration;

@@ -35,6 +35,10 @@ pub async fn seen(conn: &mut PgConnection, project_id: Uuid, it: &Sighting) -> R
                    CASE WHEN EXISTS (SELECT 1 FROM syncline.project o WHERE o.site_id = p.site_id AND o.key = $3 AND o.id <> $1)
                              OR $3 !~ '^[A-Z][A-Z0-9_]{0,254}$' THEN p.key ELSE $3 END AS new_key
               FROM syncline.project p WHERE p.id = $1 FOR NO KEY UPDATE
+        ), forgotten AS (
+            -- The keys of all its issues have changed, and their `updated` has not: everything is to be read again.
+            UPDATE syncline.sync_state SET cursor_at = NULL
+             WHERE project_id = $1 AND EXISTS (SELECT 1 FROM before b WHERE b.new_key <> b.key)
         )
         UPDATE syncline.project p
            SET jira_id = $2, key = b.new_key, name = $4, project_type = coalesce($5, p.project_type),

@@ -23,6 +23,8 @@ pub struct Scope {
     pub project_id: Uuid,
     /// Its key.
     pub project: String,
+    /// The field that holds the site's story points, where an operator named it.
+    pub story_points_field: Option<String>,
 }
 
 /// The project named KEY or SITE/KEY, or all that are not removed.
@@ -36,7 +38,7 @@ pub async fn scopes(pool: &PgPool, project: Option<&str>) -> Result<Vec<Scope>> 
     };
     let scopes = sqlx::query_as!(
         Scope,
-        r#"SELECT s.id AS site_id, s.name AS site, p.id AS project_id, p.key AS project
+        r#"SELECT s.id AS site_id, s.name AS site, p.id AS project_id, p.key AS project, s.story_points_field
              FROM syncline.project p JOIN syncline.site s ON s.id = p.site_id
             WHERE p.state <> 'removed' AND ($1::uuid IS NULL OR p.id = $1)
             ORDER BY s.name, p.key"#,

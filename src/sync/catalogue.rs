@@ -1,9 +1,11 @@
 //! The lists of a site and of a project, asked for side by side and written together.
 
+use futures::future::OptionFuture;
 use futures::{StreamExt, stream};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::fetch_catalogue::What;
 use super::workshop::Job;
 use crate::domain::entity::{
     BoardRecord, ComponentRecord, FieldRecord, SprintRecord, StatusRecord, TermKind, TermRecord, VersionRecord,
@@ -14,7 +16,6 @@ use crate::engine::StepError;
 use crate::jira::answers::Offered;
 use crate::jira::catalogue::Listed;
 use crate::jira::normalise::{Drift, RecordError};
-use crate::store::catalogue::Due;
 use crate::store::replica::{self, Source};
 
 /// Boards whose sprints are asked for at once.
@@ -42,18 +43,21 @@ pub(super) struct Lists {
 }
 
 /// Reads what is due.
-pub(super) async fn fetch(job: &Job, project: i64, due: Due, failures: i16) -> Result<Lists, StepError> {
+pub(super) async fn fetch(job: &Job, what: What, failures: i16) -> Result<Lists, StepError> {
+    let What { project, due, fields } = what;
     let jira = &job.jira;
     let mut lists = Lists::default();
     if due.site {
         let (fields, statuses, types, priorities, resolutions) = futures::join!(
-            jira.field_catalogue(),
+            OptionFuture::from(fields.then(|| jira.field_catalogue())),
             jira.statuses(),
             jira.terms(TermKind::IssueType),
             jira.terms(TermKind::Priority),
             jira.terms(TermKind::Resolution),
         );
-        lists.fields = lists.take("fields", fields, failures)?;
+        if let Some(fields) = fields {
+            lists.fields = lists.take("fields", fields, failures)?;
+        }
         lists.statuses = lists.take("statuses", statuses, failures)?;
         for (feature, kind, terms) in [
             ("issue_types", TermKind::IssueType, types),

@@ -23,20 +23,18 @@ pub(super) struct FetchCatalogue(pub Arc<Workshop>);
 const KIND: &str = "fetch_catalogue";
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct What {
+pub(super) struct What {
     /// Jira's id of the project.
-    project: i64,
-    due: Due,
+    pub project: i64,
+    pub due: Due,
+    /// The site's fields are among what is due: the plan of the run has not read them already.
+    pub fields: bool,
 }
 
 /// The step that reads what is due; none where nothing is.
-pub(super) fn step(job: &Job, project: i64, due: Due, priority: i16) -> Option<NewStep> {
-    (!due.is_nothing()).then(|| {
-        NewStep::new(Queue::Jira, KIND, "")
-            .with(&What { project, due })
-            .behind(&job.gates("catalogue"))
-            .priority(priority)
-    })
+pub(super) fn step(job: &Job, what: What, priority: i16) -> Option<NewStep> {
+    (!what.due.is_nothing())
+        .then(|| NewStep::new(Queue::Jira, KIND, "").with(&what).behind(&job.gates("catalogue")).priority(priority))
 }
 
 impl Step for FetchCatalogue {
@@ -53,7 +51,7 @@ impl FetchCatalogue {
     async fn fetch(&self, context: &StepContext) -> Result<Commit, StepError> {
         let what: What = context.payload()?;
         let job = self.0.job(context).await?;
-        let lists = catalogue::fetch(&job, what.project, what.due, context.step.failures).await?;
+        let lists = catalogue::fetch(&job, what, context.step.failures).await?;
         Ok(Commit::effects(move |conn| {
             Box::pin(async move {
                 let Lists { rejected, drifts, users, found, .. } = &lists;

@@ -76,9 +76,8 @@ impl FetchPage {
         let range = page::range(&context.pool, id.run_id, id.partition).await?;
         let range = range
             .ok_or_else(|| Failure::new(FailureCode::Internal, format!("partition {} is not planned", id.partition)))?;
-        let project = job.work.jira_project_id.map_or(jql::ProjectRef::Key(&job.work.project_key), jql::ProjectRef::Id);
         let (from, to) = job.jira.window(range.window.from, range.window.to);
-        let clauses = jql::clauses(project, from, to);
+        let clauses = jql::clauses(&job.work.project_key, from, to);
         let concerning = range.accounts.as_deref().map(tracked::clause).unwrap_or_default();
         let query = format!("{clauses}{concerning}{}", jql::OLDEST_FIRST);
         let fields = crate::jira::search_fields(&job.fields);

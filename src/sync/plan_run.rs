@@ -14,13 +14,17 @@ use super::ranges::{Planned, Ranges};
 use super::repair_batch::repair_steps;
 use super::sweep_ids;
 use super::workshop::{self, Job, Workshop};
+use crate::domain::entity::FieldRecord;
 use crate::domain::failure::{Failure, FailureCode};
 use crate::engine::{Commit, Step, StepContext, StepError};
+use crate::jira::answers::Offered;
+use crate::jira::withheld::is_withheld;
 use crate::jira::{FieldMap, Project};
 use crate::observe::events;
 use crate::store::catalogue;
-use crate::store::plan::{self, Plan};
+use crate::store::plan::{self, Plan, Progress};
 use crate::store::reconcile;
+use crate::store::replica;
 use crate::store::sighting::{self, Sighting};
 use crate::store::step::{Entry, Level, journal};
 
@@ -42,11 +46,15 @@ impl PlanRun {
     async fn plan(&self, context: &StepContext) -> Result<Commit, StepError> {
         self.0.forget(workshop::run_id(context)?);
         let job = self.0.job(context).await?;
-        let (_, project, discovered) =
+        let (_, project, (discovered, field_catalogue)) =
             futures::try_join!(job.jira.myself(), project(context, &job), self.fields(&job))?;
         let seen = sighting_of(&project);
 
-        let progress = plan::progress(&context.pool, job.work.project_id).await?;
+        let progress = match project.key == job.work.project_key {
+            true => plan::progress(&context.pool, job.work.project_id).await?,
+            // A new key changes those of all issues without moving their `updated`: everything is read again.
+            false => Progress::default(),
+        };
         let repairs = plan::repair_ids(&context.pool, job.work.run_id).await?;
         let repairs = repair_steps(job.work.site_id, &repairs);
         let users = match job.work.listed {
@@ -60,7 +68,7 @@ impl PlanRun {
         let plan = if job.work.trigger == "repair" || !live {
             Planned::default()
         } else {
-            let ranges = Ranges { job: &job, options: &job.options, fields: &discovered, project: project.id };
+            let ranges = Ranges { job: &job, options: &job.options, fields: &discovered, project: &project.key };
             ranges.plan(&progress, users.as_deref()).await?
         };
         tracing::info!(
@@ -92,7 +100,11 @@ impl PlanRun {
                 plan::write_plan(conn, &job.work, &plan).await?;
                 workshop.forget(job.work.run_id);
                 let due = catalogue::claim(conn, job.work.site_id, job.work.project_id, full, clock_now).await?;
-                Ok(fetch_catalogue::step(&job, project.id, due, priority).into_iter().collect())
+                if let Some(fields) = &field_catalogue {
+                    replica::upsert_fields(conn, job.work.site_id, fields).await?;
+                }
+                let what = fetch_catalogue::What { project: project.id, due, fields: field_catalogue.is_none() };
+                Ok(fetch_catalogue::step(&job, what, priority).into_iter().collect())
             })
         });
         commit.next = next;
@@ -108,11 +120,17 @@ impl PlanRun {
     }
 
     /// The site's custom fields: asked for once per site, and again by each full run.
-    async fn fields(&self, job: &Job) -> Result<FieldMap, Failure> {
+    async fn fields(&self, job: &Job) -> Result<(FieldMap, Option<Vec<FieldRecord>>), Failure> {
         if job.work.field_map.is_some() && job.work.kind != "full" {
-            return Ok(job.fields.clone());
+            return Ok((job.fields.clone(), None));
         }
-        Ok(FieldMap::discover(&job.jira.fields().await?))
+        match job.jira.field_catalogue().await {
+            Ok(Offered::Available(listed)) => Ok((FieldMap::discover(&listed.records), Some(listed.records))),
+            // Issues can be read without knowing the names of their fields.
+            Ok(Offered::Absent(_) | Offered::Forbidden(_)) => Ok((job.fields.clone(), None)),
+            Err(failure) if is_withheld(&job.jira, &failure).await? => Ok((job.fields.clone(), None)),
+            Err(failure) => Err(failure),
+        }
     }
 }
 

@@ -27,8 +27,8 @@ pub(super) struct Ranges<'a> {
     pub job: &'a Job,
     pub options: &'a Options,
     pub fields: &'a FieldMap,
-    /// Jira's id of the project.
-    pub project: i64,
+    /// The project's key, as Jira shows it now.
+    pub project: &'a str,
 }
 
 impl Ranges<'_> {
@@ -42,7 +42,7 @@ impl Ranges<'_> {
         if let Some(users) = users {
             return Ok(Planned { window, estimate: 0, partitions: tracked::parts(users, window) });
         }
-        let query = jql::clauses(jql::ProjectRef::Id(self.project), window.from, window.to);
+        let query = jql::clauses(self.project, window.from, window.to);
         let estimate = self.job.jira.approximate_count(&query).await?.unwrap_or_default();
         let partitions = if window.is_full() && estimate > 2 * self.options.partition_target_issues {
             self.divide(estimate).await?
@@ -70,7 +70,7 @@ impl Ranges<'_> {
         let counts: Vec<u64> = stream::iter(0..parts)
             .map(|part| {
                 let until = (part + 1 < parts).then(|| bound(part + 1));
-                let query = jql::clauses(jql::ProjectRef::Id(self.project), Some(bound(part)), until);
+                let query = jql::clauses(self.project, Some(bound(part)), until);
                 async move { Ok::<_, Failure>(self.job.jira.approximate_count(&query).await?.unwrap_or_default()) }
             })
             .buffered(limit)
@@ -88,8 +88,7 @@ impl Ranges<'_> {
 
     /// The `updated` of the project's first or last issue.
     async fn edge(&self, direction: &str) -> Result<Option<DateTime<Utc>>, StepError> {
-        let query =
-            format!("{} ORDER BY updated {direction}", jql::clauses(jql::ProjectRef::Id(self.project), None, None));
+        let query = format!("{} ORDER BY updated {direction}", jql::clauses(self.project, None, None));
         let wanted = crate::jira::search_fields(self.fields);
         let request = SearchRequest { jql: &query, fields: &wanted, page_size: 1, next_page_token: None };
         let page = self.job.jira.search(&request).await?;

@@ -70,7 +70,7 @@ impl SweepIds {
         let job = self.0.job(context).await?;
         let priority = context.step.priority;
         // Whole, also for a project that is read for some users only: an issue that concerns them no longer is not gone.
-        let query = jql::clauses(jql::ProjectRef::Id(walk.project), None, None) + " ORDER BY key ASC";
+        let query = jql::clauses(&job.work.project_key, None, None) + " ORDER BY key ASC";
         let mut ids: Vec<i64> = Vec::new();
         let mut ended = false;
         for _ in 0..PAGES_PER_STEP {

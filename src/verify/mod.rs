@@ -93,7 +93,8 @@ pub async fn verify(
     // An account that is not let in sees nothing, and everything would be extra.
     patiently(|| jira.myself()).await?;
     let project = patiently(|| jira.project(&scope.project)).await?;
-    let fields = FieldMap::discover(&patiently(|| jira.fields()).await?);
+    let fields =
+        FieldMap::discover(&patiently(|| jira.fields()).await?).with_story_points(scope.story_points_field.as_deref());
     let wanted = search_fields(&fields);
     let verification = clock.new_id();
     let look = Look { pool, jira, scope, project, fields, wanted, verification };
@@ -162,7 +163,7 @@ impl Look<'_> {
         progress: &(dyn Fn(Progress) + Sync),
         report: &mut Report,
     ) -> Result<BTreeSet<i64>, Error> {
-        let clauses = jql::clauses(jql::ProjectRef::Id(self.project.id), None, None);
+        let clauses = jql::clauses(&self.project.key, None, None);
         let estimated_issues = patiently(|| self.jira.approximate_count(&clauses)).await?.unwrap_or_default();
         let query = clauses + " ORDER BY key ASC";
         let mut guard = TokenGuard::default();

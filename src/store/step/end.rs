@@ -67,19 +67,28 @@ pub enum Ended {
     },
 }
 
-/// Marks `step` done, enqueues `next`, and enqueues the run's final step when nothing else is open.
-///
-/// `next` says for each successor where it goes; `last` does so for the final step. `notify` wakes other processes for
-/// what went into the queue; the final step, which comes once, always does.
+/// How a step ends.
+#[derive(Clone, Copy, Debug)]
+pub struct End<'a> {
+    /// Successors, each with where it goes.
+    pub next: &'a [(NewStep, Placement)],
+    /// Where the run's final step goes, should this be the last of the others.
+    pub last: Placement,
+    /// Whether to wake other processes for what went into the queue; the final step, which comes once, always does.
+    pub notify: bool,
+    /// How many requests the step has sent to Jira.
+    pub requests: u32,
+}
+
+/// Marks `step` done, enqueues its successors, and enqueues the run's final step when nothing else is open.
 pub async fn finish<'e>(
     executor: impl PgExecutor<'e>,
     clock: &Clock,
     owner: Uuid,
     step: &ClaimedStep,
-    next: &[(NewStep, Placement)],
-    last: Placement,
-    notify: bool,
+    end: &End<'_>,
 ) -> Result<Ended> {
+    let End { next, last, notify, requests } = *end;
     let ids: Vec<Uuid> = next.iter().map(|_| clock.new_id()).collect();
     let queues: Vec<String> = next.iter().map(|(step, _)| step.queue.as_str().to_owned()).collect();
     let kinds: Vec<String> = next.iter().map(|(step, _)| step.kind.to_owned()).collect();
@@ -101,7 +110,7 @@ pub async fn finish<'e>(
         ), run AS (
             -- Locks the run: ends of steps of one run are counted one after the other, so exactly one sees the last.
             UPDATE syncline.sync_run r
-               SET steps = r.steps + 1,
+               SET steps = r.steps + 1, requests = r.requests + $19,
                    open_steps = r.open_steps - (d.kind <> $17)::int
                               + CASE WHEN r.cancel_requested_at IS NULL AND r.error_code IS NULL THEN cardinality($4::uuid[]) ELSE 0 END
               FROM done d WHERE r.id = d.run_id
@@ -168,6 +177,7 @@ pub async fn finish<'e>(
         notify,
         FINAL_STEP,
         FINAL_STEP_ATTEMPTS,
+        i64::from(requests),
     )
     .fetch_one(executor)
     .instrument(trace::batch("UPDATE", "syncline.sync_step", 1 + next.len()))

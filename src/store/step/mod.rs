@@ -10,7 +10,7 @@ mod journal;
 mod pulse;
 
 pub use claim::{ClaimedStep, Claims, claim};
-pub use end::{Ended, Enqueued, NewStep, Placement, enqueue, finish};
+pub use end::{End, Ended, Enqueued, NewStep, Placement, enqueue, finish};
 pub use fail::{fail_run, hand_back, retry_later, shut_gate, stop_gate, take_turn};
 pub use journal::{Entry, Level, journal};
 pub use pulse::{PulseReport, Rescued, forget_worker, pulse, record_rescues};
