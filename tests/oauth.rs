@@ -16,12 +16,13 @@ use syncline::clock::Clock;
 use syncline::config::{SecretsConfig, secret};
 use syncline::domain::failure::FailureCode;
 use syncline::jira::{HttpPool, TokenSource};
+use syncline::simulator::Options;
 use syncline::store::oauth::{self, Consent, SealedPair};
 use syncline::sync::tokens::SiteTokens;
 use uuid::Uuid;
 
-use crate::support::TestDb;
 use crate::support::command::{KEY, acts, command, json as asked, words};
+use crate::support::{Rig, TestDb};
 
 const SITE: Uuid = Uuid::from_u128(1);
 
@@ -277,4 +278,44 @@ async fn an_answer_to_another_question_is_not_taken() {
     let pasted = format!("{}?code=the-code&state={}\n", part(&address, "redirect_uri"), part(&address, "state"));
     child.stdin.take().unwrap().write_all(pasted.as_bytes()).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_site_that_was_authorized_is_read_and_its_tokens_are_renewed_on_the_way() {
+    let mut options = Options::new(Clock::system());
+    options.issues = 30;
+    options.projects.truncate(1);
+    options.oauth.client_id = "app".into();
+    options.oauth.client_secret = "of-nobody".into();
+    let mut rig = Rig::new(options).await;
+    rig.config.secrets = secrets();
+    sqlx::raw_sql("UPDATE syncline.site SET name = 'acme'").execute(rig.db.pool()).await.unwrap();
+    let cloud_id = rig.jira.control().cloud_id().to_owned();
+    let (child, address) = authorize(&rig.db, &rig.jira.base_url(), &["--port", "0", "--cloud-id", &cloud_id]);
+    // A browser whose owner consents at once, and which is sent back.
+    reqwest::get(address).await.unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", words(&output));
+    let worker = rig.worker().await;
+    let key = rig.projects[0].clone();
+    assert_eq!(rig.sync(&key, "full").await, "succeeded");
+    // The worker of this test has not the command's environment; and a token that was given this very moment would not be
+    // taken for too old.
+    sqlx::query("UPDATE syncline.site_oauth SET client_secret = $1, updated_at = now() - interval '1 hour'")
+        .bind(sealed("of-nobody"))
+        .execute(rig.db.pool())
+        .await
+        .unwrap();
+    rig.jira.control().expire_access_tokens();
+    let run = rig.enqueue(&key, "full").await;
+    let state = rig.ended(run).await;
+    let problem: Option<String> = sqlx::query_scalar("SELECT error_message FROM syncline.sync_run WHERE id = $1")
+        .bind(run)
+        .fetch_one(rig.db.pool())
+        .await
+        .unwrap();
+    assert_eq!((state.as_str(), problem), ("succeeded", None));
+    let seen = rig.jira.control().stats().oauth;
+    assert!(seen.refreshes >= 1 && seen.reused_refresh_tokens == 0, "{seen:?}");
+    worker.stop().await;
 }
