@@ -167,7 +167,7 @@ async fn a_worker_killed_while_it_fetches_a_long_thread_is_replaced() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_killed_while_it_moves_a_cursor_is_replaced() {
-    let moves = "BEFORE UPDATE OF cursor_at ON syncline.sync_state FOR EACH STATEMENT";
+    let moves = "BEFORE UPDATE OF cursor_at ON syncline.sync_state FOR EACH ROW";
     full_run_survives("advance_cursor", Obstacle::Database(moves)).await;
 }
 

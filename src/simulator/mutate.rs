@@ -218,6 +218,11 @@ impl World {
             noise: 0,
         };
         store.write(issue.clone(), self.search_due_ms());
+        // Links follow from ids: an older issue may have got one by this.
+        let other = link(catalogue.seed, id).filter(|link| store.live(link.other).is_some());
+        if let Some(link) = other {
+            self.change(store, &link.other.to_string(), |_, _, _| true)?;
+        }
         Ok(issue)
     }
 
