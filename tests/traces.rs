@@ -119,6 +119,16 @@ async fn killed_before_insert_into(table: &str, step: &str, sent: &str) {
     let mut victim = worker(&rig, &collector.endpoint, &[]).await;
     let run = rig.enqueue("ACME", "full").await;
     eventually("a span of the lost attempt", async || !named(&collector.spans(), sent).is_empty()).await;
+    // What ended just before the kill would be lost with it: only the run and what is under way may be without a span.
+    eventually("the spans of what has ended", async || {
+        let spans = collector.spans();
+        let ids: BTreeSet<&str> = spans.iter().map(|span| span.id.as_str()).collect();
+        let unsent: BTreeSet<&str> =
+            spans.iter().map(|span| span.parent.as_str()).filter(|parent| !ids.contains(parent)).collect();
+        let running = rig.count("SELECT count(*) FROM syncline.sync_step WHERE state = 'running'").await;
+        i64::try_from(unsent.len()).unwrap() <= 1 + running
+    })
+    .await;
     victim.kill();
     lock.close().await.unwrap();
     let successor = worker(&rig, &collector.endpoint, &[]).await;

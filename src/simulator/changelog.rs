@@ -63,7 +63,6 @@ type Shown = Option<(String, String)>;
 fn described(catalogue: &Catalogue, issue: &Issue, item: &Item) -> ((&'static str, &'static str, bool), Shown, Shown) {
     let seed = catalogue.seed;
     let attributes = |edits: u32| Attributes::of(seed, issue.id, edits);
-    let project: &Project = &catalogue.projects[usize::from(issue.project)];
     let text = |text: String| Some((String::new(), text));
     let summary = |edits: u32| {
         let mut json = Json::default();
@@ -116,12 +115,26 @@ fn described(catalogue: &Catalogue, issue: &Issue, item: &Item) -> ((&'static st
             let shown = |edits| attributes(edits).points(issue.kind).map(|points| (String::new(), points.to_owned()));
             (("Story point estimate", super::fields::STORY_POINTS, true), shown(from), shown(to))
         }
-        Item::Component(from, to) => {
-            let shown = |edits| part(project, attributes(edits).component(), Project::component_id, &COMPONENTS);
+        Item::Component(project, from, to) => {
+            let shown = |edits| {
+                part(
+                    &catalogue.projects[usize::from(project)],
+                    attributes(edits).component(),
+                    Project::component_id,
+                    &COMPONENTS,
+                )
+            };
             (("Component", "components", false), shown(from), shown(to))
         }
-        Item::FixVersion(from, to) => {
-            let shown = |edits| part(project, attributes(edits).fix_version(), Project::version_id, &VERSIONS);
+        Item::FixVersion(project, from, to) => {
+            let shown = |edits| {
+                part(
+                    &catalogue.projects[usize::from(project)],
+                    attributes(edits).fix_version(),
+                    Project::version_id,
+                    &VERSIONS,
+                )
+            };
             (("Fix Version", "fixVersions", false), shown(from), shown(to))
         }
         Item::DueDate(from, to) => {

@@ -32,8 +32,9 @@ pub(super) enum Item {
     Description(u32, u32),
     Labels(u32, u32),
     Points(u32, u32),
-    Component(u32, u32),
-    FixVersion(u32, u32),
+    /// Of the project in which the issue was then: history is not written anew when an issue moves.
+    Component(u16, u32, u32),
+    FixVersion(u16, u32, u32),
     DueDate(u32, u32),
     /// Projects and numbers.
     Key((u16, u32), (u16, u32)),
@@ -161,8 +162,8 @@ pub(super) fn difference(catalogue: &Catalogue, before: &Issue, after: &Issue) -
         push(!(old.no_description && new.no_description), Item::Description(from, to));
         push(!old.labels().eq(new.labels()), Item::Labels(from, to));
         push(old.points(before.kind) != new.points(after.kind), Item::Points(from, to));
-        push(old.component() != new.component(), Item::Component(from, to));
-        push(old.fix_version() != new.fix_version(), Item::FixVersion(from, to));
+        push(old.component() != new.component(), Item::Component(before.project, from, to));
+        push(old.fix_version() != new.fix_version(), Item::FixVersion(before.project, from, to));
         push(old.due_in_days != new.due_in_days, Item::DueDate(from, to));
     }
     items
