@@ -291,7 +291,7 @@ async fn a_site_that_was_authorized_is_read_and_its_tokens_are_renewed_on_the_wa
     rig.config.secrets = secrets();
     sqlx::raw_sql("UPDATE syncline.site SET name = 'acme'").execute(rig.db.pool()).await.unwrap();
     let cloud_id = rig.jira.control().cloud_id().to_owned();
-    let (child, address) = authorize(&rig.db, &rig.jira.base_url(), &["--port", "0", "--cloud-id", &cloud_id]);
+    let (child, address) = authorize(&rig.db, rig.jira.base_url(), &["--port", "0", "--cloud-id", &cloud_id]);
     // A browser whose owner consents at once, and which is sent back.
     reqwest::get(address).await.unwrap();
     let output = child.wait_with_output().unwrap();

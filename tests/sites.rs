@@ -42,7 +42,7 @@ async fn a_site_is_asked_what_it_is_and_a_wrong_answer_is_told() {
     let rig = rig().await;
     let credential = format!("file:{}", rig.token_path().display());
     let url = rig.jira.base_url();
-    let add = ["site", "add", "again", "--url", &url, "--email", simulator::DEFAULT_EMAIL, "--credential", &credential];
+    let add = ["site", "add", "again", "--url", url, "--email", simulator::DEFAULT_EMAIL, "--credential", &credential];
     succeeds(&rig.db, &add);
     assert_eq!(json(&rig.db, &["site", "show", "again"])["kind"], "cloud");
     succeeds(&rig.db, &["site", "update", "again", "--kind", "data-center"]);

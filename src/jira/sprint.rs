@@ -162,7 +162,7 @@ mod tests {
         let object = json!([{"id": 37, "boardId": 12, "state": "closed", "name": "Sprint 7", "goal": "Ship it",
             "startDate": "2024-05-01T08:00:00.000Z", "endDate": "2024-05-15T08:00:00.000Z",
             "completeDate": "2024-05-15T09:30:00.000Z"}]);
-        assert_eq!(read(&object).unwrap(), [java.clone()]);
+        assert_eq!(read(&object).unwrap(), std::slice::from_ref(&java));
         assert_eq!((java.id, java.board_id, java.state.as_str()), (37, Some(12), "closed"));
     }
 

@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     fn parsed(text: &str) -> File {
-        read(text.as_bytes(), || Uuid::nil()).unwrap()
+        read(text.as_bytes(), Uuid::nil).unwrap()
     }
 
     #[test]
@@ -177,7 +177,7 @@ mod tests {
             (b"name,email,name\n", "twice"),
             (b"name,email\nJos\xe9,a@example.com\n", "line 2 is not UTF-8"),
         ] {
-            let problem = read(text, || Uuid::nil()).unwrap_err();
+            let problem = read(text, Uuid::nil).unwrap_err();
             assert!(problem.contains(word), "{problem} lacks {word}");
         }
     }

@@ -39,8 +39,8 @@ fn unit(panel: &Value) -> &str {
 /// The colour that the thresholds give a value.
 fn threshold(panel: &Value, value: f64) -> &str {
     let steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"].as_array();
-    let reached = steps.into_iter().flatten().filter(|step| step["value"].as_f64().is_none_or(|at| at <= value));
-    match reached.last().and_then(|step| step["color"].as_str()) {
+    let mut reached = steps.into_iter().flatten().filter(|step| step["value"].as_f64().is_none_or(|at| at <= value));
+    match reached.next_back().and_then(|step| step["color"].as_str()) {
         Some("red") => "#f2495c",
         Some("orange") => "#ff9830",
         Some("yellow") => "#fade2a",
