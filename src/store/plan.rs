@@ -24,14 +24,15 @@ pub struct Progress {
 
 impl Progress {
     /// Collections of an issue that is as it was need to be fetched only if it was updated at or after this instant: a run
-    /// that did not end well may have written the issue and not its collections.
-    pub fn collections_from(&self) -> DateTime<Utc> {
+    /// that did not end well may have written the issue and not its collections. It may have done so within the overlap of
+    /// its window too: an issue that Jira's search showed late lies before the cursor.
+    pub fn collections_from(&self, overlap: chrono::TimeDelta) -> DateTime<Utc> {
         let oldest = self.cursors.iter().copied().min().flatten().unwrap_or(DateTime::UNIX_EPOCH);
         let same = self.cursors.iter().all(|cursor| *cursor == self.cursors[0]);
         if self.settled && same && self.cursors[0].is_some() {
             oldest + chrono::TimeDelta::milliseconds(1)
         } else {
-            oldest
+            oldest.checked_sub_signed(overlap).unwrap_or(DateTime::UNIX_EPOCH)
         }
     }
 }
@@ -156,4 +157,22 @@ pub async fn write_plan(conn: &mut PgConnection, work: &Work, plan: &Plan<'_>) -
     .execute(conn)
     .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    #[test]
+    fn what_a_run_that_did_not_end_well_wrote_within_its_overlap_is_asked_for_again() {
+        let at = |millis| DateTime::from_timestamp_millis(millis);
+        let overlap = TimeDelta::seconds(5);
+        let progress = |cursors, settled| Progress { cursors, settled }.collections_from(overlap).timestamp_millis();
+        assert_eq!(progress([at(10_000); 4], true), 10_001, "everything up to the cursor is there");
+        assert_eq!(progress([at(10_000); 4], false), 5_000);
+        assert_eq!(progress([at(20_000), at(10_000), at(20_000), at(20_000)], true), 5_000, "one entity is behind");
+        assert!(progress([at(20_000), None, None, None], true) <= 0, "never read: everything");
+    }
 }

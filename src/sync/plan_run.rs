@@ -82,6 +82,7 @@ impl PlanRun {
         let next = fetches.chain(repairs).chain(sweep).collect();
         let full = job.work.kind == "full" && live;
         let (clock_now, priority) = (context.clock.now(), context.step.priority);
+        let overlap = job.options.overlap;
         let nobody = users.is_some_and(|users| users.is_empty());
         let workshop = Arc::clone(&self.0);
         let mut commit = Commit::effects(move |conn| {
@@ -94,7 +95,7 @@ impl PlanRun {
                     estimated_issues: i64::try_from(plan.estimate).ok(),
                     partitions: &plan.partitions,
                     reconcile,
-                    collections_from: progress.collections_from(),
+                    collections_from: progress.collections_from(overlap),
                     field_map: &workshop::stored_field_map(&discovered),
                 };
                 plan::write_plan(conn, &job.work, &plan).await?;
