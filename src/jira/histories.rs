@@ -100,10 +100,9 @@ pub async fn read(jira: &JiraClient, ids: &[i64], at: Position) -> Result<Read, 
             read.add(page.records, page.users, page.rejected, page.drifts);
             Ok(read)
         }
-        Offered::Absent(_) => read_singly(jira, rest, Position { single: true, token: None, ..at }).await,
-        Offered::Forbidden(reason) => {
-            read.withheld = Some(("forbidden", reason));
-            Ok(read)
+        // A refusal of the bulk endpoint alone, for good or for a moment, must not cost the histories.
+        Offered::Absent(_) | Offered::Forbidden(_) => {
+            read_singly(jira, rest, Position { single: true, token: None, ..at }).await
         }
     }
 }
