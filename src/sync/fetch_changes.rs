@@ -85,6 +85,10 @@ impl FetchChanges {
             None => walk.ids.clone(),
         };
         let read = histories::read(&job.jira, &ids, walk.at.clone()).await?;
+        if read.changes.is_empty() && !ids.is_empty() {
+            // Lost credentials look like this too: issues that may not be seen are left out in silence.
+            job.jira.myself().await?;
+        }
         let priority = context.step.priority;
         Ok(Commit::effects(move |conn| {
             Box::pin(async move {
