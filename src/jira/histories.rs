@@ -18,7 +18,9 @@ use crate::domain::record::UserRecord;
 
 /// Issues that are read one by one before the caller is given what there is.
 const SINGLE_ISSUES_AT_ONCE: usize = 40;
-/// Of those, requests under way.
+/// How often a refused history is asked for again before it counts as withheld.
+const LOOKS_BEFORE_WITHHELD: usize = 4;
+/// Of those issues, requests under way.
 const REQUESTS_AT_ONCE: usize = 4;
 /// More pages than the history of a thousand issues has: each may hold 10,000 entries.
 const MAX_BULK_PAGES: u32 = 5_000;
@@ -116,6 +118,9 @@ async fn read_singly(jira: &JiraClient, rest: &[i64], at: Position) -> Result<Re
     let histories = match answers {
         Ok(histories) => histories,
         Err(failure) if is_withheld(jira, &failure).await? => {
+            if !stays_refused(jira, rest).await {
+                return Err(failure);
+            }
             read.withheld = Some(("absent", failure.message));
             return Ok(read);
         }
@@ -126,6 +131,17 @@ async fn read_singly(jira: &JiraClient, rest: &[i64], at: Position) -> Result<Re
     }
     read.next = more.then(|| Position { pages: at.pages + 1, issue: at.issue + count, ..at });
     Ok(read)
+}
+
+/// Whether a site that refused a history goes on refusing: what is withheld is passed over for good, so that the refusal of
+/// a moment must not be taken for it.
+async fn stays_refused(jira: &JiraClient, ids: &[i64]) -> bool {
+    for &id in ids.iter().cycle().take(LOOKS_BEFORE_WITHHELD) {
+        if one(jira, id).await.is_ok() {
+            return false;
+        }
+    }
+    true
 }
 
 /// The whole history of one issue; nothing of one that is gone.
