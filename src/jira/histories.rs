@@ -11,15 +11,13 @@ use super::JiraClient;
 use super::answers::Offered;
 use super::history::CHANGELOG_BULK_LIMIT;
 use super::normalise::{Drift, RecordError};
-use super::withheld::is_withheld;
+use super::withheld::{LOOKS_BEFORE_WITHHELD, is_withheld};
 use crate::domain::entity::ChangeRecord;
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::record::UserRecord;
 
 /// Issues that are read one by one before the caller is given what there is.
 const SINGLE_ISSUES_AT_ONCE: usize = 40;
-/// How often a refused history is asked for again before it counts as withheld.
-const LOOKS_BEFORE_WITHHELD: usize = 4;
 /// Of those issues, requests under way.
 const REQUESTS_AT_ONCE: usize = 4;
 /// More pages than the history of a thousand issues has: each may hold 10,000 entries.
@@ -133,8 +131,7 @@ async fn read_singly(jira: &JiraClient, rest: &[i64], at: Position) -> Result<Re
     Ok(read)
 }
 
-/// Whether a site that refused a history goes on refusing: what is withheld is passed over for good, so that the refusal of
-/// a moment must not be taken for it.
+/// Whether a site that refused a history goes on refusing.
 async fn stays_refused(jira: &JiraClient, ids: &[i64]) -> bool {
     for &id in ids.iter().cycle().take(LOOKS_BEFORE_WITHHELD) {
         if one(jira, id).await.is_ok() {

@@ -3,6 +3,10 @@
 use super::JiraClient;
 use crate::domain::failure::{Failure, FailureCode};
 
+/// How often what was refused is asked for again before it counts as withheld: that is passed over for good, and the refusal
+/// of a moment must not be taken for it.
+pub const LOOKS_BEFORE_WITHHELD: usize = 4;
+
 /// Whether a refusal means that the site withholds this one thing and is otherwise there: it says so for good, and it still
 /// lets the account in. Proxies and partial servers answer 404 in forms of their own, and so does the front door of a site
 /// that is suspended; only the second question tells them apart.

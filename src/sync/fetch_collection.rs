@@ -15,7 +15,7 @@ use crate::domain::queue::Queue;
 use crate::domain::record::{CommentRecord, WorklogRecord};
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
 use crate::jira::normalise::{self, ParsedCollection, ParsedIssue};
-use crate::jira::withheld::is_withheld;
+use crate::jira::withheld::{LOOKS_BEFORE_WITHHELD, is_withheld};
 use crate::store::page::PageId;
 use crate::store::replica::{self, Version};
 use crate::store::{bundle, capability};
@@ -142,7 +142,16 @@ impl FetchCollection {
         let mut walk: Walk = context.payload()?;
         let job = self.0.job(context).await?;
         let run_id = workshop::run_id(context)?;
-        let (read, withheld) = match read(&job, &walk).await {
+        let mut answer = read(&job, &walk).await;
+        for _ in 0..LOOKS_BEFORE_WITHHELD {
+            match &answer {
+                Err(StepError::Failed(failure)) if is_withheld(&job.jira, failure).await? => {
+                    answer = read(&job, &walk).await;
+                }
+                _ => break,
+            }
+        }
+        let (read, withheld) = match answer {
             Ok(read) => (read, None),
             Err(StepError::Failed(failure)) if is_withheld(&job.jira, &failure).await? => (None, Some(failure.message)),
             Err(error) => return Err(error),
