@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use chrono::DateTime;
 use futures::future::BoxFuture;
 
 use super::fetch_catalogue;
@@ -104,7 +105,10 @@ impl PlanRun {
                     estimated_issues: i64::try_from(plan.estimate).ok(),
                     partitions: &plan.partitions,
                     reconcile,
-                    collections_from: progress.collections_from(overlap),
+                    collections_from: match full {
+                        true => DateTime::UNIX_EPOCH,
+                        false => progress.collections_from(overlap),
+                    },
                     field_map: &workshop::stored_field_map(&discovered),
                 };
                 plan::write_plan(conn, &job.work, &plan).await?;

@@ -45,7 +45,11 @@ impl Ranges<'_> {
     pub fn window(&self, progress: &Progress) -> Window {
         match self.job.work.kind.as_str() {
             "full" => Window::FULL,
-            _ => window::incremental(&progress.cursors, self.options.overlap),
+            _ => {
+                let window = window::incremental(&progress.cursors, self.options.overlap);
+                let owed = progress.owed_from.filter(|owed| window.from.is_some_and(|from| *owed < from));
+                Window { from: owed.or(window.from), ..window }
+            }
         }
     }
 
