@@ -114,7 +114,7 @@ impl<'a> History<'a> {
         let mut dice = SmallRng::seed_from_u64(seed);
         let mut options = Options::new(Clock::system());
         options.seed = seed;
-        let kind = if seed % 4 == 3 { SiteKind::DataCenter } else { SiteKind::Cloud };
+        let kind = if seed % 4 == 1 { SiteKind::DataCenter } else { SiteKind::Cloud };
         if kind == SiteKind::DataCenter {
             options.kind = Kind::DataCenter;
         }
