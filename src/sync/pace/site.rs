@@ -11,8 +11,9 @@ use uuid::Uuid;
 
 use super::purse::{Purse, Turn};
 use super::{Shared, lock};
-use crate::domain::failure::{Failure, FailureCode, PauseScope};
+use crate::domain::failure::{Failure, FailureCode, PauseScope, RetryPolicy};
 use crate::domain::rate::{self as rule, Level, Told};
+use crate::domain::setting;
 use crate::jira::Endpoint;
 use crate::jira::concurrency::{Concurrency, InFlight, Sign};
 use crate::jira::pacer::{Answered, Pacer};
@@ -59,6 +60,8 @@ struct State {
     /// Refusals without a time in a row, by scope.
     nameless: HashMap<String, u32>,
     workers: i64,
+    /// What is set as the least pause after a 429 that names no time.
+    least_pause: Duration,
     /// Requests in this second and the one before, for a first guess at a rate.
     asked: (Option<Instant>, u32, u32),
     /// What a request of each endpoint cost lately, in points, and what is still to be paid or given back.
@@ -85,6 +88,8 @@ impl SitePacer {
         let now = Instant::now();
         let mut state = lock(&self.state);
         state.workers = standing.workers;
+        let least = standing.settings.whole(&setting::RATE_PAUSE).unwrap_or(0);
+        state.least_pause = Duration::from_secs(u64::from(least));
         for key in standing.buckets.iter().filter(|key| mine(key)) {
             self.purse(&mut state, key);
         }
@@ -147,7 +152,7 @@ impl SitePacer {
     async fn read_limits(&self) -> rate::SiteLimits {
         let known = || self.limits.get().map(|limits| lock(&limits.own).0.clone());
         let default = || rate::SiteLimits { name: String::new(), max_concurrency: 8, points_per_hour: None };
-        match rate::site_limits(&self.shared.pool, self.site_id).await {
+        match rate::site_limits(&self.shared.pool(), self.site_id).await {
             Ok(Some(limits)) => limits,
             Ok(None) | Err(_) => known().unwrap_or_else(default),
         }
@@ -173,7 +178,7 @@ impl SitePacer {
             let purses = self.purses(endpoint);
             let mut at = asked;
             for purse in &purses {
-                match purse.turn(&self.shared.pool, &self.shared.clock).await {
+                match purse.turn(&self.shared.pool(), &self.shared.clock).await {
                     Ok(Turn::At(turn)) => at = at.max(turn),
                     Ok(Turn::Paused(pause)) => self.begin_pause(&purse.key, pause),
                     Ok(Turn::Free) => drop(lock(&self.state).purses.remove(&purse.key)),
@@ -237,7 +242,7 @@ impl SitePacer {
                 (state.costs.get(&endpoint).copied().unwrap_or(FIRST_COST), std::mem::take(&mut state.owed))
             };
             let key = self.quota_key();
-            let spent = rate::spend(&self.shared.pool, &key, points_per_hour, cost, owed, POINTS_HORIZON).await;
+            let spent = rate::spend(&self.shared.pool(), &key, points_per_hour, cost, owed, POINTS_HORIZON).await;
             let Ok(points) = spent else {
                 lock(&self.state).owed += owed;
                 return Ok(0.0);
@@ -293,7 +298,7 @@ impl SitePacer {
             // Data Center limits an account, Cloud an endpoint.
             let key = if told.refill_per_second.is_some() { self.key.clone() } else { self.endpoint_key(endpoint) };
             let rate = self.guess(&told);
-            match rate::open_bucket(&self.shared.pool, &key, rate, rule::burst(rate)).await {
+            match rate::open_bucket(&self.shared.pool(), &key, rate, rule::burst(rate)).await {
                 Ok(is_first) => self.learnt(&key, rate, is_first, "little is left"),
                 Err(error) => tracing::debug!(%error, "a limit cannot be shared"),
             }
@@ -306,10 +311,10 @@ impl SitePacer {
             PauseScope::Site => self.key.clone(),
             PauseScope::Endpoint => self.endpoint_key(answered.endpoint),
         };
-        let pause = failure.retry_after.unwrap_or_else(|| self.backoff(&key));
+        let pause = failure.retry_after.unwrap_or_else(|| self.backoff(&key, failure.code));
         let purse = self.purses(answered.endpoint).pop();
         self.begin_pause(&key, pause);
-        let (pool, reason) = (&self.shared.pool, failure.code.as_str());
+        let (pool, reason) = (&self.shared.pool(), failure.code.as_str());
         let written = match failure.code {
             FailureCode::RateLimit => {
                 let known = rate::refused_rate(pool, &key).await.ok().flatten();
@@ -350,12 +355,17 @@ impl SitePacer {
         }
     }
 
-    fn backoff(&self, key: &str) -> Duration {
+    /// The pause after a refusal that names none: longer with each in a row, and after a 429 not less than is set.
+    fn backoff(&self, key: &str, code: FailureCode) -> Duration {
         let mut state = lock(&self.state);
         let count = state.nameless.entry(key.to_owned()).or_insert(0);
         let factor = 1u32 << (*count).min(6);
         *count += 1;
-        (FIRST_BACKOFF * factor).min(LONGEST_BACKOFF).mul_f64(0.5 + self.shared.clock.jitter())
+        let pause = (FIRST_BACKOFF * factor).min(LONGEST_BACKOFF).mul_f64(0.5 + self.shared.clock.jitter());
+        match code.policy() {
+            RetryPolicy::WaitForScope => pause.max(state.least_pause),
+            _ => pause,
+        }
     }
 }
 
