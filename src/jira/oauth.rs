@@ -190,13 +190,12 @@ pub fn resource_of<'a>(resources: &'a [Resource], site_url: &Url) -> Option<&'a 
     resources.iter().find(|resource| host_of(resource).as_deref() == site_url.host_str())
 }
 
-/// `invalid_grant` (RFC 6749) is final, with whatever status, and so is a 403 in the form of OAuth, whatever it calls the
-/// token (`unauthorized_client` with "refresh_token is invalid" was seen); what else a 4xx says is the app's own fault.
+/// `invalid_grant` (RFC 6749) is final, with whatever status, and so is `unauthorized_client` under 403 (with "refresh_token is
+/// invalid" it was seen for a token that is over); what else a 4xx says is the app's own fault.
 fn final_refusal(refused: Refused, help: &str) -> Failure {
     let Some(status) = refused.status.map(|status| status.as_u16()) else { return refused.failure };
     let message = &refused.failure.message;
-    let of_the_token = matches!(refused.failure.code, FailureCode::AuthExpired | FailureCode::AuthInvalid);
-    if refused.says_invalid_grant || (status == 403 && of_the_token) {
+    if refused.says_invalid_grant || (status == 403 && refused.failure.code == FailureCode::AuthExpired) {
         Failure::new(FailureCode::AuthExpired, format!("{message}; {help}"))
     } else if matches!(status, 400 | 401) {
         Failure::new(FailureCode::AuthInvalid, format!("{message}; check the app's id and secret"))

@@ -9,6 +9,7 @@
 
 mod purse;
 mod site;
+mod state;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
