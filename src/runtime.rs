@@ -29,6 +29,7 @@ use crate::observe::{events, metrics};
 use crate::queue::{self, Heard, QueueOptions};
 use crate::scheduler;
 use crate::store;
+use crate::store::Connections;
 use crate::store::gauges::{self, GaugeOptions};
 use crate::sync::pace::Fleet;
 use crate::sync::{self, Workshop};
@@ -47,32 +48,33 @@ impl Worker {
     /// Checks the schema's version and starts everything: admin server, queue workers, scheduler.
     pub async fn start(config: &Config, pool: PgPool, clock: Clock) -> anyhow::Result<Self> {
         warn_of_newer_schema(store::check_version(&pool).await?);
+        let connections = Connections::from(pool);
         let readiness = Readiness::default();
         let heartbeats = Heartbeats::default();
         let server = match config.http.address {
-            Some(address) => Some(serve(address, gauge_options(config), &pool, &readiness, &heartbeats).await?),
+            Some(address) => Some(serve(address, gauge_options(config), &connections, &readiness, &heartbeats).await?),
             None => None,
         };
-        let fleet = Fleet::new(pool.clone(), clock.clone());
+        let fleet = Fleet::new(connections.clone(), clock.clone());
         let http = HttpPool::new(clock.clone())?;
-        let workshop = Workshop::new(sync_options(config), http, fleet, config.secrets.clone());
+        let workshop = Workshop::new(sync_options(config), http, fleet, config.secrets.clone(), connections.clone());
         let rules = config.telemetry.rules();
         let channels = Channels::new(config.secrets.clone(), clock.clone());
         let mut steps = sync::steps(&workshop);
         steps.push(Arc::new(AnalyseRun(Arc::new(rules.clone()))));
         steps.push(Arc::new(DeliverAlert::new(channels.clone())));
-        let engine = Engine::new(pool.clone(), clock.clone(), steps, engine_options(config));
+        let engine = Engine::new(connections.clone(), clock.clone(), steps, engine_options(config));
         let stop = CancellationToken::new();
         let heard = Heard::default();
         let mut tasks = JoinSet::new();
         let options = queue_options(config, &heartbeats);
         tasks.spawn(queue::run(engine.clone(), options, heard.clone(), stop.clone()));
-        tasks.spawn(scheduler::run(pool.clone(), clock.clone(), heard.schedules, stop.clone()));
-        tasks.spawn(telemetry::watch(pool.clone(), clock.clone(), rules, stop.clone()));
-        tasks.spawn(telemetry::probe(pool.clone(), clock.clone(), channels, stop.clone()));
-        let keeper = Keeper::new(pool, clock, timings(config), templates(config));
+        tasks.spawn(scheduler::run(connections.clone(), clock.clone(), heard.schedules, stop.clone()));
+        tasks.spawn(telemetry::watch(connections.clone(), clock.clone(), rules, stop.clone()));
+        tasks.spawn(telemetry::probe(connections.clone(), clock.clone(), channels, stop.clone()));
+        let keeper = Keeper::new(connections.clone(), clock, timings(config), templates(config));
         tasks.spawn(telemetry::keep(keeper, heard.alerts, stop.clone()));
-        tasks.spawn(follow_settings(engine.clone(), config.clone(), stop.clone()));
+        tasks.spawn(follow_settings(engine.clone(), connections, config.clone(), stop.clone()));
         tasks.spawn(watch(engine, readiness, stop.clone()));
         Ok(Self { admin: server.as_ref().map(admin::Server::address), stop, tasks, server })
     }
@@ -133,16 +135,16 @@ pub async fn stop_signal() -> anyhow::Result<()> {
 async fn serve(
     address: SocketAddr,
     options: GaugeOptions,
-    pool: &PgPool,
+    connections: &Connections,
     readiness: &Readiness,
     heartbeats: &Heartbeats,
 ) -> anyhow::Result<admin::Server> {
     let recorder = metrics::install().context("cannot install the metrics recorder")?;
-    let pool = pool.clone();
+    let connections = connections.clone();
     let sources = admin::Sources {
         recorder,
         gauges: Arc::new(move || {
-            let pool = pool.clone();
+            let pool = connections.now();
             Box::pin(async move {
                 let gauges = gauges::read(&pool, &options).await.ok()?;
                 gauges.sites.iter().for_each(|site| metrics::site_known(site));
@@ -165,7 +167,7 @@ async fn watch(engine: Engine, readiness: Readiness, stop: CancellationToken) {
         }
         readiness.set(if engine.database_lost() { State::DatabaseLost } else { State::Ready });
         engine.report_slots();
-        report_pool(engine.pool());
+        report_pool(&engine.pool());
     }
     readiness.set(State::Draining);
 }
@@ -188,16 +190,18 @@ fn gauge_options(config: &Config) -> GaugeOptions {
 const SETTINGS_EVERY: Duration = Duration::from_secs(5);
 
 /// Keeps the engine as the settings for all say; what is taken back is as configured again.
-async fn follow_settings(engine: Engine, config: Config, stop: CancellationToken) {
+async fn follow_settings(engine: Engine, connections: Connections, config: Config, stop: CancellationToken) {
     let mut followed = Settings::default();
     loop {
         // A database that is away is told of elsewhere: what was set stays in force.
-        if let Ok(set) = store::setting::in_force(engine.pool(), None, None).await
+        if let Ok(set) = store::setting::in_force(&connections.now(), None, None).await
             && set != followed
         {
             let options = tuned(engine_options(&config), &set);
             let tuning = Tuning { retry: options.retry, max_attempts: options.max_attempts };
             engine.tune(tuning, options.concurrency);
+            let most = set.whole(&setting::CONNECTION_POOL).unwrap_or(config.database.max_connections);
+            connections.allow(most);
             tracing::info!(
                 event = events::SETTINGS_CHANGED,
                 workers = options.concurrency[0],
@@ -206,6 +210,7 @@ async fn follow_settings(engine: Engine, config: Config, stop: CancellationToken
                 backoff_factor = options.retry.factor,
                 backoff_max_seconds = options.retry.cap.as_secs_f64(),
                 rate_pause_seconds = options.retry.rate_pause.as_secs_f64(),
+                connection_pool = most,
             );
             followed = set;
         }

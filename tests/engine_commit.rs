@@ -151,8 +151,8 @@ async fn exactly_one_final_step_follows_many_parallel_ends() {
 /// Renews the engine's lease and claims the one step that waits.
 async fn claim(engine: &Engine) -> Arc<step::ClaimedStep> {
     let (owner, lease) = (engine.epoch().owner, std::time::Duration::from_secs(60));
-    step::pulse(engine.pool(), owner, "toy", "0", lease, &engine.in_flight()).await.unwrap();
-    let claims = step::claim(engine.pool(), Queue::Jira, owner, 10).await.unwrap();
+    step::pulse(&engine.pool(), owner, "toy", "0", lease, &engine.in_flight()).await.unwrap();
+    let claims = step::claim(&engine.pool(), Queue::Jira, owner, 10).await.unwrap();
     assert_eq!(claims.steps.len(), 1);
     Arc::new(claims.steps.into_iter().next().unwrap())
 }

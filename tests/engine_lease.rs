@@ -164,10 +164,11 @@ async fn a_worker_whose_lease_has_run_out_claims_nothing() {
     let engine = world.engine(vec![], &Tuning::default()).await;
     let owner = engine.epoch().owner;
     world.run(vec![new("work", "")]).await;
-    let claim = || step::claim(engine.pool(), Queue::Jira, owner, 1);
+    let pool = engine.pool();
+    let claim = || step::claim(&pool, Queue::Jira, owner, 1);
     assert!(claim().await.unwrap().steps.is_empty(), "it has never pulsed");
-    step::pulse(engine.pool(), owner, "toy", "0", Duration::ZERO, &[]).await.unwrap();
+    step::pulse(&engine.pool(), owner, "toy", "0", Duration::ZERO, &[]).await.unwrap();
     assert!(claim().await.unwrap().steps.is_empty());
-    step::pulse(engine.pool(), owner, "toy", "0", Duration::from_secs(60), &[]).await.unwrap();
+    step::pulse(&engine.pool(), owner, "toy", "0", Duration::from_secs(60), &[]).await.unwrap();
     assert_eq!(claim().await.unwrap().steps.len(), 1);
 }

@@ -124,6 +124,39 @@ async fn a_request_under_way_in_a_long_walk_stops_when_another_process_is_refuse
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_that_names_no_time_pauses_everyone_for_as_long_as_is_set_at_least_and_soon_after_it_is_set() {
+    let site = Site::new().await;
+    let (one, other) = (site.process(), site.process());
+    let nameless = || Failure::new(FailureCode::RateLimit, "429").scoped(PauseScope::Endpoint);
+    refused(&*one, Endpoint::Search, &nameless()).await;
+    let briefly = wait(&*one, Endpoint::Search).await;
+    assert!(briefly < Duration::from_millis(2_600), "as the back-off says: {briefly:?}");
+    sqlx::query(
+        "INSERT INTO syncline.setting (scope, scope_id, key, value, updated_by)
+         VALUES ('all', '00000000-0000-0000-0000-000000000000', 'rate_pause_seconds', '40', 'ana')",
+    )
+    .execute(site.db.pool())
+    .await
+    .unwrap();
+    // A process that runs follows within seconds; the one that is not refused keeps the pause, too.
+    let set = Instant::now();
+    let put_off = loop {
+        match one.admit(Endpoint::Comments).await {
+            Ok(_) => refused(&*one, Endpoint::Comments, &nameless()).await,
+            Err(put_off) if put_off.retry_after > Some(Duration::from_secs(10)) => break put_off,
+            // As the back-off says, still.
+            Err(put_off) => tokio::time::sleep(put_off.retry_after.unwrap()).await,
+        }
+        assert!(set.elapsed() < Duration::from_secs(10), "the setting is not followed");
+    };
+    assert!(put_off.retry_after.unwrap() > Duration::from_secs(35), "{put_off:?}");
+    assert!(other.admit(Endpoint::Comments).await.is_err());
+    // A time that Jira names is believed, also when it is shorter.
+    refused(&*other, Endpoint::Worklogs, &refusal(FailureCode::RateLimit, PauseScope::Endpoint, PAUSE)).await;
+    assert!(wait(&*other, Endpoint::Worklogs).await < PAUSE + Duration::from_secs(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_spent_quota_holds_back_the_whole_site() {
     let site = Site::new().await;
     let (one, other) = (site.process(), site.process());

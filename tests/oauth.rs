@@ -194,6 +194,83 @@ async fn a_refresh_token_that_counts_no_more_is_asked_for_once_and_says_what_to_
     assert_eq!(given.lock().unwrap().reused, 1);
 }
 
+/// A site of the simulator that was authorized; a refresh token may be sent again for so long.
+async fn simulated(leeway: Duration) -> (Rig, String) {
+    let mut options = Options::new(Clock::system());
+    options.issues = 1;
+    options.oauth.client_id = "app".into();
+    options.oauth.client_secret = "app-secret".into();
+    options.oauth.refresh_leeway = leeway;
+    let rig = Rig::new(options).await;
+    sqlx::raw_sql("UPDATE syncline.site SET name = 'acme'").execute(rig.db.pool()).await.unwrap();
+    let url = rig.jira.base_url().to_owned();
+    let back = "http://127.0.0.1:9/callback";
+    let consent = format!("{url}/authorize?client_id=app&response_type=code&redirect_uri={back}");
+    let browser = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let answer = browser.get(consent).send().await.unwrap();
+    let target = url::Url::parse(answer.headers()["location"].to_str().unwrap()).unwrap();
+    let pair = exchange(
+        &url,
+        json!({ "grant_type": "authorization_code", "code": part(&target, "code"), "redirect_uri": back }),
+    );
+    let refresh = pair.await["refresh_token"].as_str().unwrap().to_owned();
+    let site_id: Uuid = sqlx::query_scalar("SELECT id FROM syncline.site").fetch_one(rig.db.pool()).await.unwrap();
+    let granted = Consent {
+        client_id: "app",
+        client_secret: &sealed("app-secret"),
+        scopes: "read:jira-work offline_access",
+        auth_url: &url,
+        api_url: &url,
+        site_url: &url,
+        cloud_id: "cloud-1",
+        pair: SealedPair { access_token: &sealed("over"), refresh_token: &sealed(&refresh), lives_for: Duration::ZERO },
+    };
+    oauth::consent(rig.db.pool(), (site_id, "acme"), &granted, "ana").await.unwrap();
+    // A process takes the lease, gets the new pair, and dies before its commit.
+    let dead = Uuid::from_u128(9);
+    assert!(oauth::claim(rig.db.pool(), site_id, dead, 0, Duration::from_millis(300)).await.unwrap());
+    let lost = exchange(&url, json!({ "grant_type": "refresh_token", "refresh_token": refresh })).await;
+    assert!(lost["refresh_token"].is_string());
+    (rig, refresh)
+}
+
+async fn exchange(url: &str, more: Value) -> Value {
+    let mut body = json!({ "client_id": "app", "client_secret": "app-secret" });
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let answer = reqwest::Client::new().post(format!("{url}/oauth/token")).json(&body).send().await.unwrap();
+    answer.json().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_pair_that_died_with_its_process_is_asked_for_again_with_the_old_refresh_token() {
+    let (rig, spent) = simulated(Duration::from_secs(600)).await;
+    let site_id: Uuid = sqlx::query_scalar("SELECT id FROM syncline.site").fetch_one(rig.db.pool()).await.unwrap();
+    let clock = Clock::system();
+    let http = HttpPool::new(clock.clone()).unwrap();
+    let next = SiteTokens::new((site_id, "acme"), rig.db.pool().clone(), http, secrets(), clock);
+    next.token(None).await.unwrap();
+    let seen = rig.jira.control().stats().oauth;
+    assert_eq!((seen.refreshes, seen.repeated_refresh_tokens, seen.reused_refresh_tokens), (1, 1, 0));
+    let stored: String =
+        sqlx::query_scalar("SELECT refresh_token FROM syncline.site_oauth").fetch_one(rig.db.pool()).await.unwrap();
+    assert_ne!(secret::resolve(&stored, "acme", &secrets()).unwrap().expose_secret(), spent, "the chain goes on");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_pair_that_is_lost_for_longer_than_the_leeway_is_asked_for_once_and_said_to_be_lost() {
+    let (rig, _) = simulated(Duration::ZERO).await;
+    let site_id: Uuid = sqlx::query_scalar("SELECT id FROM syncline.site").fetch_one(rig.db.pool()).await.unwrap();
+    let clock = Clock::system();
+    for _ in 0..2 {
+        let http = HttpPool::new(clock.clone()).unwrap();
+        let next = SiteTokens::new((site_id, "acme"), rig.db.pool().clone(), http, secrets(), clock.clone());
+        let failure = next.token(None).await.unwrap_err();
+        assert_eq!(failure.code, FailureCode::AuthExpired);
+        assert!(failure.message.contains("syncline site authorize acme"), "{}", failure.message);
+    }
+    assert_eq!(rig.jira.control().stats().oauth.reused_refresh_tokens, 1);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_server_of_tokens_that_is_away_leaves_the_lease_to_the_next_who_asks() {
     let db = authorized("http://127.0.0.1:1", Duration::ZERO).await;

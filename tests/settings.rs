@@ -1,7 +1,11 @@
 //! Parameters of a sync are set in the database and count without a restart; each change is on record.
 
+use std::time::Duration;
+
+use secrecy::SecretString;
 use syncline::clock::Clock;
 use syncline::simulator::{Amount, Options};
+use syncline::store::{Connections, PoolOptions, connect};
 
 use crate::support::command::{json, refuses, succeeds};
 use crate::support::{Rig, TestDb, WorkerProcess, eventually};
@@ -87,7 +91,7 @@ async fn what_cannot_be_set_is_refused_with_what_to_write() {
     refuses(&db, &set("page_size", &[]), 2, &["not KEY=VALUE"]);
     refuses(&db, &set("workers=3", &["--site", "acme"]), 2, &["workers cannot be set for a site", "whole processes"]);
     refuses(&db, &set("max_concurrency=3", &[]), 2, &["--site SITE"]);
-    refuses(&db, &set("connection_pool=5", &[]), 2, &["only when a process starts", "database.max_connections"]);
+    refuses(&db, &set("connection_pool=1", &[]), 2, &["a whole number of connections from 2 to 1000"]);
     let both = ["config", "set", "backoff_base_seconds=60", "backoff_max_seconds=30"];
     refuses(&db, &both, 2, &["backoff_base_seconds is 60, more than backoff_max_seconds, 30"]);
     refuses(&db, &set("page_size=5", &["--project", "nope"]), 1, &["unknown project"]);
@@ -160,6 +164,58 @@ async fn a_worker_has_as_many_places_as_is_set_without_a_restart() {
     }
     succeeds(&db, &["config", "unset", "workers"]);
     eventually("the configured places", async || places().await == 8.0).await;
+}
+
+#[tokio::test]
+async fn a_worker_holds_as_many_connections_as_is_set_up_and_down_without_a_restart() {
+    let db = staged().await;
+    let worker = WorkerProcess::start(db.url(), &[]).await;
+    let allowed = async || {
+        let text = worker.get("/metrics").await.map(|(_, text)| text).unwrap_or_default();
+        let lines = text.lines().filter(|line| line.starts_with("syncline_db_pool_connections"));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>()
+    };
+    for wanted in [3.0, 30.0, 2.0] {
+        succeeds(&db, &["config", "set", &format!("connection_pool={wanted}")]);
+        eventually("another number of connections", async || allowed().await == wanted).await;
+    }
+    succeeds(&db, &["config", "unset", "connection_pool"]);
+    eventually("the configured number", async || allowed().await == 20.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn connections_beyond_a_lower_number_are_closed_and_work_under_way_is_not_disturbed() {
+    let db = TestDb::new().await;
+    let options = PoolOptions { max_connections: 8, application_name: "resized".into(), ..PoolOptions::default() };
+    let connections = Connections::from(connect(&SecretString::from(db.url()), &options).await.unwrap());
+    let open = async || {
+        sqlx::query_scalar::<_, i64>("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'resized'")
+            .fetch_one(db.pool())
+            .await
+            .unwrap()
+    };
+    let busy = |pool: sqlx::PgPool, n: usize| async move {
+        let begun = futures::future::join_all((0..n).map(|_| pool.begin())).await;
+        begun.into_iter().collect::<Result<Vec<_>, _>>().unwrap()
+    };
+    let mut under_way = busy(connections.now(), 8).await;
+    assert_eq!(open().await, 8);
+    assert!(connections.allow(2) && !connections.allow(2));
+    let new = busy(connections.now(), 2).await;
+    assert!(
+        tokio::time::timeout(Duration::from_millis(300), connections.now().acquire()).await.is_err(),
+        "a third one of two"
+    );
+    drop(new);
+    // What had begun goes on, however late; the others are closed as they end.
+    let mut last = under_way.pop().unwrap();
+    drop(under_way);
+    eventually("idle connections are closed", async || open().await <= 3).await;
+    sqlx::query("CREATE TABLE kept AS SELECT 1").execute(&mut *last).await.unwrap();
+    last.commit().await.unwrap();
+    eventually("the last one, too", async || open().await <= 2).await;
+    assert!(connections.allow(6));
+    assert_eq!(busy(connections.now(), 6).await.len(), 6);
 }
 
 #[tokio::test]

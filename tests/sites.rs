@@ -1,9 +1,9 @@
 //! Sites of every kind are added, changed and checked, and what their accounts may see is said in plain words.
 
 use syncline::clock::Clock;
-use syncline::simulator::{self, Options};
+use syncline::simulator::{self, Kind, Options, PersonalToken};
 
-use crate::support::command::{acts, json, refuses, succeeds};
+use crate::support::command::{acts, ask, json, refuses, succeeds, words};
 use crate::support::{Rig, TestDb};
 
 async fn rig() -> Rig {
@@ -49,6 +49,71 @@ async fn a_site_is_asked_what_it_is_and_a_wrong_answer_is_told() {
     refuses(&rig.db, &["site", "check", "again"], 3, &["says that it is cloud", "site update again --kind cloud"]);
     succeeds(&rig.db, &["site", "update", "again", "--kind", "auto"]);
     succeeds(&rig.db, &["site", "check", "again"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)] // Jira answers while a command is waited for
+async fn a_data_center_tells_how_long_its_token_has_to_live_and_a_cloud_takes_its_owners_word() {
+    let token = |name: &str, days| PersonalToken { name: name.into(), days };
+    let mut options = Options::new(Clock::system());
+    (options.issues, options.kind) = (5, Kind::DataCenter);
+    options.personal_tokens = vec![token("sync", Some(90))];
+    let plant = Rig::new(options.clone()).await;
+    let said = |rig: &Rig, name: &str| json(&rig.db, &["site", "check", name])["token"].as_str().unwrap().to_owned();
+    let by_token = "UPDATE syncline.site SET auth = 'bearer', kind = 'data_center', account_email = ''";
+    sqlx::raw_sql(by_token).execute(plant.db.pool()).await.unwrap();
+    assert!(said(&plant, "sim").starts_with("\"sync\" ends at "), "{}", said(&plant, "sim"));
+    let ends = "SELECT count(*) FROM syncline.site WHERE token_expires_at - now() BETWEEN interval '89 days' AND interval '90 days'";
+    assert_eq!(plant.count(ends).await, 1);
+    // Of several nobody can tell which one it is; the first to end is told, and so is that it is a guess.
+    options.personal_tokens = vec![token("a", None), token("b", Some(3)), token("c", Some(40))];
+    let several = Rig::new(options.clone()).await;
+    sqlx::raw_sql(by_token).execute(several.db.pool()).await.unwrap();
+    let text = said(&several, "sim");
+    for word in ["one of 3", "does not tell which", "\"b\", ends soon", "site update sim --token-stdin"] {
+        assert!(text.contains(word), "{text} lacks {word}");
+    }
+    let doctor = words(&ask(&several.db, &["doctor"]));
+    assert!(doctor.contains("the token of sim ends at"), "{doctor}");
+    // Before 8.14 there is no list.
+    options.version = "8.13.4".into();
+    let old = Rig::new(options).await;
+    sqlx::raw_sql(by_token).execute(old.db.pool()).await.unwrap();
+    assert!(said(&old, "sim").contains("Jira does not tell"), "{}", said(&old, "sim"));
+    let cloud = rig().await;
+    assert!(said(&cloud, "sim").contains("site update sim --token-expires DAY"));
+    succeeds(&cloud.db, &["site", "update", "sim", "--token-expires", "2999-12-31"]);
+    assert_eq!(said(&cloud, "sim"), "ends at 2999-12-31 00:00:00Z");
+    refuses(&cloud.db, &["site", "update", "sim", "--token-expires", "soon"], 2, &["write a day such as 2026-12-31"]);
+    let credential = format!("file:{}", cloud.token_path().display());
+    succeeds(&cloud.db, &["site", "update", "sim", "--credential", &credential]);
+    assert_eq!(said(&cloud, "sim"), "ends at 2999-12-31 00:00:00Z", "the same token");
+    succeeds(&cloud.db, &["site", "update", "sim", "--credential", "env:TOKEN"]);
+    assert_eq!(json(&cloud.db, &["site", "show", "sim"])["token_expires_at"], serde_json::Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_learns_once_a_day_when_the_token_ends_and_warns_in_its_log() {
+    let mut options = Options::new(Clock::system());
+    (options.issues, options.kind) = (5, Kind::DataCenter);
+    options.projects.truncate(1);
+    options.personal_tokens = vec![PersonalToken { name: "sync".into(), days: Some(5) }];
+    let rig = Rig::new(options).await;
+    sqlx::raw_sql("UPDATE syncline.site SET auth = 'bearer', kind = 'data_center', account_email = ''")
+        .execute(rig.db.pool())
+        .await
+        .unwrap();
+    let worker = rig.worker().await;
+    let key = rig.projects[0].clone();
+    for _ in 0..2 {
+        assert_eq!(rig.sync(&key, "incremental").await, "succeeded");
+    }
+    worker.stop().await;
+    assert_eq!(
+        rig.count("SELECT count(*) FROM syncline.site WHERE token_expires_at < now() + interval '6 days'").await,
+        1
+    );
+    assert_eq!(rig.count("SELECT count(*) FROM syncline.sync_log WHERE event = 'token_ends_soon'").await, 1);
+    assert_eq!(rig.jira.control().stats().by_endpoint["/tokens"], 1);
 }
 
 #[tokio::test]

@@ -210,12 +210,22 @@ async fn a_view_of_one_project_reads_only_its_issues() {
 }
 
 #[tokio::test]
-async fn every_view_says_what_it_is_for() {
+async fn every_view_and_every_column_of_one_says_what_it_is_for() {
     let db = TestDb::new().await;
     let silent: Vec<String> = lines(
         db.pool(),
         "SELECT c.relname::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
           WHERE n.nspname = 'syncline' AND c.relkind = 'v' AND obj_description(c.oid) IS NULL",
+    )
+    .await;
+    assert_eq!(silent, Vec::<String>::new());
+    let silent: Vec<String> = lines(
+        db.pool(),
+        "SELECT c.relname || '.' || a.attname FROM pg_class c
+           JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+           LEFT JOIN pg_description d ON d.objoid = c.oid AND d.classoid = 'pg_class'::regclass AND d.objsubid = a.attnum
+          WHERE c.relnamespace = 'syncline'::regnamespace AND c.relkind = 'v' AND d.description IS NULL
+          ORDER BY 1",
     )
     .await;
     assert_eq!(silent, Vec::<String>::new());

@@ -9,7 +9,7 @@ use clap::Args;
 use crate::clock::Clock;
 use crate::simulator::{
     Account, Amount, Bucket, DEFAULT_EMAIL, DEFAULT_TOKEN, FaultKind, FaultPlan, FaultRule, Kind, Language, LimitShape,
-    Limits, Options, ProjectSpec, Simulator,
+    Limits, Options, PersonalToken, ProjectSpec, Simulator,
 };
 
 /// Serve an invented Jira site, the same one for the same seed
@@ -128,9 +128,17 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "BYTES")]
     jql_limit: Option<usize>,
 
+    /// Token that Data Center lists as the account's own, with the days that it lives; repeatable [default: sync=90]
+    #[arg(long = "personal-token", value_name = "NAME[=DAYS]")]
+    personal_tokens: Vec<PersonalToken>,
+
     /// How long an OAuth access token is good, seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 3_600)]
     access_token_seconds: u64,
+
+    /// How long after its first use an OAuth refresh token may be sent again, seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    refresh_leeway_seconds: u64,
 
     /// Language of error texts, whatever a request asks for: en, de, ja or fr
     #[arg(long, value_name = "LANGUAGE", default_value = "en")]
@@ -185,6 +193,10 @@ impl SimulateArgs {
         };
         options.jql_limit = self.jql_limit;
         options.oauth.access_token_lifetime = Duration::from_secs(self.access_token_seconds);
+        options.oauth.refresh_leeway = Duration::from_secs(self.refresh_leeway_seconds);
+        if !self.personal_tokens.is_empty() {
+            options.personal_tokens.clone_from(&self.personal_tokens);
+        }
         options.language = self.language;
         options.projects.clone_from(&self.projects);
         options.issues = self.issues;

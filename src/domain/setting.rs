@@ -36,8 +36,6 @@ pub enum Effect {
     NextRun,
     /// In all processes within some seconds.
     Soon,
-    /// Only when a process starts: it cannot be set here.
-    Restart,
 }
 
 /// One parameter.
@@ -111,7 +109,7 @@ pub const REQUEST_TIMEOUT: Key = Key {
 pub const RATE_PAUSE: Key = Key {
     name: "rate_pause_seconds",
     unit: "seconds",
-    meaning: "the least pause after a 429 that names no time; 0: as the back-off says",
+    meaning: "the least pause of all processes after a 429 that names no time; 0: as the back-off says",
     ..fleet(0.0, 0.0, 3_600.0)
 };
 /// Retries.
@@ -183,8 +181,7 @@ pub const CONNECTION_POOL: Key = Key {
     name: "connection_pool",
     unit: "connections",
     configured: Some("database.max_connections"),
-    effect: Effect::Restart,
-    meaning: "connections of each process to the database",
+    meaning: "connections of each worker process to the database, besides the two that it listens and renews its lease by",
     ..fleet(20.0, 2.0, 1_000.0)
 };
 

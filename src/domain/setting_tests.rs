@@ -57,8 +57,7 @@ fn document() -> String {
          **Order.** The narrowest wins: `--project`, `--site`, all; then the configuration of the process (a flag, the \
          environment, the file, the default). A row that was written by other means with a value out of bounds counts as \
          absent.\n\n\
-         **When.** *next run*: runs that start afterwards, on every worker. *soon*: in every process within five seconds. \
-         *restart*: read when a process starts, and refused here.\n\n\
+         **When.** *next run*: runs that start afterwards, on every worker. *soon*: in every process within five seconds.\n\n\
          | key | unit | default | bounds | scopes | from when | stands before | what it does |\n\
          |---|---|---|---|---|---|---|---|\n",
     );
@@ -67,7 +66,6 @@ fn document() -> String {
         let effect = match key.effect {
             Effect::NextRun => "next run",
             Effect::Soon => "soon",
-            Effect::Restart => "restart",
         };
         let configured = key.configured.map_or_else(|| "–".to_owned(), |path| format!("`{path}`"));
         let bounds = format!("{} to {}", key.min, key.max);

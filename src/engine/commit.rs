@@ -30,7 +30,7 @@ impl Engine {
         }
         let started = Instant::now();
         let (ended, next) = if let Some(effects) = commit.effects {
-            let mut connection = store::acquire(&inner.pool).await?;
+            let mut connection = store::acquire(&inner.connections.now()).await?;
             let mut transaction = connection.begin().await?;
             next.extend(effects(&mut transaction).await?.into_iter().map(|mut new| {
                 self.fit(&mut new);
@@ -48,7 +48,7 @@ impl Engine {
         } else {
             let (placed, last) = places.assign(&inner.slots, next, chained);
             let end = End { next: &placed, last, notify: self.may_notify(&placed), requests };
-            let mut connection = store::acquire(&inner.pool).await?;
+            let mut connection = store::acquire(&inner.connections.now()).await?;
             let ended = step::finish(&mut *connection, &inner.clock, epoch.owner, &step, &end).await?;
             (ended, placed)
         };

@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::queue::Queue;
 use crate::observe::{events, metrics, requests, trace};
-use crate::store::step;
+use crate::store::{Connections, step};
 
 /// How often a step may lose its process before it is held responsible.
 const MAX_RESCUES: i16 = 10;
@@ -73,7 +73,7 @@ pub struct Epoch {
 pub struct Engine(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
-    pub(super) pool: PgPool,
+    pub(super) connections: Connections,
     pub(super) clock: Clock,
     steps: HashMap<&'static str, Arc<dyn Step>>,
     pub(super) options: EngineOptions,
@@ -90,12 +90,17 @@ pub(super) struct Inner {
 
 impl Engine {
     /// An engine for the given kinds of steps.
-    pub fn new(pool: PgPool, clock: Clock, steps: Vec<Arc<dyn Step>>, options: EngineOptions) -> Self {
+    pub fn new(
+        connections: impl Into<Connections>,
+        clock: Clock,
+        steps: Vec<Arc<dyn Step>>,
+        options: EngineOptions,
+    ) -> Self {
         let epoch = Epoch { owner: clock.new_id(), lost: CancellationToken::new() };
         Self(Arc::new(Inner {
             steps: steps.into_iter().map(|step| (step.kind(), step)).collect(),
             slots: Slots::new(options.concurrency),
-            pool,
+            connections: connections.into(),
             clock,
             tuning: RwLock::new(Tuning { retry: options.retry, max_attempts: options.max_attempts }),
             options,
@@ -108,9 +113,9 @@ impl Engine {
         }))
     }
 
-    /// The database.
-    pub fn pool(&self) -> &PgPool {
-        &self.0.pool
+    /// The database, as many connections of it as are allowed now.
+    pub fn pool(&self) -> PgPool {
+        self.0.connections.now()
     }
 
     /// The process' clock.
@@ -259,13 +264,13 @@ impl Engine {
             return self.record(&step, &epoch, Outcome::PutOff(UNKNOWN_KIND_DELAY, None)).await;
         };
         let began = Instant::now();
-        let context = StepContext { step: Arc::clone(&step), pool: self.0.pool.clone(), clock: self.0.clock.clone() };
+        let context = StepContext { step: Arc::clone(&step), pool: self.pool(), clock: self.0.clock.clone() };
         let outcome = tokio::select! {
             biased;
             () = epoch.lost.cancelled() => return trace::outcome("lease_lost"),
             () = self.0.out_of_grace.cancelled() => {
                 trace::outcome("handed_back");
-                let _ = step::hand_back(&self.0.pool, epoch.owner, &step).await;
+                let _ = step::hand_back(&self.pool(), epoch.owner, &step).await;
                 return;
             }
             outcome = tokio::time::timeout(handler.time_limit(), requests::counted(handler.run(&context))) => outcome,

@@ -70,7 +70,7 @@ impl Engine {
     }
 
     async fn write(&self, step: &ClaimedStep, epoch: &Epoch, outcome: Outcome<'_>) -> Result<()> {
-        let mut connection = store::acquire(&self.0.pool).await?;
+        let mut connection = store::acquire(&self.pool()).await?;
         let mut tx = connection.begin().await?;
         let (clock, owner) = (&self.0.clock, epoch.owner);
         let details = |delay: Duration, gate: Option<&String>| json!({"step": step.kind, "key": step.key, "attempt": step.attempt, "delay_seconds": delay.as_secs_f64(), "gate": gate});

@@ -144,7 +144,7 @@ impl Members<'_> {
         time::parse_date(text).or_else(|| time::parse_date(text.get(..10)?))
     }
 
-    fn moment(&self, name: &str) -> Option<DateTime<Utc>> {
+    pub(super) fn moment(&self, name: &str) -> Option<DateTime<Utc>> {
         time::parse(self.0.get(name)?.as_str()?)
     }
 

@@ -48,10 +48,12 @@ impl Answer<'_> {
 }
 
 impl Answer<'_> {
-    /// Whether a token endpoint says that the grant does not count any more.
+    /// Whether a token endpoint says that the grant does not count any more: `invalid_grant`, or a 403 that says of the
+    /// client that it may not, which was seen for a refresh token that is over.
     pub(super) fn says_invalid_grant(&self) -> bool {
-        self.status.is_client_error()
-            && Shape::of(self.body_prefix, header(self.headers, CONTENT_TYPE.as_str())).has_code(&["INVALID_GRANT"])
+        let shape = Shape::of(self.body_prefix, header(self.headers, CONTENT_TYPE.as_str()));
+        let over = self.status == StatusCode::FORBIDDEN && shape.has_code(&["UNAUTHORIZED_CLIENT"]);
+        self.status.is_client_error() && (over || shape.has_code(&["INVALID_GRANT"]))
     }
 }
 

@@ -84,6 +84,8 @@ pub(super) enum Api {
     Version(u8),
     /// Boards and sprints.
     Agile,
+    /// The account's own personal access tokens (Data Center).
+    PersonalTokens,
 }
 
 impl JiraClient {
@@ -272,6 +274,7 @@ impl JiraClient {
     fn request(&self, method: Method, api: Api, path: &str) -> RequestBuilder {
         let family = match (api, self.kind) {
             (Api::Agile, _) => "agile/1.0",
+            (Api::PersonalTokens, _) => "pat/latest",
             (Api::Version(2), _) | (Api::Platform, SiteKind::DataCenter) => "api/2",
             (Api::Version(_), _) | (Api::Platform, SiteKind::Cloud) => "api/3",
         };

@@ -54,6 +54,7 @@ endpoints! {
     MyPermissions = "/rest/api/3/mypermissions",
     Boards = "/rest/agile/1.0/board",
     Sprints = "/rest/agile/1.0/board/{id}/sprint",
+    PersonalTokens = "/rest/pat/latest/tokens",
     OAuthToken = "/oauth/token",
     OAuthResources = "/oauth/token/accessible-resources",
 }

@@ -8,7 +8,7 @@
 //! * [`normalise`] makes records of issues and what belongs to them, with [`adf`] for their texts, [`sprint`] for their
 //!   sprints and [`repair`] for what cannot be read; [`catalogue`] makes those of lists;
 //! * [`jql`] writes the query of a window;
-//! * [`oauth`] is the dance that ends in an access token.
+//! * [`oauth`] is the dance that ends in an access token; [`personal_token`] says how long Data Center's live.
 //!
 //! What must hold: nothing here touches the database; nothing Jira sends can panic, be lost without being counted, or
 //! take unbounded memory; a secret appears in one header and nowhere else. What differs between Cloud and Data Center is
@@ -38,6 +38,7 @@ pub mod oauth;
 mod oauth_tests;
 pub mod pacer;
 pub mod page;
+pub mod personal_token;
 mod repair;
 mod search;
 mod shape;

@@ -1,8 +1,9 @@
 //! OAuth 2.0 (3LO) on the wire: where a person consents, and how codes and refresh tokens become access tokens.
 //!
 //! Nothing is kept here. What must hold: a refresh token is used once and gives another one, so that whoever calls
-//! [`OAuthClient::refresh`] holds a lease over all processes and stores the new pair before anyone uses it. A refusal of the
-//! token itself is `AUTH_EXPIRED` and final; anything else may be tried again. Secrets are in no `Debug` and no failure.
+//! [`OAuthClient::refresh`] holds a lease over all processes and stores the new pair before anyone uses it. Who lost the
+//! answer may send the same one again within ten minutes, Atlassian's leeway; later it would end the whole consent. A
+//! refusal of the token itself is `AUTH_EXPIRED` and final; anything else may be tried again. Secrets are in no `Debug` and no failure.
 
 use std::time::Duration;
 
@@ -127,7 +128,7 @@ impl OAuthClient {
             .await
     }
 
-    /// Makes a refresh token the next pair. The one given counts no more, also where the answer is lost.
+    /// Makes a refresh token the next pair. The one given counts no more, but for the leeway of who lost the answer.
     ///
     /// # Errors
     /// `AUTH_EXPIRED` where the refresh token does not count any more: only a person's consent helps.
@@ -189,7 +190,8 @@ pub fn resource_of<'a>(resources: &'a [Resource], site_url: &Url) -> Option<&'a 
     resources.iter().find(|resource| host_of(resource).as_deref() == site_url.host_str())
 }
 
-/// `invalid_grant` (RFC 6749) is final, with whatever status; what else a 4xx says is the app's own fault.
+/// `invalid_grant` (RFC 6749) is final, with whatever status, and so is `unauthorized_client` under 403 (with "refresh_token is
+/// invalid" it was seen for a token that is over); what else a 4xx says is the app's own fault.
 fn final_refusal(refused: Refused, help: &str) -> Failure {
     let Some(status) = refused.status.map(|status| status.as_u16()) else { return refused.failure };
     let message = &refused.failure.message;

@@ -92,6 +92,12 @@ async fn a_spent_refresh_token_is_final_and_a_broken_server_is_not() {
             FailureCode::AuthExpired,
         ),
         (400, r#"{"error":"invalid_grant"}"#, FailureCode::AuthExpired),
+        (
+            403,
+            r#"{"error":"unauthorized_client","error_description":"refresh_token is invalid"}"#,
+            FailureCode::AuthExpired,
+        ),
+        (403, "<html><body>Request blocked</body></html>", FailureCode::GatewayHtml),
         (401, r#"{"error":"invalid_client"}"#, FailureCode::AuthInvalid),
         (401, r#"{"error":"access_denied","error_description":"Unauthorized"}"#, FailureCode::AuthInvalid),
         (400, r#"{"error":"invalid_request"}"#, FailureCode::AuthInvalid),

@@ -68,6 +68,7 @@ pub const ENDPOINTS: &[&str] = &[
     "/rest/api/3/mypermissions",
     "/rest/agile/1.0/board",
     "/rest/agile/1.0/board/{id}/sprint",
+    "/rest/pat/latest/tokens",
     "/oauth/token",
     "/oauth/token/accessible-resources",
 ];

@@ -34,7 +34,8 @@ pub(super) async fn feed(engine: Engine, queue: Queue) {
         let epoch = engine.epoch();
         let limit = permits.len();
         let (asked, asked_at) = (Instant::now(), engine.clock().now());
-        let claim = step::claim(engine.pool(), queue, epoch.owner, i64::try_from(limit).unwrap_or(1));
+        let pool = engine.pool();
+        let claim = step::claim(&pool, queue, epoch.owner, i64::try_from(limit).unwrap_or(1));
         // An answer that never comes must not silence the queue; what it claimed all the same is found by a pulse.
         let claimed = tokio::time::timeout(CLAIM_TIMEOUT, claim).await;
         metrics::claim_took(queue.as_str(), asked.elapsed());

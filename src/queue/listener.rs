@@ -34,7 +34,7 @@ const FIRST_WAIT: Duration = Duration::from_millis(200);
 /// Listens until the engine drains. `direct_url` names a server that can be listened to, where the pool's cannot (a pooler
 /// in transaction mode).
 pub(super) async fn listen(engine: Engine, direct_url: Option<String>, heard: Heard) {
-    if direct_url.is_none() && store::is_pooled(engine.pool()) {
+    if direct_url.is_none() && store::is_pooled(&engine.pool()) {
         // LISTEN would stick to a session of the pooler, and what it hears would reach whoever uses that session next.
         return engine.draining().cancelled().await;
     }

@@ -88,7 +88,7 @@ pub async fn run(engine: Engine, options: QueueOptions, heard: Heard, stop: Canc
     feeders.join_all().await;
     pulse_stopped.cancel();
     background.join_all().await;
-    match step::forget_worker(engine.pool(), engine.epoch().owner).await {
+    match step::forget_worker(&engine.pool(), engine.epoch().owner).await {
         Ok(handed_back) => tracing::info!(event = events::WORKER_STOPPED, handed_back, "left the fleet"),
         Err(error) => {
             tracing::warn!(event = events::WORKER_STOPPED, error = %sanitise(&error.to_string()), "others take over when the lease ends")

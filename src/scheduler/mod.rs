@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::domain::failure::sanitise;
 use crate::observe::{events, metrics, trace};
 use crate::store::upkeep::{self, Retention};
-use crate::store::{Result, due};
+use crate::store::{Connections, Result, due};
 
 /// Schedules that are handled in one transaction.
 const BATCH: i64 = 500;
@@ -33,10 +33,10 @@ const UPKEEP_EVERY: TimeDelta = TimeDelta::minutes(10);
 const UPKEEP_BATCH: i64 = 5_000;
 
 /// Turns schedules into runs until `stop`. `changed` is told when a schedule was added or changed.
-pub async fn run(pool: PgPool, clock: Clock, changed: Arc<Notify>, stop: CancellationToken) {
+pub async fn run(connections: Connections, clock: Clock, changed: Arc<Notify>, stop: CancellationToken) {
     let mut next_upkeep = clock.now() + TimeDelta::minutes(1);
     loop {
-        let sleep = match tick(&pool, &clock).await {
+        let sleep = match tick(&connections.now(), &clock).await {
             Ok(sleep) => sleep,
             Err(error) => {
                 tracing::warn!(event = events::SCHEDULER_FAILED, error = %sanitise(&error.to_string()), "trying again in 2 s");
@@ -45,7 +45,7 @@ pub async fn run(pool: PgPool, clock: Clock, changed: Arc<Notify>, stop: Cancell
         };
         if clock.now() >= next_upkeep {
             next_upkeep = clock.now() + UPKEEP_EVERY;
-            tidy(&pool).await;
+            tidy(&connections.now()).await;
         }
         tokio::select! {
             biased;

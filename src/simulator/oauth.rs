@@ -1,7 +1,9 @@
 //! OAuth 2.0 (3LO), as auth.atlassian.com and api.atlassian.com do it, all at the site's own address.
 //!
-//! Refresh tokens rotate: each is good for one refresh. A second use is refused and counted, because a client that does it
-//! would be thrown out of a real site.
+//! Refresh tokens rotate: each is good for one refresh. Within a leeway (Atlassian's is ten minutes) it may be sent again by
+//! who lost the answer, and gives another pair. A use after that is refused and counted, and ends every token of the
+//! consent, as it does on a real site
+//! (<https://community.developer.atlassian.com/t/the-old-access-token-will-be-revoked-during-the-refresh-token-exchange/83103>).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -27,6 +29,8 @@ pub struct OAuthApp {
     pub client_secret: String,
     /// How long an access token is good.
     pub access_token_lifetime: Duration,
+    /// How long after its first use a refresh token may be sent again.
+    pub refresh_leeway: Duration,
 }
 
 impl Default for OAuthApp {
@@ -35,6 +39,7 @@ impl Default for OAuthApp {
             client_id: "simulator-client".to_owned(),
             client_secret: "simulator-secret".to_owned(),
             access_token_lifetime: Duration::from_secs(3_600),
+            refresh_leeway: Duration::from_secs(600),
         }
     }
 }
@@ -46,7 +51,9 @@ pub struct OAuthStats {
     pub grants: u64,
     /// Refreshes that gave new tokens.
     pub refreshes: u64,
-    /// Refresh tokens that came a second time, or after they were revoked: must stay 0.
+    /// Refresh tokens that came again within the leeway: whoever sent them had lost the answer.
+    pub repeated_refresh_tokens: u64,
+    /// Refresh tokens that came again after the leeway, or after they were revoked: must stay 0.
     pub reused_refresh_tokens: u64,
 }
 
@@ -65,9 +72,25 @@ struct Tokens {
     codes: HashMap<String, String>,
     /// Access tokens, and when they end.
     access: HashMap<String, i64>,
-    /// Refresh tokens, and whether they are still good.
-    refresh: HashMap<String, bool>,
+    refresh: HashMap<String, RefreshToken>,
     stats: OAuthStats,
+}
+
+impl Tokens {
+    /// Ends every token.
+    fn revoke(&mut self) {
+        self.access.clear();
+        self.refresh.values_mut().for_each(|token| *token = RefreshToken::Revoked);
+    }
+}
+
+/// What became of a refresh token.
+#[derive(Clone, Copy, Debug)]
+enum RefreshToken {
+    Good,
+    /// Since this time of the site.
+    Used(i64),
+    Revoked,
 }
 
 #[derive(Deserialize)]
@@ -103,9 +126,7 @@ impl OAuth {
 
     /// Withdraws the consent: no token is good any more.
     pub(super) fn revoke(&self) {
-        let mut state = lock(&self.state);
-        state.access.clear();
-        state.refresh.values_mut().for_each(|good| *good = false);
+        lock(&self.state).revoke();
     }
 
     fn make(&self, state: &mut Tokens, kind: &str) -> String {
@@ -119,7 +140,7 @@ impl OAuth {
         let seconds = self.app.access_token_lifetime.as_secs();
         state.access.retain(|_, ends_ms| *ends_ms > now_ms);
         state.access.insert(access.clone(), now_ms + seconds as i64 * 1_000);
-        state.refresh.insert(refresh.clone(), true);
+        state.refresh.insert(refresh.clone(), RefreshToken::Good);
         let body = serde_json::json!({
             "access_token": access, "refresh_token": refresh, "expires_in": seconds, "token_type": "Bearer",
             "scope": SCOPES,
@@ -143,17 +164,23 @@ impl OAuth {
             }
             "refresh_token" => {
                 let given = body.refresh_token.as_deref().unwrap_or_default();
-                match state.refresh.get_mut(given) {
-                    Some(good) if *good => {
-                        *good = false;
+                let leeway_ms = i64::try_from(self.app.refresh_leeway.as_millis()).unwrap_or(i64::MAX);
+                match state.refresh.get(given).copied() {
+                    Some(RefreshToken::Good) => {
+                        state.refresh.insert(given.to_owned(), RefreshToken::Used(now_ms));
                         state.stats.refreshes += 1;
                         self.issue(&mut state, now_ms)
                     }
+                    Some(RefreshToken::Used(since_ms)) if now_ms - since_ms < leeway_ms => {
+                        state.stats.repeated_refresh_tokens += 1;
+                        self.issue(&mut state, now_ms)
+                    }
                     found => {
-                        let known = found.is_some();
-                        state.stats.reused_refresh_tokens += u64::from(known);
-                        let message = "Unknown or invalid refresh token.";
-                        refuse(StatusCode::FORBIDDEN, "invalid_grant", message)
+                        if found.is_some() {
+                            state.stats.reused_refresh_tokens += 1;
+                            state.revoke();
+                        }
+                        refuse(StatusCode::FORBIDDEN, "invalid_grant", "Unknown or invalid refresh token.")
                     }
                 }
             }

@@ -10,6 +10,7 @@ use super::faults::FaultPlan;
 use super::language::Language;
 use super::limits::Limits;
 use super::oauth::OAuthApp;
+use super::personal_tokens::PersonalToken;
 use crate::clock::Clock;
 
 /// Which of Atlassian's products a site is.
@@ -221,6 +222,8 @@ pub struct Options {
     pub limits: Limits,
     /// The app that may ask for OAuth tokens.
     pub oauth: OAuthApp,
+    /// Tokens that Data Center lists as the account's own.
+    pub personal_tokens: Vec<PersonalToken>,
     /// Language of error texts, whatever a request asks for.
     pub language: Language,
     /// Leaves `isLast` out of search pages, as Jira may.
@@ -266,6 +269,7 @@ impl Options {
             burst_limit_per_second: None,
             limits: Limits::default(),
             oauth: OAuthApp::default(),
+            personal_tokens: vec![PersonalToken { name: "sync".to_owned(), days: Some(90) }],
             language: Language::English,
             omit_is_last: false,
             token_lifetime: Duration::from_secs(7 * 24 * 3600),

@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 use super::options::Kind;
 use super::server::Control;
 use super::site::Site;
-use super::{admin, agile, dc_search, endpoints, feeds, gate, lists, oauth, projects_api, search_api};
+use super::{admin, agile, dc_search, endpoints, feeds, gate, lists, oauth, personal_tokens, projects_api, search_api};
 
 /// The site's routes, for serving it in another way than [`super::Simulator::start`] (connection faults need that one).
 pub fn router(control: Control) -> Router {
@@ -22,7 +22,8 @@ pub fn router(control: Control) -> Router {
             .nest(&format!("/ex/jira/{}/rest/agile/1.0", site.cloud_id), agile()),
         Kind::DataCenter => Router::new()
             .nest(&format!("{context}/rest/api/2"), data_center())
-            .nest(&format!("{context}/rest/api/latest"), data_center()),
+            .nest(&format!("{context}/rest/api/latest"), data_center())
+            .route(&format!("{context}/rest/pat/latest/tokens"), get(personal_tokens::list)),
     };
     whole
         .nest(&format!("{context}/rest/agile/1.0"), agile())

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tokio::sync::watch;
 
@@ -18,6 +19,7 @@ use super::limits::{LimitStats, Limiter};
 use super::links::link;
 use super::oauth::{self, OAuth, OAuthStats};
 use super::options::{Kind, Options};
+use super::personal_tokens::PersonalToken;
 use super::reply::Reply;
 use super::seed::{Dice, Purpose};
 use super::world::World;
@@ -40,6 +42,8 @@ pub(super) struct Site {
     pub(super) language: Language,
     pub(super) limiter: Limiter,
     pub(super) oauth: OAuth,
+    pub(super) personal_tokens: Vec<PersonalToken>,
+    pub(super) started: DateTime<Utc>,
     /// By which api.atlassian.com knows the site.
     pub(super) cloud_id: String,
     pub(super) world: World,
@@ -158,6 +162,8 @@ impl Site {
             limiter: Limiter::new(options.kind, options.limits.clone()),
             oauth: OAuth::new(options.seed, options.oauth.clone()),
             cloud_id: cloud_id(options.seed),
+            personal_tokens: options.personal_tokens.clone(),
+            started: options.clock.now(),
             suspended: AtomicBool::new(false),
             anonymous: AtomicBool::new(false),
             accounts: Accounts::new(&options.accounts, options.captcha_after, &world.catalogue()),

@@ -12,6 +12,9 @@ pub(super) fn template(path: &str) -> &'static str {
             _ => "other",
         };
     }
+    if after("/rest/pat/latest/") == Some("tokens") {
+        return "/tokens";
+    }
     let rest = ["/rest/api/3/", "/rest/api/2/", "/rest/api/latest/"].into_iter().find_map(after).unwrap_or_default();
     match rest.split('/').collect::<Vec<_>>().as_slice() {
         ["myself"] => "/myself",

@@ -11,6 +11,7 @@ pub mod bundle;
 pub mod capability;
 pub mod catalogue;
 pub mod connect;
+mod connections;
 pub mod doctor;
 pub mod drift;
 pub mod due;
@@ -43,6 +44,7 @@ pub mod verify_parts;
 pub mod work;
 
 pub use connect::{PoolOptions, Route, acquire, connect, is_pooled};
+pub use connections::Connections;
 pub use error::Error;
 pub use migrate::{check_version, migrate};
 

@@ -5,9 +5,9 @@
 //! refresh token one stores, the other's word counts no more.
 //!
 //! What must hold: no token leaves this table but encrypted; a new pair is never lost to a lease that ran out meanwhile, and
-//! a refusal is never written over a newer pair. One window is left: a process that dies between Jira's answer and the
-//! commit takes the new refresh token with it. Where Jira takes the old one no more, the site says `AUTH_EXPIRED`, and
-//! `site authorize` mends it.
+//! a refusal is never written over a newer pair. The old refresh token stays until the new one is stored: where a process
+//! dies between Jira's answer and the commit, the next one sends it again when the lease ends, which Atlassian takes for ten
+//! minutes. Where it is taken no more, the site says `AUTH_EXPIRED`, and `site authorize` mends it.
 
 use std::time::Duration;
 

@@ -15,6 +15,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::Result;
+use crate::domain::setting::Settings;
 
 /// A limit that has not been felt for so long is forgotten.
 const FORGOTTEN_AFTER_SECONDS: f64 = 86_400.0;
@@ -41,6 +42,8 @@ pub struct Standing {
     pub pauses: Vec<(String, Duration)>,
     /// Processes that work.
     pub workers: i64,
+    /// What is set for all.
+    pub settings: Settings,
 }
 
 /// The limits of a site; `None` when it is gone.
@@ -69,7 +72,8 @@ pub async fn standing(pool: &PgPool, sites: &[String]) -> Result<Standing> {
         SELECT (SELECT coalesce(array_agg(key), '{}') FROM bucket) AS "buckets!",
                (SELECT coalesce(array_agg(key ORDER BY key), '{}') FROM gate) AS "paused!",
                (SELECT coalesce(array_agg(seconds ORDER BY key), '{}') FROM gate) AS "seconds!",
-               (SELECT count(*) FROM syncline.worker WHERE lease_until > clock_timestamp()) AS "workers!"
+               (SELECT count(*) FROM syncline.worker WHERE lease_until > clock_timestamp()) AS "workers!",
+               syncline.effective_settings(NULL, NULL) AS "settings!"
         "#,
         sites,
         FORGOTTEN_AFTER_SECONDS
@@ -77,7 +81,7 @@ pub async fn standing(pool: &PgPool, sites: &[String]) -> Result<Standing> {
     .fetch_one(pool)
     .await?;
     let pauses = row.paused.into_iter().zip(row.seconds.into_iter().map(seconds)).collect();
-    Ok(Standing { buckets: row.buckets, pauses, workers: row.workers })
+    Ok(Standing { buckets: row.buckets, pauses, workers: row.workers, settings: Settings::new(&row.settings) })
 }
 
 /// What is asked of a bucket.

@@ -2,14 +2,17 @@
 //!
 //! What must hold: the credential column holds a reference or a sealed text, and what is made for showing holds less.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::{audit, capability};
 use crate::store::Result;
+
+/// A token that ends sooner is told of, again and again.
+pub const TOKEN_ENDS_SOON: TimeDelta = TimeDelta::days(14);
 
 /// A site as operators see it.
 #[derive(Clone, Debug, Serialize)]
@@ -100,6 +103,8 @@ pub struct SiteChange {
     pub story_points_field: Option<String>,
     /// The hourly quota in points; 0: none.
     pub points_per_hour: Option<i32>,
+    /// When the token ends, as its owner says; `Some(None)`: not known.
+    pub token_expires_at: Option<Option<DateTime<Utc>>>,
 }
 
 /// All sites, or the one of that name.
@@ -163,6 +168,8 @@ pub async fn update(pool: &PgPool, name: &str, change: &SiteChange, actor: &str)
                   match_by_name = coalesce($8, s.match_by_name),
                   story_points_field = nullif(coalesce($9, s.story_points_field), ''),
                   points_per_hour = nullif(coalesce($10, s.points_per_hour), 0),
+                  -- Another token ends at another time.
+                  token_expires_at = CASE WHEN $11 OR $4 <> s.credential THEN $12::timestamptz ELSE s.token_expires_at END,
                   updated_at = clock_timestamp()
              FROM old
             WHERE s.id = old.id
@@ -177,7 +184,9 @@ pub async fn update(pool: &PgPool, name: &str, change: &SiteChange, actor: &str)
         change.auth,
         change.match_by_name,
         change.story_points_field,
-        change.points_per_hour
+        change.points_per_hour,
+        change.token_expires_at.is_some(),
+        change.token_expires_at.flatten()
     )
     .fetch_optional(&mut *transaction)
     .await?;
@@ -202,6 +211,18 @@ fn differences(before: &Value, after: &Value, other_credential: bool) -> Value {
     Value::Object(differences)
 }
 
+/// Keeps when the site's token ends, as Jira tells; none: it does not end.
+pub async fn set_token_end(conn: &mut PgConnection, site_id: Uuid, ends_at: Option<DateTime<Utc>>) -> Result<()> {
+    sqlx::query!(
+        "UPDATE syncline.site SET token_expires_at = $2 WHERE id = $1 AND token_expires_at IS DISTINCT FROM $2",
+        site_id,
+        ends_at
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// What a check learnt of a site.
 #[derive(Clone, Debug, Default)]
 pub struct Learnt {
@@ -209,6 +230,8 @@ pub struct Learnt {
     pub version: Option<String>,
     /// Features with `available`, `absent` or `forbidden`, and Jira's reason.
     pub capabilities: Vec<(&'static str, &'static str, Option<String>)>,
+    /// When the token ends, where Jira told; `Some(None)`: it does not end.
+    pub token_ends_at: Option<Option<DateTime<Utc>>>,
 }
 
 /// Keeps what a check learnt.
@@ -221,6 +244,9 @@ pub async fn learn(pool: &PgPool, site_id: Uuid, learnt: &Learnt) -> Result<()> 
     )
     .execute(&mut *transaction)
     .await?;
+    if let Some(ends_at) = learnt.token_ends_at {
+        set_token_end(&mut transaction, site_id, ends_at).await?;
+    }
     let found: Vec<_> =
         learnt.capabilities.iter().map(|(feature, state, reason)| (*feature, *state, reason.as_deref())).collect();
     capability::set(&mut transaction, site_id, &found).await?;

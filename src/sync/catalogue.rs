@@ -12,11 +12,15 @@ use crate::domain::entity::{
 };
 use crate::domain::failure::{Failure, FailureCode, RetryPolicy};
 use crate::domain::record::UserRecord;
+use crate::domain::site_kind::SiteKind;
 use crate::engine::StepError;
+use crate::jira::JiraClient;
 use crate::jira::answers::Offered;
 use crate::jira::catalogue::Listed;
 use crate::jira::normalise::{Drift, RecordError};
+use crate::jira::personal_token::OwnToken;
 use crate::store::replica::{self, Source};
+use crate::store::site;
 
 /// Boards whose sprints are asked for at once.
 const BOARDS_AT_ONCE: usize = 4;
@@ -36,6 +40,8 @@ pub(super) struct Lists {
     /// The boards whose sprints these are.
     boards_read: Vec<i64>,
     pub users: Vec<UserRecord>,
+    /// The token that lets us in, where Jira lists those of the account.
+    pub token: Option<OwnToken>,
     pub rejected: Vec<RecordError>,
     pub drifts: Vec<Drift>,
     /// Feature, state, reason.
@@ -72,6 +78,9 @@ pub(super) async fn fetch(job: &Job, what: What, failures: i16) -> Result<Lists,
     if due.users {
         let users = lists.take("users", jira.users().await, failures)?;
         lists.users.extend(users.unwrap_or_default());
+        if jira.kind() == SiteKind::DataCenter && job.work.site_auth == "bearer" {
+            lists.token = own_token(jira).await;
+        }
     }
     if due.project {
         let (versions, components, boards) =
@@ -146,8 +155,17 @@ impl Lists {
             replica::upsert_boards(conn, site_id, project, boards).await?;
         }
         replica::upsert_sprints(conn, site_id, &self.sprints, &self.boards_read, Source::List).await?;
+        if let Some(token) = &self.token {
+            site::set_token_end(conn, site_id, token.ends_at).await?;
+        }
         Ok(())
     }
+}
+
+/// The token of this run, as far as Jira tells: whatever is refused, the run can do without.
+async fn own_token(jira: &JiraClient) -> Option<OwnToken> {
+    let listed = jira.personal_tokens().await.ok()?.available()?;
+    OwnToken::among(&listed, jira.clock().now())
 }
 
 /// Whether a list is done without: nobody can wait for it to be granted, or it has failed too often.

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,8 @@ use crate::store::capability;
 use crate::store::catalogue::Due;
 use crate::store::people;
 use crate::store::replica;
+use crate::store::site::TOKEN_ENDS_SOON;
+use crate::store::step::{Entry, Level, journal};
 
 pub(super) struct FetchCatalogue(pub Arc<Workshop>);
 
@@ -52,6 +55,7 @@ impl FetchCatalogue {
         let what: What = context.payload()?;
         let job = self.0.job(context).await?;
         let lists = catalogue::fetch(&job, what, context.step.failures).await?;
+        let now = context.clock.now();
         Ok(Commit::effects(move |conn| {
             Box::pin(async move {
                 let Lists { rejected, drifts, users, found, .. } = &lists;
@@ -66,8 +70,25 @@ impl FetchCatalogue {
                     found.iter().map(|(feature, state, reason)| (*feature, *state, reason.as_deref())).collect();
                 capability::set(conn, job.work.site_id, &found).await?;
                 report::records(conn, &job, KIND, rejected, drifts).await?;
+                if let Some(ends) = lists.token.as_ref().and_then(|token| token.ends_at)
+                    && ends - now < TOKEN_ENDS_SOON
+                {
+                    journal(&mut *conn, Some(job.work.run_id), KIND, &[token_ends(&job, ends)]).await?;
+                }
                 Ok(Vec::new())
             })
         }))
+    }
+}
+
+/// Told once a day, with the users, until the token is renewed.
+fn token_ends(job: &Job, ends: DateTime<Utc>) -> Entry {
+    Entry {
+        level: Level::Warn,
+        event: "token_ends_soon",
+        code: None,
+        message: format!("the token of site {} ends at {}", job.work.site_name, ends.format("%Y-%m-%d %H:%M UTC")),
+        advice: Some("Store a new one with `syncline site update SITE --token-stdin`."),
+        details: None,
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! What must hold: a token is given out only after the pair that it belongs to is stored; of many who find it expired one
 //! asks Jira, and the others wait for what it stores; a token that Jira refuses right after it was given is not replaced
-//! again, so that lost permissions make no storm of refreshes.
+//! again, so that lost permissions make no storm of refreshes. The old refresh token is kept until the new one is stored:
+//! who takes over from a process that died in between sends it again within Atlassian's leeway, and one whose database was
+//! away stores what it has before it asks for another.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,6 +21,7 @@ use crate::domain::failure::{Failure, FailureCode};
 use crate::jira::HttpPool;
 use crate::jira::auth::TokenSource;
 use crate::jira::oauth::{OAuthClient, Tokens};
+use crate::store::Connections;
 use crate::store::oauth::{self, SealedPair, StoredTokens};
 
 /// A token that ends sooner is replaced before it is used.
@@ -38,11 +41,13 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 pub struct SiteTokens {
     site_id: Uuid,
     site_name: String,
-    pool: PgPool,
+    connections: Connections,
     http: HttpPool,
     secrets: SecretsConfig,
     clock: Clock,
     cached: Mutex<Option<Cached>>,
+    /// A pair that was given and could not be stored.
+    unstored: Mutex<Option<Given>>,
     /// One of this process asks the database at a time.
     turn: tokio::sync::Mutex<()>,
 }
@@ -53,19 +58,41 @@ struct Cached {
     until: Instant,
 }
 
+/// A pair as it is to be stored.
+#[derive(Clone)]
+struct Given {
+    /// The generation that it follows.
+    generation: i64,
+    sealed_access: String,
+    sealed_refresh: String,
+    access_token: SecretString,
+    ends: Instant,
+}
+
 impl SiteTokens {
     /// The tokens of a site, over the process' connections.
-    pub fn new(site: (Uuid, &str), pool: PgPool, http: HttpPool, secrets: SecretsConfig, clock: Clock) -> Arc<Self> {
+    pub fn new(
+        site: (Uuid, &str),
+        connections: impl Into<Connections>,
+        http: HttpPool,
+        secrets: SecretsConfig,
+        clock: Clock,
+    ) -> Arc<Self> {
         Arc::new(Self {
             site_id: site.0,
             site_name: site.1.to_owned(),
-            pool,
+            connections: connections.into(),
             http,
             secrets,
             clock,
             cached: Mutex::default(),
+            unstored: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
         })
+    }
+
+    fn pool(&self) -> PgPool {
+        self.connections.now()
     }
 
     fn cached(&self, refused: Option<&SecretString>) -> Option<SecretString> {
@@ -88,7 +115,7 @@ impl SiteTokens {
         }
         let began = Instant::now();
         while began.elapsed() < PATIENCE {
-            let stored = oauth::load(&self.pool, self.site_id).await.map_err(unread)?;
+            let stored = oauth::load(&self.pool(), self.site_id).await.map_err(unread)?;
             let stored = stored.ok_or_else(|| self.expired("nobody has authorized the site yet"))?;
             if stored.is_revoked {
                 return Err(self.expired("its refresh token was used or revoked"));
@@ -96,8 +123,14 @@ impl SiteTokens {
             if let Some(token) = self.usable(&stored, refused.as_ref())? {
                 return Ok(token);
             }
+            if let Some(given) = self.unstored(stored.generation) {
+                if let Some(token) = self.store(given).await? {
+                    return Ok(token);
+                }
+                continue;
+            }
             let owner = self.clock.new_id();
-            if oauth::claim(&self.pool, self.site_id, owner, stored.generation, LEASE).await.map_err(unread)? {
+            if oauth::claim(&self.pool(), self.site_id, owner, stored.generation, LEASE).await.map_err(unread)? {
                 if let Some(token) = self.refresh(&stored, owner).await? {
                     return Ok(token);
                 }
@@ -133,31 +166,46 @@ impl SiteTokens {
             Ok(tokens) => tokens,
             Err(failure) if failure.code == FailureCode::AuthExpired => {
                 let is_last =
-                    oauth::revoke(&self.pool, self.site_id, owner, stored.generation).await.map_err(unread)?;
+                    oauth::revoke(&self.pool(), self.site_id, owner, stored.generation).await.map_err(unread)?;
                 return if is_last { Err(self.expired(&failure.message)) } else { Ok(None) };
             }
             Err(failure) => {
                 // Where even this fails the lease runs out by itself.
-                let _ = oauth::release(&self.pool, self.site_id, owner).await;
+                let _ = oauth::release(&self.pool(), self.site_id, owner).await;
                 return Err(failure);
             }
         };
-        let sealed = self.seal(&tokens)?;
-        let (access_token, refresh_token) = (sealed.0.as_str(), sealed.1.as_ref().or(stored.refresh_token.as_ref()));
-        let refresh_token = refresh_token.map_or("", String::as_str);
-        let pair = SealedPair { access_token, refresh_token, lives_for: tokens.lives_for };
+        let ends = Instant::now() + tokens.lives_for;
+        let (sealed_access, sealed_refresh) = self.seal(&tokens)?;
+        let sealed_refresh = sealed_refresh.or_else(|| stored.refresh_token.clone()).unwrap_or_default();
+        let access_token = tokens.access_token;
+        self.store(Given { generation: stored.generation, sealed_access, sealed_refresh, access_token, ends }).await
+    }
+
+    /// Stores a pair before it is used; none where a newer one is stored. While the database is away it is kept here.
+    async fn store(&self, given: Given) -> Result<Option<SecretString>, Failure> {
         for _ in 0..3 {
-            match oauth::store(&self.pool, self.site_id, stored.generation, pair).await {
+            let lives_for = given.ends.saturating_duration_since(Instant::now());
+            let pair =
+                SealedPair { access_token: &given.sealed_access, refresh_token: &given.sealed_refresh, lives_for };
+            match oauth::store(&self.pool(), self.site_id, given.generation, pair).await {
                 Ok(true) => {
-                    self.keep(&tokens.access_token, tokens.lives_for);
-                    return Ok(Some(tokens.access_token));
+                    self.keep(&given.access_token, lives_for);
+                    return Ok(Some(given.access_token));
                 }
                 Ok(false) => return Ok(None),
                 Err(error) if error.is_transient() => tokio::time::sleep(LOOK_EVERY).await,
                 Err(error) => return Err(unread(error)),
             }
         }
+        *self.unstored.lock().unwrap_or_else(PoisonError::into_inner) = Some(given);
         Err(Failure::new(FailureCode::Database, format!("site {}: its new token could not be stored", self.site_name)))
+    }
+
+    /// The pair that follows a generation and has still to be stored.
+    fn unstored(&self, generation: i64) -> Option<Given> {
+        let given = self.unstored.lock().unwrap_or_else(PoisonError::into_inner).take();
+        given.filter(|given| given.generation == generation)
     }
 
     async fn exchange(&self, stored: &StoredTokens) -> Result<Tokens, Failure> {

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use sqlx::PgPool;
 use url::Url;
 use uuid::Uuid;
 
@@ -20,6 +19,7 @@ use crate::domain::setting::Settings;
 use crate::domain::site_kind::SiteKind;
 use crate::engine::{StepContext, StepError};
 use crate::jira::{Auth, FieldMap, HttpPool, JiraClient, SiteAccess};
+use crate::store::Connections;
 use crate::store::work::{self, Work};
 
 /// How runs are carried out.
@@ -56,6 +56,7 @@ pub struct Workshop {
     http: HttpPool,
     fleet: Fleet,
     secrets: SecretsConfig,
+    connections: Connections,
     jobs: Mutex<HashMap<Uuid, Arc<Job>>>,
     /// Of sites that are read by OAuth: kept, so that their tokens are asked for once.
     tokens: Mutex<HashMap<Uuid, Arc<SiteTokens>>>,
@@ -75,14 +76,21 @@ pub(super) struct Job {
 const MAX_JOBS: usize = 256;
 
 impl Workshop {
-    /// A workshop over the process' connections to Jira; `fleet` keeps the sites' limits.
-    pub fn new(options: Options, http: HttpPool, fleet: Fleet, secrets: SecretsConfig) -> Arc<Self> {
+    /// A workshop over the process' connections to Jira and to the database; `fleet` keeps the sites' limits.
+    pub fn new(
+        options: Options,
+        http: HttpPool,
+        fleet: Fleet,
+        secrets: SecretsConfig,
+        connections: Connections,
+    ) -> Arc<Self> {
         Arc::new(Self {
             options,
             pages: PageCache::default(),
             http,
             fleet,
             secrets,
+            connections,
             jobs: Mutex::default(),
             tokens: Mutex::default(),
         })
@@ -97,7 +105,7 @@ impl Workshop {
         }
         let work = work::load(&context.pool, run_id).await?;
         let work = work.ok_or_else(|| Failure::new(FailureCode::Internal, format!("run {run_id} does not exist")))?;
-        let job = Arc::new(self.prepare(work, &context.pool, &context.clock)?);
+        let job = Arc::new(self.prepare(work, &context.clock)?);
         job.limit.check()?;
         // plan_run learns the project's id and the site's fields, here or in another process: nothing is kept before.
         if job.work.planned {
@@ -123,16 +131,16 @@ impl Workshop {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner).remove(&run_id);
     }
 
-    fn tokens_of(&self, work: &Work, pool: &PgPool, clock: &Clock) -> Arc<SiteTokens> {
+    fn tokens_of(&self, work: &Work, clock: &Clock) -> Arc<SiteTokens> {
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         let make = || {
             let site = (work.site_id, work.site_name.as_str());
-            SiteTokens::new(site, pool.clone(), self.http.clone(), self.secrets.clone(), clock.clone())
+            SiteTokens::new(site, self.connections.clone(), self.http.clone(), self.secrets.clone(), clock.clone())
         };
         Arc::clone(tokens.entry(work.site_id).or_insert_with(make))
     }
 
-    fn prepare(&self, work: Work, pool: &PgPool, clock: &Clock) -> Result<Job, Failure> {
+    fn prepare(&self, work: Work, clock: &Clock) -> Result<Job, Failure> {
         let set = Settings::new(&work.settings);
         let options = settings::over(&self.options, &set);
         let base_url = Url::parse(&work.base_url).map_err(|error| {
@@ -143,7 +151,7 @@ impl Workshop {
                 .map_err(|error| Failure::new(FailureCode::Config, format!("site {}: {error}", work.site_name)))
         };
         let auth = match work.site_auth.as_str() {
-            "oauth" => Auth::OAuth(self.tokens_of(&work, pool, clock)),
+            "oauth" => Auth::OAuth(self.tokens_of(&work, clock)),
             "bearer" => Auth::Bearer { token: token()? },
             _ => Auth::Basic { user: work.account_email.clone(), token: token()? },
         };

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +25,7 @@ use crate::domain::route::{self, Audience, Route, Silence, Subject};
 use crate::observe::events;
 use crate::store::alert::keep::{self as rows, Due, NewDelivery, NewEvent};
 use crate::store::alert::{Change, delivery, route as routes, silence};
-use crate::store::{Result, step};
+use crate::store::{Connections, Result, step};
 
 /// Episodes that are decided in one transaction.
 const BATCH: i64 = 200;
@@ -38,7 +38,7 @@ const PATIENCE_SECONDS: f64 = 1_800.0;
 /// Decides about episodes.
 #[derive(Debug)]
 pub struct Keeper {
-    pool: PgPool,
+    connections: Connections,
     clock: Clock,
     timings: Timings,
     templates: Templates,
@@ -81,8 +81,8 @@ struct Decided {
 
 impl Keeper {
     /// A keeper.
-    pub fn new(pool: PgPool, clock: Clock, timings: Timings, templates: Templates) -> Self {
-        Self { pool, clock, timings, templates }
+    pub fn new(connections: impl Into<Connections>, clock: Clock, timings: Timings, templates: Templates) -> Self {
+        Self { connections: connections.into(), clock, timings, templates }
     }
 
     /// Looks at everything that is due now; answers how long there is nothing to do.
@@ -92,7 +92,7 @@ impl Keeper {
     pub async fn tick(&self) -> Result<Duration> {
         loop {
             let now = self.clock.now();
-            let mut tx = self.pool.begin().await?;
+            let mut tx = self.connections.now().begin().await?;
             rows::settle(&mut tx, now).await?;
             let due = rows::due(&mut tx, now, BATCH).await?;
             let found = due.len();
@@ -104,7 +104,7 @@ impl Keeper {
                 break;
             }
         }
-        let next = rows::next_due(&self.pool).await?;
+        let next = rows::next_due(&self.connections.now()).await?;
         let wait = next.map(|next| (next - self.clock.now()).to_std().unwrap_or_default());
         // Due, but held by another keeper just now: it will have moved it on in a moment.
         Ok(wait.map_or(LONGEST_SLEEP, |wait| wait.max(Duration::from_millis(50))))
@@ -123,7 +123,7 @@ impl Keeper {
     /// # Errors
     /// When the database refuses.
     pub async fn sweep(&self) -> Result<usize> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.connections.now().begin().await?;
         let forgotten = delivery::forgotten(&mut tx, self.clock.now(), PATIENCE_SECONDS).await?;
         let steps: Vec<_> = forgotten.iter().map(|id| deliver_alert::step(*id, Duration::ZERO)).collect();
         if !steps.is_empty() {

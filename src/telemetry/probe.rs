@@ -15,8 +15,8 @@ use crate::alert::channel::{Reason, ReasonCode};
 use crate::clock::Clock;
 use crate::domain::failure::sanitise;
 use crate::observe::events;
-use crate::store::Result;
 use crate::store::alert::channel;
+use crate::store::{Connections, Result};
 
 /// How often a channel is asked.
 const EVERY: TimeDelta = TimeDelta::minutes(10);
@@ -26,8 +26,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Asks until `stop`.
-pub async fn probe(pool: PgPool, clock: Clock, channels: Channels, stop: CancellationToken) {
+pub async fn probe(connections: Connections, clock: Clock, channels: Channels, stop: CancellationToken) {
     loop {
+        let pool = connections.now();
         tokio::select! {
             biased;
             () = stop.cancelled() => return,

@@ -16,19 +16,19 @@ use crate::domain::failure::{Severity, sanitise};
 use crate::domain::health::Rules;
 use crate::observe::events;
 use crate::store::health::{self, Silent};
-use crate::store::{Result, alert};
+use crate::store::{Connections, Result, alert};
 
 const EVERY: Duration = Duration::from_secs(30);
 
 /// Looks for silent projects until `stop`.
-pub async fn watch(pool: PgPool, clock: Clock, rules: Rules, stop: CancellationToken) {
+pub async fn watch(connections: Connections, clock: Clock, rules: Rules, stop: CancellationToken) {
     loop {
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
             () = tokio::time::sleep(EVERY) => {}
         }
-        if let Err(error) = look(&pool, clock.now(), &rules).await {
+        if let Err(error) = look(&connections.now(), clock.now(), &rules).await {
             tracing::warn!(event = events::WATCH_FAILED, error = %sanitise(&error.to_string()), "looking again in 30 s");
         }
     }

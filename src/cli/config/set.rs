@@ -45,7 +45,7 @@ pub(super) async fn set(values: &[(&'static Key, f64)], args: &PlaceArgs, contex
     for (key, value) in values {
         let from_when = match key.effect {
             Effect::NextRun => "from the next run on",
-            Effect::Soon | Effect::Restart => "in every process within some seconds",
+            Effect::Soon => "in every process within some seconds",
         };
         context.output.note(&format!("{} for {}: {key} = {}, {from_when}", "set", place.name, key.stored(*value)));
     }
@@ -53,11 +53,6 @@ pub(super) async fn set(values: &[(&'static Key, f64)], args: &PlaceArgs, contex
 }
 
 fn check_scope(key: &Key, scope: Scope) -> Result<(), Error> {
-    if key.effect == Effect::Restart {
-        let configured = key.configured.unwrap_or_default();
-        return Err(Error::usage(format!("{key} is read only when a process starts: it cannot be set while it runs"))
-            .help(format!("write {configured} in the configuration of the workers, and restart them")));
-    }
     if key.scopes.contains(&scope) {
         return Ok(());
     }

@@ -1,7 +1,7 @@
-//! `syncline demo`: the whole product in a minute, with a simulated Jira.
+//! `syncline demo`: the whole product in a minute, with a simulated Jira Cloud and a small Data Center.
 //!
 //! It uses the program as anybody would: the commands that it prints are the commands that it runs, and the workers are
-//! processes of their own. Only the simulated Jira lives in this process, so that it can be changed between the acts.
+//! processes of their own. Only the simulated sites live in this process, so that they can be changed between the acts.
 //!
 //! What must hold: nothing but the database `syncline_demo` is touched; the exit code is 0 only if the last verification
 //! found no difference.
@@ -25,7 +25,7 @@ pub struct DemoArgs {
     /// Keep the simulated Jira and two workers running until Ctrl-C, with their addresses printed
     #[arg(long)]
     pub stay: bool,
-    /// Issues in the simulated Jira, over its three projects
+    /// Issues in the simulated Jira Cloud, over its three projects
     #[arg(long, value_name = "COUNT", default_value_t = 12_000)]
     pub issues: u32,
 }
@@ -47,7 +47,7 @@ async fn play(stack: &mut Stack, stage: &Stage) -> Result<(), Error> {
     stack.register(stage)?;
     stack.start_workers(2, stage).await?;
 
-    stage.act("The first sync: everything, all three projects at once");
+    stage.act("The first sync: everything, all four projects of both sites at once");
     let started = Instant::now();
     let runs = stack.enqueue_all("full", stage).await?;
     stage.follow(&stack.pool, &runs).await?;
@@ -55,10 +55,9 @@ async fn play(stack: &mut Stack, stage: &Stage) -> Result<(), Error> {
     let first = totals::read(&stack.pool).await?;
 
     stage.act("Jira changes; the schedule finds out");
-    let changes = stack.jira.control().mutate(600);
+    let changes = stack.jira.control().mutate(600).len() + stack.plant.control().mutate(60).len();
     stage.say(&format!(
-        "{} changes made in Jira: edits, comments, worklogs, transitions, moves, new and deleted issues",
-        changes.len()
+        "{changes} changes made in both: edits, comments, worklogs, transitions, moves, new and deleted issues",
     ));
     stage.say("the next slot of each schedule is brought forward to now");
     totals::bring_schedules_forward(&stack.pool).await?;
@@ -99,7 +98,7 @@ async fn play(stack: &mut Stack, stage: &Stage) -> Result<(), Error> {
     for line in [
         "make up                          the same stack, running until Ctrl-C",
         "syncline simulate --help         a Jira for rehearsals: faults, latency, mutations",
-        "syncline site add --help         connect a real Jira Cloud site (README: \"Connect your Jira\")",
+        "syncline site add --help         connect a real site, Cloud or Data Center (README: \"Connect your Jira\")",
         "syncline run list --help         what ran, what failed, and why",
         "syncline alert channel add --help   mail, Slack, WhatsApp or a webhook, for real",
     ] {

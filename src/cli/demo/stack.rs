@@ -1,4 +1,4 @@
-//! What the demo runs: PostgreSQL, a simulated Jira, and worker processes.
+//! What the demo runs: PostgreSQL, two simulated sites (a Jira Cloud and a small Data Center), and worker processes.
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
@@ -17,21 +17,29 @@ use crate::cli::Error;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::postgres::{Cluster, ClusterOptions};
-use crate::simulator::{self, Amount, Handle, Options, Simulator};
+use crate::simulator::{self, Amount, Handle, Kind, Options, Simulator};
 use crate::store::{self, run_view, totals};
 
 const DATABASE: &str = "syncline_demo";
 const SITE: &str = "demo";
+const PLANT: &str = "plant";
+const PLANT_KEY: &str = "MAINT";
 const TOKEN_VARIABLE: &str = "SYNCLINE_DEMO_TOKEN";
+/// Issues of the Data Center: enough to see, few enough to cost no time.
+const PLANT_ISSUES: u32 = 300;
 pub(super) const LOG_FOLDER: &str = ".syncline/demo";
 /// How long anything may take before the demo gives up on it.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) struct Stack {
     pub pool: PgPool,
+    /// The Cloud site, with which most of it is played.
     pub jira: Handle,
+    /// The Data Center site.
+    pub plant: Handle,
     url: SecretString,
     program: PathBuf,
+    /// As SITE/KEY.
     projects: Vec<String>,
     workers: Vec<Worker>,
     cluster: Option<Cluster>,
@@ -53,7 +61,7 @@ impl Drop for Worker {
 
 impl Stack {
     pub async fn start(config: &Config, issues: u32, stage: &Stage) -> Result<Self, Error> {
-        stage.act("PostgreSQL and a simulated Jira");
+        stage.act("PostgreSQL and two simulated sites");
         let clock = Clock::system();
         let cluster = match &config.database.url {
             Some(_) => None,
@@ -75,27 +83,36 @@ impl Stack {
         let place = if cluster.is_some() { "private server" } else { "your server" };
         stage.say(&format!("PostgreSQL: database {DATABASE} on {place}"));
 
-        let mut options = Options::new(clock);
+        let mut options = Options::new(clock.clone());
         options.issues = issues;
         options.comments = Amount::About(2.5);
         options.worklogs = Amount::About(1.5);
-        let projects: Vec<String> = options.projects.iter().map(|project| project.key.clone()).collect();
+        let keys: Vec<String> = options.projects.iter().map(|project| project.key.clone()).collect();
         let jira = Simulator::start(options, ([127, 0, 0, 1], 0).into()).await.map_err(anyhow::Error::from)?;
-        stage.say(&format!("Jira: {} with {issues} issues in {}", jira.base_url(), projects.join(", ")));
+        stage.say(&format!("Jira Cloud: {} with {issues} issues in {}", jira.base_url(), keys.join(", ")));
+        let plant = Simulator::start(plant(clock), ([127, 0, 0, 1], 0).into()).await.map_err(anyhow::Error::from)?;
+        stage.say(&format!("Jira Data Center: {} with {PLANT_ISSUES} issues in {PLANT_KEY}", plant.base_url()));
         let program = std::env::current_exe()?;
-        Ok(Self { pool, jira, url, program, projects, workers: Vec::new(), cluster })
+        let of_cloud = keys.iter().map(|key| format!("{SITE}/{key}"));
+        let projects = of_cloud.chain([format!("{PLANT}/{PLANT_KEY}")]).collect();
+        Ok(Self { pool, jira, plant, url, program, projects, workers: Vec::new(), cluster })
     }
 
-    /// Creates the schema, the site and its projects, by the commands that anybody would use.
+    /// Creates the schema, the sites and their projects, by the commands that anybody would use.
     pub fn register(&self, stage: &Stage) -> Result<(), Error> {
         let url = self.jira.base_url().to_owned();
         let credential = format!("env:{TOKEN_VARIABLE}");
         let site =
             ["site", "add", SITE, "--url", &url, "--email", simulator::DEFAULT_EMAIL, "--credential", &credential];
+        let plant_url = self.plant.base_url().to_owned();
+        let plant = ["site", "add", PLANT, "--url", &plant_url, "--auth", "bearer", "--credential", &credential];
         let mut add = vec!["project", "add", SITE];
-        add.extend(self.projects.iter().map(String::as_str));
-        for arguments in [&["migrate"][..], &site, &add] {
-            if !self.command(arguments, stage, false)? {
+        add.extend(self.projects.iter().filter_map(|project| project.strip_prefix(SITE)?.strip_prefix('/')));
+        let discover = ["project", "discover", PLANT, "--track", PLANT_KEY];
+        for (arguments, shown) in
+            [(&["migrate"][..], false), (&site, false), (&add, false), (&plant, false), (&discover, true)]
+        {
+            if !self.command(arguments, stage, shown)? {
                 return Err(Error::failure(format!("`syncline {}` failed (see above)", arguments.join(" "))));
             }
         }
@@ -216,11 +233,12 @@ impl Stack {
 
     pub fn print_addresses(&self, stage: &Stage) {
         stage.say(&format!(
-            "Jira         {}  (user {}, token {})",
+            "Jira Cloud   {}  (user {}, token {})",
             self.jira.base_url(),
             simulator::DEFAULT_EMAIL,
             simulator::DEFAULT_TOKEN
         ));
+        stage.say(&format!("Data Center  {}  (token {})", self.plant.base_url(), simulator::DEFAULT_TOKEN));
         for worker in &self.workers {
             stage.say(&format!(
                 "worker {}     http://{}/metrics  (log: {LOG_FOLDER}/worker-{}.log)",
@@ -238,7 +256,7 @@ impl Stack {
     }
 
     pub async fn stop(self) {
-        let Self { pool, jira, workers, cluster, .. } = self;
+        let Self { pool, jira, plant, workers, cluster, .. } = self;
         for worker in &workers {
             // Gracefully: it hands back what it holds. `kill` is on every system that this program runs on.
             let _ = Command::new("kill").args(["-TERM", &worker.process.id().to_string()]).status();
@@ -251,10 +269,25 @@ impl Stack {
         }
         pool.close().await;
         jira.stop().await;
+        plant.stop().await;
         if let Some(cluster) = cluster {
             cluster.stop().await;
         }
     }
+}
+
+/// A small site that its organisation runs by itself.
+fn plant(clock: Clock) -> Options {
+    let mut options = Options::new(clock);
+    options.kind = Kind::DataCenter;
+    options.context_path = "/jira".into();
+    options.seed = 2;
+    options.issues = PLANT_ISSUES;
+    options.projects.truncate(1);
+    for project in &mut options.projects {
+        (project.key, project.name) = (PLANT_KEY.into(), "Plant maintenance".into());
+    }
+    options
 }
 
 /// The URL of another database on the same server.

@@ -7,7 +7,7 @@ use futures::{StreamExt, stream};
 use super::super::{Context, Error, site};
 use super::Report;
 use crate::config::secret;
-use crate::store::site::{self as sites, Site};
+use crate::store::site::{self as sites, Site, TOKEN_ENDS_SOON};
 
 /// Sites that are asked at once.
 const AT_ONCE: usize = 8;
@@ -44,7 +44,10 @@ pub(super) async fn check(context: &Context, report: &mut Report) {
                     ),
                     "nothing; if it happens often, lower the site's concurrency",
                 ),
-                None => report.pass("sites", format!("{name} lets {account} in")),
+                None => {
+                    report.pass("sites", format!("{name} lets {account} in"));
+                    warn_of_token(site, context, report);
+                }
             },
             Answer::NotFromHere(problem) => report.warn(
                 "sites",
@@ -55,6 +58,15 @@ pub(super) async fn check(context: &Context, report: &mut Report) {
                 report.fail("sites", format!("{name}: {}", problem.message), problem.help.unwrap_or_else(check_by_hand))
             }
         }
+    }
+}
+
+/// What is known of the token's end, from Jira or from its owner.
+fn warn_of_token(site: &Site, context: &Context, report: &mut Report) {
+    let Some(ends) = site.token_expires_at.filter(|_| site.auth != "oauth") else { return };
+    if ends - context.clock.now() < TOKEN_ENDS_SOON {
+        let problem = format!("the token of {} ends at {}", site.name, super::super::output::time(ends));
+        report.warn("sites", problem, format!("syncline site update {} --token-stdin, with a new one", site.name));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Read};
 
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use secrecy::SecretString;
 use url::{Host, Url};
 
@@ -39,7 +40,7 @@ pub(super) struct AddArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:
-  syncline site update acme --token-stdin < new-token
+  syncline site update acme --token-stdin --token-expires 2026-12-31 < new-token
   syncline site update acme --match-by-name on
   syncline site update acme --story-points-field customfield_10016")]
 pub(super) struct UpdateArgs {
@@ -70,6 +71,9 @@ struct Given {
     /// Read the API token from standard input and store it encrypted
     #[arg(long, conflicts_with = "credential")]
     token_stdin: bool,
+    /// When the API token ends, as its owner sees it: a day or a time in RFC 3339; `unknown` takes it back
+    #[arg(long, value_name = "DAY", value_parser = token_end)]
+    token_expires: Option<TokenEnd>,
     /// How many requests each worker process may have under way (1 to 64) [default: 8]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=64))]
     max_concurrency: Option<i32>,
@@ -82,6 +86,22 @@ struct Given {
     /// The hourly quota of an OAuth app in Atlassian's points; 0: none
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..))]
     points_per_hour: Option<i32>,
+}
+
+/// When a token ends; none: nobody knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct TokenEnd(Option<DateTime<Utc>>);
+
+/// A day is over, and a token with it, when it begins: better warned too early.
+fn token_end(text: &str) -> Result<TokenEnd, String> {
+    if text == "unknown" {
+        return Ok(TokenEnd(None));
+    }
+    let day = || text.parse::<NaiveDate>().ok().map(|day| day.and_time(NaiveTime::MIN).and_utc());
+    let time = DateTime::parse_from_rfc3339(text).map(|time| time.to_utc()).ok();
+    let ends =
+        time.or_else(day).ok_or("write a day such as 2026-12-31, a time such as 2026-12-31T12:00:00Z, or unknown")?;
+    Ok(TokenEnd(Some(ends)))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -172,9 +192,16 @@ pub(super) async fn run(args: AddArgs, context: &Context) -> Result<(), Error> {
         match_by_name: given.match_by_name.map(|switch| switch == Switch::On),
         story_points_field: given.story_points_field,
         points_per_hour: given.points_per_hour,
+        token_expires_at: given.token_expires.map(|end| end.0),
         ..SiteChange::default()
     };
-    if further.match_by_name.is_some() || further.story_points_field.is_some() || further.points_per_hour.is_some() {
+    let said = [
+        further.match_by_name.is_some(),
+        further.story_points_field.is_some(),
+        further.points_per_hour.is_some(),
+        further.token_expires_at.is_some(),
+    ];
+    if said.contains(&true) {
         site::update(&context.pool, &new.name, &further, &actor).await?;
     }
     let next = if auth == AuthKind::Oauth {
@@ -224,6 +251,7 @@ async fn change(name: &str, given: Given, context: &Context) -> Result<(), Error
         match_by_name: given.match_by_name.map(|switch| switch == Switch::On),
         story_points_field: given.story_points_field,
         points_per_hour: given.points_per_hour,
+        token_expires_at: given.token_expires.map(|end| end.0),
     };
     site::update(&context.pool, name, &change, &context.actor()).await?;
     context.output.note(&format!("changed site {name}; check it with `syncline site check {name}`"));

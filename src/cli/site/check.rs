@@ -1,21 +1,20 @@
 //! `syncline site check`: asks Jira, and says in plain words who the account is, what it may see, and what it may not.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use super::super::output::time;
 use super::super::{Context, Error, Fields, Format};
 use super::view::{self, View};
 use crate::domain::failure::RetryPolicy;
-use crate::jira::{HttpPool, JiraClient, detect};
+use crate::domain::site_kind::SiteKind;
+use crate::jira::personal_token::OwnToken;
+use crate::jira::{HttpPool, JiraClient, Offered, detect};
 use crate::store::oauth;
-use crate::store::site::{self, Learnt, Site};
+use crate::store::site::{self, Learnt, Site, TOKEN_ENDS_SOON};
 
 /// A clock that is further off than this makes windows miss changes.
 const SKEW_LIMIT: TimeDelta = TimeDelta::seconds(60);
-/// A token that ends sooner is told of.
-const SOON: TimeDelta = TimeDelta::days(14);
-
 /// What a site answered.
 #[derive(Debug, Default, Serialize)]
 struct Checked {
@@ -118,7 +117,8 @@ async fn ask(client: &JiraClient, site: &Site, context: &Context, checked: &mut 
     let me = client.myself().await?;
     checked.account = Some(format!("{} ({})", me.display_name, me.account_id));
     checked.account_time_zone = me.time_zone;
-    checked.token = Some(token(site, context).await?);
+    let (token, token_ends_at) = token(client, site, context).await?;
+    checked.token = Some(token);
     let skew = server.server_time.map(|theirs| theirs - context.clock.now());
     checked.clock_skew_seconds = skew.map(|skew| skew.as_seconds_f64());
     checked.version.clone_from(&server.version);
@@ -130,28 +130,60 @@ async fn ask(client: &JiraClient, site: &Site, context: &Context, checked: &mut 
     checked.visible_projects = Some(client.projects(0).await?.total);
     let (view, capabilities) = view::look(client, site, context).await?;
     checked.view = view;
-    site::learn(&context.pool, site.id, &Learnt { version: server.version, capabilities }).await?;
+    site::learn(&context.pool, site.id, &Learnt { version: server.version, capabilities, token_ends_at }).await?;
     Ok(())
 }
 
-/// How long we are let in.
-async fn token(site: &Site, context: &Context) -> Result<String, Error> {
+/// How long we are let in, in words; and when that ends, where Jira told it now.
+async fn token(
+    client: &JiraClient,
+    site: &Site,
+    context: &Context,
+) -> Result<(String, Option<Option<DateTime<Utc>>>), Error> {
     if site.auth == "oauth" {
         let stored = oauth::load(&context.pool, site.id).await?;
         let minutes = stored.and_then(|stored| stored.remaining_seconds).unwrap_or(0.0) / 60.0;
-        return Ok(format!(
-            "OAuth: this one ends in {minutes:.0} minutes and is refreshed by itself; the consent ends after 90 days without use"
-        ));
+        let text = format!(
+            "OAuth: this one ends in {minutes:.0} minutes and is refreshed by itself; the consent ends after 90 days without \
+             use, and a year after it was given"
+        );
+        return Ok((text, None));
     }
-    Ok(match site.token_expires_at {
-        Some(ends) if ends - context.clock.now() < SOON => {
-            format!(
-                "ends soon, at {}: store a new one with `syncline site update {} --token-stdin`",
-                time(ends),
-                site.name
-            )
+    let now = context.clock.now();
+    if site.auth == "bearer" && client.kind() == SiteKind::DataCenter {
+        // A list that cannot be had says nothing about whether the token counts.
+        let listed = client.personal_tokens().await.ok().and_then(Offered::available).unwrap_or_default();
+        if let Some(own) = OwnToken::among(&listed, now) {
+            return Ok((of_list(&own, site, now), Some(own.ends_at)));
         }
-        Some(ends) => format!("ends at {}", time(ends)),
-        None => "Jira does not tell when it ends: its owner sees it in the account's settings".into(),
-    })
+    }
+    let text = match site.token_expires_at {
+        Some(ends) => when(ends, site, now),
+        None => format!(
+            "Jira does not tell when it ends: its owner sees it in the account's settings, and can say it here with \
+             `syncline site update {} --token-expires DAY`",
+            site.name
+        ),
+    };
+    Ok((text, None))
+}
+
+fn when(ends: DateTime<Utc>, site: &Site, now: DateTime<Utc>) -> String {
+    let renew = format!("store a new one with `syncline site update {} --token-stdin`", site.name);
+    match ends - now {
+        left if left <= TimeDelta::zero() => format!("ended at {}: {renew}", time(ends)),
+        left if left < TOKEN_ENDS_SOON => format!("ends soon, at {}: {renew}", time(ends)),
+        _ => format!("ends at {}", time(ends)),
+    }
+}
+
+fn of_list(own: &OwnToken, site: &Site, now: DateTime<Utc>) -> String {
+    let ends = own.ends_at.map_or_else(|| "does not end".to_owned(), |ends| when(ends, site, now));
+    match own.of {
+        1 => format!("{:?} {ends}", own.name),
+        several => format!(
+            "one of {several} of the account that are in use; Jira does not tell which. The first to end of them, {:?}, {ends}",
+            own.name
+        ),
+    }
 }

@@ -9,6 +9,7 @@
 
 mod purse;
 mod site;
+mod state;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -18,7 +19,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::store::rate;
+use crate::store::{Connections, rate};
 use site::SitePacer;
 
 /// How often this process looks for pauses and limits that others have met.
@@ -29,16 +30,17 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub struct Fleet(Arc<Shared>);
 
 struct Shared {
-    pool: PgPool,
+    connections: Connections,
     clock: Clock,
     sites: Mutex<HashMap<Uuid, Weak<SitePacer>>>,
     looked: Mutex<Option<Instant>>,
 }
 
 impl Fleet {
-    /// Pacers that share what `pool` holds.
-    pub fn new(pool: PgPool, clock: Clock) -> Self {
-        Self(Arc::new(Shared { pool, clock, sites: Mutex::default(), looked: Mutex::default() }))
+    /// Pacers that share what the database holds.
+    pub fn new(connections: impl Into<Connections>, clock: Clock) -> Self {
+        let connections = connections.into();
+        Self(Arc::new(Shared { connections, clock, sites: Mutex::default(), looked: Mutex::default() }))
     }
 
     /// The pacer of a site: one per site and process.
@@ -55,6 +57,10 @@ impl Fleet {
 }
 
 impl Shared {
+    fn pool(&self) -> PgPool {
+        self.connections.now()
+    }
+
     /// Looks, where it is time to: at what holds for every site that is in use here.
     async fn look(&self) {
         {
@@ -66,7 +72,7 @@ impl Shared {
         }
         let sites: Vec<Arc<SitePacer>> = lock(&self.sites).values().filter_map(Weak::upgrade).collect();
         let keys: Vec<String> = sites.iter().map(|site| site.key().to_owned()).collect();
-        match rate::standing(&self.pool, &keys).await {
+        match rate::standing(&self.pool(), &keys).await {
             Ok(standing) => sites.iter().for_each(|site| site.learn(&standing)),
             Err(error) => tracing::debug!(%error, "limits that others have met are not known"),
         }

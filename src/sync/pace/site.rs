@@ -1,6 +1,5 @@
 //! The pacer of one site in this process.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,9 +9,11 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::purse::{Purse, Turn};
+use super::state::State;
 use super::{Shared, lock};
 use crate::domain::failure::{Failure, FailureCode, PauseScope};
 use crate::domain::rate::{self as rule, Level, Told};
+use crate::domain::setting;
 use crate::jira::Endpoint;
 use crate::jira::concurrency::{Concurrency, InFlight, Sign};
 use crate::jira::pacer::{Answered, Pacer};
@@ -23,15 +24,10 @@ use crate::store::rate::{self, Standing};
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Nobody waits longer for turns; a step has a time limit.
 const LONGEST_QUEUE: Duration = Duration::from_secs(60);
-/// The wait after a refusal that names none: doubled with each in a row, up to the longest, times 0.5 to 1.5 by chance.
-const FIRST_BACKOFF: Duration = Duration::from_secs(1);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 /// After a pause without a bucket, requests return within this time, not at once.
 const RETURN_WITHIN: Duration = Duration::from_secs(1);
 /// How often the site's own limits are read again.
 const LIMITS_KEPT: Duration = Duration::from_secs(30);
-/// Points that a request is taken to cost before any answer of its endpoint was seen: the request and a page of 50.
-const FIRST_COST: f64 = 51.0;
 /// How far ahead points are given.
 const POINTS_HORIZON: Duration = Duration::from_secs(1);
 /// A refused rate is never guessed to be lower than this, per second, unless Jira tells a rate.
@@ -50,20 +46,6 @@ pub struct SitePacer {
 struct Limits {
     places: Arc<Concurrency>,
     own: Mutex<(rate::SiteLimits, Instant)>,
-}
-
-#[derive(Default)]
-struct State {
-    purses: HashMap<String, Arc<Purse>>,
-    pauses: HashMap<String, Instant>,
-    /// Refusals without a time in a row, by scope.
-    nameless: HashMap<String, u32>,
-    workers: i64,
-    /// Requests in this second and the one before, for a first guess at a rate.
-    asked: (Option<Instant>, u32, u32),
-    /// What a request of each endpoint cost lately, in points, and what is still to be paid or given back.
-    costs: HashMap<Endpoint, f64>,
-    owed: f64,
 }
 
 impl SitePacer {
@@ -85,6 +67,8 @@ impl SitePacer {
         let now = Instant::now();
         let mut state = lock(&self.state);
         state.workers = standing.workers;
+        let least = standing.settings.whole(&setting::RATE_PAUSE).unwrap_or(0);
+        state.least_pause = Duration::from_secs(u64::from(least));
         for key in standing.buckets.iter().filter(|key| mine(key)) {
             self.purse(&mut state, key);
         }
@@ -147,7 +131,7 @@ impl SitePacer {
     async fn read_limits(&self) -> rate::SiteLimits {
         let known = || self.limits.get().map(|limits| lock(&limits.own).0.clone());
         let default = || rate::SiteLimits { name: String::new(), max_concurrency: 8, points_per_hour: None };
-        match rate::site_limits(&self.shared.pool, self.site_id).await {
+        match rate::site_limits(&self.shared.pool(), self.site_id).await {
             Ok(Some(limits)) => limits,
             Ok(None) | Err(_) => known().unwrap_or_else(default),
         }
@@ -173,7 +157,7 @@ impl SitePacer {
             let purses = self.purses(endpoint);
             let mut at = asked;
             for purse in &purses {
-                match purse.turn(&self.shared.pool, &self.shared.clock).await {
+                match purse.turn(&self.shared.pool(), &self.shared.clock).await {
                     Ok(Turn::At(turn)) => at = at.max(turn),
                     Ok(Turn::Paused(pause)) => self.begin_pause(&purse.key, pause),
                     Ok(Turn::Free) => drop(lock(&self.state).purses.remove(&purse.key)),
@@ -234,10 +218,10 @@ impl SitePacer {
         loop {
             let (cost, owed) = {
                 let mut state = lock(&self.state);
-                (state.costs.get(&endpoint).copied().unwrap_or(FIRST_COST), std::mem::take(&mut state.owed))
+                (state.cost(endpoint), std::mem::take(&mut state.owed))
             };
             let key = self.quota_key();
-            let spent = rate::spend(&self.shared.pool, &key, points_per_hour, cost, owed, POINTS_HORIZON).await;
+            let spent = rate::spend(&self.shared.pool(), &key, points_per_hour, cost, owed, POINTS_HORIZON).await;
             let Ok(points) = spent else {
                 lock(&self.state).owed += owed;
                 return Ok(0.0);
@@ -293,7 +277,7 @@ impl SitePacer {
             // Data Center limits an account, Cloud an endpoint.
             let key = if told.refill_per_second.is_some() { self.key.clone() } else { self.endpoint_key(endpoint) };
             let rate = self.guess(&told);
-            match rate::open_bucket(&self.shared.pool, &key, rate, rule::burst(rate)).await {
+            match rate::open_bucket(&self.shared.pool(), &key, rate, rule::burst(rate)).await {
                 Ok(is_first) => self.learnt(&key, rate, is_first, "little is left"),
                 Err(error) => tracing::debug!(%error, "a limit cannot be shared"),
             }
@@ -306,10 +290,12 @@ impl SitePacer {
             PauseScope::Site => self.key.clone(),
             PauseScope::Endpoint => self.endpoint_key(answered.endpoint),
         };
-        let pause = failure.retry_after.unwrap_or_else(|| self.backoff(&key));
+        let pause = failure
+            .retry_after
+            .unwrap_or_else(|| lock(&self.state).backoff(&key, failure.code, self.shared.clock.jitter()));
         let purse = self.purses(answered.endpoint).pop();
         self.begin_pause(&key, pause);
-        let (pool, reason) = (&self.shared.pool, failure.code.as_str());
+        let (pool, reason) = (&self.shared.pool(), failure.code.as_str());
         let written = match failure.code {
             FailureCode::RateLimit => {
                 let known = rate::refused_rate(pool, &key).await.ok().flatten();
@@ -347,36 +333,6 @@ impl SitePacer {
         self.purse(&mut lock(&self.state), key);
         if is_first {
             tracing::info!(event = events::RATE_LEARNT, bucket = key, rate_per_second = rate, reason);
-        }
-    }
-
-    fn backoff(&self, key: &str) -> Duration {
-        let mut state = lock(&self.state);
-        let count = state.nameless.entry(key.to_owned()).or_insert(0);
-        let factor = 1u32 << (*count).min(6);
-        *count += 1;
-        (FIRST_BACKOFF * factor).min(LONGEST_BACKOFF).mul_f64(0.5 + self.shared.clock.jitter())
-    }
-}
-
-impl State {
-    fn count(&mut self) {
-        let now = Instant::now();
-        match self.asked.0 {
-            Some(since) if now - since < Duration::from_secs(1) => self.asked.1 += 1,
-            Some(since) if now - since < Duration::from_secs(2) => self.asked = (Some(now), 1, self.asked.1),
-            _ => self.asked = (Some(now), 1, 0),
-        }
-    }
-
-    /// What a request cost, against what was paid for it. What was refused cost next to nothing, and says nothing of what
-    /// others will cost.
-    fn settle_cost(&mut self, answered: &Answered<'_>) {
-        let cost = 1.0 + answered.objects as f64;
-        self.owed += cost - answered.paid_points;
-        if answered.refused.is_none() {
-            let expected = self.costs.entry(answered.endpoint).or_insert(FIRST_COST);
-            *expected += 0.2 * (cost - *expected);
         }
     }
 }
