@@ -4,6 +4,7 @@
 //! What must hold: a method gives what was asked for or a [`Failure`] whose code decides what the engine does; the token
 //! is in the `Authorization` header, marked sensitive, and in no log, error or `Debug`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
@@ -167,7 +168,7 @@ impl JiraClient {
 
     /// The site's kind, version and clock.
     pub async fn server_info(&self) -> Result<ServerInfo, Failure> {
-        decode(Endpoint::ServerInfo, &self.get(Endpoint::ServerInfo, "serverInfo", &[]).await?)
+        decode(&self.named(Endpoint::ServerInfo), &self.get(Endpoint::ServerInfo, "serverInfo", &[]).await?)
     }
 
     /// A project by key or id; `NOT_FOUND_PROJECT` where there is none or it is hidden.
@@ -192,6 +193,11 @@ impl JiraClient {
     /// Every field that the account may see, for [`super::FieldMap::discover`]; none where the site does not list them.
     pub async fn fields(&self) -> Result<Vec<FieldRecord>, Failure> {
         Ok(self.field_catalogue().await?.available().map_or_else(Vec::new, |listed| listed.records))
+    }
+
+    /// The endpoint as this site has it, for messages.
+    pub(super) fn named(&self, endpoint: Endpoint) -> Cow<'static, str> {
+        endpoint.in_version(if self.kind == SiteKind::Cloud { "3" } else { "2" })
     }
 
     async fn get(&self, endpoint: Endpoint, path: &str, query: &[(&str, String)]) -> Result<Bytes, Failure> {
@@ -314,9 +320,9 @@ pub(super) fn segment(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
 }
 
-pub(super) fn decode<T: DeserializeOwned>(endpoint: Endpoint, body: &[u8]) -> Result<T, Failure> {
+pub(super) fn decode<T: DeserializeOwned>(asked: &str, body: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(body).map_err(|error| {
-        let problem = format!("the answer of {} ({} bytes) cannot be read: {error}", endpoint.template(), body.len());
+        let problem = format!("the answer of {asked} ({} bytes) cannot be read: {error}", body.len());
         Failure::new(FailureCode::SchemaChanged, problem)
     })
 }

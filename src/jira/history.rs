@@ -108,7 +108,7 @@ impl JiraClient {
     ) -> Result<Offered<WorklogFeed>, Failure> {
         let query = [("since", since.timestamp_millis().to_string())];
         Ok(match offered(self.try_get(endpoint, Api::Platform, path, &query).await)? {
-            Offered::Available(body) => Offered::Available(feed(endpoint, &body, since)?),
+            Offered::Available(body) => Offered::Available(feed(&self.named(endpoint), &body, since)?),
             Offered::Absent(reason) => Offered::Absent(reason),
             Offered::Forbidden(reason) => Offered::Forbidden(reason),
         })
@@ -135,7 +135,7 @@ fn bounded(ids: &[i64], limit: usize) -> Result<(), Failure> {
 }
 
 /// Reads a page of a feed.
-fn feed(endpoint: Endpoint, body: &[u8], since: DateTime<Utc>) -> Result<WorklogFeed, Failure> {
+fn feed(asked: &str, body: &[u8], since: DateTime<Utc>) -> Result<WorklogFeed, Failure> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Page {
@@ -155,9 +155,9 @@ fn feed(endpoint: Endpoint, body: &[u8], since: DateTime<Utc>) -> Result<Worklog
         #[serde(default)]
         updated_time: Loose<Moment>,
     }
-    let page: Page = decode(endpoint, body)?;
+    let page: Page = decode(asked, body)?;
     let incomplete = || {
-        let problem = format!("a page of {} has an element without id or time", endpoint.template());
+        let problem = format!("a page of {asked} has an element without id or time");
         Failure::new(FailureCode::SchemaChanged, problem)
     };
     let changes: Vec<(i64, DateTime<Utc>)> = page

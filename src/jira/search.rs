@@ -144,7 +144,7 @@ impl<'de> super::loose::FromJson<'de> for IssueId {
 
 impl Frame {
     fn rows(body: &[u8]) -> Result<Rows, Failure> {
-        let frame: Self = decode(Endpoint::OffsetSearch, body)?;
+        let frame: Self = decode("a search", body)?;
         // A row whose id cannot be read keeps its place: the place decides where the next page begins.
         let ids = frame.issues.into_iter().map(|issue| if let Loose::Good(IssueId(id)) = issue { id } else { 0 });
         let total = if let Loose::Good(Whole(total)) = frame.total { u64::try_from(total).ok() } else { None };
@@ -211,7 +211,7 @@ impl JiraClient {
             let endpoint = Endpoint::ApproximateCount;
             let answer = self.try_post(endpoint, Api::Version(3), "search/approximate-count", &body).await;
             if let Offered::Available(body) = offered(answer)? {
-                return decode::<Count>(endpoint, &body).map(|answer| Some(answer.count));
+                return decode::<Count>(endpoint.template(), &body).map(|answer| Some(answer.count));
             }
             if self.known_way().is_none_or(Way::is_by_token) {
                 return Ok(None);
