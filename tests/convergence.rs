@@ -1,7 +1,7 @@
 //! After any seeded history of changes and faults, the replica is what Jira shows.
 //!
-//! A seed decides a small Jira and what happens to it: changes while syncs run, faults of every kind that passes, lag of
-//! search behind writes, lost credentials, workers that are killed. Then everything is calm for one more sync, and `verify`
+//! A seed decides a small Jira, every fourth a Data Center, and what happens to it: changes while syncs run, faults of every
+//! kind that passes, lag of search behind writes, lost credentials, workers that are killed. Then everything is calm for one more sync, and `verify`
 //! must find nothing but issues that are gone, and nothing at all after its repair.
 //!
 //! `SYNCLINE_SEEDS=1000` tries more seeds than the usual 200, `SYNCLINE_SEED=42` a single one.
@@ -19,7 +19,9 @@ use syncline::config::Config;
 use syncline::domain::site_kind::SiteKind;
 use syncline::jira::{Auth, HttpPool, JiraClient, SiteAccess};
 use syncline::runtime::Worker;
-use syncline::simulator::{self, Amount, FaultKind, FaultPlan, FaultRule, Handle, Options, ProjectSpec, Simulator};
+use syncline::simulator::{
+    self, Amount, FaultKind, FaultPlan, FaultRule, Handle, Kind, Options, ProjectSpec, Simulator,
+};
 use syncline::store::{self, PoolOptions};
 use syncline::verify::{self, Reason, Report, Scope};
 use uuid::Uuid;
@@ -96,6 +98,7 @@ struct History<'a> {
     seed: u64,
     dice: SmallRng,
     jira: Handle,
+    kind: SiteKind,
     site: String,
     site_id: Uuid,
     token: tempfile::NamedTempFile,
@@ -111,6 +114,10 @@ impl<'a> History<'a> {
         let mut dice = SmallRng::seed_from_u64(seed);
         let mut options = Options::new(Clock::system());
         options.seed = seed;
+        let kind = if seed % 4 == 3 { SiteKind::DataCenter } else { SiteKind::Cloud };
+        if kind == SiteKind::DataCenter {
+            options.kind = Kind::DataCenter;
+        }
         options.projects =
             PROJECTS.map(|key| ProjectSpec { key: key.to_owned(), name: key.to_owned(), issues: None }).to_vec();
         options.issues = dice.random_range(60..=150);
@@ -128,14 +135,15 @@ impl<'a> History<'a> {
         let site = format!("seed-{seed}");
         let site_id = Clock::system().new_id();
         sqlx::query(
-            "INSERT INTO syncline.site (id, name, base_url, account_email, credential, max_concurrency)
-             VALUES ($1, $2, $3, $4, $5, 4)",
+            "INSERT INTO syncline.site (id, name, base_url, account_email, credential, kind, max_concurrency)
+             VALUES ($1, $2, $3, $4, $5, $6, 4)",
         )
         .bind(site_id)
         .bind(&site)
         .bind(jira.base_url())
         .bind(simulator::DEFAULT_EMAIL)
         .bind(format!("file:{}", token.path().display()))
+        .bind(kind.as_str())
         .execute(db.pool())
         .await
         .unwrap();
@@ -158,7 +166,7 @@ impl<'a> History<'a> {
         config.sync.partition_target_issues = dice.random_range(8..=20);
         config.sync.overlap_seconds = OVERLAP_SECONDS;
         config.sync.request_timeout_seconds = 1;
-        Self { db, seed, dice, jira, site, site_id, token, config, workers: Vec::new() }
+        Self { db, seed, dice, jira, kind, site, site_id, token, config, workers: Vec::new() }
     }
 
     async fn run(mut self) {
@@ -290,6 +298,13 @@ impl<'a> History<'a> {
         control.set_faults(FaultPlan::default());
         tokio::time::sleep(LONGEST_LAG).await;
         control.set_search_lag(Duration::ZERO);
+        // What was refused is asked for again the sooner the shorter it was refused; nobody waits for that here.
+        sqlx::query(
+            "UPDATE syncline.site_capability SET checked_at = checked_at - interval '2 days', since = since - interval '2 days'",
+        )
+        .execute(self.db.pool())
+        .await
+        .unwrap();
     }
 
     async fn sync_until_it_succeeds(&self) {
@@ -343,7 +358,7 @@ impl<'a> History<'a> {
         let access = SiteAccess {
             name: "sim".to_owned(),
             base_url: self.jira.base_url().parse().unwrap(),
-            kind: SiteKind::Cloud,
+            kind: self.kind,
             auth: Auth::Basic {
                 user: simulator::DEFAULT_EMAIL.to_owned(),
                 token: simulator::DEFAULT_TOKEN.to_owned().into(),

@@ -50,6 +50,7 @@ mod sync_entities;
 mod sync_failures;
 mod sync_guard;
 mod sync_pages;
+mod sync_withheld;
 mod telemetry;
 mod traces;
 mod tracked_users;

@@ -116,7 +116,7 @@ async fn read_singly(jira: &JiraClient, rest: &[i64], at: Position) -> Result<Re
     let histories = match answers {
         Ok(histories) => histories,
         Err(failure) if is_withheld(jira, &failure).await? => {
-            if !stays_refused(jira, rest).await {
+            if !stays_refused(jira, rest).await? {
                 return Err(failure);
             }
             read.withheld = Some(("absent", failure.message));
@@ -131,14 +131,17 @@ async fn read_singly(jira: &JiraClient, rest: &[i64], at: Position) -> Result<Re
     Ok(read)
 }
 
-/// Whether a site that refused a history goes on refusing.
-async fn stays_refused(jira: &JiraClient, ids: &[i64]) -> bool {
+/// Whether a site that refused a history goes on refusing, in the same way: lost credentials or a broken connection are no
+/// word about histories.
+async fn stays_refused(jira: &JiraClient, ids: &[i64]) -> Result<bool, Failure> {
     for &id in ids.iter().cycle().take(LOOKS_BEFORE_WITHHELD) {
-        if one(jira, id).await.is_ok() {
-            return false;
+        match one(jira, id).await {
+            Ok(_) => return Ok(false),
+            Err(failure) if is_withheld(jira, &failure).await? => {}
+            Err(failure) => return Err(failure),
         }
     }
-    true
+    Ok(true)
 }
 
 /// The whole history of one issue; nothing of one that is gone.

@@ -108,9 +108,13 @@ pub async fn finalize(
                AND EXISTS (SELECT 1 FROM syncline.sync_partition q
                             WHERE q.run_id = $1 AND q.window_from IS NULL AND q.window_to IS NULL AND u.account_id = ANY (q.account_ids))
         ), partitions AS (DELETE FROM syncline.sync_partition WHERE run_id = $1)
-        UPDATE syncline.sync_state
-           SET status = $3, last_run_id = $1, last_sync_time = CASE WHEN $3 = 'succeeded' AND NOT $5 THEN $4 ELSE last_sync_time END
-         WHERE project_id = $2
+        UPDATE syncline.sync_state s
+           SET status = $3, last_run_id = $1, last_sync_time = CASE WHEN $3 = 'succeeded' THEN $4 ELSE s.last_sync_time END,
+               -- What was owed is paid by a run that looked there and passed nothing over.
+               owed_from = CASE WHEN $3 = 'succeeded' AND s.owed_run_id IS DISTINCT FROM $1
+                                     AND (SELECT r.collections_from FROM syncline.sync_run r WHERE r.id = $1) <= s.owed_from
+                                THEN NULL ELSE s.owed_from END
+         WHERE s.project_id = $2 AND NOT $5
         "#,
         run_id,
         project_id,

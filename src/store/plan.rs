@@ -20,6 +20,8 @@ pub struct Progress {
     pub cursors: [Option<DateTime<Utc>>; 4],
     /// The last run succeeded: nothing that it began is unfinished.
     pub settled: bool,
+    /// What Jira withheld of issues updated from here on is due to be asked for again.
+    pub owed_from: Option<DateTime<Utc>>,
 }
 
 impl Progress {
@@ -29,24 +31,33 @@ impl Progress {
     pub fn collections_from(&self, overlap: chrono::TimeDelta) -> DateTime<Utc> {
         let oldest = self.cursors.iter().copied().min().flatten().unwrap_or(DateTime::UNIX_EPOCH);
         let same = self.cursors.iter().all(|cursor| *cursor == self.cursors[0]);
-        if self.settled && same && self.cursors[0].is_some() {
+        let from = if self.settled && same && self.cursors[0].is_some() {
             oldest + chrono::TimeDelta::milliseconds(1)
         } else {
             oldest.checked_sub_signed(overlap).unwrap_or(DateTime::UNIX_EPOCH)
-        }
+        };
+        self.owed_from.map_or(from, |owed| from.min(owed))
     }
 }
 
 /// How far each of [`ENTITIES`] has been applied.
 pub async fn progress(pool: &PgPool, project_id: Uuid) -> Result<Progress> {
-    let rows =
-        sqlx::query!("SELECT entity, cursor_at, status FROM syncline.sync_state WHERE project_id = $1", project_id)
-            .fetch_all(pool)
-            .await?;
+    let rows = sqlx::query!(
+        r#"SELECT s.entity, s.cursor_at, s.status,
+                  CASE WHEN s.owed_from IS NOT NULL AND syncline.is_due_again(p.site_id,
+                            CASE s.entity WHEN 'comment' THEN 'comments' WHEN 'worklog' THEN 'worklogs' ELSE s.entity END)
+                       THEN s.owed_from END AS owed_from
+             FROM syncline.sync_state s JOIN syncline.project p ON p.id = s.project_id
+            WHERE s.project_id = $1"#,
+        project_id
+    )
+    .fetch_all(pool)
+    .await?;
     let row = |entity: &str| rows.iter().find(|row| row.entity == entity);
     Ok(Progress {
         cursors: ENTITIES.map(|entity| row(entity).and_then(|row| row.cursor_at)),
         settled: ENTITIES.iter().all(|entity| row(entity).is_some_and(|row| row.status == "succeeded")),
+        owed_from: rows.iter().filter_map(|row| row.owed_from).min(),
     })
 }
 
@@ -128,9 +139,11 @@ pub async fn write_plan(conn: &mut PgConnection, work: &Work, plan: &Plan<'_>) -
             -- A reconciliation that its guard stops is tried again the next night, not with the next run.
             UPDATE syncline.project SET reconcile_tried_at = clock_timestamp() WHERE id = $8 AND $9
         ), state AS (
+            -- A repair looks at some issues only and says nothing of the rest: what a run left unfinished stays so.
             INSERT INTO syncline.sync_state (project_id, entity, status, last_run_id)
-            SELECT $8, e, 'running', $1 FROM unnest(ARRAY['issue', 'comment', 'worklog', 'changelog']) AS e
-            ON CONFLICT (project_id, entity) DO UPDATE SET status = 'running', last_run_id = $1
+            SELECT $8, e, CASE WHEN $17 THEN 'never' ELSE 'running' END, $1
+              FROM unnest(ARRAY['issue', 'comment', 'worklog', 'changelog']) AS e
+            ON CONFLICT (project_id, entity) DO UPDATE SET status = 'running', last_run_id = $1 WHERE NOT $17
         )
         INSERT INTO syncline.sync_partition (run_id, number, window_from, window_to, estimated_issues, chain, account_ids)
         SELECT $1, n.number, n.window_from, n.window_to, n.estimated, n.chain, string_to_array(n.accounts, $16)
@@ -153,6 +166,7 @@ pub async fn write_plan(conn: &mut PgConnection, work: &Work, plan: &Plan<'_>) -
         plan.collections_from,
         &accounts as &[Option<String>],
         SEPARATOR,
+        work.trigger == "repair",
     )
     .execute(conn)
     .await?;
@@ -169,10 +183,14 @@ mod tests {
     fn what_a_run_that_did_not_end_well_wrote_within_its_overlap_is_asked_for_again() {
         let at = |millis| DateTime::from_timestamp_millis(millis);
         let overlap = TimeDelta::seconds(5);
-        let progress = |cursors, settled| Progress { cursors, settled }.collections_from(overlap).timestamp_millis();
+        let progress = |cursors, settled| {
+            Progress { cursors, settled, owed_from: None }.collections_from(overlap).timestamp_millis()
+        };
         assert_eq!(progress([at(10_000); 4], true), 10_001, "everything up to the cursor is there");
         assert_eq!(progress([at(10_000); 4], false), 5_000);
         assert_eq!(progress([at(20_000), at(10_000), at(20_000), at(20_000)], true), 5_000, "one entity is behind");
         assert!(progress([at(20_000), None, None, None], true) <= 0, "never read: everything");
+        let owed = Progress { cursors: [at(10_000); 4], settled: true, owed_from: at(3_000) };
+        assert_eq!(owed.collections_from(overlap).timestamp_millis(), 3_000, "what was withheld is asked for again");
     }
 }

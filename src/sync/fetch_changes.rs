@@ -3,8 +3,8 @@
 //! Pages gather the issues whose history was not inlined; a bundle of them is asked for together, so that a thousand issues
 //! cost two or three requests. A site without the bulk endpoint is asked issue by issue.
 //!
-//! What must hold: a page's history counts as read only when every issue of its bundle was answered for; what was read is
-//! stored on the way, so that a crash late in a long bundle costs little.
+//! What must hold: a page's history counts as read only when every issue of its bundle was answered for, or is owed because
+//! the site withholds it; what was read is stored on the way, so that a crash late in a long bundle costs little.
 
 use std::sync::Arc;
 
@@ -24,6 +24,10 @@ use crate::store::replica;
 pub(super) struct FetchChanges(pub Arc<Workshop>);
 
 const KIND: &str = "fetch_changes";
+/// What histories are called among the entities and among the site's capabilities.
+const FEATURE: &str = "changelog";
+/// Said of a bundle that was not asked for.
+const STILL: &str = "it was withheld lately, and is not due to be asked for again";
 /// A bundle of at least so many issues is asked for; with the page that fills it, it stays under the 1000 that Jira takes.
 pub(super) const BUNDLE_SIZE: i32 = 500;
 
@@ -60,7 +64,7 @@ fn step(job: &Job, walk: &Walk, priority: i16) -> NewStep {
     };
     NewStep::new(Queue::Jira, KIND, format!("{name}/{}", walk.at.pages))
         .with(walk)
-        .behind(&job.gates("changelog"))
+        .behind(&job.gates(FEATURE))
         .priority(priority)
 }
 
@@ -84,8 +88,12 @@ impl FetchChanges {
             Some(page) => bundle::issues(&context.pool, page).await?,
             None => walk.ids.clone(),
         };
-        let read = histories::read(&job.jira, &ids, walk.at.clone()).await?;
-        if read.changes.is_empty() && !ids.is_empty() {
+        let site_id = job.work.site_id;
+        let read = match capability::is_withheld(&context.pool, site_id, FEATURE).await? {
+            true => histories::Read { withheld: Some(("absent", STILL.to_owned())), ..histories::Read::default() },
+            false => histories::read(&job.jira, &ids, walk.at.clone()).await?,
+        };
+        if read.withheld.is_none() && read.changes.is_empty() && !ids.is_empty() {
             // Lost credentials look like this too: issues that may not be seen are left out in silence.
             job.jira.myself().await?;
         }
@@ -93,13 +101,19 @@ impl FetchChanges {
         Ok(Commit::effects(move |conn| {
             Box::pin(async move {
                 replica::plan_afresh(conn).await?;
-                replica::upsert_users(conn, job.work.site_id, &read.users).await?;
+                replica::upsert_users(conn, site_id, &read.users).await?;
                 let records: Vec<_> = read.changes.iter().collect();
-                let written = replica::insert_changes(conn, job.work.site_id, &records).await?;
+                let written = replica::insert_changes(conn, site_id, &records).await?;
                 report::records(conn, &job, KIND, &read.rejected, &read.drifts).await?;
-                if let Some((state, reason)) = &read.withheld {
-                    let withheld = [("changelog", *state, Some(reason.as_str()))];
-                    capability::set(conn, job.work.site_id, &withheld).await?;
+                match &read.withheld {
+                    None => capability::is_back(conn, site_id, FEATURE).await?,
+                    Some((state, reason)) => {
+                        if reason != STILL {
+                            capability::set(conn, site_id, &[(FEATURE, *state, Some(reason.as_str()))]).await?;
+                        }
+                        let rest = ids.get(walk.at.issue..).unwrap_or_default();
+                        capability::passed_over(conn, (run_id, job.work.project_id, site_id), FEATURE, rest).await?;
+                    }
                 }
                 if let Some(page) = page.filter(|_| written > 0) {
                     bundle::changes_written(conn, page, written).await?;

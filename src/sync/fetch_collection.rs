@@ -47,6 +47,24 @@ struct Walk {
     seen: Vec<i64>,
 }
 
+impl Walk {
+    /// The entity, which is also the name of its endpoint.
+    fn entity(&self) -> &'static str {
+        match self.collection {
+            Collection::Comment => "comment",
+            Collection::Worklog => "worklog",
+        }
+    }
+
+    /// What it is called among the site's capabilities.
+    fn feature(&self) -> &'static str {
+        match self.collection {
+            Collection::Comment => "comments",
+            Collection::Worklog => "worklogs",
+        }
+    }
+}
+
 /// The fetch of all comments of an issue.
 pub(super) fn comments(job: &Job, page: PageId, issue: &ParsedIssue, priority: i16) -> NewStep {
     first(job, Some(page), named(issue), Collection::Comment, priority)
@@ -92,14 +110,11 @@ fn first(
 }
 
 fn step(job: &Job, walk: &Walk, priority: i16) -> NewStep {
-    let (name, endpoint) = match walk.collection {
-        Collection::Comment => ("comment", "comment"),
-        Collection::Worklog => ("worklog", "worklog"),
-    };
+    let name = walk.entity();
     // An issue may be on two pages of a run: it was updated in between, or Jira repeats it. Each page waits for its own.
     let page = walk.page.map_or_else(|| "repair".to_owned(), |(partition, seq)| format!("{partition}.{seq}"));
     let key = format!("{name}/{}/{}/{page}/{}", walk.issue_id, walk.version.timestamp_millis(), walk.start_at);
-    NewStep::new(Queue::Jira, KIND, key).with(walk).behind(&job.gates(endpoint)).priority(priority)
+    NewStep::new(Queue::Jira, KIND, key).with(walk).behind(&job.gates(name)).priority(priority)
 }
 
 /// What was read of the collection, either kind.
@@ -162,8 +177,10 @@ impl FetchCollection {
             return Ok(Commit::effects(move |conn| {
                 Box::pin(async move {
                     if let Some(reason) = &withheld {
-                        let feature = if walk.collection == Collection::Comment { "comments" } else { "worklogs" };
-                        capability::set(conn, job.work.site_id, &[(feature, "absent", Some(reason.as_str()))]).await?;
+                        let site_id = job.work.site_id;
+                        capability::set(conn, site_id, &[(walk.feature(), "absent", Some(reason.as_str()))]).await?;
+                        let run = (run_id, job.work.project_id, site_id);
+                        capability::passed_over(conn, run, walk.entity(), &[walk.issue_id]).await?;
                     }
                     done(conn, run_id, &walk, 0, 0).await?;
                     Ok(Vec::new())
@@ -194,6 +211,7 @@ impl FetchCollection {
                     };
                 }
                 report::records(conn, &job, KIND, &read.rejected, &read.drifts).await?;
+                capability::is_back(conn, site_id, walk.feature()).await?;
                 let Some(start_at) = read.next_start else {
                     done(conn, run_id, &walk, applied.written, applied.removed).await?;
                     return Ok(Vec::new());

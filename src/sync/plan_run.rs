@@ -6,16 +6,18 @@
 
 use std::sync::Arc;
 
+use chrono::DateTime;
 use futures::future::BoxFuture;
 
 use super::fetch_catalogue;
 use super::fetch_page;
-use super::ranges::{Planned, Ranges};
+use super::ranges::{Extent, Planned, Ranges};
 use super::repair_batch::repair_steps;
 use super::sweep_ids;
 use super::workshop::{self, Job, Workshop};
 use crate::domain::entity::FieldRecord;
 use crate::domain::failure::{Failure, FailureCode};
+use crate::domain::site_kind::SiteKind;
 use crate::engine::{Commit, Step, StepContext, StepError};
 use crate::jira::answers::Offered;
 use crate::jira::withheld::is_withheld;
@@ -46,14 +48,22 @@ impl PlanRun {
     async fn plan(&self, context: &StepContext) -> Result<Commit, StepError> {
         self.0.forget(workshop::run_id(context)?);
         let job = self.0.job(context).await?;
-        let (_, project, (discovered, field_catalogue)) =
-            futures::try_join!(job.jira.myself(), project(context, &job), self.fields(&job))?;
+        let progress = plan::progress(&context.pool, job.work.project_id).await?;
+        if job.jira.kind() == SiteKind::DataCenter {
+            // Alone: a password that does not count any more, tried three times at once, locks the account.
+            job.jira.myself().await?;
+        }
+        let (_, project, (discovered, field_catalogue), ahead) = futures::try_join!(
+            self.let_in(&job),
+            project(context, &job),
+            self.fields(&job),
+            look_ahead(&job, &progress)
+        )?;
         let seen = sighting_of(&project);
-
-        let progress = match project.key == job.work.project_key {
-            true => plan::progress(&context.pool, job.work.project_id).await?,
+        let (progress, ahead) = match project.key == job.work.project_key {
+            true => (progress, ahead),
             // A new key changes those of all issues without moving their `updated`: everything is read again.
-            false => Progress::default(),
+            false => (Progress::default(), None),
         };
         let repairs = plan::repair_ids(&context.pool, job.work.run_id).await?;
         let repairs = repair_steps(job.work.site_id, &repairs);
@@ -69,7 +79,7 @@ impl PlanRun {
             Planned::default()
         } else {
             let ranges = Ranges { job: &job, options: &job.options, fields: &discovered, project: &project.key };
-            ranges.plan(&progress, users.as_deref()).await?
+            ranges.plan(ranges.window(&progress), users.as_deref(), ahead).await?
         };
         tracing::info!(
             event = events::RUN_PLANNED, project = %project.key, kind = %job.work.kind, estimate = plan.estimate,
@@ -95,7 +105,10 @@ impl PlanRun {
                     estimated_issues: i64::try_from(plan.estimate).ok(),
                     partitions: &plan.partitions,
                     reconcile,
-                    collections_from: progress.collections_from(overlap),
+                    collections_from: match full {
+                        true => DateTime::UNIX_EPOCH,
+                        false => progress.collections_from(overlap),
+                    },
                     field_map: &workshop::stored_field_map(&discovered),
                 };
                 plan::write_plan(conn, &job.work, &plan).await?;
@@ -120,6 +133,14 @@ impl PlanRun {
         Ok(reconcile::is_due(&context.pool, job.work.project_id, context.clock.now()).await?)
     }
 
+    /// Asks for the account, where that was not done before all else.
+    async fn let_in(&self, job: &Job) -> Result<(), Failure> {
+        if job.jira.kind() == SiteKind::Cloud {
+            job.jira.myself().await?;
+        }
+        Ok(())
+    }
+
     /// The site's custom fields: asked for once per site, and again by each full run.
     async fn fields(&self, job: &Job) -> Result<(FieldMap, Option<Vec<FieldRecord>>), Failure> {
         if job.work.field_map.is_some() && job.work.kind != "full" {
@@ -133,6 +154,16 @@ impl PlanRun {
             Err(failure) => Err(failure),
         }
     }
+}
+
+/// Asks how much there is while the rest is still being asked: worth nothing where the project turns out to have another key,
+/// or where it was refused; then it is asked for again.
+async fn look_ahead(job: &Job, progress: &Progress) -> Result<Option<Extent>, Failure> {
+    if job.jira.kind() == SiteKind::DataCenter || job.work.listed || job.work.trigger == "repair" {
+        return Ok(None);
+    }
+    let ranges = Ranges { job, options: &job.options, fields: &job.fields, project: &job.work.project_key };
+    Ok(ranges.extent(ranges.window(progress)).await.ok())
 }
 
 /// The project as Jira shows it now.

@@ -31,21 +31,57 @@ pub(super) struct Ranges<'a> {
     pub project: &'a str,
 }
 
+/// How much there is in a window, and between which times where it is to be divided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Extent {
+    window: Window,
+    estimate: u64,
+    /// The `updated` of the first and the last issue; absent where nobody asked, or nothing is there.
+    edges: Option<(DateTime<Utc>, DateTime<Utc>)>,
+}
+
 impl Ranges<'_> {
-    /// The window, and the ranges that are walked side by side. `users` are the listed users of a project that is read for
-    /// them only.
-    pub async fn plan(&self, progress: &Progress, users: Option<&[(String, bool)]>) -> Result<Planned, StepError> {
-        let window = match self.job.work.kind.as_str() {
+    /// The window of the run.
+    pub fn window(&self, progress: &Progress) -> Window {
+        match self.job.work.kind.as_str() {
             "full" => Window::FULL,
-            _ => window::incremental(&progress.cursors, self.options.overlap),
-        };
+            _ => {
+                let window = window::incremental(&progress.cursors, self.options.overlap);
+                let owed = progress.owed_from.filter(|owed| window.from.is_some_and(|from| *owed < from));
+                Window { from: owed.or(window.from), ..window }
+            }
+        }
+    }
+
+    /// Asks how much there is. Of everything it asks for both ends at once: a round trip is dearer than two small requests.
+    pub async fn extent(&self, window: Window) -> Result<Extent, StepError> {
+        let query = jql::clauses(self.project, window.from, window.to);
+        let count = async { Ok::<_, StepError>(self.job.jira.approximate_count(&query).await?.unwrap_or_default()) };
+        if !window.is_full() {
+            return Ok(Extent { window, estimate: count.await?, edges: None });
+        }
+        let (estimate, oldest, newest) = futures::try_join!(count, self.edge("ASC"), self.edge("DESC"))?;
+        Ok(Extent { window, estimate, edges: oldest.zip(newest) })
+    }
+
+    /// The ranges that are walked side by side. `users` are the listed users of a project that is read for them only;
+    /// `known` is the extent where it was asked for before.
+    pub async fn plan(
+        &self,
+        window: Window,
+        users: Option<&[(String, bool)]>,
+        known: Option<Extent>,
+    ) -> Result<Planned, StepError> {
         if let Some(users) = users {
             return Ok(Planned { window, estimate: 0, partitions: tracked::parts(users, window) });
         }
-        let query = jql::clauses(self.project, window.from, window.to);
-        let estimate = self.job.jira.approximate_count(&query).await?.unwrap_or_default();
+        let extent = match known.filter(|known| known.window == window) {
+            Some(known) => known,
+            None => self.extent(window).await?,
+        };
+        let estimate = extent.estimate;
         let partitions = if window.is_full() && estimate > 2 * self.options.partition_target_issues {
-            self.divide(estimate).await?
+            self.divide(&extent).await?
         } else {
             vec![part(window, i64::try_from(estimate).ok())]
         };
@@ -53,12 +89,12 @@ impl Ranges<'_> {
     }
 
     /// Divides everything into ranges of `updated` that hold about the same number of issues each.
-    async fn divide(&self, estimate: u64) -> Result<Vec<Part>, StepError> {
+    async fn divide(&self, extent: &Extent) -> Result<Vec<Part>, StepError> {
+        let estimate = extent.estimate;
         let limit = usize::try_from(self.job.work.max_concurrency).unwrap_or(1).max(1);
         let wanted =
             usize::try_from(estimate.div_ceil(self.options.partition_target_issues)).unwrap_or(limit).clamp(1, limit);
-        let (oldest, newest) = futures::try_join!(self.edge("ASC"), self.edge("DESC"))?;
-        let (Some(oldest), Some(newest)) = (oldest, newest) else {
+        let Some((oldest, newest)) = extent.edges else {
             return Ok(vec![part(Window::FULL, None)]);
         };
         if oldest >= newest {
