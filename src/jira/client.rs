@@ -22,6 +22,7 @@ use super::answers::{Myself, Offered, Project, RawPage, ServerInfo};
 use super::auth::{Auth, Authorization};
 use super::catalogue::{self, Members};
 use super::endpoint::Endpoint;
+use super::manners::Manners;
 use super::pacer::Pacer;
 use super::transport::{HttpPool, Refused};
 use crate::clock::Clock;
@@ -65,6 +66,8 @@ pub struct JiraClient {
     request_timeout: Duration,
     /// Which of several ways of searching the site knows; see [`super::search`].
     pub(super) search_way: Arc<AtomicU8>,
+    /// What the site is spared when it is searched.
+    pub(super) manners: Arc<Manners>,
 }
 
 impl fmt::Debug for JiraClient {
@@ -110,6 +113,7 @@ impl JiraClient {
             authorization: Authorization::new(access.auth)?,
             request_timeout: access.request_timeout,
             search_way: Arc::default(),
+            manners: Arc::default(),
         })
     }
 
@@ -298,18 +302,23 @@ pub(super) fn offered<T>(answer: Result<T, Refused>) -> Result<Offered<T>, Failu
     }
 }
 
-/// Asks a site what it is ([`ServerInfo::kind`]), before its kind is known: `access.kind` does not matter, and
-/// [`Auth::Anonymous`] will do, since Jira tells it to anybody.
+/// Asks a site what it is ([`ServerInfo::kind`]), before its kind is known: `access.kind` is a guess, which says how to ask
+/// first. [`Auth::Anonymous`] will do, since Jira tells it to anybody.
 ///
 /// # Errors
 /// As of any request; `SCHEMA_CHANGED` where what answers is no Jira.
 pub async fn detect(pool: &HttpPool, access: SiteAccess) -> Result<ServerInfo, Failure> {
-    // Both kinds answer it under version 2; what stands in for Cloud may only know version 3.
-    let client = JiraClient::new(pool, SiteAccess { kind: SiteKind::DataCenter, ..access })?;
+    // Cloud answers under both versions, and its document knows 3 only; Data Center knows no 3.
+    let client = JiraClient::new(pool, access)?;
     let answer = client.server_info().await;
+    let other = match client.kind {
+        SiteKind::Cloud => SiteKind::DataCenter,
+        SiteKind::DataCenter => SiteKind::Cloud,
+    };
+    use FailureCode::{ApiRemoved, Permission, SchemaChanged, SiteUnavailable};
     match &answer {
-        Err(failure) if matches!(failure.code, FailureCode::ApiRemoved | FailureCode::SiteUnavailable) => {
-            JiraClient { kind: SiteKind::Cloud, ..client }.server_info().await.or(answer)
+        Err(failure) if matches!(failure.code, ApiRemoved | SiteUnavailable | Permission | SchemaChanged) => {
+            JiraClient { kind: other, ..client }.server_info().await.or(answer)
         }
         _ => answer,
     }
