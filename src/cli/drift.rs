@@ -47,6 +47,9 @@ fn meaning(drift: &Drift) -> String {
     if drift.found == "missing" || drift.found == "nothing" {
         return "a field that should be there is not: the rows have no value in it; if it stays so, report it".into();
     }
+    if drift.found == "fewer rows" {
+        return "the site counts more than it shows: rows that the account may not see, or a fault of the site; the replica has what was shown".into();
+    }
     if drift.found == "another value" {
         return "a value that is not known yet: it is kept as it came; upgrade Syncline, or report it".into();
     }

@@ -57,6 +57,15 @@ impl<T> Listed<T> {
         }
     }
 
+    /// Notes that the list ended before the total that the site told.
+    pub(super) fn ends_early(&mut self) {
+        let drift =
+            Drift { entity: "list", field: "total".into(), expected: "as many rows as it tells", found: "fewer rows" };
+        if !self.drifts.contains(&drift) {
+            self.drifts.push(drift);
+        }
+    }
+
     fn drift(&mut self, entity: &'static str, field: &'static str, expected: &'static str) {
         let drift = Drift { entity, field: field.into(), expected, found: "another value" };
         if !self.drifts.contains(&drift) {

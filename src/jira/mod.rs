@@ -1,7 +1,8 @@
 //! Jira, as a client has to take it: requests, paging, the meaning of its failures, and its answers made records.
 //!
 //! * [`client`] asks, over [`transport`]'s one connection pool, with three attempts per request and the account's [`auth`];
-//! * [`search`] finds issues in each of the ways that sites know, with [`walk`] for those that page by places;
+//! * [`search`] finds issues in each of the ways that sites know, with [`walk`] for those that page by places and
+//!   [`manners`] for those that understand a part of the query language;
 //! * [`lists`] and [`history`] have the methods for everything else;
 //! * [`classify`] says what a refusal means, by status, headers and shape, never by text;
 //! * [`page`] reads what a page says of its successor and guards against walks that never end;
@@ -16,6 +17,8 @@
 
 pub mod adf;
 pub mod answers;
+#[cfg(test)]
+mod asked_tests;
 pub mod auth;
 pub mod catalogue;
 pub mod classify;
@@ -32,6 +35,9 @@ pub mod history;
 pub mod jql;
 mod lists;
 mod loose;
+mod manners;
+#[cfg(test)]
+mod manners_tests;
 pub mod normalise;
 pub mod oauth;
 #[cfg(test)]

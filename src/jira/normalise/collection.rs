@@ -17,7 +17,7 @@ pub(super) type ElementReject = (Option<i64>, Reject);
 /// Reads a page of `/issue/{id}/comment`.
 ///
 /// # Errors
-/// `SCHEMA_CHANGED` where the body is not an object with an array `comments` and a `total`.
+/// `SCHEMA_CHANGED` where the body is not an object with an array `comments`.
 pub fn parse_comments(body: &[u8], issue_id: i64) -> Result<ParsedCollection<CommentRecord>, Failure> {
     collection(&repair(&String::from_utf8_lossy(body)), issue_id, "comment", |report, element| {
         comment(report, issue_id, element)
@@ -27,7 +27,7 @@ pub fn parse_comments(body: &[u8], issue_id: i64) -> Result<ParsedCollection<Com
 /// Reads a page of `/issue/{id}/worklog`.
 ///
 /// # Errors
-/// `SCHEMA_CHANGED` where the body is not an object with an array `worklogs` and a `total`.
+/// `SCHEMA_CHANGED` where the body is not an object with an array `worklogs`.
 pub fn parse_worklogs(body: &[u8], issue_id: i64) -> Result<ParsedCollection<WorklogRecord>, Failure> {
     collection(&repair(&String::from_utf8_lossy(body)), issue_id, "worklog", |report, element| {
         worklog(report, issue_id, element)
@@ -37,7 +37,7 @@ pub fn parse_worklogs(body: &[u8], issue_id: i64) -> Result<ParsedCollection<Wor
 /// Reads a page of `/issue/{id}/changelog`. `received` counts entries, of which each may change several fields.
 ///
 /// # Errors
-/// `SCHEMA_CHANGED` where the body is not an object with an array `values` (or `histories`) and a `total`.
+/// `SCHEMA_CHANGED` where the body is not an object with an array `values` (or `histories`).
 pub fn parse_changelog(body: &[u8], issue_id: i64) -> Result<ParsedCollection<ChangeRecord>, Failure> {
     let text = String::from_utf8_lossy(body);
     let read = collection(&repair(&text), issue_id, "changelog", |report, element| entry(report, issue_id, element))?;
@@ -76,11 +76,17 @@ fn collection<'a, W: FromJson<'a>, T>(
         Failure::new(FailureCode::SchemaChanged, format!("a page of {entity}s of issue {issue_id}: {field}: {problem}"))
     };
     let elements = need(collection.elements, entity).map_err(incomplete)?.0;
-    let total = need(collection.total, "total").map_err(incomplete)?.0;
     let received = count(elements.len());
     let mut report = Report::default();
     let start_at = report.optional(entity, "startAt", collection.start_at).map_or(0, |Whole(start)| start);
+    // A list that does not tell how long it is goes on until a page is empty.
+    let unknown = start_at + received + i64::from(received > 0);
+    let total = report.expected(entity, "total", collection.total).map_or(unknown, |Whole(total)| total);
     let records = elements_of(&mut report, (issue_id, None), entity, elements, record);
+    if received == 0 && total > start_at {
+        // The end of the list, before the end that it told.
+        report.drift(entity, "total", "as many rows as it tells", "fewer rows");
+    }
     let Report { rejected, drifts, users, .. } = report;
     Ok(ParsedCollection { records, rejected, drifts, users, total, start_at, received })
 }

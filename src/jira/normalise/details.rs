@@ -153,6 +153,11 @@ impl Details {
                     }
                     None => report.drift("issue", id.to_string(), "list of sprints", kind_of(&value)),
                 }
+            } else if sprint::AGILE_FIELDS.contains(&id.as_ref())
+                && let Some(sprints) = sprint::read(&value)
+            {
+                self.details.sprint_ids.extend(report.sprints(sprints));
+                continue;
             } else if is(&map.epic_link) && !has_parent {
                 if let Value::String(key) = value {
                     self.epic_key = Some(key);

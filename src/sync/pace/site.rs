@@ -165,7 +165,7 @@ impl SitePacer {
                 }
             }
             if began.elapsed() > LONGEST_QUEUE {
-                let problem = format!("too many requests wait for their turn at {}", endpoint.template());
+                let problem = format!("too many requests wait for their turn at {}", endpoint.resource());
                 let later = Failure::new(FailureCode::RateLimit, problem).after(Some(PATIENCE));
                 return Err(later.scoped(PauseScope::Endpoint));
             }
@@ -191,7 +191,7 @@ impl SitePacer {
     /// Waits for the end of a short pause; a long one is the engine's, which keeps it without a place.
     async fn sit_out(&self, endpoint: Endpoint, pause: Duration, scope: PauseScope) -> Result<(), Failure> {
         if pause > PATIENCE {
-            let problem = format!("a pause that Jira asked for holds back {}", endpoint.template());
+            let problem = format!("a pause that Jira asked for holds back {}", endpoint.resource());
             return Err(Failure::new(FailureCode::RateLimit, problem).after(Some(pause)).scoped(scope));
         }
         let spread = if self.purses(endpoint).is_empty() { RETURN_WITHIN } else { Duration::ZERO };
