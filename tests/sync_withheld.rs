@@ -35,10 +35,8 @@ async fn read_while_refusing(paths: &[&str]) -> (Rig, Worker) {
 }
 
 async fn withheld(rig: &Rig) -> BTreeMap<String, String> {
-    let rows: Vec<(String, String)> = sqlx::query_as("SELECT feature, state FROM syncline.site_capability")
-        .fetch_all(rig.db.pool())
-        .await
-        .unwrap();
+    let rows: Vec<(String, String)> =
+        sqlx::query_as("SELECT feature, state FROM syncline.site_capability").fetch_all(rig.db.pool()).await.unwrap();
     rows.into_iter().filter(|(_, state)| state != "available").collect()
 }
 

@@ -9,7 +9,7 @@ use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::window::{self, Window};
 use crate::engine::StepError;
 use crate::jira::{FieldMap, SearchRequest, jql, normalise};
-use crate::store::plan::{Part, Progress};
+use crate::store::plan::{ListedUser, Part, Progress};
 
 /// Equal parts of the time range that are counted for each partition: enough to even out busy months.
 const PARTS_PER_PARTITION: usize = 2;
@@ -69,7 +69,7 @@ impl Ranges<'_> {
     pub async fn plan(
         &self,
         window: Window,
-        users: Option<&[(String, bool)]>,
+        users: Option<&[ListedUser]>,
         known: Option<Extent>,
     ) -> Result<Planned, StepError> {
         if let Some(users) = users {
