@@ -1,7 +1,7 @@
 //! Projects are found, chosen, and narrowed to users from the command line; what Jira answers otherwise is explained.
 
 use syncline::clock::Clock;
-use syncline::simulator::Options;
+use syncline::simulator::{Kind, Mutation, Options};
 
 use crate::support::command::{acts, json, refuses, succeeds};
 use crate::support::{Rig, TestDb};
@@ -49,6 +49,26 @@ async fn what_the_account_sees_is_listed_and_what_is_chosen_is_synchronised() {
         &["sees no project NOSUCH", "nothing was added"],
     );
     refuses(&rig.db, &["project", "discover", "nosite"], 1, &["the sites are: sim"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)] // Jira answers while a command is waited for
+async fn a_data_center_is_listed_with_sizes_leads_and_archived_projects() {
+    let mut options = Options::new(Clock::system());
+    (options.issues, options.kind) = (30, Kind::DataCenter);
+    let rig = Rig::new(options).await;
+    execute(&rig.db, "DELETE FROM syncline.project").await;
+    rig.jira.control().apply(Mutation::ArchiveProject { project: "BETA".into() }).unwrap();
+    let all = json(&rig.db, &["project", "discover", "sim"]);
+    let line = |at: usize| &all[at];
+    assert_eq!(
+        (&line(0)["key"], &line(0)["issues"], &line(0)["jira_state"]),
+        (&"ACME".into(), &10.into(), &"live".into())
+    );
+    assert!(line(0)["lead"].is_string() && line(0)["last_activity"].is_string() && line(0)["project_type"].is_string());
+    assert_eq!((&line(1)["key"], &line(1)["jira_state"]), (&"BETA".into(), &"archived".into()), "{all}");
+    refuses(&rig.db, &["project", "discover", "sim", "--track", "BETA"], 1, &["archived"]);
+    succeeds(&rig.db, &["project", "discover", "sim", "--track-all"]);
+    assert_eq!(rig.count("SELECT count(*) FROM syncline.project").await, 2);
 }
 
 async fn staged() -> TestDb {

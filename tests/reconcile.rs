@@ -7,7 +7,12 @@ use syncline::simulator::{self, Amount, FaultKind, FaultPlan, FaultRule, Mutatio
 use crate::support::Rig;
 
 async fn synced(issues: u32) -> (Rig, Worker) {
+    synced_on(Kind::Cloud, issues).await
+}
+
+async fn synced_on(kind: Kind, issues: u32) -> (Rig, Worker) {
     let mut options = Options::new(Clock::system());
+    options.kind = kind;
     options.issues = issues;
     options.projects.truncate(2);
     options.comments = Amount::Exactly(1);
@@ -179,7 +184,16 @@ async fn a_suspended_site_deletes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_project_that_was_archived_or_renamed_is_noticed_and_keeps_its_issues() {
-    let (rig, worker) = synced(40).await;
+    a_project_is_noticed(Kind::Cloud).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_of_a_data_center_that_was_archived_or_renamed_is_noticed_and_keeps_its_issues() {
+    a_project_is_noticed(Kind::DataCenter).await;
+}
+
+async fn a_project_is_noticed(kind: Kind) {
+    let (rig, worker) = synced_on(kind, 40).await;
     let old = rig.projects[0].clone();
     rig.jira
         .control()

@@ -59,15 +59,12 @@ async fn a_data_center_tells_how_long_its_token_has_to_live_and_a_cloud_takes_it
     options.personal_tokens = vec![token("sync", Some(90))];
     let plant = Rig::new(options.clone()).await;
     let said = |rig: &Rig, name: &str| json(&rig.db, &["site", "check", name])["token"].as_str().unwrap().to_owned();
-    let by_token = "UPDATE syncline.site SET auth = 'bearer', kind = 'data_center', account_email = ''";
-    sqlx::raw_sql(by_token).execute(plant.db.pool()).await.unwrap();
     assert!(said(&plant, "sim").starts_with("\"sync\" ends at "), "{}", said(&plant, "sim"));
     let ends = "SELECT count(*) FROM syncline.site WHERE token_expires_at - now() BETWEEN interval '89 days' AND interval '90 days'";
     assert_eq!(plant.count(ends).await, 1);
     // Of several nobody can tell which one it is; the first to end is told, and so is that it is a guess.
     options.personal_tokens = vec![token("a", None), token("b", Some(3)), token("c", Some(40))];
     let several = Rig::new(options.clone()).await;
-    sqlx::raw_sql(by_token).execute(several.db.pool()).await.unwrap();
     let text = said(&several, "sim");
     for word in ["one of 3", "does not tell which", "\"b\", ends soon", "site update sim --token-stdin"] {
         assert!(text.contains(word), "{text} lacks {word}");
@@ -77,7 +74,6 @@ async fn a_data_center_tells_how_long_its_token_has_to_live_and_a_cloud_takes_it
     // Before 8.14 there is no list.
     options.version = "8.13.4".into();
     let old = Rig::new(options).await;
-    sqlx::raw_sql(by_token).execute(old.db.pool()).await.unwrap();
     assert!(said(&old, "sim").contains("Jira does not tell"), "{}", said(&old, "sim"));
     let cloud = rig().await;
     assert!(said(&cloud, "sim").contains("site update sim --token-expires DAY"));
@@ -98,10 +94,6 @@ async fn a_run_learns_once_a_day_when_the_token_ends_and_warns_in_its_log() {
     options.projects.truncate(1);
     options.personal_tokens = vec![PersonalToken { name: "sync".into(), days: Some(5) }];
     let rig = Rig::new(options).await;
-    sqlx::raw_sql("UPDATE syncline.site SET auth = 'bearer', kind = 'data_center', account_email = ''")
-        .execute(rig.db.pool())
-        .await
-        .unwrap();
     let worker = rig.worker().await;
     let key = rig.projects[0].clone();
     for _ in 0..2 {

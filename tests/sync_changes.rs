@@ -1,12 +1,17 @@
 //! What happens to issues in Jira happens to the replica.
 
 use syncline::clock::Clock;
-use syncline::simulator::{Amount, Mutation, Options};
+use syncline::simulator::{Amount, Kind, Mutation, Options};
 
 use crate::support::Rig;
 
 async fn synced(comments: u16, long_threads: f64) -> (Rig, syncline::runtime::Worker) {
+    synced_on(Kind::Cloud, comments, long_threads).await
+}
+
+async fn synced_on(kind: Kind, comments: u16, long_threads: f64) -> (Rig, syncline::runtime::Worker) {
     let mut options = Options::new(Clock::system());
+    options.kind = kind;
     options.issues = 20;
     options.projects.truncate(2);
     options.comments = Amount::Exactly(comments);
@@ -52,8 +57,19 @@ async fn a_long_collection_is_fetched_in_full() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_moved_issue_keeps_its_row() {
-    let (rig, worker) = synced(1, 0.0).await;
+async fn a_moved_issue_keeps_its_row_and_its_history() {
+    a_moved_issue_keeps(Kind::Cloud).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_moved_issue_of_a_data_center_keeps_its_row_and_its_history() {
+    a_moved_issue_keeps(Kind::DataCenter).await;
+}
+
+async fn a_moved_issue_keeps(kind: Kind) {
+    let (rig, worker) = synced_on(kind, 1, 0.0).await;
+    let entries = "SELECT count(*) FROM syncline.changelog";
+    let before = rig.count(entries).await;
     let id = rig.jira.control().issue_ids(&rig.projects[0])[0];
     let moved = Mutation::MoveIssue { issue: id.to_string(), project: rig.projects[1].clone() };
     let change = rig.jira.control().apply(moved).unwrap();
@@ -68,6 +84,7 @@ async fn a_moved_issue_keeps_its_row() {
     assert_eq!((key.as_str(), project.as_str()), (change.key.as_str(), rig.projects[1].as_str()));
     assert_eq!(rig.count("SELECT count(*) FROM syncline.issue").await, 20);
     assert_eq!(rig.count("SELECT count(*) FROM syncline.comment").await, 20);
+    assert!(before > 0 && rig.count(entries).await > before, "what was stays, and the move is told");
     // The old project's next sync, whose window holds nothing of it, leaves it where it is.
     assert_eq!(rig.sync(&rig.projects[0], "full").await, "succeeded");
     assert_eq!(rig.count("SELECT count(*) FROM syncline.issue WHERE key LIKE 'ACME-%'").await, 9);

@@ -2,18 +2,28 @@
 
 use syncline::clock::Clock;
 use syncline::runtime::Worker;
-use syncline::simulator::{Amount, Mutation, Options};
+use syncline::simulator::{Amount, Kind, Mutation, Options};
 
 use crate::support::Rig;
+use crate::support::command::succeeds;
 
 /// The users who are assigned to the most issues of the first project, after everything was read once.
 async fn listed(count: i64) -> (Rig, Worker, Vec<String>) {
+    listed_on(Kind::Cloud, count).await
+}
+
+async fn listed_on(kind: Kind, count: i64) -> (Rig, Worker, Vec<String>) {
     let mut options = Options::new(Clock::system());
+    options.kind = kind;
+    if count > 40 {
+        options.people = 400;
+    }
     options.issues = 120;
     options.projects.truncate(1);
     options.comments = Amount::Exactly(0);
     options.worklogs = Amount::Exactly(1);
     options.long_threads = 0.0;
+    options.jql_limit = Some(8_000);
     let rig = Rig::new(options).await;
     let worker = rig.worker().await;
     assert_eq!(rig.sync(&rig.projects[0], "full").await, "succeeded");
@@ -103,6 +113,56 @@ async fn a_project_that_is_read_whole_again_is_read_from_the_beginning() {
     assert_eq!(rig.sync(&rig.projects[0], "incremental").await, "succeeded");
     assert_eq!(rig.count("SELECT count(*) FROM syncline.issue").await, 120);
     worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_of_a_data_center_are_listed_by_name_key_or_address_and_asked_for_by_name() {
+    let (rig, worker, users) = listed_on(Kind::DataCenter, 3).await;
+    start_over(&rig).await;
+    let known: Vec<(String, String, Option<String>)> = sqlx::query_as(
+        "SELECT account_id, username, email FROM syncline.jira_user WHERE account_id = ANY ($1) ORDER BY account_id",
+    )
+    .bind(&users)
+    .fetch_all(rig.db.pool())
+    .await
+    .unwrap();
+    assert!(known.iter().any(|(key, name, _)| key != name), "{known:?}");
+    let project = rig.projects[0].clone();
+    let given = [&known[0].0, &known[1].1, known[2].2.as_ref().unwrap()].map(String::as_str);
+    succeeds(&rig.db, &[&["project", "track", &project, "add"], &given[..]].concat());
+    // Somebody whom the replica does not know yet is looked for on the site.
+    let fourth: (String, String) = sqlx::query_as(
+        "DELETE FROM syncline.jira_user WHERE account_id = (
+             SELECT account_id FROM syncline.jira_user WHERE account_id <> username AND account_id <> ALL ($1) ORDER BY 1 LIMIT 1)
+         RETURNING account_id, username",
+    )
+    .bind(&users)
+    .fetch_one(rig.db.pool())
+    .await
+    .unwrap();
+    succeeds(&rig.db, &["project", "track", &project, "add", &fourth.1]);
+    assert_eq!(rig.sync(&project, "incremental").await, "succeeded");
+    assert_eq!(wrong(&rig).await, 0);
+    assert_eq!(rig.count("SELECT count(*) FROM syncline.tracked_user WHERE backfilled_at IS NOT NULL").await, 4);
+    succeeds(&rig.db, &["project", "track", &project, "remove", &known[1].1]);
+    assert_eq!(rig.count("SELECT count(*) FROM syncline.tracked_user").await, 3);
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn four_hundred_users_are_read_for_on_both_kinds_with_queries_that_are_short_enough() {
+    for kind in [Kind::Cloud, Kind::DataCenter] {
+        let (rig, worker, _) = listed_on(kind, 400).await;
+        start_over(&rig).await;
+        let listed = sqlx::query(
+            "INSERT INTO syncline.tracked_user (project_id, account_id, added_by)
+             SELECT p.id, u.account_id, 'test' FROM syncline.project p, syncline.jira_user u ORDER BY u.account_id LIMIT 399",
+        );
+        assert_eq!(listed.execute(rig.db.pool()).await.unwrap().rows_affected(), 399);
+        assert_eq!(rig.sync(&rig.projects[0], "incremental").await, "succeeded");
+        assert_eq!(wrong(&rig).await, 0, "{kind:?}");
+        worker.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

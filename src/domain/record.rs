@@ -122,6 +122,8 @@ pub struct WorklogRecord {
 pub struct UserRecord {
     /// Atlassian's account id: opaque, at most 128 characters.
     pub account_id: String,
+    /// The user name of Data Center, by which its queries know the user; absent on Cloud.
+    pub username: Option<String>,
     /// The name shown; the account id where Jira gave none.
     pub display_name: String,
     /// Absent where the user's privacy settings hide it.
@@ -262,7 +264,8 @@ impl UserRecord {
     /// The record made fit for storing: texts without NUL, a name in any case.
     pub fn sealed(mut self) -> Self {
         [&mut self.account_id, &mut self.display_name].into_iter().for_each(replace_nul);
-        [&mut self.email, &mut self.time_zone, &mut self.account_type].into_iter().flatten().for_each(replace_nul);
+        let optional = [&mut self.username, &mut self.email, &mut self.time_zone, &mut self.account_type];
+        optional.into_iter().flatten().for_each(replace_nul);
         if self.display_name.is_empty() {
             self.display_name.clone_from(&self.account_id);
         }

@@ -163,9 +163,12 @@ impl Members<'_> {
 
     /// A user with what Jira tells.
     pub(super) fn user(&self) -> Option<UserRecord> {
-        let account_id = self.text("accountId").or_else(|| self.text("key")).or_else(|| self.text("name"))?;
+        let cloud = self.text("accountId");
+        let username = self.text("name").filter(|_| cloud.is_none());
+        let account_id = cloud.or_else(|| self.text("key")).or_else(|| username.clone())?;
         let record = UserRecord {
             account_id,
+            username,
             display_name: self.text("displayName").unwrap_or_default(),
             email: self.text("emailAddress"),
             active: self.flag("active").unwrap_or(true),

@@ -5,13 +5,15 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::answers::{Offered, Project, ProjectPage};
 use super::catalogue::{self, ListPage, Listed};
-use super::client::{Api, JiraClient, offered};
+use super::client::{Api, JiraClient, decode, offered};
 use super::endpoint::Endpoint;
 use super::transport::Refused;
+use super::{jql, time};
 use crate::domain::entity::{
     BoardRecord, ComponentRecord, FieldRecord, SprintRecord, StatusRecord, TermKind, TermRecord, VersionRecord,
 };
@@ -146,6 +148,20 @@ impl JiraClient {
         let answer = self.try_get(Endpoint::Projects, Api::Platform, "project", &query).await;
         let body = answer.map_err(|refused| refused.failure)?;
         project_page(&ListPage::read(&body, "projects")?, start_at, states)
+    }
+
+    /// How many issues a project has and when one of them was updated last, by asking for that one: for Data Center, whose
+    /// lists of projects do not tell.
+    pub async fn project_size(&self, key: &str) -> Result<(Option<i64>, Option<DateTime<Utc>>), Failure> {
+        let query = [
+            ("jql", format!("project = {} ORDER BY updated DESC", jql::quote(key))),
+            ("fields", "updated".to_owned()),
+            ("maxResults", "1".to_owned()),
+        ];
+        let answer = self.try_get(Endpoint::OffsetSearch, Api::Version(2), "search", &query).await;
+        let found: Value = decode(Endpoint::OffsetSearch, &answer.map_err(|refused| refused.failure)?)?;
+        let newest = found.pointer("/issues/0/fields/updated").and_then(Value::as_str);
+        Ok((found.get("total").and_then(Value::as_i64), newest.and_then(time::parse)))
     }
 
     /// A project by key or id out of the list: for servers that show none alone.

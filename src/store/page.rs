@@ -38,20 +38,28 @@ pub struct Staged<'a> {
 pub struct Range {
     /// The range of `updated`.
     pub window: Window,
-    /// Only issues that concern these accounts; all where it is `None`.
-    pub accounts: Option<Vec<String>>,
+    /// Only issues that concern these users, as queries call them; all where it is `None`.
+    pub users: Option<Vec<String>>,
 }
 
 /// The partition's range.
 pub async fn range(pool: &PgPool, run_id: Uuid, partition: i32) -> Result<Option<Range>> {
     let row = sqlx::query!(
-        "SELECT window_from, window_to, account_ids FROM syncline.sync_partition WHERE run_id = $1 AND number = $2",
+        r#"SELECT q.window_from, q.window_to,
+                  CASE WHEN q.account_ids IS NOT NULL THEN ARRAY(
+                      SELECT coalesce(u.username, a.id) FROM unnest(q.account_ids) WITH ORDINALITY AS a (id, place)
+                        LEFT JOIN syncline.jira_user u ON u.site_id = p.site_id AND u.account_id = a.id
+                       ORDER BY a.place) END AS users
+             FROM syncline.sync_partition q
+             JOIN syncline.sync_run r ON r.id = q.run_id
+             JOIN syncline.project p ON p.id = r.project_id
+            WHERE q.run_id = $1 AND q.number = $2"#,
         run_id,
         partition
     )
     .fetch_optional(pool)
     .await?;
-    Ok(row.map(|row| Range { window: Window { from: row.window_from, to: row.window_to }, accounts: row.account_ids }))
+    Ok(row.map(|row| Range { window: Window { from: row.window_from, to: row.window_to }, users: row.users }))
 }
 
 /// Keeps a page until it is written. True when the next page may be fetched now: there is one, and fewer than `bound`

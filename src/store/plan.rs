@@ -69,16 +69,31 @@ pub async fn repair_ids(pool: &PgPool, run_id: Uuid) -> Result<Vec<i64>> {
     Ok(ids.unwrap_or_default())
 }
 
-/// The listed users of a project: (account id, whether their history was read).
-pub async fn listed_users(pool: &PgPool, project_id: Uuid) -> Result<Vec<(String, bool)>> {
-    let rows = sqlx::query!(
-        r#"SELECT account_id, backfilled_at IS NOT NULL AS "backfilled!" FROM syncline.tracked_user
-            WHERE project_id = $1 ORDER BY added_at, account_id"#,
+/// A user whose issues a project brings.
+#[derive(Clone, Debug)]
+pub struct ListedUser {
+    /// The account id.
+    pub account_id: String,
+    /// What queries call the user: the user name on Data Center.
+    pub name: String,
+    /// Whether the history was read.
+    pub backfilled: bool,
+}
+
+/// The listed users of a project.
+pub async fn listed_users(pool: &PgPool, project_id: Uuid) -> Result<Vec<ListedUser>> {
+    let users = sqlx::query_as!(
+        ListedUser,
+        r#"SELECT t.account_id, coalesce(u.username, t.account_id) AS "name!", t.backfilled_at IS NOT NULL AS "backfilled!"
+             FROM syncline.tracked_user t
+             JOIN syncline.project p ON p.id = t.project_id
+             LEFT JOIN syncline.jira_user u ON u.site_id = p.site_id AND u.account_id = t.account_id
+            WHERE t.project_id = $1 ORDER BY t.added_at, t.account_id"#,
         project_id
     )
     .fetch_all(pool)
     .await?;
-    Ok(rows.into_iter().map(|row| (row.account_id, row.backfilled)).collect())
+    Ok(users)
 }
 
 /// Joins what travels as one text; account ids are of letters, digits and few signs.

@@ -16,6 +16,8 @@ use crate::store::{Result, audit};
 pub struct TrackedUser {
     /// Jira's id of the user.
     pub account_id: String,
+    /// The user name of Data Center, where it is known.
+    pub username: Option<String>,
     /// The name shown, where the user is known.
     pub display_name: Option<String>,
     /// None where Jira hides it.
@@ -59,7 +61,7 @@ pub async fn mode(pool: &PgPool, project_id: Uuid) -> Result<String> {
 pub async fn list(pool: &PgPool, project_id: Uuid) -> Result<Vec<TrackedUser>> {
     let users = sqlx::query_as!(
         TrackedUser,
-        r#"SELECT t.account_id, u.display_name AS "display_name?", u.email AS "email?", t.added_at, t.added_by, t.backfilled_at
+        r#"SELECT t.account_id, u.username AS "username?", u.display_name AS "display_name?", u.email AS "email?", t.added_at, t.added_by, t.backfilled_at
              FROM syncline.tracked_user t
              JOIN syncline.project p ON p.id = t.project_id
              LEFT JOIN syncline.jira_user u ON u.site_id = p.site_id AND u.account_id = t.account_id
@@ -160,12 +162,12 @@ async fn request(conn: &mut PgConnection, subject: Subject<'_>, kind: &str) -> R
     Ok(run_id)
 }
 
-/// Users of a site by account id or e-mail address, as the replica knows them: one row per text and user.
+/// Users of a site by account id, user name or e-mail address, as the replica knows them: one row per text and user.
 pub async fn look_up(pool: &PgPool, site_id: Uuid, texts: &[String]) -> Result<Vec<(String, String)>> {
     let rows = sqlx::query!(
         r#"SELECT n.text AS "text!", u.account_id
              FROM unnest($2::text[]) AS n (text)
-             JOIN syncline.jira_user u ON u.site_id = $1 AND (u.account_id = n.text OR lower(u.email) = lower(n.text))
+             JOIN syncline.jira_user u ON u.site_id = $1 AND (u.account_id = n.text OR lower(u.email) = lower(n.text) OR lower(u.username) = lower(n.text))
             ORDER BY n.text, u.account_id"#,
         site_id,
         texts

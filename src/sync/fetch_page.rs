@@ -78,7 +78,7 @@ impl FetchPage {
             .ok_or_else(|| Failure::new(FailureCode::Internal, format!("partition {} is not planned", id.partition)))?;
         let (from, to) = job.jira.window(range.window.from, range.window.to);
         let clauses = jql::clauses(&job.work.project_key, from, to);
-        let concerning = range.accounts.as_deref().map(tracked::clause).unwrap_or_default();
+        let concerning = range.users.as_deref().map(tracked::clause).unwrap_or_default();
         let query = format!("{clauses}{concerning}{}", jql::OLDEST_FIRST);
         let fields = crate::jira::search_fields(&job.fields);
         let request = SearchRequest {

@@ -9,7 +9,7 @@ use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::window::{self, Window};
 use crate::engine::StepError;
 use crate::jira::{FieldMap, SearchRequest, jql, normalise};
-use crate::store::plan::{Part, Progress};
+use crate::store::plan::{ListedUser, Part, Progress};
 
 /// A part of the time range that holds far more than its share is counted in so many smaller ones.
 const FINER: usize = 4;
@@ -69,7 +69,7 @@ impl Ranges<'_> {
     pub async fn plan(
         &self,
         window: Window,
-        users: Option<&[(String, bool)]>,
+        users: Option<&[ListedUser]>,
         known: Option<Extent>,
     ) -> Result<Planned, StepError> {
         if let Some(users) = users {

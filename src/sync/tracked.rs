@@ -9,43 +9,42 @@
 
 use crate::domain::window::Window;
 use crate::jira::jql;
-use crate::store::plan::{BACKFILL, Part};
+use crate::store::plan::{BACKFILL, ListedUser, Part};
 
 /// The longest part of a query that names users, in characters.
 const LONGEST_CLAUSE: usize = 5_500;
 
-/// The clause of a query: ` AND (assignee in (…) OR …)`.
-pub(super) fn clause(accounts: &[String]) -> String {
-    let list = accounts.iter().map(|account| jql::quote(account)).collect::<Vec<String>>().join(", ");
+/// The clause of a query: ` AND (assignee in (…) OR …)`, of users as queries call them.
+pub(super) fn clause(users: &[String]) -> String {
+    let list = users.iter().map(|user| jql::quote(user)).collect::<Vec<String>>().join(", ");
     format!(" AND (assignee in ({list}) OR reporter in ({list}) OR worklogAuthor in ({list}))")
 }
 
-/// Divides users so that the clause of each group is short enough.
-fn groups(accounts: &[String]) -> Vec<Vec<String>> {
+/// Divides users so that the clause of each group is short enough; answers their account ids.
+fn groups(users: &[&ListedUser]) -> Vec<Vec<String>> {
     let mut groups: Vec<Vec<String>> = Vec::new();
     let mut length = LONGEST_CLAUSE;
-    for account in accounts {
-        let more = 3 * (jql::quote(account).len() + 2);
+    for user in users {
+        let more = 3 * (jql::quote(&user.name).len() + 2);
         if length + more > LONGEST_CLAUSE {
             groups.push(Vec::new());
             length = clause(&[]).len();
         }
         length += more;
         if let Some(group) = groups.last_mut() {
-            group.push(account.clone());
+            group.push(user.account_id.clone());
         }
     }
     groups
 }
 
-/// What is walked for the listed users, given as (account, history was read).
-pub(super) fn parts(users: &[(String, bool)], window: Window) -> Vec<Part> {
-    let all: Vec<String> = users.iter().map(|(account, _)| account.clone()).collect();
+/// What is walked for the listed users.
+pub(super) fn parts(users: &[ListedUser], window: Window) -> Vec<Part> {
+    let all: Vec<&ListedUser> = users.iter().collect();
     let part = |window, chain, accounts| Part { window, estimated_issues: None, chain, accounts: Some(accounts) };
     let mut parts: Vec<Part> = (0..).zip(groups(&all)).map(|(chain, accounts)| part(window, chain, accounts)).collect();
     if !window.is_full() {
-        let new: Vec<String> =
-            users.iter().filter(|(_, backfilled)| !backfilled).map(|(account, _)| account.clone()).collect();
+        let new: Vec<&ListedUser> = users.iter().filter(|user| !user.backfilled).collect();
         parts.extend(groups(&new).into_iter().map(|accounts| part(Window::FULL, BACKFILL, accounts)));
     }
     parts
@@ -57,8 +56,12 @@ mod tests {
 
     use super::*;
 
-    fn users(count: usize) -> Vec<(String, bool)> {
-        (0..count).map(|n| (format!("712020:{n:036}"), true)).collect()
+    fn user(account_id: &str, backfilled: bool) -> ListedUser {
+        ListedUser { account_id: account_id.into(), name: account_id.into(), backfilled }
+    }
+
+    fn users(count: usize) -> Vec<ListedUser> {
+        (0..count).map(|n| user(&format!("712020:{n:036}"), true)).collect()
     }
 
     #[test]
@@ -77,7 +80,7 @@ mod tests {
     #[test]
     fn a_new_user_is_read_whole_and_with_everyone() {
         let window = Window { from: DateTime::from_timestamp_millis(5), to: None };
-        let parts = parts(&[("a".into(), true), ("b".into(), false)], window);
+        let parts = parts(&[user("a", true), user("b", false)], window);
         assert_eq!(parts.len(), 2);
         assert_eq!((parts[0].chain, parts[0].window), (0, window));
         assert_eq!(parts[0].accounts.as_deref().unwrap(), ["a", "b"]);

@@ -6,7 +6,7 @@ use sqlx::PgPool;
 use syncline::clock::Clock;
 use syncline::config::Config;
 use syncline::runtime::Worker;
-use syncline::simulator::{self, Handle, Options, Simulator};
+use syncline::simulator::{self, Handle, Kind, Options, Simulator};
 use uuid::Uuid;
 
 use super::TestDb;
@@ -34,17 +34,24 @@ impl Rig {
     pub async fn new(options: Options) -> Self {
         let db = TestDb::new().await;
         let projects: Vec<String> = options.projects.iter().map(|project| project.key.clone()).collect();
+        let (kind, auth) = match options.kind {
+            Kind::Cloud => ("cloud", "basic"),
+            Kind::DataCenter => ("data_center", "bearer"),
+        };
         let jira = Simulator::start(options, ([127, 0, 0, 1], 0).into()).await.unwrap();
         let mut token = tempfile::NamedTempFile::new().unwrap();
         std::io::Write::write_all(&mut token, simulator::DEFAULT_TOKEN.as_bytes()).unwrap();
         let site_id = Clock::system().new_id();
         sqlx::query(
-            "INSERT INTO syncline.site (id, name, base_url, account_email, credential) VALUES ($1, 'sim', $2, $3, $4)",
+            "INSERT INTO syncline.site (id, name, base_url, account_email, credential, kind, auth)
+             VALUES ($1, 'sim', $2, $3, $4, $5, $6)",
         )
         .bind(site_id)
         .bind(jira.base_url())
         .bind(simulator::DEFAULT_EMAIL)
         .bind(format!("file:{}", token.path().display()))
+        .bind(kind)
+        .bind(auth)
         .execute(db.pool())
         .await
         .unwrap();

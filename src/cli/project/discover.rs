@@ -3,17 +3,24 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use futures::{StreamExt, stream};
 use serde::Serialize;
 
 use super::super::output::time;
 use super::super::{Context, Error, Row, site};
 use super::add::{Wanted, register};
+use crate::domain::failure::FailureCode;
+use crate::domain::site_kind::SiteKind;
 use crate::jira::{JiraClient, Project};
 use crate::store::project::{self, ProjectFilter};
 use crate::store::site::Site;
 
 /// No site has so many pages of projects: a server that never says the last one is not asked for ever.
 const MAX_PAGES: usize = 10_000;
+/// Projects of a Data Center that are asked for their sizes, one request each.
+const MEASURED: usize = 500;
+/// Requests under way.
+const AT_ONCE: usize = 4;
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
@@ -60,6 +67,7 @@ pub(super) async fn run(args: DiscoverArgs, context: &Context) -> Result<(), Err
     let visible = all(&client).await?;
     let mut listed = mark(&visible, &site, context).await?;
     listed.retain(|project| args.wants(project));
+    measure(&client, &mut listed, context).await;
     let wanted = args.to_track(&listed, &visible, &site)?;
     if !wanted.is_empty() {
         let added = register(context, &site, wanted, None, None).await?;
@@ -82,15 +90,45 @@ pub(super) async fn run(args: DiscoverArgs, context: &Context) -> Result<(), Err
 async fn all(client: &JiraClient) -> Result<Vec<Project>, Error> {
     let mut projects: Vec<Project> = Vec::new();
     let mut start_at = Some(0);
+    let mut any_state = true;
     for _ in 0..MAX_PAGES {
         let Some(start) = start_at else { break };
-        let page = client.projects(start).await?;
+        let page = match any_state {
+            true => client.projects_of_any_state(start).await,
+            false => client.projects(start).await,
+        };
+        let page = match page {
+            // What is archived or in the trash is not shown to everybody.
+            Err(failure) if any_state && matches!(failure.code, FailureCode::BadQuery | FailureCode::Permission) => {
+                any_state = false;
+                continue;
+            }
+            page => page?,
+        };
         start_at = page.next_start();
         projects.extend(page.values);
     }
     projects.sort_by(|a, b| a.key.cmp(&b.key));
     projects.dedup_by_key(|project| project.id);
     Ok(projects)
+}
+
+/// Asks how large each is, where the list does not tell; a project whose issues may not be read stays without.
+async fn measure(client: &JiraClient, listed: &mut [Discovered], context: &Context) {
+    if client.kind() == SiteKind::Cloud {
+        return;
+    }
+    let unknown: Vec<&mut Discovered> = listed.iter_mut().filter(|project| project.issues.is_none()).collect();
+    if unknown.len() > MEASURED {
+        context.output.note(&format!("sizes of the first {MEASURED} projects: narrow the list for those of others"));
+    }
+    stream::iter(unknown.into_iter().take(MEASURED))
+        .for_each_concurrent(AT_ONCE, |project| async move {
+            if let Ok(size) = client.project_size(&project.key).await {
+                (project.issues, project.last_activity) = size;
+            }
+        })
+        .await;
 }
 
 /// Which of them are synchronised; one that was renamed is known by its id.

@@ -23,7 +23,7 @@ pub(super) struct TrackArgs {
     /// What to do
     #[arg(value_enum)]
     act: Act,
-    /// Users, by account id or e-mail address
+    /// Users, by account id or e-mail address; on Data Center by user name, too
     #[arg(value_name = "USER")]
     users: Vec<String>,
 }
@@ -130,7 +130,8 @@ fn say(text: &str, done: &Tracked, project: &Project, context: &Context) -> Resu
 async fn listed(texts: &[String], project: &Project, context: &Context) -> Result<Vec<String>, Error> {
     let users = tracking::list(&context.pool, project.id).await?;
     let is = |user: &TrackedUser, text: &str| {
-        user.account_id == text || user.email.as_ref().is_some_and(|email| email.eq_ignore_ascii_case(text))
+        let is_named = user.username.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(text));
+        user.account_id == text || is_named || user.email.as_ref().is_some_and(|email| email.eq_ignore_ascii_case(text))
     };
     texts
         .iter()

@@ -323,7 +323,7 @@ fn base_url(text: &str, context: &Context) -> Result<String, Error> {
 /// Whether a text has the shape of an e-mail address.
 pub(in crate::cli) fn is_email(text: &str) -> bool {
     let parts = text.split_once('@');
-    parts.is_some_and(|(user, host)| !user.is_empty() && !host.is_empty())
+    parts.is_some_and(|(user, host)| !user.is_empty() && !host.is_empty() && !host.contains('@'))
         && !text.contains(|c: char| c == ':' || c.is_whitespace() || c.is_control())
 }
 
@@ -374,7 +374,7 @@ mod tests {
     #[test]
     fn an_address_has_a_user_and_a_host() {
         assert!(is_email("bot@example.com"));
-        for bad in ["", "bot", "@example.com", "bot@", "b:ot@example.com", "bot @example.com"] {
+        for bad in ["", "bot", "@example.com", "bot@", "b:ot@example.com", "bot @example.com", "bot@@example"] {
             assert!(!is_email(bad), "{bad}");
         }
     }

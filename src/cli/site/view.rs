@@ -172,7 +172,7 @@ async fn fields(client: &JiraClient, view: &mut View, found: &mut Vec<Found>) ->
         found,
         "time_tracking",
         answer,
-        "time tracking: estimates and worklogs",
+        "time tracking: estimates, and everybody's worklogs that are not restricted",
         "estimates and worklogs stay empty",
     );
     Ok(())

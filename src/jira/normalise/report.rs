@@ -155,12 +155,17 @@ impl Report {
     ) -> Option<String> {
         let user = self.optional(entity, field, user)?;
         let account_id = self.text("user", "accountId", user.account_id).filter(|id| !id.is_empty());
+        let username = match account_id {
+            Some(_) => None,
+            None => self.text("user", "name", user.name).filter(|name| !name.is_empty()),
+        };
         let account_id = account_id.or_else(|| self.text("user", "key", user.key).filter(|key| !key.is_empty()));
-        let account_id = account_id.or_else(|| self.text("user", "name", user.name).filter(|name| !name.is_empty()))?;
+        let account_id = account_id.or_else(|| username.clone())?;
         if !self.known_users.contains(&account_id) {
             self.known_users.insert(account_id.clone());
             let record = UserRecord {
                 account_id: account_id.clone(),
+                username,
                 display_name: self.text("user", "displayName", user.display_name).unwrap_or_default(),
                 email: self.text("user", "emailAddress", user.email_address),
                 active: self.optional("user", "active", user.active).is_none_or(|Flag(active)| active),

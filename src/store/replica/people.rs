@@ -19,21 +19,23 @@ pub async fn upsert_users(conn: &mut PgConnection, site_id: Uuid, users: &[UserR
     let active: Vec<bool> = sorted.iter().map(|u| u.active).collect();
     let zones: Vec<Option<&str>> = sorted.iter().map(|u| u.time_zone.as_deref()).collect();
     let types: Vec<Option<&str>> = sorted.iter().map(|u| u.account_type.as_deref()).collect();
+    let usernames: Vec<Option<&str>> = sorted.iter().map(|u| u.username.as_deref()).collect();
     sqlx::query!(
         r#"
-        INSERT INTO syncline.jira_user AS u (site_id, account_id, display_name, email, active, time_zone, account_type)
-        SELECT $1, n.account_id, n.display_name, n.email, n.active, n.time_zone, n.account_type
-          FROM unnest($2::text[], $3::text[], $4::text[], $5::bool[], $6::text[], $7::text[])
-               AS n (account_id, display_name, email, active, time_zone, account_type)
+        INSERT INTO syncline.jira_user AS u (site_id, account_id, display_name, email, active, time_zone, account_type, username)
+        SELECT $1, n.account_id, n.display_name, n.email, n.active, n.time_zone, n.account_type, n.username
+          FROM unnest($2::text[], $3::text[], $4::text[], $5::bool[], $6::text[], $7::text[], $8::text[])
+               AS n (account_id, display_name, email, active, time_zone, account_type, username)
          WHERE NOT EXISTS (
                SELECT 1 FROM syncline.jira_user o
                 WHERE o.site_id = $1 AND o.account_id = n.account_id
-                  AND (o.display_name, o.email, o.active, o.time_zone, o.account_type)
-                      IS NOT DISTINCT FROM (n.display_name, n.email, n.active, n.time_zone, n.account_type))
+                  AND (o.display_name, o.email, o.active, o.time_zone, o.account_type, o.username) IS NOT DISTINCT FROM
+                      (n.display_name, n.email, n.active, n.time_zone, n.account_type, coalesce(n.username, o.username)))
          ORDER BY n.account_id
         ON CONFLICT (site_id, account_id) DO UPDATE
            SET display_name = excluded.display_name, email = excluded.email, active = excluded.active,
-               time_zone = excluded.time_zone, account_type = excluded.account_type, updated_at = clock_timestamp()
+               time_zone = excluded.time_zone, account_type = excluded.account_type, username = coalesce(excluded.username, u.username),
+               updated_at = clock_timestamp()
         "#,
         site_id,
         &ids as &[&str],
@@ -42,6 +44,7 @@ pub async fn upsert_users(conn: &mut PgConnection, site_id: Uuid, users: &[UserR
         &active,
         &zones as &[Option<&str>],
         &types as &[Option<&str>],
+        &usernames as &[Option<&str>],
     )
     .execute(conn)
     .instrument(trace::batch("INSERT", "syncline.jira_user", ids.len()))
