@@ -103,6 +103,8 @@ pub struct Plan<'a> {
     pub collections_from: DateTime<Utc>,
     /// The site's custom fields.
     pub field_map: &'a serde_json::Value,
+    /// When it was planned, by the clock of schedules.
+    pub now: DateTime<Utc>,
 }
 
 /// Writes the plan: the run has started.
@@ -125,8 +127,7 @@ pub async fn write_plan(conn: &mut PgConnection, work: &Work, plan: &Plan<'_>) -
         ), site AS (
             UPDATE syncline.site SET field_map = $12 WHERE id = $11 AND field_map IS DISTINCT FROM $12
         ), project AS (
-            -- A reconciliation that its guard stops is tried again the next night, not with the next run.
-            UPDATE syncline.project SET reconcile_tried_at = clock_timestamp() WHERE id = $8 AND $9
+            UPDATE syncline.project SET reconcile_tried_at = $17 WHERE id = $8 AND $9
         ), state AS (
             INSERT INTO syncline.sync_state (project_id, entity, status, last_run_id)
             SELECT $8, e, 'running', $1 FROM unnest(ARRAY['issue', 'comment', 'worklog', 'changelog']) AS e
@@ -153,6 +154,7 @@ pub async fn write_plan(conn: &mut PgConnection, work: &Work, plan: &Plan<'_>) -
         plan.collections_from,
         &accounts as &[Option<String>],
         SEPARATOR,
+        plan.now,
     )
     .execute(conn)
     .await?;

@@ -106,6 +106,7 @@ impl PlanRun {
                     reconcile,
                     collections_from: progress.collections_from(overlap),
                     field_map: &workshop::stored_field_map(&discovered),
+                    now: clock_now,
                 };
                 plan::write_plan(conn, &job.work, &plan).await?;
                 workshop.forget(job.work.run_id);

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
+use super::asked::{self, Asked};
 use super::workshop::Workshop;
 use super::{fetch_changes, fetch_collection, report, upsert_batch};
 use crate::domain::queue::Queue;
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
 use crate::jira::client::BULK_FETCH_LIMIT;
-use crate::jira::normalise;
 use crate::store::replica;
 
 pub(super) struct Repair(pub Arc<Workshop>);
@@ -63,10 +63,13 @@ impl Repair {
         let job = self.0.job(context).await?;
         job.jira.myself().await?;
         let project = job.jira.project(&job.work.project_key).await?;
-        let raw = job.jira.bulk_fetch(&batch.ids, &crate::jira::search_fields(&job.fields)).await?;
-        let mut page = normalise::parse_page(&raw.body, &job.fields)?;
+        let Asked { mut page, hidden } = asked::ask(&job, &batch.ids, &crate::jira::search_fields(&job.fields)).await?;
+        // An answer without issues is worth nothing from an account that has just been shut out.
+        job.jira.myself().await?;
+        let tells_hidden = job.jira.tells_hidden();
         // An issue that moved to another project is none of this project's any more.
         let answered: HashSet<i64> = page.rejected.iter().filter_map(|error| error.issue_id).collect();
+        let moved: HashSet<i64> = asked::met(&page).collect();
         page.issues.retain(|issue| issue.issue.project_id == project.id);
         let here: HashSet<i64> = page.issues.iter().map(|issue| issue.issue.id).chain(answered).collect();
         let gone: Vec<i64> = batch.ids.iter().copied().filter(|id| !here.contains(id)).collect();
@@ -75,7 +78,12 @@ impl Repair {
             Box::pin(async move {
                 replica::distrust(conn, job.work.site_id, &batch.ids).await?;
                 let written = upsert_batch::write_page(conn, &job, &page).await?;
-                let reasons = vec!["not_visible"; gone.len()];
+                let reason = |id| match tells_hidden && !hidden.contains(id) {
+                    _ if moved.contains(id) => "moved",
+                    true => "deleted",
+                    false => "not_visible",
+                };
+                let reasons: Vec<&str> = gone.iter().map(reason).collect();
                 replica::mark_deleted(conn, job.work.site_id, job.work.project_id, &gone, &reasons).await?;
                 report::page(conn, &job, KIND, &page).await?;
                 let mut next =

@@ -26,8 +26,11 @@ const LONGEST_QUEUE: Duration = Duration::from_secs(60);
 /// The wait after a refusal that names none: doubled with each in a row, up to the longest, times 0.5 to 1.5 by chance.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
-/// After a pause without a bucket, requests return within this time, not at once.
-const RETURN_WITHIN: Duration = Duration::from_secs(1);
+/// After a pause without a bucket, requests return by degrees to what this process asked for per second before it, and to at
+/// least so much.
+const LEAST_ASKED: f64 = 10.0;
+/// Ends of pauses that are so near are of one pause.
+const SAME_PAUSE: Duration = Duration::from_millis(200);
 /// How often the site's own limits are read again.
 const LIMITS_KEPT: Duration = Duration::from_secs(30);
 /// Points that a request is taken to cost before any answer of its endpoint was seen: the request and a page of 50.
@@ -55,7 +58,8 @@ struct Limits {
 #[derive(Default)]
 struct State {
     purses: HashMap<String, Arc<Purse>>,
-    pauses: HashMap<String, Instant>,
+    /// Pauses that are on, and those after which requests still return by degrees.
+    pauses: HashMap<String, Pause>,
     /// Refusals without a time in a row, by scope.
     nameless: HashMap<String, u32>,
     workers: i64,
@@ -64,6 +68,31 @@ struct State {
     /// What a request of each endpoint cost lately, in points, and what is still to be paid or given back.
     costs: HashMap<Endpoint, f64>,
     owed: f64,
+}
+
+/// A pause that Jira asked for, as this process keeps it.
+struct Pause {
+    until: Instant,
+    /// Requests per second of this process before it.
+    asked: f64,
+    /// Requests that were let go since its end.
+    returned: u32,
+}
+
+impl Pause {
+    /// When the next request may go out that no bucket holds back; `None` once all have returned.
+    fn turn(&mut self, now: Instant) -> Option<Instant> {
+        if now >= self.until + Duration::from_secs_f64(rule::RETURN_SECONDS) {
+            return None;
+        }
+        let asked = self.asked.max(LEAST_ASKED);
+        // Turns that nobody took are lost: they are not made up for.
+        let over = rule::returned_after(now.saturating_duration_since(self.until), asked) as u32;
+        self.returned = self.returned.max(over);
+        let turn = self.until + rule::returns_after(self.returned, asked);
+        self.returned += 1;
+        Some(turn)
+    }
 }
 
 impl SitePacer {
@@ -88,10 +117,14 @@ impl SitePacer {
         for key in standing.buckets.iter().filter(|key| mine(key)) {
             self.purse(&mut state, key);
         }
-        state.pauses.retain(|_, until| *until > now);
+        state.pauses.retain(|_, pause| pause.until + Duration::from_secs_f64(rule::RETURN_SECONDS) > now);
         for (key, wait) in standing.pauses.iter().filter(|(key, _)| mine(key)) {
-            let until = state.pauses.entry(key.clone()).or_insert(now);
-            *until = (*until).max(now + *wait);
+            state.pause(key, now + *wait, now);
+        }
+        for (key, ago) in standing.ended.iter().filter(|(key, _)| mine(key)) {
+            if let Some(until) = now.checked_sub(*ago) {
+                state.pause(key, until, now);
+            }
         }
     }
 
@@ -119,10 +152,20 @@ impl SitePacer {
             return None;
         }
         let now = Instant::now();
-        let left = |key: &str| state.pauses.get(key).map(|until| *until - now).filter(|left| !left.is_zero());
+        let left = |key: &str| state.pauses.get(key).map(|pause| pause.until - now).filter(|left| !left.is_zero());
         let site = left(&self.key).map(|left| (left, PauseScope::Site));
         let own = left(&self.endpoint_key(endpoint)).map(|left| (left, PauseScope::Endpoint));
         site.into_iter().chain(own).max_by_key(|(left, _)| *left)
+    }
+
+    /// When a request that no bucket holds back may go out after a pause.
+    fn returns_at(&self, endpoint: Endpoint, now: Instant) -> Option<Instant> {
+        let mut state = lock(&self.state);
+        if state.pauses.is_empty() {
+            return None;
+        }
+        let (site, own) = (&self.key, &self.endpoint_key(endpoint));
+        [site, own].into_iter().filter_map(|key| state.pauses.get_mut(key)?.turn(now)).max()
     }
 
     async fn limits(&self) -> &Limits {
@@ -172,6 +215,12 @@ impl SitePacer {
             let asked = Instant::now();
             let purses = self.purses(endpoint);
             let mut at = asked;
+            if purses.is_empty()
+                && let Some(turn) = self.returns_at(endpoint, asked)
+            {
+                at = turn;
+                metrics::rate_gate_waited("pause", turn - asked);
+            }
             for purse in &purses {
                 match purse.turn(&self.shared.pool, &self.shared.clock).await {
                     Ok(Turn::At(turn)) => at = at.max(turn),
@@ -210,18 +259,14 @@ impl SitePacer {
             let problem = format!("a pause that Jira asked for holds back {}", endpoint.template());
             return Err(Failure::new(FailureCode::RateLimit, problem).after(Some(pause)).scoped(scope));
         }
-        let spread = if self.purses(endpoint).is_empty() { RETURN_WITHIN } else { Duration::ZERO };
-        let wait = pause + spread.mul_f64(self.shared.clock.jitter());
-        tokio::time::sleep(wait).await;
-        metrics::rate_gate_waited("pause", wait);
+        tokio::time::sleep(pause).await;
+        metrics::rate_gate_waited("pause", pause);
         Ok(())
     }
 
     fn begin_pause(&self, key: &str, pause: Duration) {
-        let until = Instant::now() + pause;
-        let mut state = lock(&self.state);
-        let known = state.pauses.entry(key.to_owned()).or_insert(until);
-        *known = (*known).max(until);
+        let now = Instant::now();
+        lock(&self.state).pause(key, now + pause, now);
     }
 
     fn quota_key(&self) -> String {
@@ -248,7 +293,9 @@ impl SitePacer {
             }
             if points.ready_in > PATIENCE || began.elapsed() > LONGEST_QUEUE {
                 let problem = "the points of this hour are spent as far as they may be by now";
-                return Err(Failure::new(FailureCode::Quota, problem).after(Some(points.ready_in)));
+                // The plan holds back what costs so much; what costs less may go on.
+                let later = Failure::new(FailureCode::Quota, problem).after(Some(points.ready_in));
+                return Err(later.scoped(PauseScope::Endpoint));
             }
             tokio::time::sleep(points.ready_in.mul_f64(1.0 + self.shared.clock.jitter() / 2.0)).await;
         }
@@ -360,6 +407,21 @@ impl SitePacer {
 }
 
 impl State {
+    /// Notes a pause, or that one lasts longer; a longer one begins anew.
+    fn pause(&mut self, key: &str, until: Instant, now: Instant) {
+        let asked = match self.asked.0 {
+            Some(since) if now - since < Duration::from_secs(2) => f64::from(self.asked.1.max(self.asked.2)),
+            _ => 0.0,
+        };
+        let known = self.pauses.entry(key.to_owned()).or_insert(Pause { until, asked, returned: 0 });
+        // The same pause, heard of again, ends a moment sooner or later.
+        let longer = until.saturating_duration_since(known.until);
+        if longer > SAME_PAUSE || known.returned == 0 && !longer.is_zero() {
+            // Little is asked in a pause: what was asked before it counts.
+            *known = Pause { until, asked: asked.max(known.asked), returned: 0 };
+        }
+    }
+
     fn count(&mut self) {
         let now = Instant::now();
         match self.asked.0 {
