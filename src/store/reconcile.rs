@@ -155,14 +155,47 @@ pub async fn marked(conn: &mut PgConnection, run_id: Uuid, issues: i64) -> Resul
     Ok(())
 }
 
-/// The reconciliation is through.
-pub async fn done(conn: &mut PgConnection, run_id: Uuid, project_id: Uuid, now: DateTime<Utc>) -> Result<()> {
+/// The issues whose contents are compared next, by id: a part of the project so that all have their turn within `rounds`
+/// reconciliations, and at least `least` of them. After the last one it begins anew.
+pub async fn contents(pool: &PgPool, project_id: Uuid, least: i64, rounds: i64) -> Result<Vec<i64>> {
+    let ids = sqlx::query_scalar!(
+        r#"
+        WITH here AS MATERIALIZED (
+            SELECT count(*) AS n FROM syncline.issue WHERE project_id = $1 AND deleted_at IS NULL
+        ), place AS MATERIALIZED (
+            SELECT CASE WHEN EXISTS (SELECT 1 FROM syncline.issue i
+                                      WHERE i.project_id = $1 AND i.deleted_at IS NULL AND i.id > p.content_compared_to)
+                        THEN p.content_compared_to ELSE 0 END AS after
+              FROM syncline.project p WHERE p.id = $1
+        )
+        SELECT i.id FROM syncline.issue i
+         WHERE i.project_id = $1 AND i.deleted_at IS NULL AND i.id > (SELECT after FROM place)
+         ORDER BY i.id LIMIT (SELECT greatest($2::int8, (n + $3::int8 - 1) / $3::int8) FROM here)
+        "#,
+        project_id,
+        least,
+        rounds,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(ids)
+}
+
+/// The reconciliation is through; contents are compared up to `compared_to`.
+pub async fn done(
+    conn: &mut PgConnection,
+    run_id: Uuid,
+    project_id: Uuid,
+    compared_to: Option<i64>,
+    now: DateTime<Utc>,
+) -> Result<()> {
     sqlx::query!(
         r#"WITH seen AS (DELETE FROM syncline.reconcile_seen WHERE run_id = $1)
-           UPDATE syncline.project SET reconciled_at = $3 WHERE id = $2"#,
+           UPDATE syncline.project SET reconciled_at = $3, content_compared_to = coalesce($4, content_compared_to) WHERE id = $2"#,
         run_id,
         project_id,
-        now
+        now,
+        compared_to
     )
     .execute(conn)
     .await?;

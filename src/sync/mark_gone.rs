@@ -4,6 +4,9 @@
 //! live, and may be browsed; each issue was asked for by id and left out of the answer; and no more than a share of the
 //! project is marked by one run. Else the run fails, marks nothing, and an operator is told. Rows, and what belongs to them,
 //! stay: `deleted_at` and `deleted_reason` say what is known.
+//!
+//! The ids of all issues are compared in each reconciliation, their contents in turn: a twenty-eighth of the project is read
+//! by id, and what has another hash than is stored is written. A change that moved no `updated` is found so within weeks.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -14,7 +17,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 
 use super::asked::{self, Asked as Answer};
-use super::repair_batch::repair_steps_named;
+use super::repair_batch::{compare_steps, repair_steps_named};
 use super::workshop::{Job, Workshop};
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::queue::Queue;
@@ -32,6 +35,9 @@ const BROWSE: &str = "BROWSE_PROJECTS";
 const ISSUES_PER_STEP: usize = 1_000;
 /// So few issues are always let go of.
 const ALWAYS_ALLOWED: i64 = 20;
+/// The contents of all issues are compared once in so many reconciliations, and of at least so many issues in each.
+const NIGHTS_PER_ROUND: i64 = 28;
+const LEAST_CONTENTS: i64 = 1_000;
 /// Requests of one step that are under way at once.
 const REQUESTS_AT_ONCE: usize = 4;
 
@@ -205,7 +211,7 @@ fn guard(sum: &Sum) -> Result<(), Failure> {
     Err(Failure::new(FailureCode::ReconcileGuard, message))
 }
 
-/// One batch of issues that Jira shows and the replica lacks; the last one ends the reconciliation.
+/// One batch of issues that Jira shows and the replica lacks; the last one ends the reconciliation, but for the contents.
 async fn fetch_missing(context: &StepContext, job: &Arc<Job>, place: Place) -> Result<Commit, StepError> {
     let (run_id, project_id) = (job.work.run_id, job.work.project_id);
     let limit = i64::try_from(ISSUES_PER_STEP).unwrap_or(i64::MAX);
@@ -215,13 +221,20 @@ async fn fetch_missing(context: &StepContext, job: &Arc<Job>, place: Place) -> R
         false => reconcile::missing(&context.pool, run_id, project_id, place.after, limit).await?,
     };
     let last = missing.last().copied().filter(|_| missing.len() == ISSUES_PER_STEP);
+    let contents = match last {
+        Some(_) => Vec::new(),
+        None => reconcile::contents(&context.pool, project_id, LEAST_CONTENTS, NIGHTS_PER_ROUND).await?,
+    };
     let (job, priority, now) = (Arc::clone(job), context.step.priority, context.clock.now());
     Ok(Commit::effects(move |conn| {
         Box::pin(async move {
             let mut next = repair_steps_named(job.work.site_id, "missing", &missing);
             match last {
                 Some(after) => next.push(step(&job, Place { after, ..place }, priority)),
-                None => reconcile::done(conn, run_id, project_id, now).await?,
+                None => {
+                    next.extend(compare_steps(job.work.site_id, &contents));
+                    reconcile::done(conn, run_id, project_id, contents.last().copied(), now).await?;
+                }
             }
             Ok(next)
         })

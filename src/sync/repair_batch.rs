@@ -26,6 +26,9 @@ const KIND: &str = "repair_batch";
 pub struct RepairBatch {
     /// Jira's ids, at most 100.
     pub ids: Vec<i64>,
+    /// The stored hashes are believed: only what differs from them is written.
+    #[serde(default)]
+    pub compare: bool,
 }
 
 /// The steps that repair `ids` on a site.
@@ -35,14 +38,23 @@ pub fn repair_steps(site_id: uuid::Uuid, ids: &[i64]) -> Vec<NewStep> {
 
 /// The same; `cause` keeps the steps of one cause apart from those of another.
 pub(super) fn repair_steps_named(site_id: uuid::Uuid, cause: &str, ids: &[i64]) -> Vec<NewStep> {
+    steps(site_id, cause, ids, false)
+}
+
+/// The steps that read `ids` and write those whose content is another than is stored.
+pub(super) fn compare_steps(site_id: uuid::Uuid, ids: &[i64]) -> Vec<NewStep> {
+    steps(site_id, "content", ids, true)
+}
+
+fn steps(site_id: uuid::Uuid, cause: &str, ids: &[i64], compare: bool) -> Vec<NewStep> {
     let gates = [format!("site:{site_id}"), format!("site:{site_id}/bulkfetch")];
     ids.chunks(BULK_FETCH_LIMIT)
         .map(|ids| {
             let first = ids.first().copied().unwrap_or_default();
             NewStep::new(Queue::Jira, KIND, format!("{cause}/{first}"))
-                .with(&RepairBatch { ids: ids.to_vec() })
+                .with(&RepairBatch { ids: ids.to_vec(), compare })
                 .behind(&gates)
-                .priority(10)
+                .priority(if compare { 0 } else { 10 })
         })
         .collect()
 }
@@ -72,11 +84,14 @@ impl Repair {
         let moved: HashSet<i64> = asked::met(&page).collect();
         page.issues.retain(|issue| issue.issue.project_id == project.id);
         let here: HashSet<i64> = page.issues.iter().map(|issue| issue.issue.id).chain(answered).collect();
-        let gone: Vec<i64> = batch.ids.iter().copied().filter(|id| !here.contains(id)).collect();
+        // What went away while contents are compared is the next reconciliation's, with its guard.
+        let gone = batch.ids.iter().copied().filter(|id| !batch.compare && !here.contains(id)).collect::<Vec<i64>>();
         let priority = context.step.priority;
         Ok(Commit::effects(move |conn| {
             Box::pin(async move {
-                replica::distrust(conn, job.work.site_id, &batch.ids).await?;
+                if !batch.compare {
+                    replica::distrust(conn, job.work.site_id, &batch.ids).await?;
+                }
                 let written = upsert_batch::write_page(conn, &job, &page).await?;
                 let reason = |id| match tells_hidden && !hidden.contains(id) {
                     _ if moved.contains(id) => "moved",
