@@ -156,7 +156,7 @@ impl JiraClient {
             Err(refused) => return Err(refused.failure),
         };
         let value: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-        let user = value.as_object().and_then(|members| Members(members).user());
+        let user = value.as_object().and_then(|members| Members::new(members).user());
         user.map(|user| Myself {
             account_id: user.account_id,
             display_name: user.display_name,

@@ -54,6 +54,8 @@ endpoints! {
     Users = "/rest/api/3/users/search",
     UserSearch = "/rest/api/3/user/search",
     MyPermissions = "/rest/api/3/mypermissions",
+    SecurityScheme = "/rest/api/3/project/{key}/issuesecuritylevelscheme",
+    SecurityLevels = "/rest/api/3/project/{key}/securitylevel",
     Boards = "/rest/agile/1.0/board",
     Sprints = "/rest/agile/1.0/board/{id}/sprint",
     PersonalTokens = "/rest/pat/latest/tokens",

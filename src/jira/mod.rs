@@ -3,7 +3,7 @@
 //! * [`client`] asks, over [`transport`]'s one connection pool, with three attempts per request and the account's [`auth`];
 //! * [`search`] finds issues in each of the ways that sites know, with [`walk`] for those that page by places and
 //!   [`manners`] for those that understand a part of the query language;
-//! * [`lists`] and [`history`] have the methods for everything else;
+//! * [`lists`] and [`history`] have the methods for everything else, [`presence`] those that tell gone from hidden;
 //! * [`classify`] says what a refusal means, by status, headers and shape, never by text;
 //! * [`page`] reads what a page says of its successor and guards against walks that never end;
 //! * [`normalise`] makes records of issues and what belongs to them, with [`adf`] for their texts, [`sprint`] for their
@@ -27,6 +27,7 @@ pub mod client;
 mod client_tests;
 pub mod concurrency;
 pub mod endpoint;
+mod envelope;
 pub mod fields;
 #[cfg(test)]
 mod flavour_tests;
@@ -45,6 +46,7 @@ mod oauth_tests;
 pub mod pacer;
 pub mod page;
 pub mod personal_token;
+pub mod presence;
 mod repair;
 mod search;
 mod shape;

@@ -21,6 +21,7 @@ use super::endpoint::Endpoint;
 use super::loose::{Id, Loose, Whole};
 use super::manners::{FEW_ROWS, Spared, leaves_out};
 use super::page;
+use super::presence::Presence;
 use super::transport::Refused;
 use super::walk::{Place, Rows, Verdict};
 use crate::domain::failure::{Failure, FailureCode};
@@ -302,13 +303,16 @@ impl JiraClient {
     }
 
     async fn one_by_one(&self, ids: &[i64], fields: &[String]) -> Result<RawPage, Failure> {
-        let issues: Vec<Option<RawPage>> = stream::iter(ids.to_vec())
-            .map(|id| async move { self.issue(&id.to_string(), fields).await })
+        let issues: Vec<Presence> = stream::iter(ids.to_vec())
+            .map(|id| async move { self.presence(id, fields).await })
             .buffered(SINGLE_READS)
             .try_collect()
             .await?;
-        let bodies: Vec<&[u8]> = issues.iter().flatten().map(|issue| issue.body.as_ref()).collect();
-        Ok(page_of(&bodies))
+        let there = issues.iter().filter_map(|issue| match issue {
+            Presence::There(issue) => Some(issue.body.as_ref()),
+            Presence::Hidden | Presence::Gone => None,
+        });
+        Ok(page_of(&there.collect::<Vec<&[u8]>>()))
     }
 
     fn known_way(&self) -> Option<Way> {

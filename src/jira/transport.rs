@@ -278,6 +278,11 @@ impl Refused {
         Self::from(failure)
     }
 
+    /// Whether Jira says that what was asked for is there and hidden from the account.
+    pub(super) fn is_hidden(&self) -> bool {
+        self.status == Some(StatusCode::FORBIDDEN) && self.failure.code == FailureCode::Permission
+    }
+
     /// Whether Jira says, in its own form, that the issue asked for is gone or hidden.
     pub(super) fn is_gone(&self) -> bool {
         self.status == Some(StatusCode::NOT_FOUND) && self.failure.code == FailureCode::Permission

@@ -206,7 +206,7 @@ fn points(report: &mut Report, value: &Value) -> Option<f64> {
     points
 }
 
-const fn kind_of(value: &Value) -> &'static str {
+pub(in crate::jira) const fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "nothing",
         Value::Bool(_) => "boolean",
@@ -260,7 +260,11 @@ fn link(report: &mut Report, issue_id: i64, wire: wire::Link<'_>) -> Result<Link
     let (direction, other, relation) = match (outward, inward) {
         (Some(other), _) => (LinkDirection::Outward, other, kind.outward),
         (None, Some(other)) => (LinkDirection::Inward, other, kind.inward),
-        (None, None) => return Err((id, ("outwardIssue", "neither end is given".to_owned()))),
+        (None, None) => {
+            let problem = "neither end is given".to_owned();
+            let reject = Reject::new("direction", problem, "outwardIssue or inwardIssue", "another value");
+            return Err((id, reject));
+        }
     };
     let read = || -> Result<LinkRecord, Reject> {
         Ok(LinkRecord {
