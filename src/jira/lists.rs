@@ -159,7 +159,7 @@ impl JiraClient {
             ("maxResults", "1".to_owned()),
         ];
         let answer = self.try_get(Endpoint::OffsetSearch, Api::Version(2), "search", &query).await;
-        let found: Value = decode(Endpoint::OffsetSearch, &answer.map_err(|refused| refused.failure)?)?;
+        let found: Value = decode("a search", &answer.map_err(|refused| refused.failure)?)?;
         let newest = found.pointer("/issues/0/fields/updated").and_then(Value::as_str);
         Ok((found.get("total").and_then(Value::as_i64), newest.and_then(time::parse)))
     }
