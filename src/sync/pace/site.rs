@@ -77,6 +77,8 @@ struct Pause {
     asked: f64,
     /// Requests that were let go since its end.
     returned: u32,
+    /// The hour's points are spent: what was paid before counts for nothing.
+    quota: bool,
 }
 
 impl Pause {
@@ -120,6 +122,11 @@ impl SitePacer {
         state.pauses.retain(|_, pause| pause.until + Duration::from_secs_f64(rule::RETURN_SECONDS) > now);
         for (key, wait) in standing.pauses.iter().filter(|(key, _)| mine(key)) {
             state.pause(key, now + *wait, now);
+            if standing.quotas.contains(key)
+                && let Some(pause) = state.pauses.get_mut(key)
+            {
+                pause.quota = true;
+            }
         }
         for (key, ago) in standing.ended.iter().filter(|(key, _)| mine(key)) {
             if let Some(until) = now.checked_sub(*ago) {
@@ -156,6 +163,11 @@ impl SitePacer {
         let site = left(&self.key).map(|left| (left, PauseScope::Site));
         let own = left(&self.endpoint_key(endpoint)).map(|left| (left, PauseScope::Endpoint));
         site.into_iter().chain(own).max_by_key(|(left, _)| *left)
+    }
+
+    /// Whether the site pauses because its hour is spent.
+    fn is_quota_spent(&self) -> bool {
+        lock(&self.state).pauses.get(&self.key).is_some_and(|pause| pause.quota)
     }
 
     /// When a request that no bucket holds back may go out after a pause.
@@ -204,6 +216,11 @@ impl SitePacer {
         let mut paid_points = 0.0;
         loop {
             if let Some((pause, scope)) = self.pause(endpoint) {
+                // Points that were paid and not used are given back, unless the plan is empty anyhow.
+                let paid = std::mem::take(&mut paid_points);
+                if !self.is_quota_spent() {
+                    lock(&self.state).owed -= paid;
+                }
                 self.sit_out(endpoint, pause, scope).await?;
                 continue;
             }
@@ -356,6 +373,11 @@ impl SitePacer {
         let pause = failure.retry_after.unwrap_or_else(|| self.backoff(&key));
         let purse = self.purses(answered.endpoint).pop();
         self.begin_pause(&key, pause);
+        if failure.code == FailureCode::Quota
+            && let Some(pause) = lock(&self.state).pauses.get_mut(&key)
+        {
+            pause.quota = true;
+        }
         let (pool, reason) = (&self.shared.pool, failure.code.as_str());
         let written = match failure.code {
             FailureCode::RateLimit => {
@@ -413,12 +435,12 @@ impl State {
             Some(since) if now - since < Duration::from_secs(2) => f64::from(self.asked.1.max(self.asked.2)),
             _ => 0.0,
         };
-        let known = self.pauses.entry(key.to_owned()).or_insert(Pause { until, asked, returned: 0 });
+        let known = self.pauses.entry(key.to_owned()).or_insert(Pause { until, asked, returned: 0, quota: false });
         // The same pause, heard of again, ends a moment sooner or later.
         let longer = until.saturating_duration_since(known.until);
         if longer > SAME_PAUSE || known.returned == 0 && !longer.is_zero() {
             // Little is asked in a pause: what was asked before it counts.
-            *known = Pause { until, asked: asked.max(known.asked), returned: 0 };
+            *known = Pause { until, asked: asked.max(known.asked), returned: 0, quota: false };
         }
     }
 
