@@ -358,11 +358,13 @@ pub async fn spend(
               FROM plan p
         ), given AS MATERIALIZED (
             -- A request that costs more than may be spent at once is given when all of that is there; it is paid back after.
-            SELECT f.*, CASE WHEN f.level + f.rate * $5::float8 >= least($3::float8, $2::float8 * $6::float8) AND f.spent + $4::float8 + $3::float8 <= $2::float8 THEN $3::float8 ELSE 0 END AS n
-              FROM filled f
+            SELECT f.*, CASE WHEN f.level + f.rate * $5::float8 >= least($3::float8, $2::float8 * $6::float8) AND f.used + $3::float8 <= $2::float8 THEN $3::float8 ELSE 0 END AS n
+              FROM (SELECT l.*, -- Of an hour that is spent nothing comes back, also not what was taken for too dear.
+                           CASE WHEN l.spent >= $2::float8 THEN greatest(l.spent + $4::float8, $2::float8) ELSE l.spent + $4::float8 END AS used
+                      FROM filled l) f
         )
         UPDATE syncline.rate_quota q
-           SET points_per_hour = $2::float8, spent = g.spent + $4::float8 + g.n, tokens = g.level - g.n, refilled_at = g.at,
+           SET points_per_hour = $2::float8, spent = g.used + g.n, tokens = g.level - g.n, refilled_at = g.at,
                resets_at = g.resets_at
           FROM given g
          WHERE q.key = $1
