@@ -2,7 +2,7 @@
 
 use syncline::clock::Clock;
 use syncline::runtime::Worker;
-use syncline::simulator::{self, Amount, FaultKind, FaultPlan, FaultRule, Mutation, Options};
+use syncline::simulator::{self, Amount, FaultKind, FaultPlan, FaultRule, Kind, Mutation, Options};
 
 use crate::support::Rig;
 
