@@ -187,8 +187,56 @@ async fn nobody_storms_when_a_pause_is_over() {
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
     let first_second = tally.load(Ordering::Relaxed) - silent;
-    assert!(first_second <= 90, "{first_second} requests at 60 a second");
-    assert!(first_second >= 30, "{first_second}: it goes on");
+    // A third of the rate, and what may be asked at once.
+    assert!(first_second <= 30, "{first_second} requests at 60 a second");
+    assert!(first_second >= 8, "{first_second}: it goes on");
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    let back = tally.load(Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let later = tally.load(Ordering::Relaxed) - back;
+    assert!((42..=66).contains(&later), "{later}: all of it is back");
+    drop(tasks);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_limit_is_known_requests_return_by_degrees_too() {
+    let site = Site::new().await;
+    let processes = [site.process(), site.process(), site.process()];
+    let tally = Arc::new(AtomicU32::new(0));
+    let mut tasks = JoinSet::new();
+    for process in &processes {
+        for _ in 0..4 {
+            let (process, tally) = (Arc::clone(process), Arc::clone(&tally));
+            // Each asks for about 50 a second as long as nothing holds it back.
+            tasks.spawn(async move {
+                loop {
+                    drop(process.admit(Endpoint::Search).await);
+                    tally.fetch_add(1, Ordering::Relaxed);
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            });
+        }
+    }
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let second = async || {
+        let before = tally.load(Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        f64::from(tally.load(Ordering::Relaxed) - before)
+    };
+    let usual = second().await;
+    // Maintenance: a pause that has nothing to do with a rate, and makes no bucket.
+    refused(&*processes[0], Endpoint::Search, &refusal(FailureCode::Maintenance, PauseScope::Site, PAUSE * 2)).await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let silent = tally.load(Ordering::Relaxed);
+    while tally.load(Ordering::Relaxed) == silent {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let first = second().await;
+    assert!(first <= usual * 0.45, "{first} requests in the first second, {usual} a second before");
+    assert!(first >= usual * 0.1, "{first}: it goes on");
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    let later = second().await;
+    assert!(later >= usual * 0.75, "{later} of {usual}: all of it is back");
     drop(tasks);
 }
 

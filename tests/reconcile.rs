@@ -120,6 +120,24 @@ async fn more_than_the_allowed_share_is_not_marked_and_an_operator_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn contents_are_compared_too_and_what_differs_is_written() {
+    let (rig, worker) = synced(40).await;
+    // As if a change had moved no `updated`: the row differs, and its hash says so.
+    let altered = "UPDATE syncline.issue SET summary = 'old', content_hash = '\\x00' WHERE key IN ('ACME-2', 'ACME-3')";
+    sqlx::query(altered).execute(rig.db.pool()).await.unwrap();
+    assert_eq!(rig.sync(&rig.projects[0], "incremental").await, "succeeded");
+    let old = "SELECT count(*) FROM syncline.issue WHERE summary = 'old'";
+    assert_eq!(rig.count(old).await, 2, "an incremental run looks at what is new");
+    assert_eq!(rig.reconcile(&rig.projects[0], "incremental").await, "succeeded");
+    assert_eq!(rig.count(old).await, 0);
+    assert_eq!(
+        rig.count("SELECT content_compared_to - (SELECT max(id) FROM syncline.issue WHERE key LIKE 'ACME-%') FROM syncline.project WHERE key = 'ACME'").await,
+        0
+    );
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn lost_credentials_delete_nothing() {
     let (rig, worker) = synced(40).await;
     delete(&rig, 2);

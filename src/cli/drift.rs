@@ -44,8 +44,20 @@ pub(super) async fn run(args: DriftArgs, context: &Context) -> Result<(), Error>
 
 /// What it means for the replica, and who has to do what.
 fn meaning(drift: &Drift) -> String {
+    if drift.entity == "answer" {
+        return "an answer that could not be read at all: what it would have told is as it was; upgrade Syncline, or report it"
+            .into();
+    }
+    if drift.found == "a new member" {
+        return "a part of the frame around a list that is not known yet: it is not read; upgrade Syncline, or report it"
+            .into();
+    }
     if drift.found == "missing" || drift.found == "nothing" {
-        return "a field that should be there is not: the rows have no value in it; if it stays so, report it".into();
+        return "a field that should be there is not: the rows have no value in it, or are skipped where they cannot do without; if it stays so, report it"
+            .into();
+    }
+    if drift.found == "fewer rows" {
+        return "the site counts more than it shows: rows that the account may not see, or a fault of the site; the replica has what was shown".into();
     }
     if drift.found == "another value" {
         return "a value that is not known yet: it is kept as it came; upgrade Syncline, or report it".into();

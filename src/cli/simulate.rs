@@ -88,6 +88,10 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "MS", default_value_t = 0)]
     search_lag_ms: u64,
 
+    /// What the feeds of worklogs leave out: the time before now, milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 60_000)]
+    feed_delay_ms: u64,
+
     /// Edits, comments, worklogs, moves, deletions and new issues per second
     #[arg(long, value_name = "RATE", default_value_t = 0.0)]
     mutate_per_second: f64,
@@ -206,6 +210,7 @@ impl SimulateArgs {
         options.latency = Duration::from_millis(self.latency_ms);
         options.latency_jitter = Duration::from_millis(self.latency_jitter_ms);
         options.search_lag = Duration::from_millis(self.search_lag_ms);
+        options.feed_delay = Duration::from_millis(self.feed_delay_ms);
         options.mutations_per_second = self.mutate_per_second;
         options.burst_limit_per_second = self.burst_limit;
         options.omit_is_last = self.omit_is_last;

@@ -156,7 +156,13 @@ impl Verdict {
             let key = record.key.as_deref().unwrap_or("an issue without a key");
             lines.push(format!("unreadable {key}: {}: {}", record.field, record.problem));
         }
-        lines.extend(report.catalogue.iter().map(|entry| format!("{} {} {}", entry.problem, entry.entity, entry.id)));
+        for entry in &report.catalogue {
+            let fields = if entry.fields.is_empty() { String::new() } else { format!(": {}", entry.fields.join(", ")) };
+            lines.push(format!("{:7} {} {}{fields}", entry.problem, entry.entity, entry.id));
+        }
+        for person in &report.users {
+            lines.push(format!("{:7} user {}: {}", person.problem, person.account_id, person.fields.join(", ")));
+        }
         let more = lines.len().saturating_sub(SHOWN);
         lines.truncate(SHOWN);
         if more > 0 {

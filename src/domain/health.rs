@@ -76,6 +76,8 @@ pub struct RunEnd {
     pub slow: Option<bool>,
     /// Compared with its like: far fewer issues per second.
     pub sluggish: Option<bool>,
+    /// The run compared the ids of all issues, too.
+    pub reconciled: bool,
 }
 
 /// How a project is doing.
@@ -109,6 +111,10 @@ pub struct Health {
     pub sluggish: Streak,
     /// An old replica at the time of a success.
     pub lag: Streak,
+    /// Reconciliations that their guard stopped, since one went through.
+    pub guard: Streak,
+    /// What the guard said last.
+    pub guard_error: Option<String>,
     /// Classes that are observed as firing for this project.
     pub alerting: Vec<String>,
 }
@@ -143,6 +149,14 @@ impl Health {
         match &run.end {
             End::Cancelled => return false,
             End::Succeeded => self.succeed(run, base, backed_off, rules),
+            // It stands beside the streaks: the next run may read all that is new, and what the guard found is true until a
+            // reconciliation goes through. Nor is anybody helped by asking less often.
+            End::Failed { code: FailureCode::ReconcileGuard, message, .. } => {
+                self.guard.see(Some(true), run.finished_at);
+                self.guard_error = Some(message.clone());
+                self.last_failure_at = Some(run.finished_at);
+                return false;
+            }
             End::Failed { code, message, .. } => {
                 self.success_streak = 0;
                 self.failure_streak += 1;
@@ -165,6 +179,9 @@ impl Health {
         self.lag.see(if backed_off || self.failure_streak > 0 { None } else { old }, run.finished_at);
         self.slow.see(run.slow, run.finished_at);
         self.sluggish.see(run.sluggish, run.finished_at);
+        if run.reconciled {
+            (self.guard, self.guard_error) = (Streak::default(), None);
+        }
         self.last_success_at = Some(run.finished_at);
         self.last_success_started_at = Some(run.started_at);
         self.success_streak += 1;
@@ -179,7 +196,8 @@ impl Health {
     /// while the new one is of the same category, so that one trouble is one episode.
     pub fn failure_class(&self, rules: &LadderRules) -> Option<FailureCode> {
         let code = self.code?;
-        let told = self.alerting.iter().find_map(|class| FailureCode::parse(class));
+        let mut told = self.alerting.iter().filter_map(|class| FailureCode::parse(class));
+        let told = told.find(|code| *code != FailureCode::ReconcileGuard);
         if rules.rung(code, self.class_streak, self.failure_streak, 0) == 0 {
             return told;
         }
@@ -212,6 +230,7 @@ mod tests {
             end,
             slow,
             sluggish: None,
+            reconciled: false,
         }
     }
 
@@ -232,6 +251,21 @@ mod tests {
         let health = after(&[failed(FailureCode::Timeout), failed(FailureCode::Timeout), End::Succeeded]);
         assert_eq!((health.failure_streak, health.class_streak, health.code, health.success_streak), (0, 0, None, 1));
         assert!(health.last_failure_at.is_some() && health.last_success_at > health.last_failure_at);
+    }
+
+    #[test]
+    fn what_the_guard_of_a_reconciliation_found_stands_until_one_goes_through() {
+        let guard = || failed(FailureCode::ReconcileGuard);
+        let mut health = after(&[failed(FailureCode::Timeout), guard(), End::Succeeded, guard(), End::Succeeded]);
+        assert_eq!((health.guard.count, health.failure_streak, health.success_streak), (2, 0, 2));
+        assert_eq!(health.guard.since, Some(DateTime::UNIX_EPOCH + TimeDelta::minutes(15) + TimeDelta::seconds(20)));
+        health.alerting = vec!["RECONCILE_GUARD".to_owned()];
+        health.read(&run(90, failed(FailureCode::Timeout), None), BASE, false, &Rules::default());
+        assert_eq!(health.failure_class(&LadderRules::default()), None, "one failure is none yet");
+        let mut last = run(105, End::Succeeded, None);
+        last.reconciled = true;
+        health.read(&last, BASE, false, &Rules::default());
+        assert_eq!((health.guard, health.guard_error), (Streak::default(), None));
     }
 
     #[test]

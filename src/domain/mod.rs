@@ -14,6 +14,7 @@ pub mod failure;
 pub mod health;
 pub mod hours;
 pub mod ladder;
+pub mod night;
 pub mod queue;
 pub mod rate;
 pub mod record;

@@ -16,9 +16,14 @@ pub const SPREAD_LIMIT: Duration = Duration::from_secs(15 * 60);
 
 /// How long after its slot a project starts, given the distance to the next slot. Whole milliseconds.
 pub fn offset(project_id: Uuid, interval: Duration) -> Duration {
-    let width = u64::try_from(interval.min(SPREAD_LIMIT).as_millis()).unwrap_or(u64::MAX);
+    within(project_id, "", interval.min(SPREAD_LIMIT))
+}
+
+/// The project's place in a stretch of time; places of different purposes have nothing to do with each other.
+pub fn within(project_id: Uuid, purpose: &str, width: Duration) -> Duration {
+    let width = u64::try_from(width.as_millis()).unwrap_or(u64::MAX);
     // Ids begin with the time at which they were made, so they are hashed: projects added together must not start together.
-    let digest = blake3::hash(project_id.as_bytes());
+    let digest = blake3::Hasher::new().update(project_id.as_bytes()).update(purpose.as_bytes()).finalize();
     let mut head = [0; 8];
     head.copy_from_slice(&digest.as_bytes()[..8]);
     let scaled = (u128::from(u64::from_be_bytes(head)) * u128::from(width)) >> 64;

@@ -4,18 +4,29 @@
 //! What must hold: an element without an id is left out and noted, one with an unexpected value in another place is kept
 //! without it. A list comes as an array or inside `values`, whatever the documentation of the version says.
 
+use std::borrow::Cow;
+use std::cell::RefCell;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::{Map, Value};
 
 use super::answers::Project;
-use super::normalise::{Drift, RecordError};
+use super::envelope::MAX_UNKNOWN;
+use super::normalise::{Drift, RecordError, kind_of};
 use super::repair::repair;
 use super::{sprint, time};
 use crate::domain::entity::{
     BoardRecord, ComponentRecord, FieldRecord, SprintRecord, StatusRecord, TermKind, TermRecord, VersionRecord,
 };
-use crate::domain::failure::{Failure, FailureCode};
+use crate::domain::failure::{Failure, FailureCode, sanitise};
 use crate::domain::record::UserRecord;
+
+/// The kinds of accounts that are known.
+pub(super) const ACCOUNT_TYPES: [&str; 4] = ["atlassian", "app", "customer", "unknown"];
+pub(super) const ACCOUNT_TYPES_EXPECTED: &str = "atlassian, app, customer or unknown";
+/// The members of a list's frame, of the platform's and of the agile interface.
+const FRAME: [&str; 9] =
+    ["values", "startAt", "maxResults", "total", "isLast", "self", "nextPage", "expand", "isEntireListReturned"];
 
 /// A list, or a page of one, read.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,8 +68,10 @@ impl<T> Listed<T> {
         }
     }
 
-    fn drift(&mut self, entity: &'static str, field: &'static str, expected: &'static str) {
-        let drift = Drift { entity, field: field.into(), expected, found: "another value" };
+    /// Notes that the list ended before the total that the site told.
+    pub(super) fn ends_early(&mut self) {
+        let drift =
+            Drift { entity: "list", field: "total".into(), expected: "as many rows as it tells", found: "fewer rows" };
         if !self.drifts.contains(&drift) {
             self.drifts.push(drift);
         }
@@ -74,6 +87,8 @@ pub(super) struct ListPage {
     pub is_last: Option<bool>,
     /// Whether it came as an array, without a frame.
     pub bare: bool,
+    /// Members of the frame that no list had when this was written.
+    pub unknown: Vec<String>,
 }
 
 impl ListPage {
@@ -85,13 +100,17 @@ impl ListPage {
             Failure::new(FailureCode::SchemaChanged, problem)
         };
         match serde_json::from_str(&repair(&text)).map_err(|error| unreadable(error.to_string()))? {
-            Value::Array(values) => Ok(Self { values, start_at: None, total: None, is_last: None, bare: true }),
+            Value::Array(values) => {
+                Ok(Self { values, start_at: None, total: None, is_last: None, bare: true, unknown: Vec::new() })
+            }
             Value::Object(mut frame) => {
                 let number = |name: &str| frame.get(name).and_then(Value::as_u64);
                 let (start_at, total) = (number("startAt"), number("total"));
                 let is_last = frame.get("isLast").and_then(Value::as_bool);
+                let unknown = frame.keys().filter(|name| !FRAME.contains(&name.as_str()));
+                let unknown = unknown.take(MAX_UNKNOWN).map(|name| sanitise(name)).collect();
                 match frame.remove("values") {
-                    Some(Value::Array(values)) => Ok(Self { values, start_at, total, is_last, bare: false }),
+                    Some(Value::Array(values)) => Ok(Self { values, start_at, total, is_last, bare: false, unknown }),
                     _ => Err(unreadable("it has no array of values".to_owned())),
                 }
             }
@@ -106,50 +125,136 @@ impl ListPage {
         mut read: impl FnMut(&mut Listed<T>, &Members<'_>) -> Option<T>,
     ) -> Listed<T> {
         let mut listed = Listed::default();
+        let notes = Notes::new(entity);
+        for member in &self.unknown {
+            notes.note(format!("{entity}.{member}").into(), "nothing", "a new member", "page");
+        }
         for value in &self.values {
-            match value.as_object().and_then(|members| read(&mut listed, &Members(members))) {
+            match value.as_object().and_then(|members| read(&mut listed, &Members::noted(members, &notes))) {
                 Some(record) => listed.records.push(record),
-                None => listed.rejected.push(RecordError {
-                    issue_id: None,
-                    key: None,
-                    field: format!("{entity}.id"),
-                    problem: "an element of the list has no id that can be read".to_owned(),
-                }),
+                None => {
+                    notes.note("id".into(), "an id", "nothing that can be read", entity);
+                    listed.rejected.push(RecordError {
+                        issue_id: None,
+                        key: None,
+                        field: format!("{entity}.id"),
+                        problem: "an element of the list has no id that can be read".to_owned(),
+                    });
+                }
             }
         }
+        listed.drifts.extend(notes.taken());
         listed
     }
 }
 
-/// The members of one object, read without trust.
-pub(super) struct Members<'a>(pub &'a Map<String, Value>);
+/// What is not as documented in the objects of one list, each kind once.
+struct Notes {
+    entity: &'static str,
+    drifts: RefCell<Vec<Drift>>,
+}
 
-impl Members<'_> {
-    pub(super) fn text(&self, name: &str) -> Option<String> {
-        let text = self.0.get(name)?.as_str().filter(|text| !text.is_empty())?;
+impl Notes {
+    fn new(entity: &'static str) -> Self {
+        Self { entity, drifts: RefCell::default() }
+    }
+
+    fn note(&self, field: Cow<'static, str>, expected: &'static str, found: &'static str, entity: &'static str) {
+        let drift = Drift { entity, field, expected, found };
+        let mut drifts = self.drifts.borrow_mut();
+        if !drifts.contains(&drift) {
+            drifts.push(drift);
+        }
+    }
+
+    fn taken(self) -> Vec<Drift> {
+        self.drifts.into_inner()
+    }
+}
+
+/// The members of one object, read without trust: a value of another type is noted and absent.
+pub(super) struct Members<'a> {
+    map: &'a Map<String, Value>,
+    notes: Option<&'a Notes>,
+    /// The member that holds this object, where it is not the whole.
+    within: Option<&'static str>,
+}
+
+impl<'a> Members<'a> {
+    /// Of an object whose drifts are nobody's business.
+    pub(super) fn new(map: &'a Map<String, Value>) -> Self {
+        Self { map, notes: None, within: None }
+    }
+
+    fn noted(map: &'a Map<String, Value>, notes: &'a Notes) -> Self {
+        Self { map, notes: Some(notes), within: None }
+    }
+
+    /// The member as `read` makes it; what it cannot make of a value that is there is noted.
+    fn read<T>(
+        &self,
+        name: &'static str,
+        expected: &'static str,
+        read: impl FnOnce(&'a Value) -> Option<T>,
+    ) -> Option<T> {
+        let value = self.map.get(name).filter(|value| !value.is_null())?;
+        let made = read(value);
+        if made.is_none() {
+            self.note(name, expected, kind_of(value));
+        }
+        made
+    }
+
+    fn note(&self, name: &'static str, expected: &'static str, found: &'static str) {
+        let Some(notes) = self.notes else { return };
+        let field = self.within.map_or(Cow::Borrowed(name), |within| Cow::Owned(format!("{within}.{name}")));
+        notes.note(field, expected, found, notes.entity);
+    }
+
+    pub(super) fn text(&self, name: &'static str) -> Option<String> {
+        let text = self.read(name, "text", Value::as_str).filter(|text| !text.is_empty())?;
         Some(text.replace('\0', "\u{FFFD}"))
     }
 
-    pub(super) fn id(&self, name: &str) -> Option<i64> {
-        let value = self.0.get(name)?;
-        value.as_i64().or_else(|| value.as_str()?.trim().parse().ok())
+    /// A name, which everything has.
+    fn name(&self) -> String {
+        if self.map.get("name").is_none_or(Value::is_null) {
+            self.note("name", "text", "nothing");
+        }
+        self.text("name").unwrap_or_default()
     }
 
-    fn flag(&self, name: &str) -> Option<bool> {
-        self.0.get(name)?.as_bool()
+    /// A word out of a closed list; one that is new is kept and noted.
+    fn word(&self, name: &'static str, known: &[&str], expected: &'static str) -> Option<String> {
+        let word = self.text(name)?;
+        if !known.contains(&word.to_lowercase().as_str()) {
+            self.note(name, expected, "another value");
+        }
+        Some(word)
     }
 
-    fn day(&self, name: &str) -> Option<NaiveDate> {
-        let text = self.0.get(name)?.as_str()?;
-        time::parse_date(text).or_else(|| time::parse_date(text.get(..10)?))
+    pub(super) fn id(&self, name: &'static str) -> Option<i64> {
+        self.read(name, "numeric id", |value| value.as_i64().or_else(|| value.as_str()?.trim().parse().ok()))
     }
 
-    pub(super) fn moment(&self, name: &str) -> Option<DateTime<Utc>> {
-        time::parse(self.0.get(name)?.as_str()?)
+    fn flag(&self, name: &'static str) -> Option<bool> {
+        self.read(name, "boolean", Value::as_bool)
     }
 
-    fn inside(&self, name: &str) -> Option<Members<'_>> {
-        self.0.get(name)?.as_object().map(Members)
+    fn day(&self, name: &'static str) -> Option<NaiveDate> {
+        self.read(name, "date", |value| {
+            let text = value.as_str()?;
+            time::parse_date(text).or_else(|| time::parse_date(text.get(..10)?))
+        })
+    }
+
+    pub(super) fn moment(&self, name: &'static str) -> Option<DateTime<Utc>> {
+        self.read(name, "time", |value| time::parse(value.as_str()?))
+    }
+
+    fn inside(&self, name: &'static str) -> Option<Members<'a>> {
+        let map = self.read(name, "object", Value::as_object)?;
+        Some(Members { map, notes: self.notes, within: Some(name) })
     }
 
     /// A user with what Jira tells.
@@ -164,7 +269,7 @@ impl Members<'_> {
             email: self.text("emailAddress"),
             active: self.flag("active").unwrap_or(true),
             time_zone: self.text("timeZone"),
-            account_type: self.text("accountType"),
+            account_type: self.word("accountType", &ACCOUNT_TYPES, ACCOUNT_TYPES_EXPECTED),
         };
         Some(record.sealed())
     }
@@ -174,10 +279,10 @@ impl Members<'_> {
 pub(super) fn parse_fields(body: &[u8]) -> Result<Listed<FieldRecord>, Failure> {
     Ok(ListPage::read(body, "fields")?.listed("field", |_, field| {
         let schema = field.inside("schema");
-        let of_schema = |name: &str| schema.as_ref().and_then(|schema| schema.text(name));
+        let of_schema = |name: &'static str| schema.as_ref().and_then(|schema| schema.text(name));
         let id = field.text("id")?;
         Some(FieldRecord {
-            name: field.text("name").unwrap_or_default(),
+            name: field.name(),
             custom: field.flag("custom").unwrap_or_else(|| id.starts_with("customfield_")),
             value_type: of_schema("type"),
             items: of_schema("items"),
@@ -190,14 +295,17 @@ pub(super) fn parse_fields(body: &[u8]) -> Result<Listed<FieldRecord>, Failure> 
 
 /// Reads `/status`.
 pub(super) fn parse_statuses(body: &[u8]) -> Result<Listed<StatusRecord>, Failure> {
-    Ok(ListPage::read(body, "statuses")?.listed("status", |listed, status| {
-        let category = status.inside("statusCategory").and_then(|category| category.text("key"));
-        if !matches!(category.as_deref(), None | Some("new" | "indeterminate" | "done" | "undefined")) {
-            listed.drift("status", "statusCategory.key", "new, indeterminate, done or undefined");
-        }
+    Ok(ListPage::read(body, "statuses")?.listed("status", |_, status| {
+        let category = status.inside("statusCategory").and_then(|category| {
+            category.word(
+                "key",
+                &["new", "indeterminate", "done", "undefined"],
+                "new, indeterminate, done or undefined",
+            )
+        });
         Some(StatusRecord {
             id: status.id("id")?,
-            name: status.text("name").unwrap_or_default(),
+            name: status.name(),
             category: category.unwrap_or_else(|| "undefined".to_owned()),
             description: status.text("description"),
         })
@@ -212,7 +320,7 @@ pub(super) fn parse_terms(body: &[u8], kind: TermKind) -> Result<Listed<TermReco
         Some(TermRecord {
             kind,
             id: term.id("id")?,
-            name: term.text("name").unwrap_or_default(),
+            name: term.name(),
             description: term.text("description"),
             is_subtask: term.flag("subtask").unwrap_or_default(),
             position,
@@ -226,7 +334,7 @@ pub(super) fn parse_versions(body: &[u8], project_id: i64) -> Result<Listed<Vers
         Some(VersionRecord {
             id: version.id("id")?,
             project_id: version.id("projectId").or(Some(project_id)),
-            name: version.text("name").unwrap_or_default(),
+            name: version.name(),
             description: version.text("description"),
             archived: version.flag("archived").unwrap_or_default(),
             released: version.flag("released").unwrap_or_default(),
@@ -243,7 +351,7 @@ pub(super) fn parse_components(body: &[u8], project_id: i64) -> Result<Listed<Co
         let record = ComponentRecord {
             id: component.id("id")?,
             project_id: component.id("projectId").or(Some(project_id)),
-            name: component.text("name").unwrap_or_default(),
+            name: component.name(),
             description: component.text("description"),
             lead: lead.as_ref().map(|lead| lead.account_id.clone()).or_else(|| component.text("leadAccountId")),
         };
@@ -254,15 +362,12 @@ pub(super) fn parse_components(body: &[u8], project_id: i64) -> Result<Listed<Co
 
 /// Reads a page of boards.
 pub(super) fn parse_boards(page: &ListPage) -> Listed<BoardRecord> {
-    page.listed("board", |listed, board| {
-        let board_type = board.text("type").unwrap_or_default().to_lowercase();
-        if !matches!(board_type.as_str(), "scrum" | "kanban" | "simple") {
-            listed.drift("board", "type", "scrum, kanban or simple");
-        }
+    page.listed("board", |_, board| {
+        let board_type = board.word("type", &["scrum", "kanban", "simple"], "scrum, kanban or simple");
         Some(BoardRecord {
             id: board.id("id")?,
-            name: board.text("name").unwrap_or_default(),
-            board_type,
+            name: board.name(),
+            board_type: board_type.unwrap_or_default().to_lowercase(),
             project_id: board.inside("location").and_then(|location| location.id("projectId")),
         })
     })
@@ -270,12 +375,9 @@ pub(super) fn parse_boards(page: &ListPage) -> Listed<BoardRecord> {
 
 /// Reads a page of a board's sprints.
 pub(super) fn parse_sprints(page: &ListPage) -> Listed<SprintRecord> {
-    page.listed("sprint", |listed, members| {
-        let record = sprint::of_object(members.0)?;
-        if !sprint::STATES.contains(&record.state.as_str()) {
-            listed.drift("sprint", "state", "future, active or closed");
-        }
-        Some(record)
+    page.listed("sprint", |_, members| {
+        members.word("state", &sprint::STATES, "future, active or closed");
+        sprint::of_object(members.map)
     })
 }
 
@@ -305,7 +407,7 @@ pub(super) fn project(members: &Members<'_>) -> Option<Project> {
 pub(super) fn parse_project(body: &[u8]) -> Result<Project, Failure> {
     let text = String::from_utf8_lossy(body);
     let value: Value = serde_json::from_str(&repair(&text)).unwrap_or_default();
-    value.as_object().and_then(|members| project(&Members(members))).ok_or_else(|| {
+    value.as_object().and_then(|members| project(&Members::new(members))).ok_or_else(|| {
         let problem = format!("a project of {} bytes cannot be read: it has no id or no key", body.len());
         Failure::new(FailureCode::SchemaChanged, problem)
     })

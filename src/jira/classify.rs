@@ -35,6 +35,8 @@ pub struct Answer<'a> {
     pub body_prefix: &'a [u8],
     /// What was asked.
     pub endpoint: Endpoint,
+    /// Where it was asked, for the message: the path of the request.
+    pub path: &'a str,
     /// Our time, which turns a moment to wait for into a duration.
     pub now: DateTime<Utc>,
 }
@@ -234,7 +236,7 @@ fn until(at: DateTime<Utc>, now: DateTime<Utc>) -> Duration {
 }
 
 fn message(answer: &Answer<'_>, shape: &Shape) -> String {
-    let mut message = format!("{} from {}", answer.status.as_u16(), answer.endpoint.template());
+    let mut message = format!("{} from {}", answer.status.as_u16(), answer.endpoint.asked_at(answer.path));
     match shape.message() {
         Some(text) => message.extend([": ", text]),
         None => message.extend([" with ", shape.name()]),
@@ -254,3 +256,7 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
 #[cfg(test)]
 #[path = "classify_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "classify_kinds_tests.rs"]
+mod kinds_tests;

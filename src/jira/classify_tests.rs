@@ -22,7 +22,7 @@ fn answer(status: u16, headers: &[(&str, &str)], body: &str, endpoint: Endpoint)
     };
     let headers: HeaderMap = headers.iter().map(header).collect();
     let status = StatusCode::from_u16(status).unwrap();
-    classify(&Answer { status, headers: &headers, body_prefix: body.as_bytes(), endpoint, now: now() })
+    classify(&Answer { status, headers: &headers, body_prefix: body.as_bytes(), endpoint, path: "", now: now() })
 }
 
 #[rustfmt::skip]
@@ -197,7 +197,7 @@ proptest::proptest! {
         let headers: HeaderMap = header.into_iter().map(|value| (RETRY_AFTER, value)).collect();
         let status = StatusCode::from_u16(status).unwrap();
         let endpoint = Endpoint::Search;
-        let failure = classify(&Answer { status, headers: &headers, body_prefix: body.as_bytes(), endpoint, now: now() });
+        let failure = classify(&Answer { status, headers: &headers, body_prefix: body.as_bytes(), endpoint, path: "", now: now() });
         proptest::prop_assert!(!failure.message.is_empty());
     }
 }
@@ -210,7 +210,14 @@ fn a_pause_is_counted_with_its_reason() {
         };
         let headers: HeaderMap = headers.iter().map(header).collect();
         let status = StatusCode::from_u16(status).unwrap();
-        limit_reason(&Answer { status, headers: &headers, body_prefix: b"", endpoint: Endpoint::Search, now: now() })
+        limit_reason(&Answer {
+            status,
+            headers: &headers,
+            body_prefix: b"",
+            endpoint: Endpoint::Search,
+            path: "",
+            now: now(),
+        })
     };
     let wait = ("retry-after", "30");
     for (status, headers, expected) in [

@@ -4,6 +4,7 @@
 //! What must hold: a method gives what was asked for or a [`Failure`] whose code decides what the engine does; the token
 //! is in the `Authorization` header, marked sensitive, and in no log, error or `Debug`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
@@ -21,6 +22,7 @@ use super::answers::{Myself, Offered, Project, RawPage, ServerInfo};
 use super::auth::{Auth, Authorization};
 use super::catalogue::{self, Members};
 use super::endpoint::Endpoint;
+use super::manners::Manners;
 use super::pacer::Pacer;
 use super::transport::{HttpPool, Refused};
 use crate::clock::Clock;
@@ -64,6 +66,8 @@ pub struct JiraClient {
     request_timeout: Duration,
     /// Which of several ways of searching the site knows; see [`super::search`].
     pub(super) search_way: Arc<AtomicU8>,
+    /// What the site is spared when it is searched.
+    pub(super) manners: Arc<Manners>,
 }
 
 impl fmt::Debug for JiraClient {
@@ -111,6 +115,7 @@ impl JiraClient {
             authorization: Authorization::new(access.auth)?,
             request_timeout: access.request_timeout,
             search_way: Arc::default(),
+            manners: Arc::default(),
         })
     }
 
@@ -151,7 +156,7 @@ impl JiraClient {
             Err(refused) => return Err(refused.failure),
         };
         let value: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-        let user = value.as_object().and_then(|members| Members(members).user());
+        let user = value.as_object().and_then(|members| Members::new(members).user());
         user.map(|user| Myself {
             account_id: user.account_id,
             display_name: user.display_name,
@@ -169,7 +174,7 @@ impl JiraClient {
 
     /// The site's kind, version and clock.
     pub async fn server_info(&self) -> Result<ServerInfo, Failure> {
-        decode(Endpoint::ServerInfo, &self.get(Endpoint::ServerInfo, "serverInfo", &[]).await?)
+        decode(&self.named(Endpoint::ServerInfo), &self.get(Endpoint::ServerInfo, "serverInfo", &[]).await?)
     }
 
     /// A project by key or id; `NOT_FOUND_PROJECT` where there is none or it is hidden.
@@ -194,6 +199,11 @@ impl JiraClient {
     /// Every field that the account may see, for [`super::FieldMap::discover`]; none where the site does not list them.
     pub async fn fields(&self) -> Result<Vec<FieldRecord>, Failure> {
         Ok(self.field_catalogue().await?.available().map_or_else(Vec::new, |listed| listed.records))
+    }
+
+    /// The endpoint as this site has it, for messages.
+    pub(super) fn named(&self, endpoint: Endpoint) -> Cow<'static, str> {
+        endpoint.in_version(if self.kind == SiteKind::Cloud { "3" } else { "2" })
     }
 
     async fn get(&self, endpoint: Endpoint, path: &str, query: &[(&str, String)]) -> Result<Bytes, Failure> {
@@ -295,18 +305,23 @@ pub(super) fn offered<T>(answer: Result<T, Refused>) -> Result<Offered<T>, Failu
     }
 }
 
-/// Asks a site what it is ([`ServerInfo::kind`]), before its kind is known: `access.kind` does not matter, and
-/// [`Auth::Anonymous`] will do, since Jira tells it to anybody.
+/// Asks a site what it is ([`ServerInfo::kind`]), before its kind is known: `access.kind` is a guess, which says how to ask
+/// first. [`Auth::Anonymous`] will do, since Jira tells it to anybody.
 ///
 /// # Errors
 /// As of any request; `SCHEMA_CHANGED` where what answers is no Jira.
 pub async fn detect(pool: &HttpPool, access: SiteAccess) -> Result<ServerInfo, Failure> {
-    // Both kinds answer it under version 2; what stands in for Cloud may only know version 3.
-    let client = JiraClient::new(pool, SiteAccess { kind: SiteKind::DataCenter, ..access })?;
+    // Cloud answers under both versions, and its document knows 3 only; Data Center knows no 3.
+    let client = JiraClient::new(pool, access)?;
     let answer = client.server_info().await;
+    let other = match client.kind {
+        SiteKind::Cloud => SiteKind::DataCenter,
+        SiteKind::DataCenter => SiteKind::Cloud,
+    };
+    use FailureCode::{ApiRemoved, Permission, SchemaChanged, SiteUnavailable};
     match &answer {
-        Err(failure) if matches!(failure.code, FailureCode::ApiRemoved | FailureCode::SiteUnavailable) => {
-            JiraClient { kind: SiteKind::Cloud, ..client }.server_info().await.or(answer)
+        Err(failure) if matches!(failure.code, ApiRemoved | SiteUnavailable | Permission | SchemaChanged) => {
+            JiraClient { kind: other, ..client }.server_info().await.or(answer)
         }
         _ => answer,
     }
@@ -317,9 +332,9 @@ pub(super) fn segment(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
 }
 
-pub(super) fn decode<T: DeserializeOwned>(endpoint: Endpoint, body: &[u8]) -> Result<T, Failure> {
+pub(super) fn decode<T: DeserializeOwned>(asked: &str, body: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(body).map_err(|error| {
-        let problem = format!("the answer of {} ({} bytes) cannot be read: {error}", endpoint.template(), body.len());
+        let problem = format!("the answer of {asked} ({} bytes) cannot be read: {error}", body.len());
         Failure::new(FailureCode::SchemaChanged, problem)
     })
 }

@@ -1,5 +1,7 @@
 //! The endpoints that are used, by name: a metric's label, and what a status code means where that differs.
 
+use std::borrow::Cow;
+
 /// Declares each endpoint with its path, whose parameters are left open.
 macro_rules! endpoints {
     ($($name:ident = $template:literal,)*) => {
@@ -52,6 +54,8 @@ endpoints! {
     Users = "/rest/api/3/users/search",
     UserSearch = "/rest/api/3/user/search",
     MyPermissions = "/rest/api/3/mypermissions",
+    SecurityScheme = "/rest/api/3/project/{key}/issuesecuritylevelscheme",
+    SecurityLevels = "/rest/api/3/project/{key}/securitylevel",
     Boards = "/rest/agile/1.0/board",
     Sprints = "/rest/agile/1.0/board/{id}/sprint",
     PersonalTokens = "/rest/pat/latest/tokens",
@@ -59,7 +63,33 @@ endpoints! {
     OAuthResources = "/oauth/token/accessible-resources",
 }
 
+/// How the platform's paths begin, up to their version.
+const PLATFORM: &str = "/rest/api/";
+
 impl Endpoint {
+    /// The template as it was asked for at `path`, which may be below a context path: in the version that was asked,
+    /// which is 2 on Data Center whatever the template says. For messages; labels keep to the template.
+    pub fn asked_at(self, path: &str) -> Cow<'static, str> {
+        let version = path.rsplit_once(PLATFORM).and_then(|(_, rest)| rest.split('/').next());
+        version.map_or(Cow::Borrowed(self.template()), |version| self.in_version(version))
+    }
+
+    /// The template in a version of the platform's interface; what has no such versions stays as it is.
+    pub(super) fn in_version(self, version: &str) -> Cow<'static, str> {
+        match self.template().strip_prefix(PLATFORM).and_then(|rest| rest.split_once('/')) {
+            Some((own, _)) if own == version => Cow::Borrowed(self.template()),
+            Some((_, resource)) => Cow::Owned(format!("{PLATFORM}{version}/{resource}")),
+            None => Cow::Borrowed(self.template()),
+        }
+    }
+
+    /// The template without the family of paths: for messages of those who do not know what kind of site it is.
+    pub fn resource(self) -> &'static str {
+        let template = self.template();
+        let families = ["/rest/api/3/", "/rest/api/2/", "/rest/agile/1.0/"];
+        families.iter().find_map(|family| template.strip_prefix(family)).unwrap_or(template)
+    }
+
     /// Whether a 404 may mean that the one issue is gone or hidden.
     pub const fn is_about_an_issue(self) -> bool {
         matches!(self, Self::Issue | Self::Comments | Self::Worklogs | Self::Changelog)
@@ -79,5 +109,21 @@ mod tests {
     fn the_series_of_every_endpoint_are_created_at_the_start() {
         let templates: Vec<_> = Endpoint::ALL.iter().map(|endpoint| endpoint.template()).collect();
         assert_eq!(templates, crate::observe::labels::ENDPOINTS);
+    }
+
+    #[test]
+    fn a_message_names_the_version_that_was_asked() {
+        for (path, named) in [
+            ("/jira/rest/api/2/issue/7", "/rest/api/2/issue/{id}"),
+            ("/rest/api/3/issue/7", "/rest/api/3/issue/{id}"),
+            ("/ex/jira/c1/rest/api/latest/issue/7", "/rest/api/latest/issue/{id}"),
+            ("/", "/rest/api/3/issue/{id}"),
+        ] {
+            assert_eq!(Endpoint::Issue.asked_at(path), named);
+        }
+        assert_eq!(Endpoint::OffsetSearch.asked_at("/rest/api/3/search"), "/rest/api/3/search");
+        assert_eq!(Endpoint::Boards.asked_at("/jira/rest/agile/1.0/board"), "/rest/agile/1.0/board");
+        assert_eq!((Endpoint::Comments.resource(), Endpoint::Boards.resource()), ("issue/{id}/comment", "board"));
+        assert_eq!(Endpoint::OAuthToken.resource(), "/oauth/token");
     }
 }

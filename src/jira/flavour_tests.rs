@@ -253,10 +253,27 @@ async fn a_site_says_what_it_is() {
         (r#"{"version":"1001.0.0-SNAPSHOT"}"#, SiteKind::Cloud),
     ] {
         let (url, log) = server(move |_| (200, info.into())).await;
-        let found = detect(&pool(), access(&url, SiteKind::Cloud, Auth::Anonymous)).await.unwrap();
-        assert_eq!(found.kind(), kind, "{info}");
-        let asked = &log.lock().unwrap()[0];
-        assert_eq!((asked.line.as_str(), asked.authorization.as_str()), ("GET /rest/api/2/serverInfo", ""));
+        for (guess, line) in
+            [(SiteKind::DataCenter, "GET /rest/api/2/serverInfo"), (SiteKind::Cloud, "GET /rest/api/3/serverInfo")]
+        {
+            let found = detect(&pool(), access(&url, guess, Auth::Anonymous)).await.unwrap();
+            assert_eq!(found.kind(), kind, "{info}");
+            let log = log.lock().unwrap();
+            let asked = log.last().unwrap();
+            assert_eq!((asked.line.as_str(), asked.authorization.as_str()), (line, ""), "the guess decides the path");
+        }
+        assert_eq!(log.lock().unwrap().len(), 2);
+    }
+    for known in ["2", "3"] {
+        let (url, _) = server(move |asked| match asked.line.contains(&format!("/api/{known}/")) {
+            true => (200, r#"{"deploymentType":"Server"}"#.into()),
+            false => gone(),
+        })
+        .await;
+        for guess in [SiteKind::DataCenter, SiteKind::Cloud] {
+            let found = detect(&pool(), access(&url, guess, Auth::Anonymous)).await.unwrap();
+            assert_eq!(found.kind(), SiteKind::DataCenter, "a wrong guess costs one request");
+        }
     }
 }
 
@@ -266,4 +283,38 @@ async fn an_account_of_data_center_is_known_by_its_key() {
         server(|_| (200, r#"{"name":"ana","key":"JIRAUSER1","displayName":"Ana","timeZone":"UTC"}"#.into())).await;
     let me = client(&url, SiteKind::DataCenter).myself().await.unwrap();
     assert_eq!((me.account_id.as_str(), me.display_name.as_str()), ("JIRAUSER1", "Ana"));
+}
+
+#[tokio::test]
+async fn a_list_that_begins_anew_ends_or_fails_and_is_never_walked_for_ever() {
+    let page = |held: usize, limit: usize| {
+        let elements = vec![json!({"id": "1"}); held];
+        let list = json!({"comments": elements, "worklogs": elements, "values": elements, "startAt": 0, "maxResults": limit,
+                          "total": 70});
+        list.to_string()
+    };
+    // As full as it can be: the rest is there and cannot be had.
+    let (url, _) = server(move |_| (200, page(50, 50))).await;
+    let client_of = client(&url, SiteKind::Cloud);
+    let failures = [
+        client_of.comments(1, 50, 100).await.unwrap_err(),
+        client_of.worklogs(1, 50, 100).await.unwrap_err(),
+        client_of.changelog(1, 50).await.unwrap_err(),
+    ];
+    assert!(failures.iter().all(|failure| failure.code == FailureCode::SchemaChanged), "{failures:?}");
+    assert!(client_of.comments(1, 0, 100).await.is_ok());
+    let failure = client_of.projects(50).await.unwrap_err();
+    assert_eq!(failure.code, FailureCode::SchemaChanged, "{failure}");
+    // Not full: what it holds is the list, and the total is wrong.
+    let (url, _) = server(move |_| (200, page(2, 50))).await;
+    let page = client(&url, SiteKind::DataCenter).comments(1, 2, 100).await.unwrap().unwrap();
+    let read = super::normalise::parse_comments(&page.body, 1).unwrap();
+    assert_eq!((read.received, read.start_at, read.drifts.len()), (0, 2, 1));
+}
+
+#[tokio::test]
+async fn a_walk_over_boards_that_ends_before_its_total_is_a_drift() {
+    let (url, _) = server(|_| (200, json!({"values": [{"id": 1, "type": "scrum"}], "total": 3}).to_string())).await;
+    let boards = client(&url, SiteKind::Cloud).boards(1).await.unwrap().available().unwrap();
+    assert_eq!((boards.records.len(), boards.drifts.len()), (1, 1));
 }

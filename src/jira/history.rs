@@ -1,5 +1,10 @@
 //! Histories, comments and worklogs of issues: of one, of many at once, and of all since a time.
+//!
+//! What must hold: a walk over the pages of a list ends, also on a server that gives the same page wherever one shall
+//! begin. Where that page is full and the list longer, the rest cannot be had, which is a failure; where it is not, the list
+//! is what it holds.
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -26,7 +31,8 @@ impl JiraClient {
     /// A page of an issue's comments, oldest first (at most 100); `None` when the issue is gone or hidden.
     pub async fn comments(&self, issue_id: i64, start_at: u64, max: u32) -> Result<Option<RawPage>, Failure> {
         let query = [("startAt", start_at.to_string()), ("maxResults", max.to_string()), ("orderBy", "created".into())];
-        self.get_if_there(Endpoint::Comments, &format!("issue/{issue_id}/comment"), &query).await
+        let page = self.get_if_there(Endpoint::Comments, &format!("issue/{issue_id}/comment"), &query).await?;
+        page.map(|page| going_on(page.body, "comments", start_at, max).map(RawPage::new)).transpose()
     }
 
     /// A page of an issue's worklogs, oldest first (at most 5000); `None` when the issue is gone or hidden. Data Center
@@ -36,7 +42,8 @@ impl JiraClient {
             SiteKind::Cloud => vec![("startAt", start_at.to_string()), ("maxResults", max.to_string())],
             SiteKind::DataCenter => Vec::new(),
         };
-        self.get_if_there(Endpoint::Worklogs, &format!("issue/{issue_id}/worklog"), &query).await
+        let page = self.get_if_there(Endpoint::Worklogs, &format!("issue/{issue_id}/worklog"), &query).await?;
+        page.map(|page| going_on(page.body, "worklogs", start_at, max).map(RawPage::new)).transpose()
     }
 
     /// A page of an issue's history, oldest first; `None` when the issue is gone or hidden. Data Center gives it whole,
@@ -50,7 +57,10 @@ impl JiraClient {
             let path = format!("issue/{issue_id}/changelog");
             let query = [("startAt", start_at.to_string()), ("maxResults", CHANGELOG_PAGE.to_string())];
             match self.try_get(Endpoint::Changelog, Api::Platform, &path, &query).await {
-                Ok(body) => return normalise::parse_changelog(&body, issue_id).map(Some),
+                Ok(body) => {
+                    let body = going_on(body, "values", start_at, CHANGELOG_PAGE)?;
+                    return normalise::parse_changelog(&body, issue_id).map(Some);
+                }
                 Err(refused) if refused.is_gone() => return Ok(None),
                 Err(refused) if refused.is_absent() => {}
                 Err(refused) => return Err(refused.failure),
@@ -108,7 +118,7 @@ impl JiraClient {
     ) -> Result<Offered<WorklogFeed>, Failure> {
         let query = [("since", since.timestamp_millis().to_string())];
         Ok(match offered(self.try_get(endpoint, Api::Platform, path, &query).await)? {
-            Offered::Available(body) => Offered::Available(feed(endpoint, &body, since)?),
+            Offered::Available(body) => Offered::Available(feed(&self.named(endpoint), &body, since)?),
             Offered::Absent(reason) => Offered::Absent(reason),
             Offered::Forbidden(reason) => Offered::Forbidden(reason),
         })
@@ -134,8 +144,32 @@ fn bounded(ids: &[i64], limit: usize) -> Result<(), Failure> {
     Err(Failure::new(FailureCode::Internal, format!("{} ids asked for at once; Jira takes {limit}", ids.len())))
 }
 
+/// The page of a list that was asked for from `start_at`. One that begins before it is the first one again: an end, or a
+/// failure where it is as full as a page can be.
+fn going_on(body: Bytes, list: &str, start_at: u64, asked: u32) -> Result<Bytes, Failure> {
+    if start_at == 0 {
+        return Ok(body);
+    }
+    // What cannot be read is for whoever reads the elements.
+    let Ok(page) = serde_json::from_slice::<serde_json::Map<String, Value>>(&body) else { return Ok(body) };
+    let number = |name: &str| page.get(name).and_then(Value::as_u64);
+    let held = page.get(list).and_then(Value::as_array).map_or(0, Vec::len) as u64;
+    let (begins, total) = (number("startAt").unwrap_or(start_at), number("total").unwrap_or_default());
+    if begins >= start_at || held == 0 {
+        return Ok(body);
+    }
+    let limit = number("maxResults").filter(|limit| *limit > 0).unwrap_or(u64::from(asked));
+    if held >= limit && held < total {
+        let problem = format!(
+            "the site gives the same {held} {list} again, wherever a page shall begin, and says that there are {total}"
+        );
+        return Err(Failure::new(FailureCode::SchemaChanged, problem));
+    }
+    Ok(Bytes::from(json!({ "startAt": start_at, "total": total, list: [] }).to_string()))
+}
+
 /// Reads a page of a feed.
-fn feed(endpoint: Endpoint, body: &[u8], since: DateTime<Utc>) -> Result<WorklogFeed, Failure> {
+fn feed(asked: &str, body: &[u8], since: DateTime<Utc>) -> Result<WorklogFeed, Failure> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Page {
@@ -155,9 +189,9 @@ fn feed(endpoint: Endpoint, body: &[u8], since: DateTime<Utc>) -> Result<Worklog
         #[serde(default)]
         updated_time: Loose<Moment>,
     }
-    let page: Page = decode(endpoint, body)?;
+    let page: Page = decode(asked, body)?;
     let incomplete = || {
-        let problem = format!("a page of {} has an element without id or time", endpoint.template());
+        let problem = format!("a page of {asked} has an element without id or time");
         Failure::new(FailureCode::SchemaChanged, problem)
     };
     let changes: Vec<(i64, DateTime<Utc>)> = page

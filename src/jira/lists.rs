@@ -1,7 +1,7 @@
 //! What a site and a project list: catalogues, boards, people, projects, permissions.
 //!
 //! What must hold: a list is whole or it is a failure; one that the site does not offer is said to be so ([`Offered`]). A
-//! walk over pages ends on servers that ignore `startAt`.
+//! walk over pages ends on servers that ignore `startAt`; one that ends before the total that the site tells is a drift.
 
 use std::collections::BTreeMap;
 
@@ -159,7 +159,7 @@ impl JiraClient {
             ("maxResults", "1".to_owned()),
         ];
         let answer = self.try_get(Endpoint::OffsetSearch, Api::Version(2), "search", &query).await;
-        let found: Value = decode(Endpoint::OffsetSearch, &answer.map_err(|refused| refused.failure)?)?;
+        let found: Value = decode("a search", &answer.map_err(|refused| refused.failure)?)?;
         let newest = found.pointer("/issues/0/fields/updated").and_then(Value::as_str);
         Ok((found.get("total").and_then(Value::as_i64), newest.and_then(time::parse)))
     }
@@ -230,6 +230,9 @@ impl JiraClient {
             let page = ListPage::read(&body, path)?;
             let first = page.values.first().cloned();
             if first.is_none() || first == before {
+                if page.total.is_some_and(|total| total > start_at) {
+                    whole.ends_early();
+                }
                 return Ok(whole);
             }
             before = first;
@@ -262,6 +265,10 @@ fn project_page(page: &ListPage, start_at: u64, states: &[&str]) -> Result<Proje
         return Err(Failure::new(FailureCode::SchemaChanged, problem));
     }
     if !page.bare {
+        if start_at > 0 && page.start_at == Some(0) && !listed.records.is_empty() {
+            let problem = "a list of projects begins anew, wherever a page shall begin: the others cannot be read";
+            return Err(Failure::new(FailureCode::SchemaChanged, problem));
+        }
         let total = page.total.unwrap_or(start_at + listed.records.len() as u64);
         let start_at = page.start_at.unwrap_or(start_at);
         return Ok(ProjectPage { values: listed.records, start_at, total, is_last: page.is_last });

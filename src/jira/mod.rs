@@ -1,8 +1,9 @@
 //! Jira, as a client has to take it: requests, paging, the meaning of its failures, and its answers made records.
 //!
 //! * [`client`] asks, over [`transport`]'s one connection pool, with three attempts per request and the account's [`auth`];
-//! * [`search`] finds issues in each of the ways that sites know, with [`walk`] for those that page by places;
-//! * [`lists`] and [`history`] have the methods for everything else;
+//! * [`search`] finds issues in each of the ways that sites know, with [`walk`] for those that page by places and
+//!   [`manners`] for those that understand a part of the query language;
+//! * [`lists`] and [`history`] have the methods for everything else, [`presence`] those that tell gone from hidden;
 //! * [`classify`] says what a refusal means, by status, headers and shape, never by text;
 //! * [`page`] reads what a page says of its successor and guards against walks that never end;
 //! * [`normalise`] makes records of issues and what belongs to them, with [`adf`] for their texts, [`sprint`] for their
@@ -16,6 +17,8 @@
 
 pub mod adf;
 pub mod answers;
+#[cfg(test)]
+mod asked_tests;
 pub mod auth;
 pub mod catalogue;
 pub mod classify;
@@ -24,6 +27,7 @@ pub mod client;
 mod client_tests;
 pub mod concurrency;
 pub mod endpoint;
+mod envelope;
 pub mod fields;
 #[cfg(test)]
 mod flavour_tests;
@@ -32,6 +36,9 @@ pub mod history;
 pub mod jql;
 mod lists;
 mod loose;
+mod manners;
+#[cfg(test)]
+mod manners_tests;
 pub mod normalise;
 pub mod oauth;
 #[cfg(test)]
@@ -39,6 +46,7 @@ mod oauth_tests;
 pub mod pacer;
 pub mod page;
 pub mod personal_token;
+pub mod presence;
 mod repair;
 mod search;
 mod shape;

@@ -32,6 +32,7 @@ pub use bulk::{ParsedBulk, parse_changelog_bulk, parse_worklog_list};
 use collection::{comment, inlined, inlined_history, worklog};
 pub use collection::{parse_changelog, parse_comments, parse_issue_changelog, parse_worklogs};
 use details::Details;
+pub(super) use details::kind_of;
 use report::Report;
 pub use report::{Drift, RecordError};
 
@@ -52,6 +53,20 @@ pub struct ParsedPage {
     pub versions: Vec<VersionRecord>,
     /// The components that the issues name, each once.
     pub components: Vec<ComponentRecord>,
+}
+
+impl ParsedPage {
+    /// Adds what another page holds.
+    pub fn append(&mut self, other: Self) {
+        let Self { issues, rejected, drifts, users, sprints, versions, components } = other;
+        self.issues.extend(issues);
+        self.rejected.extend(rejected);
+        self.drifts.extend(drifts);
+        self.users.extend(users);
+        self.sprints.extend(sprints);
+        self.versions.extend(versions);
+        self.components.extend(components);
+    }
 }
 
 /// One issue with what Jira inlined.
@@ -182,8 +197,22 @@ fn unreadable(what: &str, body: &[u8], error: &serde_json::Error) -> Failure {
     Failure::new(FailureCode::SchemaChanged, format!("{what} of {} bytes cannot be read: {error}", body.len()))
 }
 
-/// Why one record cannot be kept: the field and the problem.
-type Reject = (&'static str, String);
+/// Why one record cannot be kept.
+struct Reject {
+    field: &'static str,
+    /// For the log; it never holds the value.
+    problem: String,
+    /// For the list of drifts.
+    expected: &'static str,
+    found: &'static str,
+}
+
+impl Reject {
+    /// For a reason of another kind than [`need`]'s.
+    fn new(field: &'static str, problem: String, expected: &'static str, found: &'static str) -> Self {
+        Self { field, problem, expected, found }
+    }
+}
 
 fn parse_issues<'a>(issues: impl Iterator<Item = &'a str>, fields: &FieldMap) -> ParsedPage {
     let mut report = Report::default();
@@ -203,13 +232,23 @@ fn parse_issues<'a>(issues: impl Iterator<Item = &'a str>, fields: &FieldMap) ->
                 let (id, key) = (known_id(&wire.id), known_text(&wire.key));
                 match issue(&mut report, wire, fields) {
                     Ok(issue) => parsed.push(issue),
-                    Err((field, problem)) => report.reject(id, key, field, problem),
+                    Err(reject) => {
+                        report.drift("issue", reject.field, reject.expected, reject.found);
+                        report.reject(id, key, reject.field, reject.problem);
+                    }
                 }
             }
-            Ok(Loose::Absent) => report.reject(None, None, "issue", "null instead of an object".to_owned()),
-            Ok(Loose::Wrong(found)) => report.reject(None, None, "issue", format!("{found} instead of an object")),
+            Ok(Loose::Absent) => {
+                report.drift("page", "issues", "object", "nothing");
+                report.reject(None, None, "issue", "null instead of an object".to_owned());
+            }
+            Ok(Loose::Wrong(found)) => {
+                report.drift("page", "issues", "object", found);
+                report.reject(None, None, "issue", format!("{found} instead of an object"));
+            }
             Err(error) => {
                 let head = serde_json::from_str::<Head<'_>>(raw).unwrap_or_default();
+                report.drift("page", "issues", "an issue that can be read", "one that cannot");
                 report.reject(known_id(&head.id), known_text(&head.key), "issue", sanitise(&error.to_string()));
             }
         }
@@ -297,8 +336,10 @@ fn issue(report: &mut Report, wire: wire::Issue<'_>, map: &FieldMap) -> Result<P
 fn need<'a, T: FromJson<'a>>(value: Loose<T>, field: &'static str) -> Result<T, Reject> {
     match value {
         Loose::Good(value) => Ok(value),
-        Loose::Absent => Err((field, "missing".to_owned())),
-        Loose::Wrong(found) => Err((field, format!("{} expected, {found} found", T::EXPECTED))),
+        Loose::Absent => Err(Reject::new(field, "missing".to_owned(), T::EXPECTED, "nothing")),
+        Loose::Wrong(found) => {
+            Err(Reject::new(field, format!("{} expected, {found} found", T::EXPECTED), T::EXPECTED, found))
+        }
     }
 }
 

@@ -148,7 +148,7 @@ impl OAuthClient {
             .send_once(Endpoint::OAuthToken, pool.client().post(url).timeout(self.request_timeout).json(body))
             .await;
         let body = sent.map_err(|refused| final_refusal(refused, help))?;
-        let tokens: WireTokens = decode(Endpoint::OAuthToken, &body)?;
+        let tokens: WireTokens = decode(Endpoint::OAuthToken.template(), &body)?;
         Ok(Tokens {
             access_token: tokens.access_token,
             refresh_token: tokens.refresh_token,
@@ -169,7 +169,7 @@ impl OAuthClient {
             request.header(ACCEPT, "application/json").header(AUTHORIZATION, &bearer)
         };
         let body = pool.send(Endpoint::OAuthResources, None, request).await.map_err(|refused| refused.failure)?;
-        decode(Endpoint::OAuthResources, &body)
+        decode(Endpoint::OAuthResources.template(), &body)
     }
 
     /// Where a site of Cloud is reached with these tokens.

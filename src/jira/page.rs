@@ -21,6 +21,9 @@ pub struct PageHead {
     pub next_page_token: Option<String>,
     /// Whether the walk ends here.
     pub is_last: bool,
+    /// Of a last page: how many rows more its total promises than the walk has met. Where servers count what they do not
+    /// show, these are the rows that nobody may see; else they are lost.
+    pub missing: u64,
 }
 
 #[derive(Deserialize)]
@@ -79,7 +82,7 @@ pub(super) fn frame(
         ));
     }
     let is_last = is_last.unwrap_or(next_page_token.is_none());
-    Ok(PageHead { issue_count, next_page_token, is_last })
+    Ok(PageHead { issue_count, next_page_token, is_last, missing: 0 })
 }
 
 /// The length of an array whose elements are skipped.
@@ -186,7 +189,7 @@ mod tests {
     use super::*;
 
     fn page(issue_count: usize, token: &str) -> PageHead {
-        PageHead { issue_count, next_page_token: Some(token.into()), is_last: false }
+        PageHead { issue_count, next_page_token: Some(token.into()), is_last: false, missing: 0 }
     }
 
     #[test]
@@ -197,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_missing_is_last_is_told_by_the_token() {
-        let last = PageHead { issue_count: 0, next_page_token: None, is_last: true };
+        let last = PageHead { issue_count: 0, next_page_token: None, is_last: true, missing: 0 };
         assert_eq!(page_head(br#"{"issues":[]}"#), Ok(last.clone()));
         assert_eq!(page_head(br#"{"issues":[],"nextPageToken":null}"#), Ok(last));
         assert_eq!(page_head(br#"{"issues":[0],"nextPageToken":"x"}"#), Ok(page(1, "x")));
@@ -248,7 +251,10 @@ mod tests {
         for step in 0..10_000 {
             assert_eq!(guard.next(&page(1, &step.to_string())), Ok(Next::Page(step.to_string())));
         }
-        assert_eq!(guard.next(&PageHead { issue_count: 1, next_page_token: None, is_last: true }), Ok(Next::End));
+        assert_eq!(
+            guard.next(&PageHead { issue_count: 1, next_page_token: None, is_last: true, missing: 0 }),
+            Ok(Next::End)
+        );
     }
 
     #[test]

@@ -19,7 +19,9 @@ use super::answers::{IdPage, Offered, RawPage, SearchRequest};
 use super::client::{Api, BULK_FETCH_LIMIT, JiraClient, decode, offered};
 use super::endpoint::Endpoint;
 use super::loose::{Id, Loose, Whole};
+use super::manners::{FEW_ROWS, Spared, leaves_out};
 use super::page;
+use super::presence::Presence;
 use super::transport::Refused;
 use super::walk::{Place, Rows, Verdict};
 use crate::domain::failure::{Failure, FailureCode};
@@ -124,6 +126,8 @@ struct Frame {
     #[serde(default)]
     total: Loose<Whole>,
     #[serde(default)]
+    max_results: Loose<Whole>,
+    #[serde(default)]
     is_last: Option<bool>,
 }
 
@@ -142,13 +146,46 @@ impl<'de> super::loose::FromJson<'de> for IssueId {
     }
 }
 
+/// The first issue of a page, as far as it shows how a question was understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum First {
+    /// There is none.
+    Nothing,
+    /// It has no fields.
+    Bare,
+    /// It has.
+    Whole,
+}
+
+impl First {
+    /// `None` of what is no page.
+    fn of(body: &[u8]) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Page<'a> {
+            #[serde(borrow)]
+            issues: Vec<&'a RawValue>,
+        }
+        #[derive(Deserialize)]
+        struct Issue {
+            #[serde(default)]
+            fields: serde_json::Map<String, Value>,
+        }
+        let page: Page<'_> = serde_json::from_slice(body).ok()?;
+        let Some(first) = page.issues.first() else { return Some(Self::Nothing) };
+        let fields = serde_json::from_str::<Issue>(first.get()).map(|issue| issue.fields.is_empty());
+        Some(if fields.unwrap_or(false) { Self::Bare } else { Self::Whole })
+    }
+}
+
 impl Frame {
-    fn rows(body: &[u8]) -> Result<Rows, Failure> {
-        let frame: Self = decode(Endpoint::OffsetSearch, body)?;
+    /// The rows of a page of which at most `asked` were asked for.
+    fn rows(body: &[u8], asked: u32) -> Result<Rows, Failure> {
+        let frame: Self = decode("a search", body)?;
         // A row whose id cannot be read keeps its place: the place decides where the next page begins.
         let ids = frame.issues.into_iter().map(|issue| if let Loose::Good(IssueId(id)) = issue { id } else { 0 });
-        let total = if let Loose::Good(Whole(total)) = frame.total { u64::try_from(total).ok() } else { None };
-        Ok(Rows { ids: ids.collect(), total, is_last: frame.is_last })
+        let number = |value| if let Loose::Good(Whole(number)) = value { u64::try_from(number).ok() } else { None };
+        let limit = number(frame.max_results).filter(|limit| *limit > 0).unwrap_or(u64::from(asked));
+        Ok(Rows { ids: ids.collect(), limit, total: number(frame.total), is_last: frame.is_last })
     }
 }
 
@@ -175,7 +212,7 @@ impl JiraClient {
         let place = place.unwrap_or_default();
         let (mut begin, mut body) = (place.begin, body);
         loop {
-            match place.judge(begin, &Frame::rows(&body)?)? {
+            match place.judge(begin, &Frame::rows(&body, question.rows)?)? {
                 Verdict::Take(head) => return Ok(RawPage { body, head: Some(head) }),
                 Verdict::StepBack(to) => begin = to,
             }
@@ -189,7 +226,7 @@ impl JiraClient {
         let fields = ["id".to_owned()];
         let raw =
             self.search(&SearchRequest { jql, fields: &fields, page_size: ID_PAGE_SIZE, next_page_token }).await?;
-        let rows = Frame::rows(&raw.body)?;
+        let rows = Frame::rows(&raw.body, ID_PAGE_SIZE)?;
         if rows.ids.contains(&0) {
             return Err(Failure::new(
                 FailureCode::SchemaChanged,
@@ -211,7 +248,7 @@ impl JiraClient {
             let endpoint = Endpoint::ApproximateCount;
             let answer = self.try_post(endpoint, Api::Version(3), "search/approximate-count", &body).await;
             if let Offered::Available(body) = offered(answer)? {
-                return decode::<Count>(endpoint, &body).map(|answer| Some(answer.count));
+                return decode::<Count>(endpoint.template(), &body).map(|answer| Some(answer.count));
             }
             if self.known_way().is_none_or(Way::is_by_token) {
                 return Ok(None);
@@ -219,7 +256,7 @@ impl JiraClient {
         }
         let question = Question { jql, fields: &[], rows: 0, token: None, begin: Some(0), lenient: false };
         let (_, body) = self.ask(&question).await.map_err(|refused| refused.failure)?;
-        Ok(Frame::rows(&body)?.total)
+        Ok(Frame::rows(&body, 0)?.total)
     }
 
     /// Up to [`BULK_FETCH_LIMIT`] issues by id; what is gone or hidden is left out in silence.
@@ -255,7 +292,7 @@ impl JiraClient {
                 }
                 Err(refused) => return Err(refused.failure),
             };
-            let page = Frame::rows(&body)?;
+            let page = Frame::rows(&body, rows)?;
             begin += page.ids.len() as u64;
             let more = !page.ids.is_empty() && page.total.is_some_and(|total| begin < total) && begin < u64::from(rows);
             bodies.push(body);
@@ -266,13 +303,16 @@ impl JiraClient {
     }
 
     async fn one_by_one(&self, ids: &[i64], fields: &[String]) -> Result<RawPage, Failure> {
-        let issues: Vec<Option<RawPage>> = stream::iter(ids.to_vec())
-            .map(|id| async move { self.issue(&id.to_string(), fields).await })
+        let issues: Vec<Presence> = stream::iter(ids.to_vec())
+            .map(|id| async move { self.presence(id, fields).await })
             .buffered(SINGLE_READS)
             .try_collect()
             .await?;
-        let bodies: Vec<&[u8]> = issues.iter().flatten().map(|issue| issue.body.as_ref()).collect();
-        Ok(page_of(&bodies))
+        let there = issues.iter().filter_map(|issue| match issue {
+            Presence::There(issue) => Some(issue.body.as_ref()),
+            Presence::Hidden | Presence::Gone => None,
+        });
+        Ok(page_of(&there.collect::<Vec<&[u8]>>()))
     }
 
     fn known_way(&self) -> Option<Way> {
@@ -280,8 +320,57 @@ impl JiraClient {
         Way::CLOUD.into_iter().find(|way| *way as u8 == number)
     }
 
-    /// Asks in the way that is known, or in each that there may be until one is there.
+    /// Asks as the site wants to be asked. A server without tokens that refuses the first rows of a question, or finds
+    /// none, or leaves out their fields, is asked for less at a time; where that helps, it is kept.
     async fn ask(&self, question: &Question<'_>) -> Result<(Way, Bytes), Refused> {
+        let mut spared = self.manners.spared();
+        let first = self.ask_spared(question, spared).await;
+        let is_by_token = self.known_way().map_or(self.kind == SiteKind::Cloud, Way::is_by_token);
+        if is_by_token || question.rows == 0 || question.token.is_some() || question.begin.is_some_and(|at| at > 0) {
+            return first;
+        }
+        let (mut answer, mut refusal) = (first, None);
+        loop {
+            let next = match &answer {
+                Err(refused) if refused.failure.code == FailureCode::BadQuery => {
+                    self.manners.relaxed(spared, question.jql, question.rows)
+                }
+                Ok((_, body)) => match First::of(body) {
+                    Some(First::Nothing) => self.manners.ordered_once(spared, question.jql),
+                    Some(First::Bare) if leaves_out(question.fields) && !spared.left_out_fields => {
+                        Some(Spared { left_out_fields: true, ..spared })
+                    }
+                    Some(First::Bare | First::Whole) => {
+                        self.manners.understood(&spared.query(question.jql));
+                        self.manners.learn(spared);
+                        None
+                    }
+                    None => None,
+                },
+                Err(_) => None,
+            };
+            let Some(next) = next else { break };
+            let again = self.ask_spared(question, next).await;
+            if again.is_err() && answer.is_ok() {
+                break; // what was answered before stands
+            }
+            spared = next;
+            if let Err(refused) = std::mem::replace(&mut answer, again) {
+                refusal.get_or_insert(refused);
+            }
+        }
+        // That less was refused too says nothing of what was asked for.
+        answer.map_err(|last| refusal.unwrap_or(last))
+    }
+
+    async fn ask_spared(&self, question: &Question<'_>, spared: Spared) -> Result<(Way, Bytes), Refused> {
+        let (jql, fields) = (spared.query(question.jql), spared.fields(question.fields));
+        let rows = if spared.long_pages { question.rows.min(FEW_ROWS) } else { question.rows };
+        self.ask_in_any_way(&Question { jql: &jql, fields: &fields, rows, ..*question }).await
+    }
+
+    /// Asks in the way that is known, or in each that there may be until one is there.
+    async fn ask_in_any_way(&self, question: &Question<'_>) -> Result<(Way, Bytes), Refused> {
         let known = self.known_way().map(|way| [way]);
         let ways = match (&known, self.kind) {
             (Some(known), _) => known.as_slice(),

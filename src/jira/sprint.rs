@@ -11,6 +11,9 @@ use crate::domain::entity::SprintRecord;
 
 /// How the text of a sprint begins on Data Center.
 const JAVA_CLASS: &str = "com.atlassian.greenhopper.service.sprint.Sprint@";
+/// The fields in which the agile interface names an issue's sprints, the present one and those that are over. Servers that
+/// keep what they once got from it give these instead of the site's own field.
+pub(super) const AGILE_FIELDS: [&str; 2] = ["sprint", "closedSprints"];
 /// The states that are known.
 pub(super) const STATES: [&str; 3] = ["future", "active", "closed"];
 

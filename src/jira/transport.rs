@@ -155,7 +155,7 @@ impl HttpPool {
         told: &mut Told,
     ) -> Result<Bytes, Refused> {
         let request = request.build().map_err(|error| Refused {
-            failure: classify_transport(&error, endpoint),
+            failure: classify_transport(&error, endpoint.template()),
             status: None,
             limit: None,
             site_is_away: false,
@@ -184,8 +184,9 @@ impl HttpPool {
         span: &Span,
         told: &mut Told,
     ) -> Result<Bytes, Refused> {
+        let path = request.url().path().to_owned();
         let broken = |error: reqwest::Error| Refused {
-            failure: classify_transport(&error, endpoint),
+            failure: classify_transport(&error, &endpoint.asked_at(&path)),
             status: None,
             limit: None,
             site_is_away: false,
@@ -203,7 +204,7 @@ impl HttpPool {
                 FailureCode::Config,
                 format!(
                     "the answer of {} is larger than {limit} bytes: lower the number of issues per page",
-                    endpoint.template()
+                    endpoint.asked_at(&path)
                 ),
             );
             return Err(Refused {
@@ -220,7 +221,7 @@ impl HttpPool {
             return Ok(read.body);
         }
         let body_prefix = &read.body[..read.body.len().min(REFUSAL_LIMIT_BYTES)];
-        let answer = Answer { status, headers: &headers, body_prefix, endpoint, now: self.clock.now() };
+        let answer = Answer { status, headers: &headers, body_prefix, endpoint, path: &path, now: self.clock.now() };
         let failure = classify(&answer);
         if status.is_success() && json && failure.code == FailureCode::SchemaChanged {
             // Seraph said something else than OK that is no failed log-in: the answer stands.
@@ -275,6 +276,11 @@ impl Refused {
     /// It was not sent: a limit holds it back for longer than is waited for here.
     fn unsent(failure: Failure) -> Self {
         Self::from(failure)
+    }
+
+    /// Whether Jira says that what was asked for is there and hidden from the account.
+    pub(super) fn is_hidden(&self) -> bool {
+        self.status == Some(StatusCode::FORBIDDEN) && self.failure.code == FailureCode::Permission
     }
 
     /// Whether Jira says, in its own form, that the issue asked for is gone or hidden.
@@ -338,7 +344,7 @@ async fn read(response: &mut Response, limit_bytes: usize) -> Result<Read, reqwe
 }
 
 /// Says what it means that no answer came: by the types in the error's chain of sources, never by their texts.
-pub fn classify_transport(error: &reqwest::Error, endpoint: Endpoint) -> Failure {
+pub fn classify_transport(error: &reqwest::Error, asked: &str) -> Failure {
     let code = if error.is_builder() {
         FailureCode::Config
     } else if error.is_redirect() {
@@ -353,7 +359,7 @@ pub fn classify_transport(error: &reqwest::Error, endpoint: Endpoint) -> Failure
         // Refused, reset, closed in the middle, not decompressible: the connection is at fault, as far as one can tell.
         FailureCode::NetworkGlitch
     };
-    Failure::new(code, format!("no answer from {}: {}", endpoint.template(), deepest(error)))
+    Failure::new(code, format!("no answer from {asked}: {}", deepest(error)))
 }
 
 fn is_tls(error: &(dyn StdError + 'static)) -> bool {

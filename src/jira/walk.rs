@@ -7,6 +7,9 @@
 //! written once.
 //!
 //! What must hold: a walk ends on any server: one that ignores `startAt`, gives fewer rows than asked for, or tells no total.
+//! Where it ends before the total that the server tells, it says by how much. That a page which is full comes again, whatever
+//! place is asked for, is a failure: then the rest is there and cannot be had. A page that comes again and is not full, or an
+//! end before the total, is not: some servers count rows that they hide from the account.
 
 use super::page::PageHead;
 use crate::domain::failure::{Failure, FailureCode};
@@ -38,6 +41,8 @@ pub(super) struct Place {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rows {
     pub ids: Vec<i64>,
+    /// The most rows that a page has.
+    pub limit: u64,
     pub total: Option<u64>,
     pub is_last: Option<bool>,
 }
@@ -78,7 +83,8 @@ impl Place {
     /// Judges the page that was read from `begin`, which is [`Place::begin`] or, after steps back, before it.
     ///
     /// # Errors
-    /// `SERVER_ERROR` where the order of the rows changes so much that a walk cannot be followed.
+    /// `SERVER_ERROR` where the order of the rows changes so much that a walk cannot be followed; `SCHEMA_CHANGED` where
+    /// the server gives one full page for ever and says that there are more.
     pub(super) fn judge(&self, begin: u64, page: &Rows) -> Result<Verdict, Failure> {
         let rows = page.ids.len();
         let found = self.last.iter().filter(|id| page.ids.contains(id)).count();
@@ -110,11 +116,21 @@ impl Place {
             (Some(false), None) => false,
             (None, None) => new_rows == 0,
         };
+        // A page that came again is where it was before.
+        let met = if again { self.begin + self.last.len() as u64 } else { end };
+        let missing = page.total.filter(|_| is_last).map_or(0, |total| total.saturating_sub(met));
+        if again && missing > 0 && rows as u64 >= page.limit {
+            let problem = format!(
+                "the site gives the same {rows} issues again, wherever a page shall begin, and says that there are {}",
+                page.total.unwrap_or_default()
+            );
+            return Err(Failure::new(FailureCode::SchemaChanged, problem));
+        }
         let overlap = OVERLAP.min(rows / 2);
         let last = page.ids[rows - overlap..].to_vec();
         let next = Self { begin: end - overlap as u64, rows: rows as u64, digest, restarts, last };
         let next_page_token = (!is_last).then(|| next.token());
-        Ok(Verdict::Take(PageHead { issue_count: rows, next_page_token, is_last }))
+        Ok(Verdict::Take(PageHead { issue_count: rows, next_page_token, is_last, missing }))
     }
 }
 

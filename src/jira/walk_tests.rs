@@ -5,7 +5,12 @@ use std::collections::BTreeSet;
 use super::*;
 
 /// Walks over what `rows` gives for a beginning and answers the ids met; ends after so many requests in any case.
-fn walk(most_requests: usize, mut rows: impl FnMut(u64) -> Rows) -> Result<BTreeSet<i64>, Failure> {
+fn walk(most_requests: usize, rows: impl FnMut(u64) -> Rows) -> Result<BTreeSet<i64>, Failure> {
+    walk_to_end(most_requests, rows).map(|(met, _)| met)
+}
+
+/// The same with how many rows are missing.
+fn walk_to_end(most_requests: usize, mut rows: impl FnMut(u64) -> Rows) -> Result<(BTreeSet<i64>, u64), Failure> {
     let (mut met, mut place) = (BTreeSet::new(), Place::default());
     let mut begin = 0;
     for _ in 0..most_requests {
@@ -17,7 +22,7 @@ fn walk(most_requests: usize, mut rows: impl FnMut(u64) -> Rows) -> Result<BTree
             }
             Verdict::Take(head) => {
                 met.extend(page.ids);
-                let Some(token) = head.next_page_token else { return Ok(met) };
+                let Some(token) = head.next_page_token else { return Ok((met, head.missing)) };
                 place = Place::parse(&token).unwrap();
                 begin = place.begin;
             }
@@ -29,7 +34,7 @@ fn walk(most_requests: usize, mut rows: impl FnMut(u64) -> Rows) -> Result<BTree
 fn cut(all: &[i64], begin: u64, size: usize, total: bool) -> Rows {
     let begin = usize::try_from(begin).unwrap().min(all.len());
     let ids = all[begin..(begin + size).min(all.len())].to_vec();
-    Rows { ids, total: total.then_some(all.len() as u64), is_last: None }
+    Rows { ids, limit: size as u64, total: total.then_some(all.len() as u64), is_last: None }
 }
 
 #[test]
@@ -79,19 +84,34 @@ fn rows_that_leave_the_window_hide_no_others() {
 }
 
 #[test]
-fn a_server_that_ignores_where_a_page_begins_ends_the_walk() {
+fn a_server_that_gives_one_full_page_for_ever_fails_where_there_is_more() {
     let all: Vec<i64> = (1..=1_000).collect();
-    for total in [true, false] {
-        let met = walk(3, |_| cut(&all, 0, 50, total)).unwrap();
-        assert_eq!(met.len(), 50);
-    }
+    let failure = walk(3, |_| cut(&all, 0, 50, true)).unwrap_err();
+    assert_eq!(failure.code, FailureCode::SchemaChanged);
+    assert!(failure.message.contains("50 issues") && failure.message.contains("1000"), "{failure}");
+    // One that tells no total, or has no more, ends well.
+    assert_eq!(walk_to_end(3, |_| cut(&all, 0, 50, false)).unwrap().1, 0);
+    assert_eq!(walk_to_end(3, |_| cut(&all[..50], 0, 50, true)).unwrap().1, 0);
 }
 
 #[test]
-fn a_server_that_gives_fewer_rows_than_its_total_ends_the_walk() {
+fn a_page_that_is_not_full_and_comes_again_is_missing_rows_and_no_failure() {
+    let page = |_| Rows { ids: vec![1, 2], limit: 50, total: Some(70), is_last: None };
+    let (met, missing) = walk_to_end(3, page).unwrap();
+    assert_eq!((met.len(), missing), (2, 68));
+}
+
+#[test]
+fn a_server_that_counts_what_it_hides_ends_the_walk_and_says_how_much_is_missing() {
     let all: Vec<i64> = (1..=30).collect();
-    let met = walk(20, |begin| Rows { total: Some(500), ..cut(&all, begin, 20, true) }).unwrap();
-    assert_eq!(met.len(), 30);
+    for size in [7, 20, 30, 50] {
+        let page = |begin| Rows { total: Some(500), ..cut(&all, begin, size, true) };
+        let (met, missing) = walk_to_end(40, page).unwrap();
+        assert_eq!((met.len(), missing), (30, 470), "pages of {size}");
+    }
+    assert_eq!(walk_to_end(2, |_| Rows { total: Some(5), ..Rows::default() }).unwrap(), (BTreeSet::new(), 5));
+    let honest = walk_to_end(40, |begin| cut(&all, begin, 7, true)).unwrap();
+    assert_eq!((honest.0.len(), honest.1), (30, 0));
 }
 
 #[test]
@@ -99,7 +119,7 @@ fn a_server_that_shuffles_its_rows_ends_the_walk() {
     let mut turn = 0;
     let outcome = walk(200, |_| {
         turn += 1;
-        Rows { ids: (turn * 100..turn * 100 + 50).collect(), total: Some(1_000_000), is_last: None }
+        Rows { ids: (turn * 100..turn * 100 + 50).collect(), limit: 50, total: Some(1_000_000), is_last: None }
     });
     assert_eq!(outcome.unwrap_err().code, FailureCode::ServerError);
 }

@@ -90,6 +90,15 @@ pub(super) struct Reference<'a> {
 }
 object!(Reference, "object with id and key");
 
+/// Who may see a comment or a worklog.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Visibility<'a> {
+    #[serde(borrow, rename = "type")]
+    pub kind: Loose<Text<'a>>,
+}
+object!(Visibility, "visibility");
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Comment<'a> {
@@ -100,6 +109,8 @@ pub(super) struct Comment<'a> {
     pub update_author: Loose<User<'a>>,
     #[serde(borrow)]
     pub body: Loose<Document<'a>>,
+    #[serde(borrow)]
+    pub visibility: Loose<Visibility<'a>>,
     pub created: Loose<Moment>,
     pub updated: Loose<Moment>,
 }
@@ -116,6 +127,8 @@ pub(super) struct Worklog<'a> {
     pub update_author: Loose<User<'a>>,
     #[serde(borrow)]
     pub comment: Loose<Document<'a>>,
+    #[serde(borrow)]
+    pub visibility: Loose<Visibility<'a>>,
     pub started: Loose<Moment>,
     pub time_spent_seconds: Loose<Whole>,
     pub created: Loose<Moment>,

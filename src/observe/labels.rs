@@ -32,7 +32,7 @@ pub const RUN_OUTCOMES: &[&str] = &["succeeded", "failed", "cancelled"];
 pub const ENTITIES: &[&str] = &["issue", "comment", "worklog", "changelog", "user"];
 /// What became of the records of an entity.
 pub const OPERATIONS: &[(&str, &[&str])] = &[
-    ("issue", &["created", "updated", "unchanged"]),
+    ("issue", &["created", "updated", "unchanged", "deleted"]),
     ("comment", &["written", "removed"]),
     ("worklog", &["written", "removed"]),
     ("changelog", &["written"]),
@@ -66,6 +66,8 @@ pub const ENDPOINTS: &[&str] = &[
     "/rest/api/3/users/search",
     "/rest/api/3/user/search",
     "/rest/api/3/mypermissions",
+    "/rest/api/3/project/{key}/issuesecuritylevelscheme",
+    "/rest/api/3/project/{key}/securitylevel",
     "/rest/agile/1.0/board",
     "/rest/agile/1.0/board/{id}/sprint",
     "/rest/pat/latest/tokens",

@@ -59,6 +59,11 @@ impl Viewer {
         (self.sees_secured || !issue.secured) && self.may_search(issue.project)
     }
 
+    /// True for accounts that see issues with a security level.
+    pub(super) fn sees_levels(&self) -> bool {
+        self.sees_secured
+    }
+
     /// Restricted accounts may not list the site's users, nor administer anything.
     pub(super) fn is_unrestricted(&self) -> bool {
         self.projects.is_none()

@@ -22,8 +22,6 @@ use super::token;
 
 /// Worklogs in one answer of the feeds at most.
 const FEED_PAGE: usize = 1_000;
-/// The feeds leave out what happened within this time.
-const FEED_DELAY_MS: i64 = 60_000;
 const LIST_LIMIT: usize = 1_000;
 const BULK_ISSUES: usize = 1_000;
 const BULK_ENTRIES: i64 = 10_000;
@@ -55,7 +53,7 @@ pub(super) async fn updated_worklogs(
 ) -> Reply {
     either(known(&caller).and_then(|viewer| {
         let since: i64 = Query::parse(query).number("since", 0)?;
-        let until = site.world.now_ms() - FEED_DELAY_MS;
+        let until = site.world.now_ms() - site.feed_delay_ms;
         // The first reader has the index made; changes keep it from then on.
         if !site.world.read().has_worklog_index() {
             site.world.write().index_worklogs(&viewer.catalogue);
@@ -75,7 +73,7 @@ pub(super) async fn deleted_worklogs(
 ) -> Reply {
     either(known(&caller).and_then(|viewer| {
         let since: i64 = Query::parse(query).number("since", 0)?;
-        let until = site.world.now_ms() - FEED_DELAY_MS;
+        let until = site.world.now_ms() - site.feed_delay_ms;
         let store = site.world.read();
         let found = store.deleted_worklogs.iter().filter(|(at, _)| (since..=until).contains(at));
         let found = found.copied().take(FEED_PAGE + 1).collect();

@@ -208,6 +208,8 @@ pub struct Options {
     pub history_days: u16,
     /// How far search is behind writes; direct reads are not.
     pub search_lag: Duration,
+    /// How far the feeds of worklogs are behind: they leave out what happened within this time.
+    pub feed_delay: Duration,
     /// Added to every answer.
     pub latency: Duration,
     /// Up to this much more, by chance.
@@ -262,6 +264,7 @@ impl Options {
             history_end: None,
             history_days: 730,
             search_lag: Duration::ZERO,
+            feed_delay: Duration::from_secs(60),
             latency: Duration::ZERO,
             latency_jitter: Duration::ZERO,
             faults: FaultPlan::default(),

@@ -107,6 +107,47 @@ pub(super) async fn one(Extension(caller): Extension<Caller>, Path(named): Path<
     }))
 }
 
+/// Whether an issue of the project has a security level.
+fn has_levels(site: &Site, project: u16) -> bool {
+    site.world.read().all_live().any(|issue| issue.project == project && issue.secured)
+}
+
+fn level() -> serde_json::Value {
+    serde_json::json!({"id": "10000", "name": "Internal", "description": "Not for the public"})
+}
+
+/// `/project/{project}/issuesecuritylevelscheme`: shown to those who administer the project.
+pub(super) async fn security_scheme(
+    State(site): State<Arc<Site>>,
+    Extension(caller): Extension<Caller>,
+    Path(named): Path<String>,
+) -> Reply {
+    either(found(&caller, &named).and_then(|(viewer, project)| {
+        if !viewer.is_unrestricted() {
+            return Err(Box::new(reply::refuse(StatusCode::FORBIDDEN, "You cannot edit this project.")));
+        }
+        if !has_levels(&site, project) {
+            return Err(Box::new(reply::refuse(StatusCode::NOT_FOUND, "The project has no issue security scheme.")));
+        }
+        let scheme =
+            serde_json::json!({"id": 10000, "name": "Levels", "defaultSecurityLevelId": null, "levels": [level()]});
+        Ok(reply::ok(scheme.to_string().into_bytes()))
+    }))
+}
+
+/// `/project/{project}/securitylevel`: the levels whose issues the caller may see.
+pub(super) async fn security_levels(
+    State(site): State<Arc<Site>>,
+    Extension(caller): Extension<Caller>,
+    Path(named): Path<String>,
+) -> Reply {
+    either(found(&caller, &named).map(|(viewer, project)| {
+        let shown = viewer.sees_levels() && has_levels(&site, project);
+        let levels = if shown { vec![level()] } else { Vec::new() };
+        reply::ok(serde_json::json!({"levels": levels}).to_string().into_bytes())
+    }))
+}
+
 async fn parts(caller: Caller, named: String, count: usize, of_versions: bool) -> Reply {
     either(found(&caller, &named).map(|(viewer, project)| {
         let catalogue = &viewer.catalogue;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::auth::{Caller, Viewer, unauthenticated};
 use super::issue::Issue;
 use super::json::Json;
+use super::options::Kind;
 use super::reply::{self, Reply};
 use super::site::Site;
 use super::store::Store;
@@ -68,8 +69,12 @@ pub(super) fn visible<'a>(
     named: &str,
 ) -> Result<(&'a Viewer, Arc<Issue>), Box<Reply>> {
     let Caller::Known(viewer) = caller else { return Err(Box::new(reply::no_issue())) };
-    let found = site.world.find(store, named).filter(|issue| viewer.may_see(issue));
-    found.map(|issue| (viewer, issue)).ok_or_else(|| Box::new(reply::no_issue()))
+    match site.world.find(store, named) {
+        Some(issue) if viewer.may_see(&issue) => Ok((viewer, issue)),
+        // Data Center tells those who are signed in that there is something.
+        Some(_) if site.kind == Kind::DataCenter => Err(Box::new(reply::hidden_issue())),
+        _ => Err(Box::new(reply::no_issue())),
+    }
 }
 
 /// A page of Cloud's collections: `startAt`, `maxResults`, `total`, `isLast`, `values`.

@@ -54,6 +54,11 @@ pub(super) fn bad_payload() -> Reply {
     bad_request("Invalid request payload. Refer to the REST API documentation and try again.")
 }
 
+/// 403 for an issue that is hidden, on Data Center.
+pub(super) fn hidden_issue() -> Reply {
+    refuse(StatusCode::FORBIDDEN, "You do not have the permission to see the specified issue.")
+}
+
 /// 404 for an issue that is gone or hidden: the two look the same.
 pub(super) fn no_issue() -> Reply {
     refuse(StatusCode::NOT_FOUND, "Issue does not exist or you do not have permission to see it.")

@@ -52,6 +52,8 @@ fn common() -> Router<Arc<Site>> {
         .route("/project/{project}", get(projects_api::one))
         .route("/project/{project}/versions", get(projects_api::versions))
         .route("/project/{project}/components", get(projects_api::components))
+        .route("/project/{project}/issuesecuritylevelscheme", get(projects_api::security_scheme))
+        .route("/project/{project}/securitylevel", get(projects_api::security_levels))
         .route("/field", get(lists::fields))
         .route("/status", get(lists::statuses))
         .route("/priority", get(lists::priorities))

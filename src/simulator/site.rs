@@ -33,6 +33,8 @@ pub(super) struct Site {
     pub(super) context_path: String,
     /// Comments and worklogs that an issue carries inline.
     pub(super) inline_limit: usize,
+    /// What the feeds of worklogs leave out.
+    pub(super) feed_delay_ms: i64,
     /// Longer queries are refused.
     pub(super) jql_limit: Option<usize>,
     /// While true, the site's front door answers that it is not there.
@@ -157,6 +159,7 @@ impl Site {
             version: options.version.clone(),
             context_path: options.context_path.clone(),
             inline_limit: options.inline_limit.map_or(options.kind.inline_limit(), usize::from),
+            feed_delay_ms: i64::try_from(options.feed_delay.as_millis()).unwrap_or(i64::MAX / 2),
             jql_limit: options.jql_limit,
             language: options.language,
             limiter: Limiter::new(options.kind, options.limits.clone()),

@@ -37,6 +37,8 @@ pub(super) fn template(path: &str) -> &'static str {
         ["project", _] => "/project/{}",
         ["project", _, "versions" | "version"] => "/project/{}/versions",
         ["project", _, "components" | "component"] => "/project/{}/components",
+        ["project", _, "issuesecuritylevelscheme"] => "/project/{}/issuesecuritylevelscheme",
+        ["project", _, "securitylevel"] => "/project/{}/securitylevel",
         ["field"] => "/field",
         ["status"] => "/status",
         ["priority"] => "/priority",

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
@@ -71,32 +72,52 @@ pub async fn claim(
     })
 }
 
-/// An entry as it is stored: the kind, Jira's id, and what a comparison looks at.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// An entry as it is stored.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
-    /// `version`, `component`, `board` or `sprint`.
+    /// `version`, `component`, `board`, `sprint`, `status`, `issue_type`, `priority`, `resolution` or `field`.
     pub entity: String,
-    /// Jira's id.
-    pub id: i64,
-    /// Name and state.
-    pub shape: String,
+    /// Jira's id, as text.
+    pub id: String,
+    /// Its columns by name; instants in milliseconds since 1970.
+    pub shape: Value,
 }
 
-/// The entries of a project's catalogues; sprints of its boards.
+/// The entries of a project's catalogues, with the sprints of its boards, and those of its site.
 pub async fn entries(pool: &PgPool, site_id: Uuid, jira_project_id: i64) -> Result<Vec<Entry>> {
     let entries = sqlx::query_as!(
         Entry,
         r#"
-        SELECT 'version' AS "entity!", id AS "id!", name || ' ' || CASE WHEN released THEN 'released' ELSE '' END || CASE WHEN archived THEN ' archived' ELSE '' END AS "shape!"
+        SELECT 'version' AS "entity!", id::text AS "id!",
+               jsonb_build_object('name', name, 'description', description, 'archived', archived, 'released', released,
+                                  'start_date', start_date, 'release_date', release_date) AS "shape!"
           FROM syncline.version WHERE site_id = $1 AND jira_project_id = $2 AND deleted_at IS NULL
         UNION ALL
-        SELECT 'component', id, name FROM syncline.component WHERE site_id = $1 AND jira_project_id = $2 AND deleted_at IS NULL
+        SELECT 'component', id::text, jsonb_build_object('name', name, 'description', description, 'lead', lead_account_id)
+          FROM syncline.component WHERE site_id = $1 AND jira_project_id = $2 AND deleted_at IS NULL
         UNION ALL
-        SELECT 'board', id, name FROM syncline.board WHERE site_id = $1 AND jira_project_id = $2 AND deleted_at IS NULL
+        SELECT 'board', id::text, jsonb_build_object('name', name, 'board_type', board_type)
+          FROM syncline.board WHERE site_id = $1 AND jira_project_id = $2 AND deleted_at IS NULL
         UNION ALL
-        SELECT 'sprint', s.id, s.name || ' ' || s.state FROM syncline.sprint s
+        SELECT 'sprint', s.id::text,
+               jsonb_build_object('name', s.name, 'state', s.state, 'goal', s.goal,
+                                  'started_at', floor(extract(epoch FROM s.started_at) * 1000)::int8,
+                                  'ends_at', floor(extract(epoch FROM s.ends_at) * 1000)::int8,
+                                  'completed_at', floor(extract(epoch FROM s.completed_at) * 1000)::int8)
+          FROM syncline.sprint s
           JOIN syncline.board b ON b.site_id = s.site_id AND b.id = s.board_id AND b.jira_project_id = $2 AND b.deleted_at IS NULL
          WHERE s.site_id = $1 AND s.deleted_at IS NULL
+        UNION ALL
+        SELECT 'status', id::text, jsonb_build_object('name', name, 'description', description, 'category', category)
+          FROM syncline.status WHERE site_id = $1 AND deleted_at IS NULL
+        UNION ALL
+        SELECT kind, id::text,
+               jsonb_build_object('name', name, 'description', description, 'is_subtask', is_subtask, 'position', position)
+          FROM syncline.term WHERE site_id = $1 AND deleted_at IS NULL
+        UNION ALL
+        SELECT 'field', id, jsonb_build_object('name', name, 'custom', custom, 'value_type', value_type, 'items', items,
+                                               'custom_kind', custom_kind, 'system', system)
+          FROM syncline.field WHERE site_id = $1 AND deleted_at IS NULL
         "#,
         site_id,
         jira_project_id

@@ -37,6 +37,8 @@ pub struct Outcome {
     pub issues_unchanged: i64,
     /// Could not be read.
     pub issues_rejected: i64,
+    /// Marked as gone.
+    pub issues_deleted: i64,
     /// Comments written.
     pub comments_written: i64,
     /// Comments that had disappeared.
@@ -87,7 +89,7 @@ pub async fn finalize(
                changes_written = t.changes_written
           FROM totals t
          WHERE r.id = $1 AND r.state = 'running'
-        RETURNING r.state, r.kind, r.trigger, r.issues_seen, r.issues_created, r.issues_updated, r.issues_unchanged, r.issues_rejected,
+        RETURNING r.state, r.kind, r.trigger, r.issues_seen, r.issues_created, r.issues_updated, r.issues_unchanged, r.issues_rejected, r.issues_deleted,
                   r.comments_written, r.comments_removed, r.worklogs_written, r.worklogs_removed, r.changes_written, r.error_code, r.error_message,
                   r.created_at, r.finished_at AS "finished_at!", r.trace_context, r.rescues,
                   (SELECT s.name || '/' || p.key FROM syncline.project p JOIN syncline.site s ON s.id = p.site_id
@@ -166,6 +168,7 @@ pub async fn finalize(
         issues_updated: row.issues_updated,
         issues_unchanged: row.issues_unchanged,
         issues_rejected: row.issues_rejected,
+        issues_deleted: row.issues_deleted,
         comments_written: row.comments_written,
         comments_removed: row.comments_removed,
         worklogs_written: row.worklogs_written,

@@ -129,6 +129,8 @@ pub struct Plan<'a> {
     pub collections_from: DateTime<Utc>,
     /// The site's custom fields.
     pub field_map: &'a serde_json::Value,
+    /// When it was planned, by the clock of schedules.
+    pub now: DateTime<Utc>,
 }
 
 /// Writes the plan: the run has started.
@@ -151,14 +153,13 @@ pub async fn write_plan(conn: &mut PgConnection, work: &Work, plan: &Plan<'_>) -
         ), site AS (
             UPDATE syncline.site SET field_map = $12 WHERE id = $11 AND field_map IS DISTINCT FROM $12
         ), project AS (
-            -- A reconciliation that its guard stops is tried again the next night, not with the next run.
-            UPDATE syncline.project SET reconcile_tried_at = clock_timestamp() WHERE id = $8 AND $9
+            UPDATE syncline.project SET reconcile_tried_at = $17 WHERE id = $8 AND $9
         ), state AS (
             -- A repair looks at some issues only and says nothing of the rest: what a run left unfinished stays so.
             INSERT INTO syncline.sync_state (project_id, entity, status, last_run_id)
-            SELECT $8, e, CASE WHEN $17 THEN 'never' ELSE 'running' END, $1
+            SELECT $8, e, CASE WHEN $18 THEN 'never' ELSE 'running' END, $1
               FROM unnest(ARRAY['issue', 'comment', 'worklog', 'changelog']) AS e
-            ON CONFLICT (project_id, entity) DO UPDATE SET status = 'running', last_run_id = $1 WHERE NOT $17
+            ON CONFLICT (project_id, entity) DO UPDATE SET status = 'running', last_run_id = $1 WHERE NOT $18
         )
         INSERT INTO syncline.sync_partition (run_id, number, window_from, window_to, estimated_issues, chain, account_ids)
         SELECT $1, n.number, n.window_from, n.window_to, n.estimated, n.chain, string_to_array(n.accounts, $16)
@@ -181,6 +182,7 @@ pub async fn write_plan(conn: &mut PgConnection, work: &Work, plan: &Plan<'_>) -
         plan.collections_from,
         &accounts as &[Option<String>],
         SEPARATOR,
+        plan.now,
         work.trigger == "repair",
     )
     .execute(conn)

@@ -15,6 +15,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::Result;
+use crate::domain::rate::{RETURN_FROM, RETURN_SECONDS};
 use crate::domain::setting::Settings;
 
 /// A limit that has not been felt for so long is forgotten.
@@ -40,6 +41,8 @@ pub struct Standing {
     pub buckets: Vec<String>,
     /// Keys of the pauses that are on, and how long they last.
     pub pauses: Vec<(String, Duration)>,
+    /// Keys of the pauses after which requests still return by degrees, and how long ago they ended.
+    pub ended: Vec<(String, Duration)>,
     /// Processes that work.
     pub workers: i64,
     /// What is set for all.
@@ -67,7 +70,7 @@ pub async fn standing(pool: &PgPool, sites: &[String]) -> Result<Standing> {
              WHERE split_part(key, '/', 1) = ANY ($1) AND limited_at > clock_timestamp() - make_interval(secs => $2)
         ), gate AS (
             SELECT key, extract(epoch FROM paused_until - clock_timestamp())::float8 AS seconds FROM syncline.rate_gate
-             WHERE split_part(key, '/', 1) = ANY ($1) AND paused_until > clock_timestamp()
+             WHERE split_part(key, '/', 1) = ANY ($1) AND paused_until > clock_timestamp() - make_interval(secs => $3)
         )
         SELECT (SELECT coalesce(array_agg(key), '{}') FROM bucket) AS "buckets!",
                (SELECT coalesce(array_agg(key ORDER BY key), '{}') FROM gate) AS "paused!",
@@ -76,12 +79,19 @@ pub async fn standing(pool: &PgPool, sites: &[String]) -> Result<Standing> {
                syncline.effective_settings(NULL, NULL) AS "settings!"
         "#,
         sites,
-        FORGOTTEN_AFTER_SECONDS
+        FORGOTTEN_AFTER_SECONDS,
+        RETURN_SECONDS
     )
     .fetch_one(pool)
     .await?;
-    let pauses = row.paused.into_iter().zip(row.seconds.into_iter().map(seconds)).collect();
-    Ok(Standing { buckets: row.buckets, pauses, workers: row.workers, settings: Settings::new(&row.settings) })
+    let (on, ended): (Vec<_>, Vec<_>) = row.paused.into_iter().zip(row.seconds).partition(|(_, left)| *left > 0.0);
+    Ok(Standing {
+        buckets: row.buckets,
+        pauses: on.into_iter().map(|(key, left)| (key, seconds(left))).collect(),
+        ended: ended.into_iter().map(|(key, left)| (key, seconds(-left))).collect(),
+        workers: row.workers,
+        settings: Settings::new(&row.settings),
+    })
 }
 
 /// What is asked of a bucket.
@@ -123,8 +133,10 @@ pub struct Turns {
     pub given: i32,
     /// How long until the first of them, or until it is worth asking again when none was given.
     pub first_in: Duration,
-    /// Requests per second: the distance of the others.
+    /// Requests per second, as learnt.
     pub rate: f64,
+    /// Requests per second now: the distance of the others. Less than the rate for a while after a pause.
+    pub pace: f64,
     /// How long everyone pauses; no turn is given then.
     pub paused_for: Option<Duration>,
     /// When the rate was last decided.
@@ -149,17 +161,22 @@ pub async fn take(pool: &PgPool, ask: Ask<'_>) -> Result<Option<Turns>> {
             SELECT clock_timestamp() AS at, held.tokens, held.refilled_at, held.updated_at = $6 AS is_change,
                    CASE WHEN held.updated_at = $6 THEN $7 ELSE held.rate_per_second END AS rate,
                    CASE WHEN held.updated_at = $6 THEN $8 ELSE held.burst END AS burst,
-                   (SELECT max(g.paused_until) FROM syncline.rate_gate g
-                     WHERE g.key = ANY ($2) AND g.paused_until > clock_timestamp()) AS paused_until
+                   (SELECT max(g.paused_until) FROM syncline.rate_gate g WHERE g.key = ANY ($2)) AS pause_ends
               FROM held
-        ), filled AS MATERIALIZED (
-            -- What was due in a pause is not made up for afterwards: the bucket is refilled no further than its burst.
-            SELECT a.*, least(a.burst, a.tokens + $4 + a.rate * greatest(extract(epoch FROM a.at - a.refilled_at)::float8, 0)) AS level
+        ), paced AS MATERIALIZED (
+            -- After a pause requests return by degrees, whichever process asks.
+            SELECT a.*, CASE WHEN a.pause_ends > a.at THEN a.pause_ends END AS paused_until,
+                   a.rate * CASE WHEN a.pause_ends IS NULL THEN 1
+                                 ELSE least(1, $13::float8 + (1 - $13::float8) * greatest(extract(epoch FROM a.at - a.pause_ends)::float8, 0) / $12::float8) END AS pace
               FROM adapted a
+        ), filled AS MATERIALIZED (
+            -- Nothing is due in a pause, so nothing is made up for afterwards.
+            SELECT a.*, least(a.burst, a.tokens + $4 + a.pace * greatest(extract(epoch FROM a.at - greatest(a.refilled_at, a.pause_ends))::float8, 0)) AS level
+              FROM paced a
         ), given AS MATERIALIZED (
             SELECT f.*, CASE WHEN f.paused_until IS NULL
                              -- The first one is given up to its own distance ahead, or a slow bucket would give none.
-                             THEN least($3::int, greatest(floor(f.level + greatest(f.rate * $5, 1)), 0)::int)
+                             THEN least($3::int, greatest(floor(f.level + greatest(f.pace * $5, 1)), 0)::int)
                              ELSE 0 END AS n
               FROM filled f
         )
@@ -172,7 +189,7 @@ pub async fn take(pool: &PgPool, ask: Ask<'_>) -> Result<Option<Turns>> {
                updated_at = CASE WHEN g.is_change THEN g.at ELSE b.updated_at END
           FROM given g
          WHERE b.key = $1
-        RETURNING g.n AS "given!", g.level AS "level!", g.rate AS "rate!", b.updated_at, b.ceiling, b.remaining,
+        RETURNING g.n AS "given!", g.level AS "level!", g.rate AS "rate!", g.pace AS "pace!", b.updated_at, b.ceiling, b.remaining,
                   extract(epoch FROM g.at - b.updated_at)::float8 AS "age!",
                   extract(epoch FROM g.paused_until - g.at)::float8 AS paused_for
         "#,
@@ -187,16 +204,19 @@ pub async fn take(pool: &PgPool, ask: Ask<'_>) -> Result<Option<Turns>> {
         change.and_then(|change| change.remaining),
         change.is_some_and(|change| change.felt),
         FORGOTTEN_AFTER_SECONDS,
+        RETURN_SECONDS,
+        RETURN_FROM,
     )
     .fetch_optional(pool)
     .await?;
     Ok(row.map(|row| {
-        let first = (1.0 - row.level) / row.rate;
-        let ahead = ask.horizon.as_secs_f64().max(1.0 / row.rate);
+        let first = (1.0 - row.level) / row.pace;
+        let ahead = ask.horizon.as_secs_f64().max(1.0 / row.pace);
         Turns {
             given: row.given,
             first_in: seconds(if row.given > 0 { first } else { first - ahead }),
             rate: row.rate,
+            pace: row.pace,
             paused_for: row.paused_for.map(seconds),
             adapted_at: row.updated_at,
             age: seconds(row.age),

@@ -4,30 +4,34 @@
 //! of them; nothing is marked on the word of the sweep alone.
 
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
+use crate::domain::night::{self, Tries};
 use crate::store::Result;
 
-/// Whether a scheduled run is to reconcile: at night, when the last time is 20 hours ago, and at any hour after 30.
+/// Whether a scheduled run is to reconcile, see [`night`].
 pub async fn is_due(pool: &PgPool, project_id: Uuid, now: DateTime<Utc>) -> Result<bool> {
-    let due = sqlx::query_scalar!(
+    let row = sqlx::query!(
         r#"
-        SELECT (l.at < $2::timestamptz - interval '30 hours'
-                OR l.at < $2 - interval '20 hours'
-                   AND extract(hour FROM $2 AT TIME ZONE coalesce(z.name, 'UTC')) BETWEEN 1 AND 4) AS "due!"
+        SELECT greatest(p.reconciled_at, p.created_at) AS "through!", p.reconcile_tried_at, s.time_zone AS "time_zone?",
+               coalesce((SELECT r.error_code = 'RECONCILE_GUARD' FROM syncline.sync_run r
+                          WHERE r.project_id = p.id AND r.reconcile AND r.finished_at IS NOT NULL
+                          ORDER BY r.created_at DESC LIMIT 1), false) AS "stopped!"
           FROM syncline.project p
-         CROSS JOIN LATERAL (SELECT greatest(p.reconciled_at, p.reconcile_tried_at, p.created_at) AS at) l
           LEFT JOIN syncline.schedule s ON s.project_id = p.id
-          LEFT JOIN pg_timezone_names z ON z.name = s.time_zone
          WHERE p.id = $1
         "#,
         project_id,
-        now
     )
     .fetch_optional(pool)
     .await?;
-    Ok(due.unwrap_or(false))
+    Ok(row.is_some_and(|row| {
+        let zone = row.time_zone.and_then(|zone| zone.parse().ok()).unwrap_or(Tz::UTC);
+        let tries = Tries { through: row.through, tried: row.reconcile_tried_at, stopped: row.stopped };
+        tries.is_due(night::last(project_id, zone, now), now)
+    }))
 }
 
 /// Notes ids that the sweep met.
@@ -86,8 +90,17 @@ pub async fn sum(pool: &PgPool, run_id: Uuid, project_id: Uuid, began: DateTime<
 pub struct Unmet {
     /// Jira's id.
     pub id: i64,
-    /// It had a security level: it may be hidden from an account that sees its project.
-    pub secured: bool,
+}
+
+/// Whether an issue of the project had a security level, as far as was ever seen.
+pub async fn has_levels(pool: &PgPool, project_id: Uuid) -> Result<bool> {
+    let any = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT 1 FROM syncline.issue WHERE project_id = $1 AND security_level IS NOT NULL) AS "any!""#,
+        project_id
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(any)
 }
 
 /// The next of them, by id.
@@ -101,7 +114,7 @@ pub async fn unmet(
 ) -> Result<Vec<Unmet>> {
     let rows = sqlx::query_as!(
         Unmet,
-        r#"SELECT i.id, i.security_level IS NOT NULL AS "secured!" FROM syncline.issue i
+        r#"SELECT i.id FROM syncline.issue i
             WHERE i.project_id = $2 AND i.deleted_at IS NULL AND i.created_at < $3 AND i.id > $4
               AND NOT EXISTS (SELECT 1 FROM syncline.reconcile_seen s WHERE s.run_id = $1 AND s.issue_id = i.id)
             ORDER BY i.id LIMIT $5"#,
@@ -142,14 +155,47 @@ pub async fn marked(conn: &mut PgConnection, run_id: Uuid, issues: i64) -> Resul
     Ok(())
 }
 
-/// The reconciliation is through.
-pub async fn done(conn: &mut PgConnection, run_id: Uuid, project_id: Uuid, now: DateTime<Utc>) -> Result<()> {
+/// The issues whose contents are compared next, by id: a part of the project so that all have their turn within `rounds`
+/// reconciliations, and at least `least` of them. After the last one it begins anew.
+pub async fn contents(pool: &PgPool, project_id: Uuid, least: i64, rounds: i64) -> Result<Vec<i64>> {
+    let ids = sqlx::query_scalar!(
+        r#"
+        WITH here AS MATERIALIZED (
+            SELECT count(*) AS n FROM syncline.issue WHERE project_id = $1 AND deleted_at IS NULL
+        ), place AS MATERIALIZED (
+            SELECT CASE WHEN EXISTS (SELECT 1 FROM syncline.issue i
+                                      WHERE i.project_id = $1 AND i.deleted_at IS NULL AND i.id > p.content_compared_to)
+                        THEN p.content_compared_to ELSE 0 END AS after
+              FROM syncline.project p WHERE p.id = $1
+        )
+        SELECT i.id FROM syncline.issue i
+         WHERE i.project_id = $1 AND i.deleted_at IS NULL AND i.id > (SELECT after FROM place)
+         ORDER BY i.id LIMIT (SELECT greatest($2::int8, (n + $3::int8 - 1) / $3::int8) FROM here)
+        "#,
+        project_id,
+        least,
+        rounds,
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(ids)
+}
+
+/// The reconciliation is through; contents are compared up to `compared_to`.
+pub async fn done(
+    conn: &mut PgConnection,
+    run_id: Uuid,
+    project_id: Uuid,
+    compared_to: Option<i64>,
+    now: DateTime<Utc>,
+) -> Result<()> {
     sqlx::query!(
         r#"WITH seen AS (DELETE FROM syncline.reconcile_seen WHERE run_id = $1)
-           UPDATE syncline.project SET reconciled_at = $3 WHERE id = $2"#,
+           UPDATE syncline.project SET reconciled_at = $3, content_compared_to = coalesce($4, content_compared_to) WHERE id = $2"#,
         run_id,
         project_id,
-        now
+        now,
+        compared_to
     )
     .execute(conn)
     .await?;

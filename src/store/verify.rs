@@ -3,6 +3,8 @@
 //! What must hold: rows are read as they are, not by their hashes, so that a row which was altered behind the replica's
 //! back is found too; a repair is a run like any other, one active per project.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgPool;
@@ -181,19 +183,21 @@ fn hash(stored: &[u8]) -> ContentHash {
     stored.try_into().unwrap_or_default()
 }
 
-/// Notes issues that were met in Jira. What a verification that was cut off has left for a day goes.
-pub async fn saw(pool: &PgPool, verification: Uuid, ids: &[i64], now: DateTime<Utc>) -> Result<()> {
+/// Notes issues that were met in Jira; answers those that had not been met before. What a verification that was cut off has
+/// left for a day goes.
+pub async fn saw(pool: &PgPool, verification: Uuid, ids: &[i64], now: DateTime<Utc>) -> Result<HashSet<i64>> {
     let old = oldest_id(now - chrono::TimeDelta::days(1));
-    sqlx::query!(
+    let new = sqlx::query_scalar!(
         r#"WITH old AS (DELETE FROM syncline.verify_seen WHERE verification < $3)
-           INSERT INTO syncline.verify_seen (verification, issue_id) SELECT $1, unnest($2::int8[]) ON CONFLICT DO NOTHING"#,
+           INSERT INTO syncline.verify_seen (verification, issue_id) SELECT $1, unnest($2::int8[]) ON CONFLICT DO NOTHING
+           RETURNING issue_id"#,
         verification,
         ids,
         old
     )
-    .execute(pool)
+    .fetch_all(pool)
     .await?;
-    Ok(())
+    Ok(new.into_iter().collect())
 }
 
 /// The least UUIDv7 of an instant.

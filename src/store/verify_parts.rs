@@ -71,12 +71,46 @@ pub async fn sample(pool: &PgPool, project_id: Uuid, count: i64, seed: &str) -> 
     Ok(ids)
 }
 
-/// Makes the project's lists due: the next run reads them.
-pub async fn expire_catalogue(pool: &PgPool, project_id: Uuid) -> Result<()> {
-    sqlx::query!("UPDATE syncline.project SET catalogue_synced_at = NULL WHERE id = $1", project_id)
-        .execute(pool)
-        .await?;
+/// Makes the project's lists due, and those of its site where `of_site` says so: the next run reads them.
+pub async fn expire_catalogue(pool: &PgPool, project_id: Uuid, of_site: bool) -> Result<()> {
+    sqlx::query!(
+        r#"WITH site AS (
+               UPDATE syncline.site SET catalogue_synced_at = NULL
+                WHERE $2 AND id = (SELECT site_id FROM syncline.project WHERE id = $1))
+           UPDATE syncline.project SET catalogue_synced_at = NULL WHERE id = $1"#,
+        project_id,
+        of_site
+    )
+    .execute(pool)
+    .await?;
     Ok(())
+}
+
+/// Somebody as they are stored.
+#[derive(Clone, Debug)]
+pub struct StoredPerson {
+    /// Atlassian's account id.
+    pub account_id: String,
+    /// The name shown.
+    pub display_name: String,
+    /// Where it was shown.
+    pub email: Option<String>,
+    /// Whether they may log in.
+    pub active: bool,
+}
+
+/// Those of the accounts that the replica knows.
+pub async fn people(pool: &PgPool, site_id: Uuid, account_ids: &[String]) -> Result<Vec<StoredPerson>> {
+    let people = sqlx::query_as!(
+        StoredPerson,
+        r#"SELECT account_id, display_name, email, active FROM syncline.jira_user
+            WHERE site_id = $1 AND account_id = ANY ($2)"#,
+        site_id,
+        account_ids
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(people)
 }
 
 /// Keeps the outcome of a verification: the last one of each project counts.

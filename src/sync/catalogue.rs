@@ -103,7 +103,13 @@ impl Lists {
     ) -> Result<Option<Vec<T>>, Failure> {
         let answer = match answer {
             Ok(answer) => answer,
-            Err(failure) if gives_up(&failure, failures) => Offered::Absent(failure.message),
+            Err(failure) if gives_up(&failure, failures) => {
+                if failure.code == FailureCode::SchemaChanged {
+                    let (expected, found) = ("a list", "another shape");
+                    self.drifts.push(Drift { entity: "answer", field: feature.into(), expected, found });
+                }
+                Offered::Absent(failure.message)
+            }
             Err(failure) => return Err(failure),
         };
         self.found.push((feature, answer.state(), answer.reason().map(str::to_owned)));

@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use super::workshop::{Job, Workshop};
-use super::{tracked, upsert_batch};
+use super::{report, tracked, upsert_batch};
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::queue::Queue;
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
@@ -132,6 +132,7 @@ impl FetchPage {
                 let go_on = page::stage(conn, id, &staged, job.options.pages_in_flight).await?;
                 let mut next = vec![upsert_batch::step(id, fetch, priority)];
                 next.extend(next_fetch.filter(|_| go_on));
+                report::missing(conn, &job, KIND, head.missing).await?;
                 workshop.pages.put(fetch, body);
                 Ok(next)
             })

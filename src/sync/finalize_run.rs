@@ -108,6 +108,7 @@ fn announce(run_id: Uuid, outcome: &Outcome) {
         ("issue", "created", outcome.issues_created),
         ("issue", "updated", outcome.issues_updated),
         ("issue", "unchanged", outcome.issues_unchanged),
+        ("issue", "deleted", outcome.issues_deleted),
         ("comment", "written", outcome.comments_written),
         ("comment", "removed", outcome.comments_removed),
         ("worklog", "written", outcome.worklogs_written),

@@ -4,8 +4,11 @@
 //! live, and may be browsed; each issue was asked for by id and left out of the answer; and no more than a share of the
 //! project is marked by one run. Else the run fails, marks nothing, and an operator is told. Rows, and what belongs to them,
 //! stay: `deleted_at` and `deleted_reason` say what is known.
+//!
+//! The ids of all issues are compared in each reconciliation, their contents in turn: a twenty-eighth of the project is read
+//! by id, and what has another hash than is stored is written. A change that moved no `updated` is found so within weeks.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -13,13 +16,13 @@ use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 
-use super::repair_batch::repair_steps_named;
+use super::asked::{self, Asked as Answer};
+use super::repair_batch::{compare_steps, repair_steps_named};
 use super::workshop::{Job, Workshop};
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::queue::Queue;
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
 use crate::jira::client::BULK_FETCH_LIMIT;
-use crate::jira::normalise::{self, ParsedPage};
 use crate::store::reconcile::{self, Sum, Unmet};
 use crate::store::replica;
 
@@ -32,6 +35,9 @@ const BROWSE: &str = "BROWSE_PROJECTS";
 const ISSUES_PER_STEP: usize = 1_000;
 /// So few issues are always let go of.
 const ALWAYS_ALLOWED: i64 = 20;
+/// The contents of all issues are compared once in so many reconciliations, and of at least so many issues in each.
+const NIGHTS_PER_ROUND: i64 = 28;
+const LEAST_CONTENTS: i64 = 1_000;
 /// Requests of one step that are under way at once.
 const REQUESTS_AT_ONCE: usize = 4;
 
@@ -129,27 +135,33 @@ async fn ask(context: &StepContext, job: &Job, place: Place, unmet: &[Unmet]) ->
         return Err(Failure::new(FailureCode::NotFoundProject, message).into());
     }
     let sees_all = may_browse(job, &project.key).await?;
-    let fields = crate::jira::search_fields(&job.fields);
+    let fields = &crate::jira::search_fields(&job.fields);
     let chunks: Vec<Vec<i64>> =
         unmet.chunks(BULK_FETCH_LIMIT).map(|chunk| chunk.iter().map(|issue| issue.id).collect()).collect();
-    let pages: Vec<ParsedPage> = stream::iter(chunks)
-        .map(|ids| read_directly(job, ids, &fields))
+    let answers: Vec<Answer> = stream::iter(chunks)
+        .map(|ids| async move { asked::ask(job, &ids, fields).await })
         .buffered(REQUESTS_AT_ONCE)
         .try_collect()
         .await?;
-    // An answer without issues is worth nothing from an account that has just been shut out.
-    job.jira.myself().await?;
     let mut found: HashMap<i64, Option<i64>> = HashMap::new();
-    for page in &pages {
+    for Answer { page, .. } in &answers {
         found.extend(page.rejected.iter().filter_map(|error| Some((error.issue_id?, None))));
         found.extend(page.issues.iter().map(|issue| (issue.issue.id, Some(issue.issue.project_id))));
     }
+    let hidden: HashSet<i64> = answers.iter().flat_map(|answer| answer.hidden.iter().copied()).collect();
+    let tells_hidden = job.jira.tells_hidden();
+    let leaves_out = unmet.iter().any(|issue| !found.contains_key(&issue.id));
+    // Nobody is told of an issue that was hidden since it was read: where issues can be hidden, it may have been.
+    let hides = leaves_out && !tells_hidden && sees_all && hides_issues(context, job, place).await?;
+    // An answer without issues is worth nothing from an account that has just been shut out.
+    job.jira.myself().await?;
     let elsewhere: Vec<i64> = found.values().flatten().copied().filter(|id| *id != place.project).collect();
     let tracked = reconcile::tracked(&context.pool, job.work.site_id, &elsewhere).await?;
     let mut asked = Asked::default();
     for issue in unmet {
         match found.get(&issue.id) {
-            None if sees_all && !issue.secured => asked.gone.push((issue.id, "deleted")),
+            None if hidden.contains(&issue.id) => asked.gone.push((issue.id, "not_visible")),
+            None if tells_hidden || sees_all && !hides => asked.gone.push((issue.id, "deleted")),
             None => asked.gone.push((issue.id, "not_visible")),
             Some(Some(project)) if *project != place.project => {
                 // The sync of a project that is synchronised too takes the issue over, with its history.
@@ -163,9 +175,10 @@ async fn ask(context: &StepContext, job: &Job, place: Place, unmet: &[Unmet]) ->
     Ok(asked)
 }
 
-async fn read_directly(job: &Job, ids: Vec<i64>, fields: &[String]) -> Result<ParsedPage, StepError> {
-    let raw = job.jira.bulk_fetch(&ids, fields).await?;
-    Ok(normalise::parse_page(&raw.body, &job.fields)?)
+/// Whether single issues of the project may be hidden from an account that browses it.
+async fn hides_issues(context: &StepContext, job: &Job, place: Place) -> Result<bool, StepError> {
+    let known = reconcile::has_levels(&context.pool, job.work.project_id).await?;
+    Ok(known || job.jira.hides_issues(place.project).await?)
 }
 
 /// Whether the account sees every issue of the project but those with a security level; a site that does not tell leaves it
@@ -198,7 +211,7 @@ fn guard(sum: &Sum) -> Result<(), Failure> {
     Err(Failure::new(FailureCode::ReconcileGuard, message))
 }
 
-/// One batch of issues that Jira shows and the replica lacks; the last one ends the reconciliation.
+/// One batch of issues that Jira shows and the replica lacks; the last one ends the reconciliation, but for the contents.
 async fn fetch_missing(context: &StepContext, job: &Arc<Job>, place: Place) -> Result<Commit, StepError> {
     let (run_id, project_id) = (job.work.run_id, job.work.project_id);
     let limit = i64::try_from(ISSUES_PER_STEP).unwrap_or(i64::MAX);
@@ -208,13 +221,20 @@ async fn fetch_missing(context: &StepContext, job: &Arc<Job>, place: Place) -> R
         false => reconcile::missing(&context.pool, run_id, project_id, place.after, limit).await?,
     };
     let last = missing.last().copied().filter(|_| missing.len() == ISSUES_PER_STEP);
+    let contents = match last {
+        Some(_) => Vec::new(),
+        None => reconcile::contents(&context.pool, project_id, LEAST_CONTENTS, NIGHTS_PER_ROUND).await?,
+    };
     let (job, priority, now) = (Arc::clone(job), context.step.priority, context.clock.now());
     Ok(Commit::effects(move |conn| {
         Box::pin(async move {
             let mut next = repair_steps_named(job.work.site_id, "missing", &missing);
             match last {
                 Some(after) => next.push(step(&job, Place { after, ..place }, priority)),
-                None => reconcile::done(conn, run_id, project_id, now).await?,
+                None => {
+                    next.extend(compare_steps(job.work.site_id, &contents));
+                    reconcile::done(conn, run_id, project_id, contents.last().copied(), now).await?;
+                }
             }
             Ok(next)
         })

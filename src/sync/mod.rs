@@ -11,6 +11,7 @@
 //! that a crash after a fetch costs no second fetch.
 
 mod advance_cursor;
+mod asked;
 mod catalogue;
 mod fetch_catalogue;
 mod fetch_changes;
@@ -29,19 +30,21 @@ mod settings;
 mod sweep_ids;
 pub mod tokens;
 mod tracked;
+mod unknown_shape;
 mod upsert_batch;
 mod workshop;
 
 use std::sync::Arc;
 
 pub use repair_batch::{RepairBatch, repair_steps};
+use unknown_shape::Watched;
 pub use workshop::{Options, Workshop};
 
 use crate::engine::Step;
 
 /// Every kind of step that a run is made of.
 pub fn steps(workshop: &Arc<Workshop>) -> Vec<Arc<dyn Step>> {
-    vec![
+    let steps: Vec<Arc<dyn Step>> = vec![
         Arc::new(plan_run::PlanRun(Arc::clone(workshop))),
         Arc::new(fetch_page::FetchPage(Arc::clone(workshop))),
         Arc::new(upsert_batch::UpsertBatch(Arc::clone(workshop))),
@@ -54,5 +57,7 @@ pub fn steps(workshop: &Arc<Workshop>) -> Vec<Arc<dyn Step>> {
         Arc::new(mark_gone::MarkGone(Arc::clone(workshop))),
         Arc::new(repair_batch::Repair(Arc::clone(workshop))),
         Arc::new(finalize_run::FinalizeRun(Arc::clone(workshop))),
-    ]
+    ];
+    let watched = |step| -> Arc<dyn Step> { Arc::new(Watched { step, workshop: Arc::clone(workshop) }) };
+    steps.into_iter().map(watched).collect()
 }

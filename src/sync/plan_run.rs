@@ -110,6 +110,7 @@ impl PlanRun {
                         false => progress.collections_from(overlap),
                     },
                     field_map: &workshop::stored_field_map(&discovered),
+                    now: clock_now,
                 };
                 plan::write_plan(conn, &job.work, &plan).await?;
                 workshop.forget(job.work.run_id);

@@ -18,6 +18,27 @@ pub(super) async fn page(conn: &mut PgConnection, job: &Job, kind: &str, page: &
     records(conn, job, kind, &page.rejected, &page.drifts).await
 }
 
+/// Records that a walk ended before the total that the site told: what is missing may be hidden from the account, or lost.
+pub(super) async fn missing(conn: &mut PgConnection, job: &Job, kind: &str, missing: u64) -> Result<(), StepError> {
+    if missing == 0 {
+        return Ok(());
+    }
+    let entry = Entry {
+        level: Level::Warn,
+        event: "rows_missing",
+        code: None,
+        message: format!("the site counts {missing} issues more than it shows"),
+        advice: Some(
+            "Compare the number of issues in Jira with what the account sees; a restart of Jira's index may help.",
+        ),
+        details: Some(json!({"missing": missing})),
+    };
+    journal(&mut *conn, Some(job.work.run_id), kind, &[entry]).await?;
+    let drift =
+        Drift { entity: "page", field: "total".into(), expected: "as many rows as it tells", found: "fewer rows" };
+    records(conn, job, kind, &[], &[drift]).await
+}
+
 /// Records rejected records and drifts.
 pub(super) async fn records(
     conn: &mut PgConnection,

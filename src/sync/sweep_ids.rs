@@ -9,8 +9,8 @@ use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
-use super::mark_gone;
 use super::workshop::{Job, Workshop};
+use super::{mark_gone, report};
 use crate::domain::failure::FailureCode;
 use crate::domain::queue::Queue;
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
@@ -72,7 +72,7 @@ impl SweepIds {
         // Whole, also for a project that is read for some users only: an issue that concerns them no longer is not gone.
         let query = jql::clauses(&job.work.project_key, None, None) + " ORDER BY key ASC";
         let mut ids: Vec<i64> = Vec::new();
-        let mut ended = false;
+        let (mut ended, mut missing) = (false, 0);
         for _ in 0..PAGES_PER_STEP {
             let page = match job.jira.search_ids(&query, walk.token.clone()).await {
                 Ok(page) => page,
@@ -92,7 +92,7 @@ impl SweepIds {
             match walk.guard.next(&page.head)? {
                 Next::Page(token) => walk.token = Some(token),
                 Next::End => {
-                    ended = true;
+                    (ended, missing) = (true, page.head.missing);
                     break;
                 }
             }
@@ -100,6 +100,7 @@ impl SweepIds {
         Ok(Commit::effects(move |conn| {
             Box::pin(async move {
                 reconcile::saw(conn, job.work.run_id, &ids).await?;
+                report::missing(conn, &job, KIND, missing).await?;
                 let next = if ended {
                     mark_gone::first(&job, walk.project, walk.began, priority)
                 } else {

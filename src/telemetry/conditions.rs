@@ -104,6 +104,7 @@ pub(super) fn of_project(reading: &mut Reading<'_>, ailing: &[Ailing]) {
     for told in std::mem::take(&mut reading.health.alerting) {
         let code = FailureCode::parse(&told);
         let over = match code {
+            Some(FailureCode::ReconcileGuard) => reading.health.guard.count == 0,
             Some(code) => fires != Some(code),
             None => told == class::NO_RECENT_SUCCESS && reading.health.success_streak > 0,
         };
@@ -123,6 +124,12 @@ pub(super) fn of_project(reading: &mut Reading<'_>, ailing: &[Ailing]) {
             false => Signal::Firing(Box::new(failure_details(reading, code))),
         };
         seen.push(Observation { scope: scope(), class: code.as_str().to_owned(), signal });
+    }
+    if reading.health.guard.count > 0 {
+        let class = FailureCode::ReconcileGuard.as_str();
+        add(&mut kept, class);
+        let signal = Signal::Firing(Box::new(guard_details(reading)));
+        seen.push(Observation { scope: scope(), class: class.to_owned(), signal });
     }
     for (class, streak, over) in reading.health.slow_classes(reading.rules) {
         if over {
@@ -171,6 +178,25 @@ fn failure_details(reading: &Reading<'_>, told: FailureCode) -> Details {
         next_try_at: reading.next_try_at,
         projects: vec![reading.subject.name()],
         facts,
+    }
+}
+
+/// A reconciliation that its guard stopped: runs go on, and what is gone stays unmarked until somebody has looked.
+fn guard_details(reading: &Reading<'_>) -> Details {
+    let (health, code) = (&reading.health, FailureCode::ReconcileGuard);
+    Details {
+        severity: code.severity(),
+        category: code.category().as_str().to_owned(),
+        since: health.guard.since.unwrap_or(reading.now),
+        count: i64::from(health.guard.count),
+        summary: words::failing(code, &format!("project {}", reading.subject.name())),
+        advice: code.advice().to_owned(),
+        last_error: health.guard_error.clone(),
+        run_id: health.last_run_id,
+        rung: 0,
+        next_try_at: None,
+        projects: vec![reading.subject.name()],
+        facts: vec![("Tried again".to_owned(), "the next night".to_owned())],
     }
 }
 

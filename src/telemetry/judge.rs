@@ -20,5 +20,6 @@ pub(super) fn judged(run: &Unread) -> RunEnd {
         end: run.end.clone(),
         slow: slow.filter(|_| succeeded),
         sluggish: sluggish.filter(|_| succeeded),
+        reconciled: run.reconcile,
     }
 }

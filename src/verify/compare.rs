@@ -6,7 +6,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 
 use super::patience::patiently;
-use super::report::{Missing, Report, Stale};
+use super::report::{Missing, Person, Report, Stale};
 use super::{Error, Look};
 use crate::domain::entity::{AttachmentRecord, ChangeRecord, IssueDetails, LinkRecord};
 use crate::domain::record::{CommentRecord, IssueRecord, WorklogRecord};
@@ -35,12 +35,16 @@ pub(super) struct Found {
     pub links: u64,
     /// How many attachments were compared.
     pub attachments: u64,
+    /// People who differ.
+    pub people: Vec<Person>,
 }
 
 impl Found {
     /// The issues that are to be looked at again.
     pub fn suspects(&self) -> impl Iterator<Item = i64> {
-        self.missing.iter().map(|missing| missing.id).chain(self.stale.iter().map(|stale| stale.id))
+        let missing = self.missing.iter().map(|missing| missing.id);
+        let stale = self.stale.iter().map(|stale| stale.id);
+        missing.chain(stale).chain(self.people.iter().map(|person| person.issue_id))
     }
 }
 
@@ -53,6 +57,7 @@ impl Report {
         self.checked_changes += found.changes;
         self.checked_links += found.links;
         self.checked_attachments += found.attachments;
+        self.checked_users += count(page.users.len());
     }
 }
 
@@ -91,7 +96,7 @@ impl Look<'_> {
         let links = by_issue(links, |link| link.issue_id);
         let attachments = by_issue(attachments, |attachment| attachment.issue_id);
 
-        let mut found = Found::default();
+        let mut found = Found { people: self.compare_people(page).await?, ..Found::default() };
         for whole in wholes {
             let (id, key) = (whole.issue.id, whole.issue.key.clone());
             let history = jira.get(&id).map(Vec::as_slice);

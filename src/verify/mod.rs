@@ -4,7 +4,8 @@
 //! a fault of Jira's), and compares page by page: issues, and their comments and worklogs, in full where Jira inlined only
 //! some. What differs is only suspected then: Jira changes while one looks, its search is behind its writes, and a sync
 //! may be writing. So each suspect is looked at again at the end, read directly by id and against a fresh row, until it is
-//! equal or the time to settle is over. What the replica has and the walk did not meet is suspected of being extra.
+//! equal or the time to settle is over. What the replica has and the walk did not meet is suspected of being extra. People
+//! are compared as the pages name them, and the lists of the project and its site once.
 //!
 //! What must hold: nothing is reported that was not seen to differ in a direct read; nothing is called extra on the word
 //! of an account that is not let in; memory grows with the number of differences, not of issues.
@@ -12,6 +13,7 @@
 mod catalogue;
 mod compare;
 mod patience;
+mod people;
 mod report;
 
 use std::collections::BTreeSet;
@@ -21,7 +23,7 @@ use sqlx::PgPool;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-pub use report::{Extra, Missing, Reason, Report, Stale, Unreadable};
+pub use report::{Entry, EntryId, Extra, Missing, Person, Reason, Report, Stale, Unreadable};
 
 use crate::clock::Clock;
 use crate::domain::failure::Failure;
@@ -181,12 +183,14 @@ impl Look<'_> {
                 }
             };
             let here = async {
-                let page = normalise::parse_page(&raw.body, &self.fields)?;
-                let met: Vec<i64> = page.issues.iter().map(|issue| issue.issue.id).collect();
-                let found = self.compare(&page).await?;
+                let mut page = normalise::parse_page(&raw.body, &self.fields)?;
+                let met = page.issues.iter().map(|issue| issue.issue.id);
                 let rejected = page.rejected.iter().filter_map(|error| error.issue_id);
-                let seen: Vec<i64> = met.iter().copied().chain(rejected).collect();
-                rows::saw(self.pool, self.verification, &seen, clock.now()).await?;
+                let seen: Vec<i64> = met.chain(rejected).collect();
+                // The pages of Data Center overlap: an issue is compared, and counted, once.
+                let mut new = rows::saw(self.pool, self.verification, &seen, clock.now()).await?;
+                page.issues.retain(|issue| new.remove(&issue.issue.id));
+                let found = self.compare(&page).await?;
                 Ok::<_, Error>((page, found))
             };
             let (next, (page, found)) = futures::try_join!(next, here)?;
@@ -258,6 +262,11 @@ impl Look<'_> {
             let found = self.compare(&page).await?;
             report.missing.extend(found.missing);
             report.stale.extend(found.stale);
+            for person in found.people {
+                if report.users.iter().all(|known| known.account_id != person.account_id) {
+                    report.users.push(person);
+                }
+            }
             report.unreadable.extend(page.rejected.iter().map(Unreadable::from));
             self.find_extra(ids, &page, moved, report).await?;
         }
@@ -299,12 +308,15 @@ pub async fn repair(
     report: &Report,
     requested_by: &str,
 ) -> Result<Option<Uuid>, crate::store::Error> {
-    let ids: Vec<i64> = report.repairable().collect();
+    let mut ids: Vec<i64> = report.repairable().collect();
+    ids.sort_unstable();
+    ids.dedup();
     if ids.is_empty() && report.catalogue.is_empty() {
         return Ok(None);
     }
     if !report.catalogue.is_empty() {
-        parts::expire_catalogue(pool, scope.project_id).await?;
+        let of_site = report.catalogue.iter().any(report::Entry::is_of_site);
+        parts::expire_catalogue(pool, scope.project_id, of_site).await?;
     }
     rows::request_repair(pool, scope.project_id, &ids, requested_by).await.map(Some)
 }

@@ -1,5 +1,8 @@
 //! What a verification found.
 
+use std::collections::BTreeMap;
+use std::fmt;
+
 use serde::Serialize;
 use serde_json::json;
 
@@ -24,8 +27,12 @@ pub struct Report {
     pub checked_links: u64,
     /// Their attachments.
     pub checked_attachments: u64,
-    /// Entries of catalogues: versions, components, boards, sprints.
+    /// People who are named on the issues.
+    pub checked_users: u64,
+    /// Entries of all catalogues.
     pub checked_catalogue: u64,
+    /// The same by kind; a kind that the site withholds is not there.
+    pub checked_entries: BTreeMap<&'static str, u64>,
     /// A number of issues of the replica was compared, instead of all that Jira shows.
     pub sample: bool,
     /// In Jira, not in the replica.
@@ -36,8 +43,10 @@ pub struct Report {
     pub extra: Vec<Extra>,
     /// In Jira, in a form that cannot be read: nobody can say whether the replica is right.
     pub unreadable: Vec<Unreadable>,
-    /// Of the project's catalogues, what is missing, stale or extra.
+    /// Of the catalogues of the project and its site, what is missing, stale or extra.
     pub catalogue: Vec<Entry>,
+    /// People whom the replica lacks or holds otherwise.
+    pub users: Vec<Person>,
     /// Unreadable ones without an id, which cannot be looked at again; moved to `unreadable` at the end of each look.
     #[serde(skip)]
     pub(super) nameless: Vec<Unreadable>,
@@ -80,15 +89,62 @@ impl Stale {
     }
 }
 
-/// An entry of a catalogue of the project that the replica lacks or holds otherwise.
+/// An entry of a catalogue that the replica lacks or holds otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Entry {
-    /// `version`, `component`, `board` or `sprint`.
+    /// `version`, `component`, `board` or `sprint` of the project; `status`, `issue_type`, `priority`, `resolution` or
+    /// `field` of its site.
     pub entity: &'static str,
     /// Jira's id.
-    pub id: i64,
+    pub id: EntryId,
     /// `missing`, `stale` or `extra`.
     pub problem: &'static str,
+    /// Of a stale one, the columns that differ.
+    pub fields: Vec<String>,
+}
+
+impl Entry {
+    /// Whether it is the whole site's.
+    pub(super) fn is_of_site(&self) -> bool {
+        !matches!(self.entity, "version" | "component" | "board" | "sprint")
+    }
+}
+
+/// The id of an entry: fields have words, everything else has numbers.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(untagged)]
+#[allow(missing_docs)]
+pub enum EntryId {
+    Number(i64),
+    Text(String),
+}
+
+impl EntryId {
+    pub(super) fn of(id: &str) -> Self {
+        id.parse().map_or_else(|_| Self::Text(id.to_owned()), Self::Number)
+    }
+}
+
+impl fmt::Display for EntryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(id) => id.fmt(f),
+            Self::Text(id) => id.fmt(f),
+        }
+    }
+}
+
+/// Somebody whom the replica lacks or holds otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Person {
+    /// Atlassian's account id; the user key on Data Center.
+    pub account_id: String,
+    /// An issue that names them.
+    pub issue_id: i64,
+    /// `missing` or `stale`.
+    pub problem: &'static str,
+    /// The columns that differ.
+    pub fields: Vec<&'static str>,
 }
 
 /// An issue that the replica has too much.
@@ -145,7 +201,8 @@ impl Report {
 
     /// How many issues are not as they should be.
     pub fn differences(&self) -> usize {
-        self.missing.len() + self.stale.len() + self.extra.len() + self.unreadable.len() + self.catalogue.len()
+        let issues = self.missing.len() + self.stale.len() + self.extra.len() + self.unreadable.len();
+        issues + self.catalogue.len() + self.users.len()
     }
 
     /// Per entity what was compared and what differed, for `syncline.verification`.
@@ -153,8 +210,16 @@ impl Report {
         let stale = |ids: fn(&Stale) -> usize| self.stale.iter().map(ids).sum::<usize>();
         let part =
             |compared: u64, stale: usize| json!({"compared": compared, "missing": 0, "stale": stale, "extra": 0});
-        let of = |problem: &str| self.catalogue.iter().filter(|entry| entry.problem == problem).count();
-        json!({
+        let of = |problem: &str, kind: Option<&str>| {
+            let found = self.catalogue.iter().filter(|entry| entry.problem == problem);
+            found.filter(|entry| kind.is_none_or(|kind| kind == entry.entity)).count()
+        };
+        let people = |problem: &str| self.users.iter().filter(|person| person.problem == problem).count();
+        let entries = |compared: u64, kind: Option<&str>| {
+            json!({"compared": compared, "missing": of("missing", kind), "stale": of("stale", kind),
+                   "extra": of("extra", kind)})
+        };
+        let mut by_entity = json!({
             "issue": {"compared": self.checked_issues, "missing": self.missing.len(),
                       "stale": stale(|it| usize::from(!it.fields.is_empty())), "extra": self.extra.len()},
             "comment": part(self.checked_comments, stale(|it| it.comments.len())),
@@ -162,8 +227,13 @@ impl Report {
             "changelog": part(self.checked_changes, stale(|it| it.changes.len())),
             "link": part(self.checked_links, stale(|it| it.links.len())),
             "attachment": part(self.checked_attachments, stale(|it| it.attachments.len())),
-            "catalogue": {"compared": self.checked_catalogue, "missing": of("missing"), "stale": of("stale"), "extra": of("extra")},
-        })
+            "user": {"compared": self.checked_users, "missing": people("missing"), "stale": people("stale"), "extra": 0},
+            "catalogue": entries(self.checked_catalogue, None),
+        });
+        for (kind, compared) in &self.checked_entries {
+            by_entity[*kind] = entries(*compared, Some(kind));
+        }
+        by_entity
     }
 
     /// Whether the replica is what Jira shows.
@@ -176,7 +246,9 @@ impl Report {
         let missing = self.missing.iter().map(|missing| missing.id);
         let stale = self.stale.iter().map(|stale| stale.id);
         let extra = self.extra.iter().map(|extra| extra.id);
-        missing.chain(stale).chain(extra).chain(self.unreadable.iter().filter_map(|unreadable| unreadable.id))
+        let people = self.users.iter().map(|person| person.issue_id);
+        let unreadable = self.unreadable.iter().filter_map(|unreadable| unreadable.id);
+        missing.chain(stale).chain(extra).chain(people).chain(unreadable)
     }
 
     /// The issues that a run can mend: not those that are unreadable, and not those that moved to a project whose own
@@ -185,7 +257,9 @@ impl Report {
         let taken_over = |extra: &&Extra| matches!(extra.reason, Reason::Moved { tracked: true, .. });
         let missing = self.missing.iter().map(|missing| missing.id);
         let stale = self.stale.iter().map(|stale| stale.id);
-        missing.chain(stale).chain(self.extra.iter().filter(move |extra| !taken_over(extra)).map(|extra| extra.id))
+        let people = self.users.iter().map(|person| person.issue_id);
+        let extra = self.extra.iter().filter(move |extra| !taken_over(extra)).map(|extra| extra.id);
+        missing.chain(stale).chain(extra).chain(people)
     }
 
     /// Forgets what was found, before another look.
@@ -193,6 +267,7 @@ impl Report {
         self.missing.clear();
         self.stale.clear();
         self.extra.clear();
+        self.users.clear();
         self.unreadable.clone_from(&self.nameless);
     }
 }

@@ -5,8 +5,11 @@ use std::time::Duration;
 use sqlx::PgPool;
 use syncline::clock::Clock;
 use syncline::config::Config;
+use syncline::domain::site_kind::SiteKind;
+use syncline::jira::{Auth, HttpPool, JiraClient, SiteAccess};
 use syncline::runtime::Worker;
 use syncline::simulator::{self, Handle, Kind, Options, Simulator};
+use syncline::verify::{self, Report};
 use uuid::Uuid;
 
 use super::TestDb;
@@ -73,6 +76,42 @@ impl Rig {
     /// A worker in this process.
     pub async fn worker(&self) -> Worker {
         Worker::start(&self.config, self.db.pool().clone(), Clock::system()).await.unwrap()
+    }
+
+    /// A worker of another clock.
+    pub async fn worker_at(&self, clock: Clock) -> Worker {
+        Worker::start(&self.config, self.db.pool().clone(), clock).await.unwrap()
+    }
+
+    /// Compares a project with Jira.
+    pub async fn verify(&self, project: &str, options: &verify::Options) -> Result<Report, verify::Error> {
+        let clock = Clock::system();
+        let kind: String =
+            sqlx::query_scalar("SELECT kind FROM syncline.site").fetch_one(self.db.pool()).await.unwrap();
+        let access = SiteAccess {
+            name: "sim".to_owned(),
+            base_url: self.jira.base_url().parse().unwrap(),
+            kind: SiteKind::parse(&kind).unwrap(),
+            auth: Auth::Basic {
+                user: simulator::DEFAULT_EMAIL.into(),
+                token: simulator::DEFAULT_TOKEN.to_owned().into(),
+            },
+            request_timeout: Duration::from_secs(10),
+        };
+        let jira = JiraClient::new(&HttpPool::new(clock.clone()).unwrap(), access).unwrap();
+        let scope = verify::scopes(self.db.pool(), Some(project)).await.unwrap().remove(0);
+        verify::verify(self.db.pool(), &jira, &scope, options, &clock, &|_| {}).await
+    }
+
+    /// Requests a run that reads issues again by id, and waits for its end.
+    pub async fn repair(&self, project: &str, ids: &[i64]) -> String {
+        let run: Uuid = sqlx::query_scalar("SELECT syncline.request_repair(syncline.find_project($1), $2, 'test')")
+            .bind(project)
+            .bind(ids)
+            .fetch_one(self.db.pool())
+            .await
+            .unwrap();
+        self.ended(run).await
     }
 
     /// Requests a run.

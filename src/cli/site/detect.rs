@@ -43,12 +43,17 @@ fn assume(problem: &str, context: &Context) -> SiteKind {
     SiteKind::Cloud
 }
 
+/// How to ask first: accounts of Cloud are e-mail addresses with a token.
+fn guess(door: &Door<'_>) -> SiteKind {
+    if door.auth == "basic" && door.account.contains('@') { SiteKind::Cloud } else { SiteKind::DataCenter }
+}
+
 async fn ask(door: &Door<'_>, context: &Context) -> Result<SiteKind, Error> {
     let token = secret::resolve(door.credential, door.name, &context.config.secrets)?;
     let access = SiteAccess {
         name: door.name.to_owned(),
         base_url: Url::parse(door.base_url).map_err(|problem| Error::failure(problem.to_string()))?,
-        kind: SiteKind::Cloud,
+        kind: guess(door),
         auth: super::auth_with(door.auth, door.account, token),
         request_timeout: PATIENCE,
     };

@@ -10,6 +10,7 @@ use super::{Drift, RecordError, unreadable};
 use crate::domain::entity::ChangeRecord;
 use crate::domain::failure::Failure;
 use crate::domain::record::{UserRecord, WorklogRecord};
+use crate::jira::envelope;
 use crate::jira::loose::{Id, List, Loose, Text};
 use crate::jira::repair::repair;
 use crate::jira::wire;
@@ -64,6 +65,9 @@ pub fn parse_changelog_bulk(body: &[u8]) -> Result<ParsedBulk<ChangeRecord>, Fai
     let page: Page<'_> =
         serde_json::from_str(&text).map_err(|error| unreadable("a page of histories", body, &error))?;
     let mut report = Report::default();
+    for member in envelope::unknown(&text, &["issueChangeLogs", "nextPageToken"]) {
+        report.drift("page", format!("changelog.{member}"), "nothing", "a new member");
+    }
     let (mut records, mut received) = (Vec::new(), 0);
     for of_issue in page.issue_change_logs {
         let entries = report.expected("changelog", "changeHistories", of_issue.change_histories);
@@ -98,6 +102,7 @@ pub fn parse_worklog_list(body: &[u8]) -> Result<ParsedBulk<WorklogRecord>, Fail
         let issue_id = match &wire {
             Loose::Good(wire::Worklog { issue_id: Loose::Good(Id(id)), .. }) => *id,
             _ => {
+                report.drift("worklog", "issueId", "numeric id", "nothing");
                 report.reject(None, None, "worklog.issueId", "missing: a worklog of an unknown issue".to_owned());
                 continue;
             }

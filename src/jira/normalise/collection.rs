@@ -7,9 +7,14 @@ use super::{ParsedCollection, Reject, known_id, need, unreadable};
 use crate::domain::entity::ChangeRecord;
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::record::{CommentRecord, IssueRecord, WorklogRecord};
+use crate::jira::envelope;
 use crate::jira::loose::{FromJson, List, Loose, Scalar, Whole};
 use crate::jira::repair::repair;
 use crate::jira::wire;
+
+/// The members of a page of a collection, of either flavour.
+const COLLECTION: &[&str] =
+    &["comments", "worklogs", "histories", "values", "total", "startAt", "maxResults", "isLast", "nextPage", "self"];
 
 /// Why one element cannot be kept, with its id where that is known.
 pub(super) type ElementReject = (Option<i64>, Reject);
@@ -17,7 +22,7 @@ pub(super) type ElementReject = (Option<i64>, Reject);
 /// Reads a page of `/issue/{id}/comment`.
 ///
 /// # Errors
-/// `SCHEMA_CHANGED` where the body is not an object with an array `comments` and a `total`.
+/// `SCHEMA_CHANGED` where the body is not an object with an array `comments`.
 pub fn parse_comments(body: &[u8], issue_id: i64) -> Result<ParsedCollection<CommentRecord>, Failure> {
     collection(&repair(&String::from_utf8_lossy(body)), issue_id, "comment", |report, element| {
         comment(report, issue_id, element)
@@ -27,7 +32,7 @@ pub fn parse_comments(body: &[u8], issue_id: i64) -> Result<ParsedCollection<Com
 /// Reads a page of `/issue/{id}/worklog`.
 ///
 /// # Errors
-/// `SCHEMA_CHANGED` where the body is not an object with an array `worklogs` and a `total`.
+/// `SCHEMA_CHANGED` where the body is not an object with an array `worklogs`.
 pub fn parse_worklogs(body: &[u8], issue_id: i64) -> Result<ParsedCollection<WorklogRecord>, Failure> {
     collection(&repair(&String::from_utf8_lossy(body)), issue_id, "worklog", |report, element| {
         worklog(report, issue_id, element)
@@ -37,7 +42,7 @@ pub fn parse_worklogs(body: &[u8], issue_id: i64) -> Result<ParsedCollection<Wor
 /// Reads a page of `/issue/{id}/changelog`. `received` counts entries, of which each may change several fields.
 ///
 /// # Errors
-/// `SCHEMA_CHANGED` where the body is not an object with an array `values` (or `histories`) and a `total`.
+/// `SCHEMA_CHANGED` where the body is not an object with an array `values` (or `histories`).
 pub fn parse_changelog(body: &[u8], issue_id: i64) -> Result<ParsedCollection<ChangeRecord>, Failure> {
     let text = String::from_utf8_lossy(body);
     let read = collection(&repair(&text), issue_id, "changelog", |report, element| entry(report, issue_id, element))?;
@@ -72,15 +77,24 @@ fn collection<'a, W: FromJson<'a>, T>(
 ) -> Result<ParsedCollection<T>, Failure> {
     let collection: wire::Collection<W> = serde_json::from_str(text)
         .map_err(|error| unreadable(&format!("a page of {entity}s"), text.as_bytes(), &error))?;
-    let incomplete = |(field, problem): Reject| {
+    let incomplete = |Reject { field, problem, .. }: Reject| {
         Failure::new(FailureCode::SchemaChanged, format!("a page of {entity}s of issue {issue_id}: {field}: {problem}"))
     };
     let elements = need(collection.elements, entity).map_err(incomplete)?.0;
-    let total = need(collection.total, "total").map_err(incomplete)?.0;
     let received = count(elements.len());
     let mut report = Report::default();
+    for member in envelope::unknown(text, COLLECTION) {
+        report.drift("page", format!("{entity}.{member}"), "nothing", "a new member");
+    }
     let start_at = report.optional(entity, "startAt", collection.start_at).map_or(0, |Whole(start)| start);
+    // A list that does not tell how long it is goes on until a page is empty.
+    let unknown = start_at + received + i64::from(received > 0);
+    let total = report.expected(entity, "total", collection.total).map_or(unknown, |Whole(total)| total);
     let records = elements_of(&mut report, (issue_id, None), entity, elements, record);
+    if received == 0 && total > start_at {
+        // The end of the list, before the end that it told.
+        report.drift(entity, "total", "as many rows as it tells", "fewer rows");
+    }
     let Report { rejected, drifts, users, .. } = report;
     Ok(ParsedCollection { records, rejected, drifts, users, total, start_at, received })
 }
@@ -143,7 +157,7 @@ pub(super) fn elements_of<W, T>(
 ) -> Vec<T> {
     let mut records = Vec::with_capacity(elements.len());
     for element in elements {
-        let (id, (field, problem)) = match element {
+        let (id, Reject { field, problem, expected, found }) = match element {
             Loose::Good(element) => match record(report, element) {
                 Ok(record) => {
                     records.push(record);
@@ -151,14 +165,25 @@ pub(super) fn elements_of<W, T>(
                 }
                 Err(reject) => reject,
             },
-            Loose::Absent => (None, ("", "null instead of an object".to_owned())),
-            Loose::Wrong(found) => (None, ("", format!("{found} instead of an object"))),
+            Loose::Absent => (None, Reject::new("", "null instead of an object".to_owned(), "object", "nothing")),
+            Loose::Wrong(found) => (None, Reject::new("", format!("{found} instead of an object"), "object", found)),
         };
+        let known = if field.is_empty() { "element" } else { field };
+        report.drift(if entity == "issuelinks" { "link" } else { entity }, known, expected, found);
         let field = if field.is_empty() { entity.to_owned() } else { format!("{entity}.{field}") };
         let problem = id.map_or_else(|| problem.clone(), |id| format!("{entity} {id}: {problem}"));
         report.reject(Some(issue_id), key.map(str::to_owned), field, problem);
     }
     records
+}
+
+/// Who may see it is not kept, but a new way of saying so may be one that hides more.
+fn visibility(report: &mut Report, entity: &'static str, visibility: Loose<wire::Visibility<'_>>) {
+    let Some(visibility) = report.optional(entity, "visibility", visibility) else { return };
+    let kind = report.text(entity, "visibility.type", visibility.kind);
+    if kind.is_some_and(|kind| !matches!(kind.to_ascii_lowercase().as_str(), "role" | "group")) {
+        report.drift(entity, "visibility.type", "role or group", "another value");
+    }
 }
 
 pub(super) fn comment(
@@ -167,6 +192,7 @@ pub(super) fn comment(
     wire: wire::Comment<'_>,
 ) -> Result<CommentRecord, ElementReject> {
     let id = known_id(&wire.id);
+    visibility(report, "comment", wire.visibility);
     let author = report.user("comment", "author", wire.author);
     let update_author = report.user("comment", "updateAuthor", wire.update_author);
     let body = report.optional("comment", "body", wire.body).map(|body| body.to_text()).unwrap_or_default();
@@ -192,12 +218,16 @@ pub(super) fn worklog(
     wire: wire::Worklog<'_>,
 ) -> Result<WorklogRecord, ElementReject> {
     let id = known_id(&wire.id);
+    visibility(report, "worklog", wire.visibility);
     let author = report.user("worklog", "author", wire.author);
     let update_author = report.user("worklog", "updateAuthor", wire.update_author);
     let comment = report.optional("worklog", "comment", wire.comment).map(|comment| comment.to_text());
     let read = || {
         let Whole(seconds) = need(wire.time_spent_seconds, "timeSpentSeconds")?;
-        let out_of_range = || ("timeSpentSeconds", format!("{seconds} does not fit into 32 bits"));
+        let out_of_range = || {
+            let problem = format!("{seconds} does not fit into 32 bits");
+            Reject::new("timeSpentSeconds", problem, "seconds of a work", "a number beyond all bounds")
+        };
         let created_at = need(wire.created, "created")?.0;
         Ok(WorklogRecord {
             id: need(wire.id, "id")?.0,

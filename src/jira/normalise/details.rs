@@ -153,6 +153,11 @@ impl Details {
                     }
                     None => report.drift("issue", id.to_string(), "list of sprints", kind_of(&value)),
                 }
+            } else if sprint::AGILE_FIELDS.contains(&id.as_ref())
+                && let Some(sprints) = sprint::read(&value)
+            {
+                self.details.sprint_ids.extend(report.sprints(sprints));
+                continue;
             } else if is(&map.epic_link) && !has_parent {
                 if let Value::String(key) = value {
                     self.epic_key = Some(key);
@@ -201,7 +206,7 @@ fn points(report: &mut Report, value: &Value) -> Option<f64> {
     points
 }
 
-const fn kind_of(value: &Value) -> &'static str {
+pub(in crate::jira) const fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "nothing",
         Value::Bool(_) => "boolean",
@@ -255,7 +260,11 @@ fn link(report: &mut Report, issue_id: i64, wire: wire::Link<'_>) -> Result<Link
     let (direction, other, relation) = match (outward, inward) {
         (Some(other), _) => (LinkDirection::Outward, other, kind.outward),
         (None, Some(other)) => (LinkDirection::Inward, other, kind.inward),
-        (None, None) => return Err((id, ("outwardIssue", "neither end is given".to_owned()))),
+        (None, None) => {
+            let problem = "neither end is given".to_owned();
+            let reject = Reject::new("direction", problem, "outwardIssue or inwardIssue", "another value");
+            return Err((id, reject));
+        }
     };
     let read = || -> Result<LinkRecord, Reject> {
         Ok(LinkRecord {

@@ -90,6 +90,21 @@ fn a_field_that_no_program_can_hold_does_not_cost_the_issue() {
 }
 
 #[test]
+fn sprints_are_read_from_the_fields_of_the_agile_interface() {
+    let sprint = |id: i64, state: &str| json!({"id": id, "name": "S", "state": state, "originBoardId": 4, "endDate": "2024-05-15T10:00:00.000Z"});
+    let page =
+        read(json!({"sprint": sprint(9, "active"), "closedSprints": [sprint(7, "closed"), sprint(8, "closed")]}));
+    let mut ids = page.issues[0].issue.details.sprint_ids.clone();
+    ids.sort_unstable();
+    assert_eq!((ids.as_slice(), page.sprints.len()), (&[7, 8, 9][..], 3));
+    assert!(page.sprints.iter().all(|sprint| sprint.board_id == Some(4)) && page.drifts.is_empty());
+    // A field of that name that holds something else is kept as it came.
+    let page = read(json!({"sprint": "soon", "closedSprints": [5]}));
+    assert_eq!(page.issues[0].issue.details.fields["sprint"], "soon");
+    assert!(page.issues[0].issue.details.sprint_ids.is_empty() && page.drifts.is_empty());
+}
+
+#[test]
 fn sprints_are_read_from_both_flavours_with_and_without_a_known_field() {
     let java = "com.atlassian.greenhopper.service.sprint.Sprint@1f[id=7,rapidViewId=3,state=ACTIVE,name=A, b,startDate=<null>,\
                 endDate=<null>,completeDate=<null>,sequence=7,goal=]";

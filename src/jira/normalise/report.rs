@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 
 use crate::domain::entity::{ComponentRecord, SprintRecord, VersionRecord};
 use crate::domain::record::UserRecord;
+use crate::jira::catalogue::{ACCOUNT_TYPES, ACCOUNT_TYPES_EXPECTED};
 use crate::jira::loose::{Flag, FromJson, List, Loose, Moment, Text, Whole};
 use crate::jira::sprint::STATES;
 use crate::jira::wire;
@@ -163,6 +164,10 @@ impl Report {
         let account_id = account_id.or_else(|| username.clone())?;
         if !self.known_users.contains(&account_id) {
             self.known_users.insert(account_id.clone());
+            let account_type = self.text("user", "accountType", user.account_type);
+            if account_type.as_deref().is_some_and(|kind| !ACCOUNT_TYPES.contains(&kind)) {
+                self.drift("user", "accountType", ACCOUNT_TYPES_EXPECTED, "another value");
+            }
             let record = UserRecord {
                 account_id: account_id.clone(),
                 username,
@@ -170,7 +175,7 @@ impl Report {
                 email: self.text("user", "emailAddress", user.email_address),
                 active: self.optional("user", "active", user.active).is_none_or(|Flag(active)| active),
                 time_zone: self.text("user", "timeZone", user.time_zone),
-                account_type: self.text("user", "accountType", user.account_type),
+                account_type,
             };
             self.users.push(record.sealed());
         }

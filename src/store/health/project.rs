@@ -51,7 +51,7 @@ pub async fn load(conn: &mut PgConnection, project_id: Uuid) -> Result<Health> {
            ON CONFLICT (project_id) DO UPDATE SET project_id = excluded.project_id
            RETURNING last_run_id, last_run_at, last_success_at, last_success_started_at, success_streak, failure_streak,
                      class_streak, code, failing_since, last_failure_at, last_error, slow_streak, slow_since,
-                     sluggish_streak, sluggish_since, lag_streak, lag_since, alerting"#,
+                     sluggish_streak, sluggish_since, lag_streak, lag_since, guard_streak, guard_since, guard_error, alerting"#,
         project_id
     )
     .fetch_one(conn)
@@ -73,6 +73,8 @@ pub async fn load(conn: &mut PgConnection, project_id: Uuid) -> Result<Health> {
         slow: streak(row.slow_streak, row.slow_since),
         sluggish: streak(row.sluggish_streak, row.sluggish_since),
         lag: streak(row.lag_streak, row.lag_since),
+        guard: streak(row.guard_streak, row.guard_since),
+        guard_error: row.guard_error,
         alerting: row.alerting,
     })
 }
@@ -85,7 +87,7 @@ pub async fn save(conn: &mut PgConnection, project_id: Uuid, health: &Health) ->
               SET last_run_id = $2, last_run_at = $3, last_success_at = $4, last_success_started_at = $5, success_streak = $6,
                   failure_streak = $7, class_streak = $8, code = $9, failing_since = $10, last_failure_at = $11, last_error = $12,
                   slow_streak = $13, slow_since = $14, sluggish_streak = $15, sluggish_since = $16, lag_streak = $17,
-                  lag_since = $18, alerting = $19
+                  lag_since = $18, alerting = $19, guard_streak = $20, guard_since = $21, guard_error = $22
             WHERE project_id = $1"#,
         project_id,
         health.last_run_id,
@@ -106,6 +108,9 @@ pub async fn save(conn: &mut PgConnection, project_id: Uuid, health: &Health) ->
         count(health.lag.count),
         health.lag.since,
         &health.alerting,
+        count(health.guard.count),
+        health.guard.since,
+        health.guard_error,
     )
     .execute(conn)
     .await?;
@@ -145,7 +150,8 @@ pub async fn silent(conn: &mut PgConnection, now: DateTime<Utc>, limit: TimeDelt
              LEFT JOIN syncline.site_health g ON g.site_id = p.site_id
             WHERE s.state = 'active' AND p.state = 'active' AND g.incident_since IS NULL
               AND greatest(h.last_success_at, p.created_at, s.updated_at, g.resolved_at) < $1
-              AND coalesce(cardinality(h.alerting), 0) = 0
+              -- What the guard of a reconciliation found says nothing of runs.
+              AND coalesce(cardinality(array_remove(h.alerting, 'RECONCILE_GUARD')), 0) = 0
             ORDER BY p.id LIMIT 500
               FOR UPDATE OF s SKIP LOCKED"#,
         now - limit

@@ -22,6 +22,8 @@ pub struct Unread {
     pub end: End,
     /// Issues that it read.
     pub issues: i64,
+    /// It compared the ids of all issues, too.
+    pub reconcile: bool,
     /// Seconds that runs of its kind and size took.
     pub like_seconds: Vec<f64>,
     /// Issues per second that runs of its kind reached, where they read enough to tell.
@@ -55,7 +57,7 @@ pub async fn unread(conn: &mut PgConnection, project_id: Uuid) -> Result<Vec<Unr
     let rows = sqlx::query!(
         r#"
         SELECT r.id, r.state, coalesce(r.started_at, r.created_at) AS "started_at!", r.finished_at AS "finished_at!",
-               r.error_code, r.error_message, r.error_retry_at, r.issues_seen,
+               r.error_code, r.error_message, r.error_retry_at, r.issues_seen, r.reconcile,
                coalesce(l.seconds, '{}') AS "seconds!", coalesce(l.rates, '{}') AS "rates!"
           FROM syncline.sync_run r
           LEFT JOIN LATERAL (
@@ -96,6 +98,7 @@ pub async fn unread(conn: &mut PgConnection, project_id: Uuid) -> Result<Vec<Unr
             finished_at: row.finished_at,
             end: end(&row.state, row.error_code, row.error_message, row.error_retry_at),
             issues: row.issues_seen,
+            reconcile: row.reconcile,
             like_seconds: row.seconds,
             like_rates: row.rates,
         })

@@ -107,8 +107,9 @@ impl Purse {
             if let Some(pause) = turns.paused_for {
                 return Ok(Turn::Paused(pause));
             }
-            hand.busy |= turns.given == 0 || !turns.first_in.is_zero();
-            let distance = 1.0 / turns.rate;
+            // While requests return after a pause, the rate is not used, whoever waits.
+            hand.busy |= turns.pace >= turns.rate && (turns.given == 0 || !turns.first_in.is_zero());
+            let distance = 1.0 / turns.pace;
             hand.turns.extend(
                 (0..turns.given).map(|n| now + turns.first_in + Duration::from_secs_f64(f64::from(n) * distance)),
             );
@@ -187,7 +188,7 @@ impl Hand {
         if seconds > 2.0 {
             (self.used, self.used_since) = (self.used / 2, Some(now - Duration::from_secs(1)));
         }
-        let most = self.known.map_or(1.0, |(turns, _)| turns.rate * BUNDLE_SECONDS).max(1.0);
+        let most = self.known.map_or(1.0, |(turns, _)| turns.pace * BUNDLE_SECONDS).max(1.0);
         f64::from(waiting).max(lately).clamp(1.0, most) as i32
     }
 }

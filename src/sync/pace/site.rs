@@ -24,8 +24,6 @@ use crate::store::rate::{self, Standing};
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Nobody waits longer for turns; a step has a time limit.
 const LONGEST_QUEUE: Duration = Duration::from_secs(60);
-/// After a pause without a bucket, requests return within this time, not at once.
-const RETURN_WITHIN: Duration = Duration::from_secs(1);
 /// How often the site's own limits are read again.
 const LIMITS_KEPT: Duration = Duration::from_secs(30);
 /// How far ahead points are given.
@@ -72,10 +70,14 @@ impl SitePacer {
         for key in standing.buckets.iter().filter(|key| mine(key)) {
             self.purse(&mut state, key);
         }
-        state.pauses.retain(|_, until| *until > now);
+        state.pauses.retain(|_, pause| pause.until + Duration::from_secs_f64(rule::RETURN_SECONDS) > now);
         for (key, wait) in standing.pauses.iter().filter(|(key, _)| mine(key)) {
-            let until = state.pauses.entry(key.clone()).or_insert(now);
-            *until = (*until).max(now + *wait);
+            state.pause(key, now + *wait, now);
+        }
+        for (key, ago) in standing.ended.iter().filter(|(key, _)| mine(key)) {
+            if let Some(until) = now.checked_sub(*ago) {
+                state.pause(key, until, now);
+            }
         }
     }
 
@@ -103,10 +105,20 @@ impl SitePacer {
             return None;
         }
         let now = Instant::now();
-        let left = |key: &str| state.pauses.get(key).map(|until| *until - now).filter(|left| !left.is_zero());
+        let left = |key: &str| state.pauses.get(key).map(|pause| pause.until - now).filter(|left| !left.is_zero());
         let site = left(&self.key).map(|left| (left, PauseScope::Site));
         let own = left(&self.endpoint_key(endpoint)).map(|left| (left, PauseScope::Endpoint));
         site.into_iter().chain(own).max_by_key(|(left, _)| *left)
+    }
+
+    /// When a request that no bucket holds back may go out after a pause.
+    fn returns_at(&self, endpoint: Endpoint, now: Instant) -> Option<Instant> {
+        let mut state = lock(&self.state);
+        if state.pauses.is_empty() {
+            return None;
+        }
+        let (site, own) = (&self.key, &self.endpoint_key(endpoint));
+        [site, own].into_iter().filter_map(|key| state.pauses.get_mut(key)?.turn(now)).max()
     }
 
     async fn limits(&self) -> &Limits {
@@ -156,6 +168,12 @@ impl SitePacer {
             let asked = Instant::now();
             let purses = self.purses(endpoint);
             let mut at = asked;
+            if purses.is_empty()
+                && let Some(turn) = self.returns_at(endpoint, asked)
+            {
+                at = turn;
+                metrics::rate_gate_waited("pause", turn - asked);
+            }
             for purse in &purses {
                 match purse.turn(&self.shared.pool(), &self.shared.clock).await {
                     Ok(Turn::At(turn)) => at = at.max(turn),
@@ -165,7 +183,7 @@ impl SitePacer {
                 }
             }
             if began.elapsed() > LONGEST_QUEUE {
-                let problem = format!("too many requests wait for their turn at {}", endpoint.template());
+                let problem = format!("too many requests wait for their turn at {}", endpoint.resource());
                 let later = Failure::new(FailureCode::RateLimit, problem).after(Some(PATIENCE));
                 return Err(later.scoped(PauseScope::Endpoint));
             }
@@ -191,21 +209,17 @@ impl SitePacer {
     /// Waits for the end of a short pause; a long one is the engine's, which keeps it without a place.
     async fn sit_out(&self, endpoint: Endpoint, pause: Duration, scope: PauseScope) -> Result<(), Failure> {
         if pause > PATIENCE {
-            let problem = format!("a pause that Jira asked for holds back {}", endpoint.template());
+            let problem = format!("a pause that Jira asked for holds back {}", endpoint.resource());
             return Err(Failure::new(FailureCode::RateLimit, problem).after(Some(pause)).scoped(scope));
         }
-        let spread = if self.purses(endpoint).is_empty() { RETURN_WITHIN } else { Duration::ZERO };
-        let wait = pause + spread.mul_f64(self.shared.clock.jitter());
-        tokio::time::sleep(wait).await;
-        metrics::rate_gate_waited("pause", wait);
+        tokio::time::sleep(pause).await;
+        metrics::rate_gate_waited("pause", pause);
         Ok(())
     }
 
     fn begin_pause(&self, key: &str, pause: Duration) {
-        let until = Instant::now() + pause;
-        let mut state = lock(&self.state);
-        let known = state.pauses.entry(key.to_owned()).or_insert(until);
-        *known = (*known).max(until);
+        let now = Instant::now();
+        lock(&self.state).pause(key, now + pause, now);
     }
 
     fn quota_key(&self) -> String {
@@ -232,7 +246,9 @@ impl SitePacer {
             }
             if points.ready_in > PATIENCE || began.elapsed() > LONGEST_QUEUE {
                 let problem = "the points of this hour are spent as far as they may be by now";
-                return Err(Failure::new(FailureCode::Quota, problem).after(Some(points.ready_in)));
+                // The plan holds back what costs so much; what costs less may go on.
+                let later = Failure::new(FailureCode::Quota, problem).after(Some(points.ready_in));
+                return Err(later.scoped(PauseScope::Endpoint));
             }
             tokio::time::sleep(points.ready_in.mul_f64(1.0 + self.shared.clock.jitter() / 2.0)).await;
         }

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::purse::Purse;
 use crate::domain::failure::{FailureCode, RetryPolicy};
+use crate::domain::rate as rule;
 use crate::jira::Endpoint;
 use crate::jira::pacer::Answered;
 
@@ -17,10 +18,17 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 /// Points that a request is taken to cost before any answer of its endpoint was seen: the request and a page of 50.
 const FIRST_COST: f64 = 51.0;
 
+/// After a pause without a bucket, requests return by degrees to what this process asked for per second before it, and to at
+/// least so much.
+const LEAST_ASKED: f64 = 10.0;
+/// Ends of pauses that are so near are of one pause.
+const SAME_PAUSE: Duration = Duration::from_millis(200);
+
 #[derive(Default)]
 pub(super) struct State {
     pub purses: HashMap<String, Arc<Purse>>,
-    pub pauses: HashMap<String, Instant>,
+    /// Pauses that are on, and those after which requests still return by degrees.
+    pub pauses: HashMap<String, Pause>,
     /// Refusals without a time in a row, by scope.
     pub nameless: HashMap<String, u32>,
     pub workers: i64,
@@ -34,7 +42,47 @@ pub(super) struct State {
     costs: HashMap<Endpoint, f64>,
 }
 
+/// A pause that Jira asked for, as this process keeps it.
+pub(super) struct Pause {
+    pub until: Instant,
+    /// Requests per second of this process before it.
+    pub asked: f64,
+    /// Requests that were let go since its end.
+    pub returned: u32,
+}
+
+impl Pause {
+    /// When the next request may go out that no bucket holds back; `None` once all have returned.
+    pub fn turn(&mut self, now: Instant) -> Option<Instant> {
+        if now >= self.until + Duration::from_secs_f64(rule::RETURN_SECONDS) {
+            return None;
+        }
+        let asked = self.asked.max(LEAST_ASKED);
+        // Turns that nobody took are lost: they are not made up for.
+        let over = rule::returned_after(now.saturating_duration_since(self.until), asked) as u32;
+        self.returned = self.returned.max(over);
+        let turn = self.until + rule::returns_after(self.returned, asked);
+        self.returned += 1;
+        Some(turn)
+    }
+}
+
 impl State {
+    /// Notes a pause, or that one lasts longer; a longer one begins anew.
+    pub fn pause(&mut self, key: &str, until: Instant, now: Instant) {
+        let asked = match self.asked.0 {
+            Some(since) if now - since < Duration::from_secs(2) => f64::from(self.asked.1.max(self.asked.2)),
+            _ => 0.0,
+        };
+        let known = self.pauses.entry(key.to_owned()).or_insert(Pause { until, asked, returned: 0 });
+        // The same pause, heard of again, ends a moment sooner or later.
+        let longer = until.saturating_duration_since(known.until);
+        if longer > SAME_PAUSE || known.returned == 0 && !longer.is_zero() {
+            // Little is asked in a pause: what was asked before it counts.
+            *known = Pause { until, asked: asked.max(known.asked), returned: 0 };
+        }
+    }
+
     /// Counts a request.
     pub fn count(&mut self) {
         let now = Instant::now();
