@@ -71,7 +71,9 @@ impl Past {
         };
         let issues = self.issues * share;
         let page = |parameters: &Parameters| parameters.page_size.clamp(1.0, LARGEST_PAGE);
-        let pages = (self.pages * share * page(now) / page(then)).max(self.pages.min(1.0));
+        // Pages that are not full cost a request all the same: what was read beyond the full ones stays.
+        let full = |issues: f64, parameters: &Parameters| (issues / page(parameters)).ceil();
+        let pages = (self.pages + full(issues, then) - full(self.issues, now)).max(self.pages.min(1.0));
         let requests = (self.requests - self.pages).max(0.0) + pages;
         let pace = if self.requests > 0.0 { self.seconds / self.requests } else { 0.0 };
         let seconds = requests * pace * self.lanes(now) / self.lanes(then);
@@ -106,6 +108,13 @@ mod tests {
     fn smaller_pages_cost_more_requests_and_time() {
         let cost = FULL.with(&NOW, &Parameters { page_size: 50.0, ..NOW });
         assert_eq!((cost.requests, cost.seconds, cost.issues), (25.0, 50.0, 1_000.0));
+    }
+
+    #[test]
+    fn a_run_of_few_issues_has_one_page_of_whatever_size() {
+        let past = Past { issues: 3.0, pages: 1.0, requests: 5.0, seconds: 0.5, window_seconds: Some(900.0) };
+        assert_eq!(past.with(&NOW, &Parameters { page_size: 10.0, ..NOW }), past.cost());
+        assert_eq!(past.with(&NOW, &Parameters { page_size: 2.0, ..NOW }).requests, 6.0);
     }
 
     #[test]

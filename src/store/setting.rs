@@ -167,8 +167,9 @@ pub struct History {
     pub window_seconds: Option<f64>,
 }
 
-/// Averages over up to 20 runs of each kind.
-pub async fn history(pool: &PgPool, project_id: Uuid) -> Result<Vec<History>> {
+/// Averages over up to 20 runs of each kind that started since one of `keys` was last changed where the project would feel
+/// it: runs with other pages are no measure. Where there is none since, all runs count.
+pub async fn history(pool: &PgPool, project_id: Uuid, keys: &[&str]) -> Result<Vec<History>> {
     let history = sqlx::query_as!(
         History,
         r#"SELECT h.kind, count(*) AS "runs!", min(h.started_at) AS "since!", max(h.started_at) AS "until!",
@@ -176,13 +177,23 @@ pub async fn history(pool: &PgPool, project_id: Uuid) -> Result<Vec<History>> {
                   avg(extract(epoch FROM h.finished_at - h.started_at))::float8 AS "seconds!",
                   max(extract(epoch FROM h.finished_at - h.started_at))::float8 AS "longest_seconds!",
                   avg(extract(epoch FROM h.started_at - h.window_from))::float8 AS window_seconds
-             FROM (SELECT r.*, row_number() OVER (PARTITION BY r.kind ORDER BY r.created_at DESC) AS place
+             FROM (SELECT r.*, r.started_at > c.at AS is_alike,
+                          bool_or(r.started_at > c.at) OVER (PARTITION BY r.kind) AS has_alike,
+                          row_number() OVER (PARTITION BY r.kind ORDER BY r.created_at DESC) AS place
                      FROM syncline.sync_run r
+                    CROSS JOIN (
+                          SELECT coalesce(max(a.at), '-infinity') AS at
+                            FROM syncline.audit a
+                            JOIN syncline.project p ON p.id = $1
+                            JOIN syncline.site s ON s.id = p.site_id
+                           WHERE a.action IN ('config.set', 'config.unset') AND a.details->>'key' = ANY ($2)
+                             AND a.subject IN ('all', s.name, s.name || '/' || p.key)) c
                     WHERE r.project_id = $1 AND r.state = 'succeeded' AND r.trigger <> 'repair'
                       AND r.started_at IS NOT NULL AND r.finished_at IS NOT NULL AND r.pages > 0) h
-            WHERE h.place <= 20
+            WHERE h.place <= 20 AND (h.is_alike OR NOT h.has_alike)
             GROUP BY h.kind ORDER BY h.kind DESC"#,
-        project_id
+        project_id,
+        keys as &[&str]
     )
     .fetch_all(pool)
     .await?;

@@ -37,7 +37,7 @@ pub(super) async fn run(values: &[(&'static Key, f64)], text: &str, context: &Co
     let project = project::find(context, text, false).await?;
     let site = site::find(context, &project.site).await?;
     let name = project::name(&project);
-    let history = stored::history(&context.pool, project.id).await?;
+    let history = stored::history(&context.pool, project.id, &ESTIMATED.map(|key| key.name)).await?;
     if history.is_empty() {
         return Err(Error::failure(format!("no history: no run of {name} has succeeded and read a page yet"))
             .help(format!("start one with `syncline sync start {name} --wait`, then test again")));
