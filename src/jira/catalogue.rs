@@ -438,7 +438,7 @@ mod tests {
         );
         let read = read.unwrap();
         assert_eq!(read.records.iter().map(|status| status.id).collect::<Vec<_>>(), [1, 3]);
-        assert_eq!((read.rejected.len(), read.drifts.len()), (2, 1));
+        assert_eq!((read.rejected.len(), read.drifts.len()), (2, 2));
     }
 
     #[test]
