@@ -85,11 +85,11 @@ async fn a_backfill_lasts_to_the_end_of_the_hour_and_an_incremental_run_in_betwe
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_by_the_quota_empties_the_plan_until_the_hour_is_over() {
     const HOUR: Duration = Duration::from_secs(8);
-    let (rig, worker) = staged(200).await;
+    let (rig, worker) = staged(60).await;
     hour_ends_in(&rig, HOUR).await;
     let began = Instant::now();
     // Others have spent the quota: Jira says so once, and names a time that is too early.
-    let rule = FaultRule { path: Some("/search/jql".into()), after: 2, ..FaultRule::next(FaultKind::Quota, 1) };
+    let rule = FaultRule { path: Some("/search/jql".into()), after: 1, ..FaultRule::next(FaultKind::Quota, 1) };
     rig.jira.control().set_faults(FaultPlan { rules: vec![rule], retry_after_seconds: 1, ..FaultPlan::default() });
     let run = rig.enqueue("LARGE", "full").await;
     let emptied = "SELECT count(*) FROM syncline.rate_quota WHERE spent >= points_per_hour";
@@ -101,7 +101,7 @@ async fn a_refusal_by_the_quota_empties_the_plan_until_the_hour_is_over() {
     assert_eq!(stats(&rig).requests, silent, "requests while there were no points");
     assert_eq!(rig.ended(run).await, "succeeded");
     assert!(began.elapsed() >= HOUR - Duration::from_millis(200), "{:?}", began.elapsed());
-    assert_eq!(rig.count("SELECT count(*) FROM syncline.issue").await, 210);
+    assert_eq!(rig.count("SELECT count(*) FROM syncline.issue").await, 70);
     assert_eq!(rig.count("SELECT coalesce(sum(failures), 0)::int8 FROM syncline.sync_step").await, 0);
     worker.stop().await;
 }

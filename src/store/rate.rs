@@ -341,7 +341,9 @@ pub async fn spend(
         ), held AS MATERIALIZED (
             SELECT * FROM syncline.rate_quota WHERE key = $1 FOR UPDATE
         ), hour AS MATERIALIZED (
-            SELECT clock_timestamp() AS at, h.tokens, h.refilled_at,
+            -- Each hour begins as the first one does: a little may be spent at once.
+            SELECT clock_timestamp() AS at, h.refilled_at,
+                   CASE WHEN h.resets_at > clock_timestamp() THEN h.tokens ELSE greatest(h.tokens, $2::float8 * $6::float8) END AS tokens,
                    CASE WHEN h.resets_at > clock_timestamp() THEN h.spent ELSE 0 END AS spent,
                    CASE WHEN h.resets_at > clock_timestamp() THEN h.resets_at
                         ELSE date_trunc('hour', clock_timestamp(), 'UTC') + interval '1 hour' END AS resets_at
