@@ -169,8 +169,8 @@ pub async fn take(pool: &PgPool, ask: Ask<'_>) -> Result<Option<Turns>> {
                        ELSE $13::float8 + (1 - $13::float8) * greatest(extract(epoch FROM a.at - a.pause_ends)::float8, 0) / $12::float8 END)) AS pace
               FROM adapted a
         ), filled AS MATERIALIZED (
-            -- Nothing is due in a pause, so nothing is made up for afterwards.
-            SELECT a.*, least(a.burst, a.tokens + $4 + a.pace * greatest(extract(epoch FROM a.at - greatest(a.refilled_at, a.pause_ends))::float8, 0)) AS level
+            -- Nothing is due in a pause, so nothing is made up for afterwards; turns that were given before it are void, and owe nothing.
+            SELECT a.*, least(a.burst, CASE WHEN a.pause_ends > a.refilled_at THEN 0 ELSE a.tokens + $4 END + a.pace * greatest(extract(epoch FROM a.at - greatest(a.refilled_at, a.pause_ends))::float8, 0)) AS level
               FROM paced a
         ), given AS MATERIALIZED (
             SELECT f.*, CASE WHEN f.paused_until IS NULL

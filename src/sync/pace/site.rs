@@ -68,6 +68,8 @@ struct State {
     /// What a request of each endpoint cost lately, in points, and what is still to be paid or given back.
     costs: HashMap<Endpoint, f64>,
     owed: f64,
+    /// When Jira last said that the hour's points are spent.
+    spent_at: Option<Instant>,
 }
 
 /// A pause that Jira asked for, as this process keeps it.
@@ -77,7 +79,7 @@ struct Pause {
     asked: f64,
     /// Requests that were let go since its end.
     returned: u32,
-    /// The hour's points are spent: what was paid before counts for nothing.
+    /// The hour's points are spent.
     quota: bool,
 }
 
@@ -122,10 +124,8 @@ impl SitePacer {
         state.pauses.retain(|_, pause| pause.until + Duration::from_secs_f64(rule::RETURN_SECONDS) > now);
         for (key, wait) in standing.pauses.iter().filter(|(key, _)| mine(key)) {
             state.pause(key, now + *wait, now);
-            if standing.quotas.contains(key)
-                && let Some(pause) = state.pauses.get_mut(key)
-            {
-                pause.quota = true;
+            if standing.quotas.contains(key) {
+                state.is_spent(key, now);
             }
         }
         for (key, ago) in standing.ended.iter().filter(|(key, _)| mine(key)) {
@@ -165,9 +165,9 @@ impl SitePacer {
         site.into_iter().chain(own).max_by_key(|(left, _)| *left)
     }
 
-    /// Whether the site pauses because its hour is spent.
-    fn is_quota_spent(&self) -> bool {
-        lock(&self.state).pauses.get(&self.key).is_some_and(|pause| pause.quota)
+    /// Whether Jira said after this that the hour's points are spent: what was paid before counts for nothing.
+    fn is_spent_since(&self, paid_at: Instant) -> bool {
+        lock(&self.state).spent_at.is_some_and(|spent_at| spent_at > paid_at)
     }
 
     /// When a request that no bucket holds back may go out after a pause.
@@ -213,12 +213,12 @@ impl SitePacer {
         let limits = self.limits().await;
         let points_per_hour = lock(&limits.own).0.points_per_hour;
         let began = Instant::now();
-        let mut paid_points = 0.0;
+        let (mut paid_points, mut paid_at) = (0.0, began);
         loop {
             if let Some((pause, scope)) = self.pause(endpoint) {
-                // Points that were paid and not used are given back, unless the plan is empty anyhow.
+                // Points that were paid and not used are given back, unless the plan was emptied meanwhile.
                 let paid = std::mem::take(&mut paid_points);
-                if !self.is_quota_spent() {
+                if !self.is_spent_since(paid_at) {
                     lock(&self.state).owed -= paid;
                 }
                 self.sit_out(endpoint, pause, scope).await?;
@@ -226,6 +226,7 @@ impl SitePacer {
             }
             if let Some(points) = points_per_hour.filter(|_| paid_points == 0.0) {
                 let asked = Instant::now();
+                paid_at = asked;
                 paid_points = self.pay(endpoint, f64::from(points)).await?;
                 metrics::rate_gate_waited("points", asked.elapsed());
             }
@@ -262,6 +263,10 @@ impl SitePacer {
             let mut place = limits.places.enter().await;
             metrics::rate_gate_waited("concurrency", waits.elapsed());
             // Who waited for a place may have missed a pause that began meanwhile.
+            if paid_points > 0.0 && self.is_spent_since(paid_at) {
+                paid_points = 0.0;
+                continue;
+            }
             if self.pause(endpoint).is_none() {
                 lock(&self.state).count();
                 place.paid_points = paid_points;
@@ -373,10 +378,8 @@ impl SitePacer {
         let pause = failure.retry_after.unwrap_or_else(|| self.backoff(&key));
         let purse = self.purses(answered.endpoint).pop();
         self.begin_pause(&key, pause);
-        if failure.code == FailureCode::Quota
-            && let Some(pause) = lock(&self.state).pauses.get_mut(&key)
-        {
-            pause.quota = true;
+        if failure.code == FailureCode::Quota {
+            lock(&self.state).is_spent(&key, Instant::now());
         }
         let (pool, reason) = (&self.shared.pool, failure.code.as_str());
         let written = match failure.code {
@@ -441,6 +444,14 @@ impl State {
         if longer > SAME_PAUSE || known.returned == 0 && !longer.is_zero() {
             // Little is asked in a pause: what was asked before it counts.
             *known = Pause { until, asked: asked.max(known.asked), returned: 0, quota: false };
+        }
+    }
+
+    /// Notes that a pause is about the hour's points.
+    fn is_spent(&mut self, key: &str, now: Instant) {
+        if let Some(pause) = self.pauses.get_mut(key).filter(|pause| !pause.quota) {
+            pause.quota = true;
+            self.spent_at = Some(now);
         }
     }
 
