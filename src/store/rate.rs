@@ -174,8 +174,8 @@ pub async fn take(pool: &PgPool, ask: Ask<'_>) -> Result<Option<Turns>> {
                        ELSE $13::float8 + (1 - $13::float8) * greatest(extract(epoch FROM a.at - a.pause_ends)::float8, 0) / $12::float8 END)) AS pace
               FROM adapted a
         ), filled AS MATERIALIZED (
-            -- Nothing is due in a pause, so nothing is made up for afterwards.
-            SELECT a.*, least(a.burst, a.tokens + $4 + a.pace * greatest(extract(epoch FROM a.at - greatest(a.refilled_at, a.pause_ends))::float8, 0)) AS level
+            -- Nothing is due in a pause, so nothing is made up for afterwards; turns that were given before it are void, and owe nothing.
+            SELECT a.*, least(a.burst, CASE WHEN a.pause_ends > a.refilled_at THEN 0 ELSE a.tokens + $4 END + a.pace * greatest(extract(epoch FROM a.at - greatest(a.refilled_at, a.pause_ends))::float8, 0)) AS level
               FROM paced a
         ), given AS MATERIALIZED (
             SELECT f.*, CASE WHEN f.paused_until IS NULL
@@ -346,7 +346,9 @@ pub async fn spend(
         ), held AS MATERIALIZED (
             SELECT * FROM syncline.rate_quota WHERE key = $1 FOR UPDATE
         ), hour AS MATERIALIZED (
-            SELECT clock_timestamp() AS at, h.tokens, h.refilled_at,
+            -- Each hour begins as the first one does: a little may be spent at once.
+            SELECT clock_timestamp() AS at, h.refilled_at,
+                   CASE WHEN h.resets_at > clock_timestamp() THEN h.tokens ELSE greatest(h.tokens, $2::float8 * $6::float8) END AS tokens,
                    CASE WHEN h.resets_at > clock_timestamp() THEN h.spent ELSE 0 END AS spent,
                    CASE WHEN h.resets_at > clock_timestamp() THEN h.resets_at
                         ELSE date_trunc('hour', clock_timestamp(), 'UTC') + interval '1 hour' END AS resets_at
