@@ -33,7 +33,7 @@ async fn report(rig: &Rig) -> Report {
 /// Alters one row behind the replica's back: its hash knows nothing of it.
 async fn tamper(rig: &Rig, table: &str, change: &str, which: &str) {
     let sql = format!(
-        "UPDATE syncline.{table} SET {change} WHERE ctid = (SELECT ctid FROM syncline.{table} WHERE {which} ORDER BY 2 DESC LIMIT 1)"
+        "UPDATE syncline.{table} SET {change} WHERE ctid = (SELECT ctid FROM syncline.{table} WHERE {which} ORDER BY ctid DESC LIMIT 1)"
     );
     let done = sqlx::query(sqlx::AssertSqlSafe(sql.clone())).execute(rig.db.pool()).await.unwrap();
     assert_eq!(done.rows_affected(), 1, "{sql}");

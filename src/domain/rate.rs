@@ -47,6 +47,8 @@ const PROBE_PER_SECOND: f64 = 0.01 / 60.0;
 pub const RETURN_FROM: f64 = 0.2;
 /// See [`RETURN_FROM`].
 pub const RETURN_SECONDS: f64 = 3.0;
+/// A rate of no more than so many requests per second returns at once: nobody storms with it.
+pub const RETURN_LEAST: f64 = 2.0;
 const RISE: f64 = (1.0 - RETURN_FROM) / (2.0 * RETURN_SECONDS);
 
 /// When the request of this number (from 0) goes out after a pause, counted from the pause's end, where `asked` were asked

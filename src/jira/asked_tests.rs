@@ -25,6 +25,8 @@ const CLOUD: &[Row] = &[
     ("GET", "/rest/api/3/project/search", &["startAt", "maxResults", "orderBy", "id", "keys", "query", "typeKey", "categoryId", "action", "expand", "status", "properties", "propertyQuery"]),
     ("GET", "/rest/api/3/project/{}/versions", &["expand"]),
     ("GET", "/rest/api/3/project/{}/components", &["componentSource"]),
+    ("GET", "/rest/api/3/project/{}/issuesecuritylevelscheme", &[]),
+    ("GET", "/rest/api/3/project/{}/securitylevel", &[]),
     ("POST", "/rest/api/3/search/jql", &["expand", "fields", "fieldsByKeys", "jql", "maxResults", "nextPageToken", "properties", "reconcileIssues"]),
     ("POST", "/rest/api/3/search/approximate-count", &["jql"]),
     ("GET", "/rest/api/3/issue/{}", &["fields", "fieldsByKeys", "expand", "properties", "updateHistory", "failFast"]),
@@ -56,6 +58,9 @@ const DATA_CENTER: &[Row] = &[
     ("GET", "/rest/api/2/project", &["includeArchived", "expand", "recent", "browseArchive"]),
     ("GET", "/rest/api/2/project/{}/versions", &["expand"]),
     ("GET", "/rest/api/2/project/{}/components", &[]),
+    ("GET", "/rest/api/2/project/{}/issuesecuritylevelscheme", &[]),
+    ("GET", "/rest/api/2/project/{}/securitylevel", &[]),
+    ("GET", "/rest/api/2/search", &["expand", "jql", "maxResults", "validateQuery", "fields", "startAt"]),
     ("POST", "/rest/api/2/search", &["expand", "fields", "jql", "maxResults", "startAt", "validateQuery"]),
     ("GET", "/rest/api/2/issue/{}", &["expand", "fields", "updateHistory", "properties"]),
     ("GET", "/rest/api/2/issue/{}/comment", &["expand", "maxResults", "orderBy", "startAt"]),
@@ -83,6 +88,7 @@ fn least(asked: &Asked) -> (u16, String) {
         | "components" => {
             json!([])
         }
+        "issuesecuritylevelscheme" => return (404, json!({"errorMessages": ["none"], "errors": {}}).to_string()),
         "search" if path.contains("/user") => json!([]),
         "approximate-count" => json!({"count": 0}),
         "mypermissions" => json!({"permissions": {}}),
@@ -140,6 +146,12 @@ async fn ask_all(kind: SiteKind) -> Vec<Asked> {
     jira.boards(1).await.unwrap();
     jira.sprints(1).await.unwrap();
     jira.users().await.unwrap();
+    jira.presence(7, &fields).await.unwrap();
+    // The project is there: that it has no scheme says nothing of it.
+    drop(jira.hides_issues(1).await);
+    if kind == SiteKind::DataCenter {
+        jira.project_size("A").await.unwrap();
+    }
     jira.find_users("ana").await.unwrap();
     jira.my_permissions("A", &["BROWSE_PROJECTS"]).await.unwrap();
     let asked = log.lock().unwrap().clone();

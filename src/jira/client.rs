@@ -22,8 +22,9 @@ use super::answers::{Myself, Offered, Project, RawPage, ServerInfo};
 use super::auth::{Auth, Authorization};
 use super::catalogue::{self, Members};
 use super::endpoint::Endpoint;
-use super::manners::Manners;
+use super::manners::{Manners, Spared, leaves_out};
 use super::pacer::Pacer;
+use super::search::is_bare;
 use super::transport::{HttpPool, Refused};
 use crate::clock::Clock;
 use crate::domain::entity::FieldRecord;
@@ -192,8 +193,29 @@ impl JiraClient {
 
     /// One issue; `None` when it is gone or hidden, which look the same.
     pub async fn issue(&self, id_or_key: &str, fields: &[String]) -> Result<Option<RawPage>, Failure> {
-        let query = [("fields", fields.join(","))];
-        self.get_if_there(Endpoint::Issue, &format!("issue/{}", segment(id_or_key)), &query).await
+        match self.single_issue(id_or_key, fields).await {
+            Ok(body) => Ok(Some(RawPage::new(body))),
+            Err(refused) if refused.is_gone() => Ok(None),
+            Err(refused) => Err(refused.failure),
+        }
+    }
+
+    /// One issue, with its fields: as with a search, some servers take a field that shall be left out for one that they do
+    /// not have.
+    pub(super) async fn single_issue(&self, id_or_key: &str, fields: &[String]) -> Result<Bytes, Refused> {
+        let path = format!("issue/{}", segment(id_or_key));
+        let asked = self.manners.spared().fields(fields);
+        let body = self.try_get(Endpoint::Issue, Api::Platform, &path, &[("fields", asked.join(","))]).await?;
+        if !leaves_out(&asked) || !is_bare(&body) {
+            return Ok(body);
+        }
+        let less = Spared { left_out_fields: true, ..Spared::default() };
+        let query = [("fields", less.fields(fields).join(","))];
+        let again = self.try_get(Endpoint::Issue, Api::Platform, &path, &query).await?;
+        if !is_bare(&again) {
+            self.manners.learn(less);
+        }
+        Ok(again)
     }
 
     /// Every field that the account may see, for [`super::FieldMap::discover`]; none where the site does not list them.

@@ -119,3 +119,31 @@ async fn a_refusal_that_nothing_mends_is_the_refusal_of_what_was_asked() {
     client(&url, SiteKind::Cloud).search(&request).await.unwrap_err();
     assert_eq!(log.lock().unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn a_count_is_spared_what_a_search_is_spared() {
+    let limits = Limits { refuses_bounds: true, ..Limits::default() };
+    let (url, log) = server(move |asked| answer(asked, limits, 150)).await;
+    let client = client(&url, SiteKind::DataCenter);
+    for requests in [2, 3] {
+        let count = client.approximate_count(r#"project = "A" AND updated >= 1700000000000"#).await;
+        assert_eq!(count.unwrap(), Some(150));
+        assert_eq!(log.lock().unwrap().len(), requests);
+    }
+}
+
+#[tokio::test]
+async fn an_issue_that_comes_bare_is_asked_for_with_every_field() {
+    let (url, log) = server(|asked| {
+        let fields = if asked.line.contains("-votes") { json!({}) } else { json!({"summary": "S"}) };
+        (200, json!({"id": "7", "fields": fields}).to_string())
+    })
+    .await;
+    let client = client(&url, SiteKind::DataCenter);
+    let fields = ["*all".to_owned(), "-votes".to_owned()];
+    for requests in [2, 3] {
+        let issue = client.issue("7", &fields).await.unwrap().unwrap();
+        assert!(String::from_utf8_lossy(&issue.body).contains("summary"));
+        assert_eq!(log.lock().unwrap().len(), requests, "what was learnt is kept");
+    }
+}

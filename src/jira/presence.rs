@@ -31,8 +31,7 @@ impl JiraClient {
 
     /// One issue, or why it is not shown.
     pub async fn presence(&self, issue_id: i64, fields: &[String]) -> Result<Presence, Failure> {
-        let query = [("fields", fields.join(","))];
-        match self.try_get(Endpoint::Issue, Api::Platform, &format!("issue/{issue_id}"), &query).await {
+        match self.single_issue(&issue_id.to_string(), fields).await {
             Ok(body) => Ok(Presence::There(RawPage::new(body))),
             Err(refused) if refused.is_gone() => Ok(Presence::Gone),
             Err(refused) if refused.is_hidden() => Ok(Presence::Hidden),

@@ -165,16 +165,20 @@ impl First {
             #[serde(borrow)]
             issues: Vec<&'a RawValue>,
         }
-        #[derive(Deserialize)]
-        struct Issue {
-            #[serde(default)]
-            fields: serde_json::Map<String, Value>,
-        }
         let page: Page<'_> = serde_json::from_slice(body).ok()?;
         let Some(first) = page.issues.first() else { return Some(Self::Nothing) };
-        let fields = serde_json::from_str::<Issue>(first.get()).map(|issue| issue.fields.is_empty());
-        Some(if fields.unwrap_or(false) { Self::Bare } else { Self::Whole })
+        Some(if is_bare(first.get().as_bytes()) { Self::Bare } else { Self::Whole })
     }
+}
+
+/// Whether an issue came without fields.
+pub(super) fn is_bare(issue: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Issue {
+        #[serde(default)]
+        fields: serde_json::Map<String, Value>,
+    }
+    serde_json::from_slice::<Issue>(issue).is_ok_and(|issue| issue.fields.is_empty())
 }
 
 impl Frame {
@@ -326,7 +330,7 @@ impl JiraClient {
         let mut spared = self.manners.spared();
         let first = self.ask_spared(question, spared).await;
         let is_by_token = self.known_way().map_or(self.kind == SiteKind::Cloud, Way::is_by_token);
-        if is_by_token || question.rows == 0 || question.token.is_some() || question.begin.is_some_and(|at| at > 0) {
+        if is_by_token || question.token.is_some() || question.begin.is_some_and(|at| at > 0) {
             return first;
         }
         let (mut answer, mut refusal) = (first, None);
@@ -334,6 +338,10 @@ impl JiraClient {
             let next = match &answer {
                 Err(refused) if refused.failure.code == FailureCode::BadQuery => {
                     self.manners.relaxed(spared, question.jql, question.rows)
+                }
+                Ok(_) if question.rows == 0 => {
+                    self.manners.learn(spared);
+                    None
                 }
                 Ok((_, body)) => match First::of(body) {
                     Some(First::Nothing) => self.manners.ordered_once(spared, question.jql),

@@ -2,7 +2,8 @@
 //! bundles of many issues.
 //!
 //! What must hold: a page's count of what is pending falls in the transaction that wrote it, and reaches 0 once; the cursor
-//! of the entity stands before the page until then.
+//! of the entity stands before the page until then. The partition is locked before the page, or two steps of one page would
+//! wait for each other: in a statement that writes both, what stands in WITH is written last.
 
 use sqlx::{PgConnection, PgPool};
 

@@ -15,7 +15,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::Result;
-use crate::domain::rate::{RETURN_FROM, RETURN_SECONDS};
+use crate::domain::rate::{RETURN_FROM, RETURN_LEAST, RETURN_SECONDS};
 use crate::domain::setting::Settings;
 
 /// A limit that has not been felt for so long is forgotten.
@@ -41,6 +41,8 @@ pub struct Standing {
     pub buckets: Vec<String>,
     /// Keys of the pauses that are on, and how long they last.
     pub pauses: Vec<(String, Duration)>,
+    /// Of these, the ones that a spent quota asked for.
+    pub quotas: Vec<String>,
     /// Keys of the pauses after which requests still return by degrees, and how long ago they ended.
     pub ended: Vec<(String, Duration)>,
     /// Processes that work.
@@ -69,12 +71,13 @@ pub async fn standing(pool: &PgPool, sites: &[String]) -> Result<Standing> {
             SELECT key FROM syncline.rate_bucket
              WHERE split_part(key, '/', 1) = ANY ($1) AND limited_at > clock_timestamp() - make_interval(secs => $2)
         ), gate AS (
-            SELECT key, extract(epoch FROM paused_until - clock_timestamp())::float8 AS seconds FROM syncline.rate_gate
+            SELECT key, reason, extract(epoch FROM paused_until - clock_timestamp())::float8 AS seconds FROM syncline.rate_gate
              WHERE split_part(key, '/', 1) = ANY ($1) AND paused_until > clock_timestamp() - make_interval(secs => $3)
         )
         SELECT (SELECT coalesce(array_agg(key), '{}') FROM bucket) AS "buckets!",
                (SELECT coalesce(array_agg(key ORDER BY key), '{}') FROM gate) AS "paused!",
                (SELECT coalesce(array_agg(seconds ORDER BY key), '{}') FROM gate) AS "seconds!",
+               (SELECT coalesce(array_agg(key ORDER BY key), '{}') FROM gate WHERE reason = 'QUOTA' AND seconds > 0) AS "quotas!",
                (SELECT count(*) FROM syncline.worker WHERE lease_until > clock_timestamp()) AS "workers!",
                syncline.effective_settings(NULL, NULL) AS "settings!"
         "#,
@@ -87,6 +90,7 @@ pub async fn standing(pool: &PgPool, sites: &[String]) -> Result<Standing> {
     let (on, ended): (Vec<_>, Vec<_>) = row.paused.into_iter().zip(row.seconds).partition(|(_, left)| *left > 0.0);
     Ok(Standing {
         buckets: row.buckets,
+        quotas: row.quotas,
         pauses: on.into_iter().map(|(key, left)| (key, seconds(left))).collect(),
         ended: ended.into_iter().map(|(key, left)| (key, seconds(-left))).collect(),
         workers: row.workers,
@@ -166,8 +170,8 @@ pub async fn take(pool: &PgPool, ask: Ask<'_>) -> Result<Option<Turns>> {
         ), paced AS MATERIALIZED (
             -- After a pause requests return by degrees, whichever process asks.
             SELECT a.*, CASE WHEN a.pause_ends > a.at THEN a.pause_ends END AS paused_until,
-                   a.rate * CASE WHEN a.pause_ends IS NULL THEN 1
-                                 ELSE least(1, $13::float8 + (1 - $13::float8) * greatest(extract(epoch FROM a.at - a.pause_ends)::float8, 0) / $12::float8) END AS pace
+                   least(a.rate, greatest($14::float8, a.rate * CASE WHEN a.pause_ends IS NULL THEN 1
+                       ELSE $13::float8 + (1 - $13::float8) * greatest(extract(epoch FROM a.at - a.pause_ends)::float8, 0) / $12::float8 END)) AS pace
               FROM adapted a
         ), filled AS MATERIALIZED (
             -- Nothing is due in a pause, so nothing is made up for afterwards.
@@ -206,6 +210,7 @@ pub async fn take(pool: &PgPool, ask: Ask<'_>) -> Result<Option<Turns>> {
         FORGOTTEN_AFTER_SECONDS,
         RETURN_SECONDS,
         RETURN_FROM,
+        RETURN_LEAST,
     )
     .fetch_optional(pool)
     .await?;
@@ -358,11 +363,13 @@ pub async fn spend(
               FROM plan p
         ), given AS MATERIALIZED (
             -- A request that costs more than may be spent at once is given when all of that is there; it is paid back after.
-            SELECT f.*, CASE WHEN f.level + f.rate * $5::float8 >= least($3::float8, $2::float8 * $6::float8) AND f.spent + $4::float8 + $3::float8 <= $2::float8 THEN $3::float8 ELSE 0 END AS n
-              FROM filled f
+            SELECT f.*, CASE WHEN f.level + f.rate * $5::float8 >= least($3::float8, $2::float8 * $6::float8) AND f.used + $3::float8 <= $2::float8 THEN $3::float8 ELSE 0 END AS n
+              FROM (SELECT l.*, -- Of an hour that is spent nothing comes back, also not what was taken for too dear.
+                           CASE WHEN l.spent >= $2::float8 THEN greatest(l.spent + $4::float8, $2::float8) ELSE l.spent + $4::float8 END AS used
+                      FROM filled l) f
         )
         UPDATE syncline.rate_quota q
-           SET points_per_hour = $2::float8, spent = g.spent + $4::float8 + g.n, tokens = g.level - g.n, refilled_at = g.at,
+           SET points_per_hour = $2::float8, spent = g.used + g.n, tokens = g.level - g.n, refilled_at = g.at,
                resets_at = g.resets_at
           FROM given g
          WHERE q.key = $1

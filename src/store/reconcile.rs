@@ -155,9 +155,31 @@ pub async fn marked(conn: &mut PgConnection, run_id: Uuid, issues: i64) -> Resul
     Ok(())
 }
 
+/// Of `ids`, those that the run does not read by id anyhow, because somebody asked for them.
+pub async fn not_asked_for(pool: &PgPool, run_id: Uuid, ids: &[i64]) -> Result<Vec<i64>> {
+    let rest = sqlx::query_scalar!(
+        r#"SELECT n.id AS "id!" FROM unnest($2::int8[]) AS n (id), syncline.sync_run r
+            WHERE r.id = $1 AND n.id <> ALL (r.repair_ids) ORDER BY n.id"#,
+        run_id,
+        ids
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rest)
+}
+
+/// Forgets that the sweep met these: they are read by id.
+pub async fn forget(conn: &mut PgConnection, run_id: Uuid, ids: &[i64]) -> Result<()> {
+    sqlx::query!("DELETE FROM syncline.reconcile_seen WHERE run_id = $1 AND issue_id = ANY ($2)", run_id, ids)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// The issues whose contents are compared next, by id: a part of the project so that all have their turn within `rounds`
-/// reconciliations, and at least `least` of them. After the last one it begins anew.
-pub async fn contents(pool: &PgPool, project_id: Uuid, least: i64, rounds: i64) -> Result<Vec<i64>> {
+/// reconciliations, and at least `least` of them. After the last one it begins anew. Only what the sweep met, and nobody reads
+/// by id anyhow: an issue is not read twice in one run.
+pub async fn contents(pool: &PgPool, run_id: Uuid, project_id: Uuid, least: i64, rounds: i64) -> Result<Vec<i64>> {
     let ids = sqlx::query_scalar!(
         r#"
         WITH here AS MATERIALIZED (
@@ -170,11 +192,14 @@ pub async fn contents(pool: &PgPool, project_id: Uuid, least: i64, rounds: i64) 
         )
         SELECT i.id FROM syncline.issue i
          WHERE i.project_id = $1 AND i.deleted_at IS NULL AND i.id > (SELECT after FROM place)
+           AND EXISTS (SELECT 1 FROM syncline.reconcile_seen s WHERE s.run_id = $4 AND s.issue_id = i.id)
+           AND NOT EXISTS (SELECT 1 FROM syncline.sync_run r WHERE r.id = $4 AND i.id = ANY (r.repair_ids))
          ORDER BY i.id LIMIT (SELECT greatest($2::int8, (n + $3::int8 - 1) / $3::int8) FROM here)
         "#,
         project_id,
         least,
         rounds,
+        run_id,
     )
     .fetch_all(pool)
     .await?;

@@ -134,8 +134,9 @@ impl FetchWorklogs {
                     .chain(&rest)
                     .map(|issue| fetch_collection::worklogs(&job, page, issue.id, issue.version, priority))
                     .collect();
-                bundle::worklogs_expected(conn, page, i32::try_from(again.len()).unwrap_or(i32::MAX)).await?;
+                // The partition before the page, as everybody locks them.
                 bundle::collection_done(conn, page, false, applied.written, removed).await?;
+                bundle::worklogs_expected(conn, page, i32::try_from(again.len()).unwrap_or(i32::MAX)).await?;
                 Ok(again)
             })
         }))

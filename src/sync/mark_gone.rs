@@ -104,7 +104,8 @@ async fn mark(context: &StepContext, job: &Arc<Job>, place: Place) -> Result<Com
     let following =
         unmet.last().filter(|_| unmet.len() == ISSUES_PER_STEP).map(|last| Place { after: last.id, ..place });
     let following = following.unwrap_or(Place { stage: Stage::Missing, after: i64::MIN, ..place });
-    let asked = if unmet.is_empty() { Asked::default() } else { ask(context, job, place, &unmet).await? };
+    let mut asked = if unmet.is_empty() { Asked::default() } else { ask(context, job, place, &unmet).await? };
+    asked.there = reconcile::not_asked_for(&context.pool, run_id, &asked.there).await?;
     let (job, priority) = (Arc::clone(job), context.step.priority);
     Ok(Commit::effects(move |conn| {
         Box::pin(async move {
@@ -223,12 +224,15 @@ async fn fetch_missing(context: &StepContext, job: &Arc<Job>, place: Place) -> R
     let last = missing.last().copied().filter(|_| missing.len() == ISSUES_PER_STEP);
     let contents = match last {
         Some(_) => Vec::new(),
-        None => reconcile::contents(&context.pool, project_id, LEAST_CONTENTS, NIGHTS_PER_ROUND).await?,
+        None => reconcile::contents(&context.pool, run_id, project_id, LEAST_CONTENTS, NIGHTS_PER_ROUND).await?,
     };
+    let contents: Vec<i64> = contents.into_iter().filter(|id| !missing.contains(id)).collect();
+    let unasked = reconcile::not_asked_for(&context.pool, run_id, &missing).await?;
     let (job, priority, now) = (Arc::clone(job), context.step.priority, context.clock.now());
     Ok(Commit::effects(move |conn| {
         Box::pin(async move {
-            let mut next = repair_steps_named(job.work.site_id, "missing", &missing);
+            reconcile::forget(conn, run_id, &missing).await?;
+            let mut next = repair_steps_named(job.work.site_id, "missing", &unasked);
             match last {
                 Some(after) => next.push(step(&job, Place { after, ..place }, priority)),
                 None => {

@@ -151,6 +151,16 @@ impl Rig {
         std::fs::write(self.token.path(), token).unwrap();
     }
 
+    /// What runs have failed for, for messages.
+    pub async fn said(&self) -> String {
+        sqlx::query_scalar(
+            "SELECT coalesce(string_agg(error_code || ': ' || error_message, '; '), '') FROM syncline.sync_run",
+        )
+        .fetch_one(self.db.pool())
+        .await
+        .unwrap()
+    }
+
     /// One number.
     pub async fn count(&self, sql: &'static str) -> i64 {
         sqlx::query_scalar(sql).fetch_one(self.db.pool()).await.unwrap()

@@ -73,6 +73,11 @@ impl SitePacer {
         state.pauses.retain(|_, pause| pause.until + Duration::from_secs_f64(rule::RETURN_SECONDS) > now);
         for (key, wait) in standing.pauses.iter().filter(|(key, _)| mine(key)) {
             state.pause(key, now + *wait, now);
+            if standing.quotas.contains(key)
+                && let Some(pause) = state.pauses.get_mut(key)
+            {
+                pause.quota = true;
+            }
         }
         for (key, ago) in standing.ended.iter().filter(|(key, _)| mine(key)) {
             if let Some(until) = now.checked_sub(*ago) {
@@ -109,6 +114,11 @@ impl SitePacer {
         let site = left(&self.key).map(|left| (left, PauseScope::Site));
         let own = left(&self.endpoint_key(endpoint)).map(|left| (left, PauseScope::Endpoint));
         site.into_iter().chain(own).max_by_key(|(left, _)| *left)
+    }
+
+    /// Whether the site pauses because its hour is spent.
+    fn is_quota_spent(&self) -> bool {
+        lock(&self.state).pauses.get(&self.key).is_some_and(|pause| pause.quota)
     }
 
     /// When a request that no bucket holds back may go out after a pause.
@@ -157,6 +167,11 @@ impl SitePacer {
         let mut paid_points = 0.0;
         loop {
             if let Some((pause, scope)) = self.pause(endpoint) {
+                // Points that were paid and not used are given back, unless the plan is empty anyhow.
+                let paid = std::mem::take(&mut paid_points);
+                if !self.is_quota_spent() {
+                    lock(&self.state).owed -= paid;
+                }
                 self.sit_out(endpoint, pause, scope).await?;
                 continue;
             }
@@ -311,6 +326,11 @@ impl SitePacer {
             .unwrap_or_else(|| lock(&self.state).backoff(&key, failure.code, self.shared.clock.jitter()));
         let purse = self.purses(answered.endpoint).pop();
         self.begin_pause(&key, pause);
+        if failure.code == FailureCode::Quota
+            && let Some(pause) = lock(&self.state).pauses.get_mut(&key)
+        {
+            pause.quota = true;
+        }
         let (pool, reason) = (&self.shared.pool(), failure.code.as_str());
         let written = match failure.code {
             FailureCode::RateLimit => {

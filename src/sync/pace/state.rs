@@ -49,6 +49,8 @@ pub(super) struct Pause {
     pub asked: f64,
     /// Requests that were let go since its end.
     pub returned: u32,
+    /// The hour's points are spent: what was paid before counts for nothing.
+    pub quota: bool,
 }
 
 impl Pause {
@@ -74,12 +76,12 @@ impl State {
             Some(since) if now - since < Duration::from_secs(2) => f64::from(self.asked.1.max(self.asked.2)),
             _ => 0.0,
         };
-        let known = self.pauses.entry(key.to_owned()).or_insert(Pause { until, asked, returned: 0 });
+        let known = self.pauses.entry(key.to_owned()).or_insert(Pause { until, asked, returned: 0, quota: false });
         // The same pause, heard of again, ends a moment sooner or later.
         let longer = until.saturating_duration_since(known.until);
         if longer > SAME_PAUSE || known.returned == 0 && !longer.is_zero() {
             // Little is asked in a pause: what was asked before it counts.
-            *known = Pause { until, asked: asked.max(known.asked), returned: 0 };
+            *known = Pause { until, asked: asked.max(known.asked), returned: 0, quota: false };
         }
     }
 
