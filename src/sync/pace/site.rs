@@ -18,6 +18,7 @@ use crate::jira::Endpoint;
 use crate::jira::concurrency::{Concurrency, InFlight, Sign};
 use crate::jira::pacer::{Answered, Pacer};
 use crate::observe::{events, metrics};
+use crate::store::quota;
 use crate::store::rate::{self, Standing};
 
 /// A longer wait than this is not waited for here: the step is put off behind its gate, and its place serves others.
@@ -253,7 +254,7 @@ impl SitePacer {
                 (state.cost(endpoint), std::mem::take(&mut state.owed))
             };
             let key = self.quota_key();
-            let spent = rate::spend(&self.shared.pool(), &key, points_per_hour, cost, owed, POINTS_HORIZON).await;
+            let spent = quota::spend(&self.shared.pool(), &key, points_per_hour, cost, owed, POINTS_HORIZON).await;
             let Ok(points) = spent else {
                 lock(&self.state).owed += owed;
                 return Ok(0.0);
@@ -346,7 +347,7 @@ impl SitePacer {
                 let refusal = rate::Refusal { key: &key, pause, reason, rate, burst: rule::burst(rate), is_limit };
                 rate::refuse(pool, refusal).await.map(|is_first| self.learnt(&key, rate, is_first, "refused"))
             }
-            FailureCode::Quota => match rate::spend_all(pool, &self.quota_key()).await {
+            FailureCode::Quota => match quota::spend_all(pool, &self.quota_key()).await {
                 Ok(()) => rate::pause(pool, &key, pause, reason).await,
                 failed => failed,
             },
