@@ -122,7 +122,7 @@ impl Myself {
 }
 
 /// What the site says of itself.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ServerInfo {
     /// `Cloud`, `Server` or `Data Center`; empty where the site does not tell.

@@ -20,6 +20,11 @@ const OVERLAP: usize = 10;
 const MAX_RESTARTS: u32 = 5;
 /// How many pages a walk goes back before it goes to the beginning.
 const MAX_STEPS_BACK: u64 = 16;
+/// A walk has this many pages, and as many again as rows were read [`PATIENCE`] times over, before it is given up: the end
+/// goes on moving away.
+const PAGES_AT_LEAST: u64 = 16;
+/// See [`PAGES_AT_LEAST`].
+const PATIENCE: u64 = 4;
 /// How these tokens begin; Jira's own are longer and opaque.
 const PREFIX: &str = "rows-from:";
 
@@ -33,6 +38,8 @@ pub(super) struct Place {
     /// Tells whether the same page came again.
     digest: u64,
     restarts: u32,
+    /// How many pages the walk has had.
+    pages: u64,
     /// The last rows of the page before, which should come back.
     last: Vec<i64>,
 }
@@ -59,12 +66,13 @@ pub(super) enum Verdict {
 impl Place {
     /// Reads a token of this kind.
     pub(super) fn parse(token: &str) -> Option<Self> {
-        let mut parts = token.strip_prefix(PREFIX)?.splitn(5, '/');
+        let mut parts = token.strip_prefix(PREFIX)?.splitn(6, '/');
         Some(Self {
             begin: parts.next()?.parse().ok()?,
             rows: parts.next()?.parse().ok()?,
             digest: u64::from_str_radix(parts.next()?, 16).ok()?,
             restarts: parts.next()?.parse().ok()?,
+            pages: parts.next()?.parse().ok()?,
             last: parts
                 .next()?
                 .split(',')
@@ -77,7 +85,8 @@ impl Place {
 
     fn token(&self) -> String {
         let last: Vec<String> = self.last.iter().map(i64::to_string).collect();
-        format!("{PREFIX}{}/{}/{:x}/{}/{}", self.begin, self.rows, self.digest, self.restarts, last.join(","))
+        let Self { begin, rows, digest, restarts, pages, .. } = self;
+        format!("{PREFIX}{begin}/{rows}/{digest:x}/{restarts}/{pages}/{}", last.join(","))
     }
 
     /// Judges the page that was read from `begin`, which is [`Place::begin`] or, after steps back, before it.
@@ -98,7 +107,8 @@ impl Place {
             return Ok(Verdict::StepBack(to));
         }
         let restarts = self.restarts + u32::from(!follows);
-        if restarts > MAX_RESTARTS {
+        let enough = PAGES_AT_LEAST + PATIENCE * page.total.unwrap_or(u64::MAX / 8) / (rows as u64 / 2).max(1);
+        if restarts > MAX_RESTARTS || self.pages > enough {
             let problem = "the rows of a search change their places faster than they can be read";
             return Err(Failure::new(FailureCode::ServerError, problem));
         }
@@ -128,7 +138,8 @@ impl Place {
         }
         let overlap = OVERLAP.min(rows / 2);
         let last = page.ids[rows - overlap..].to_vec();
-        let next = Self { begin: end - overlap as u64, rows: rows as u64, digest, restarts, last };
+        let pages = self.pages + 1;
+        let next = Self { begin: end - overlap as u64, rows: rows as u64, digest, restarts, pages, last };
         let next_page_token = (!is_last).then(|| next.token());
         Ok(Verdict::Take(PageHead { issue_count: rows, next_page_token, is_last, missing }))
     }

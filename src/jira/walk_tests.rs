@@ -126,9 +126,25 @@ fn a_server_that_shuffles_its_rows_ends_the_walk() {
 
 #[test]
 fn a_token_of_jiras_is_not_taken_for_one_of_ours() {
-    for token in ["", "CAEaAggB", "rows-from:", "rows-from:1/2/x/0/1", "rows-from:1/2/f/0/a"] {
+    for token in ["", "CAEaAggB", "rows-from:", "rows-from:1/2/x/0/1/1", "rows-from:1/2/f/0/1/a", "rows-from:1/2/f/0/1"]
+    {
         assert_eq!(Place::parse(token), None, "{token}");
     }
-    let place = Place { begin: 90, rows: 100, digest: 0xAF, restarts: 1, last: vec![5, 6] };
+    let place = Place { begin: 90, rows: 100, digest: 0xAF, restarts: 1, pages: 3, last: vec![5, 6] };
     assert_eq!(Place::parse(&place.token()), Some(place));
+}
+
+#[test]
+fn a_walk_whose_end_goes_on_moving_away_is_given_up() {
+    let mut all: Vec<i64> = (1..=130).collect();
+    let outcome = walk(400, |begin| {
+        let page = cut(&all, begin, 30, true);
+        // As many as a page brings are changed meanwhile, all over the walk: the rows behind them move up.
+        for nth in 0..25 {
+            let changed = all.remove(nth * 4);
+            all.push(changed);
+        }
+        page
+    });
+    assert_eq!(outcome.map(|met| met.len()).unwrap_err().code, FailureCode::ServerError);
 }

@@ -6,8 +6,9 @@ use serde::Serialize;
 use super::super::output::time;
 use super::super::{Context, Error, Fields, Format};
 use super::view::{self, View};
-use crate::domain::failure::RetryPolicy;
+use crate::domain::failure::{FailureCode, RetryPolicy};
 use crate::domain::site_kind::SiteKind;
+use crate::jira::answers::ServerInfo;
 use crate::jira::personal_token::OwnToken;
 use crate::jira::{HttpPool, JiraClient, Offered, detect};
 use crate::store::oauth;
@@ -106,9 +107,14 @@ async fn ask(client: &JiraClient, site: &Site, context: &Context, checked: &mut 
         Ok(server) => server,
         // Asked again with credentials that do not count, the account may be locked.
         Err(failure) if failure.code.policy() == RetryPolicy::StopSite => return Err(failure.into()),
-        Err(_) => client.server_info().await?,
+        Err(_) => match client.server_info().await {
+            // What stands in for Jira need not tell what it is, and can be read all the same.
+            Err(failure) if failure.code == FailureCode::ApiRemoved => ServerInfo::default(),
+            answer => answer?,
+        },
     };
-    if server.kind().as_str() != site.kind {
+    let tells = server != ServerInfo::default();
+    if tells && server.kind().as_str() != site.kind {
         let (says, registered) = (server.kind().as_str(), &site.kind);
         checked.problem = Some(format!("the site says that it is {says}, and is registered as {registered}"));
         checked.advice = Some(format!("syncline site update {} --kind {}", site.name, says.replace('_', "-")));
@@ -130,6 +136,12 @@ async fn ask(client: &JiraClient, site: &Site, context: &Context, checked: &mut 
     checked.visible_projects = Some(client.projects(0).await?.total);
     let (view, capabilities) = view::look(client, site, context).await?;
     checked.view = view;
+    if !tells {
+        checked
+            .view
+            .unknown
+            .push("which version the site is, and how far the clocks are apart: it has no serverInfo".into());
+    }
     site::learn(&context.pool, site.id, &Learnt { version: server.version, capabilities, token_ends_at }).await?;
     Ok(())
 }
