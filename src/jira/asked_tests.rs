@@ -154,8 +154,7 @@ async fn ask_all(kind: SiteKind) -> Vec<Asked> {
     }
     jira.find_users("ana").await.unwrap();
     jira.my_permissions("A", &["BROWSE_PROJECTS"]).await.unwrap();
-    let asked = log.lock().unwrap().clone();
-    asked
+    log.lock().unwrap().clone()
 }
 
 fn fits(template: &str, path: &str) -> bool {
