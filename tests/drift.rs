@@ -8,11 +8,10 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use syncline::clock::Clock;
-use syncline::runtime::Worker;
 use syncline::simulator::Options;
 use syncline::store::drift;
 
-use crate::support::Rig;
+use crate::support::{Rig, WorkerProcess};
 
 /// What the site answers; `broken` makes its pages of issues unreadable.
 #[derive(Default)]
@@ -44,7 +43,7 @@ async fn search(State(site): State<Arc<Site>>) -> Json<Value> {
 }
 
 /// A site whose one page of issues and whose lists are these.
-async fn jira(page: Value, lists: &[(&'static str, Value)]) -> (Rig, Worker, Arc<Site>) {
+async fn jira(page: Value, lists: &[(&'static str, Value)]) -> (Rig, WorkerProcess, Arc<Site>) {
     let site = Arc::new(Site::default());
     site.pages.set(page).unwrap();
     let account = json!({"accountId": "a1", "displayName": "Bot", "active": true, "accountType": "atlassian"});
@@ -70,14 +69,13 @@ async fn jira(page: Value, lists: &[(&'static str, Value)]) -> (Rig, Worker, Arc
     let mut options = Options::new(Clock::system());
     options.projects.truncate(1);
     options.issues = 1;
-    let mut rig = Rig::new(options).await;
+    let rig = Rig::new(options).await;
     sqlx::query("UPDATE syncline.site SET base_url = $1")
         .bind(format!("http://{address}"))
         .execute(rig.db.pool())
         .await
         .unwrap();
-    rig.config.http.address = Some(([127, 0, 0, 1], 0).into());
-    let worker = rig.worker().await;
+    let worker = WorkerProcess::start(rig.db.url(), &[]).await;
     (rig, worker, site)
 }
 
@@ -93,8 +91,8 @@ async fn drifts(rig: &Rig) -> Vec<String> {
 }
 
 /// The counter of an entity.
-async fn counted(worker: &Worker, entity: &str) -> f64 {
-    let text = reqwest::get(format!("http://{}/metrics", worker.admin.unwrap())).await.unwrap().text().await.unwrap();
+async fn counted(worker: &WorkerProcess, entity: &str) -> f64 {
+    let (_, text) = worker.get("/metrics").await.unwrap();
     let start = format!("syncline_schema_drift_total{{entity=\"{entity}\"}} ");
     text.lines().find_map(|line| line.strip_prefix(&start)).map_or(0.0, |count| count.parse().unwrap())
 }
@@ -128,7 +126,6 @@ async fn a_known_field_that_changes_its_type_is_noted_once_and_the_issue_is_kept
         ]
     );
     assert_eq!((counted(&worker, "issue").await, counted(&worker, "priority").await), (6.0, 1.0));
-    worker.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -171,7 +168,6 @@ async fn a_new_value_of_a_closed_list_is_noted_and_kept() {
         assert_eq!(rig.count(sql).await, 1, "{kept}");
     }
     assert_eq!(counted(&worker, "worklog").await, 1.0);
-    worker.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -193,7 +189,6 @@ async fn a_required_field_that_is_missing_is_noted_and_costs_its_record_alone() 
         ]
     );
     assert_eq!(counted(&worker, "issue").await, 1.0);
-    worker.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -224,5 +219,4 @@ async fn a_new_frame_is_noted_and_costs_no_more_than_it_must() {
     let noted = drifts(&rig).await;
     assert!(noted.contains(&"answer fetch_page: a shape that is known / another shape x1".to_owned()), "{noted:#?}");
     assert_eq!(rig.count("SELECT count(*) FROM syncline.issue WHERE deleted_at IS NULL").await, 3);
-    worker.stop().await;
 }

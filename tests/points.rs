@@ -17,18 +17,18 @@ fn project(key: &str, issues: u32) -> ProjectSpec {
 }
 
 /// A large project that nobody has read yet, and a small one that is up to date; then a worker that knows of the quota.
-async fn staged(large: u32) -> (Rig, Worker) {
+async fn staged(large: u32, quota: u64) -> (Rig, Worker) {
     let mut options = Options::new(Clock::system());
     options.projects = vec![project("LARGE", large), project("SMALL", 10)];
     (options.comments, options.worklogs, options.long_threads) = (Amount::Exactly(0), Amount::Exactly(0), 0.0);
-    options.limits = Limits { points_per_hour: Some(QUOTA), ..Limits::default() };
+    options.limits = Limits { points_per_hour: Some(quota), ..Limits::default() };
     let mut rig = Rig::new(options).await;
     rig.config.sync.page_size = 20;
     rig.config.queue.max_attempts = 1;
     let worker = rig.worker().await;
     assert_eq!(rig.sync("SMALL", "full").await, "succeeded");
     worker.stop().await;
-    let quota = i32::try_from(QUOTA).unwrap();
+    let quota = i32::try_from(quota).unwrap();
     sqlx::query("UPDATE syncline.site SET points_per_hour = $1").bind(quota).execute(rig.db.pool()).await.unwrap();
     let worker = rig.worker().await;
     (rig, worker)
@@ -38,9 +38,8 @@ async fn staged(large: u32) -> (Rig, Worker) {
 async fn hour_ends_in(rig: &Rig, left: Duration) {
     sqlx::query(
         "INSERT INTO syncline.rate_quota (key, points_per_hour, spent, tokens, resets_at)
-         SELECT 'site:' || id || '/points', $1, $2, 0, clock_timestamp() + make_interval(secs => $3) FROM syncline.site",
+         SELECT 'site:' || id || '/points', points_per_hour, $1, 0, clock_timestamp() + make_interval(secs => $2) FROM syncline.site",
     )
-    .bind(QUOTA as f64)
     .bind(stats(rig).points_used as f64)
     .bind(left.as_secs_f64())
     .execute(rig.db.pool())
@@ -55,7 +54,7 @@ fn stats(rig: &Rig) -> Stats {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backfill_lasts_to_the_end_of_the_hour_and_an_incremental_run_in_between_finds_points() {
     const HOUR: Duration = Duration::from_secs(12);
-    let (rig, worker) = staged(1_400).await;
+    let (rig, worker) = staged(1_400, QUOTA).await;
     hour_ends_in(&rig, HOUR).await;
     let (began, before) = (Instant::now(), stats(&rig).points_used);
     let backfill = rig.enqueue("LARGE", "full").await;
@@ -85,11 +84,11 @@ async fn a_backfill_lasts_to_the_end_of_the_hour_and_an_incremental_run_in_betwe
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_by_the_quota_empties_the_plan_until_the_hour_is_over() {
     const HOUR: Duration = Duration::from_secs(8);
-    let (rig, worker) = staged(200).await;
+    let (rig, worker) = staged(60, 10 * QUOTA).await;
     hour_ends_in(&rig, HOUR).await;
     let began = Instant::now();
     // Others have spent the quota: Jira says so once, and names a time that is too early.
-    let rule = FaultRule { path: Some("/search/jql".into()), after: 2, ..FaultRule::next(FaultKind::Quota, 1) };
+    let rule = FaultRule { path: Some("/search/jql".into()), after: 1, ..FaultRule::next(FaultKind::Quota, 1) };
     rig.jira.control().set_faults(FaultPlan { rules: vec![rule], retry_after_seconds: 1, ..FaultPlan::default() });
     let run = rig.enqueue("LARGE", "full").await;
     let emptied = "SELECT count(*) FROM syncline.rate_quota WHERE spent >= points_per_hour";
@@ -101,7 +100,7 @@ async fn a_refusal_by_the_quota_empties_the_plan_until_the_hour_is_over() {
     assert_eq!(stats(&rig).requests, silent, "requests while there were no points");
     assert_eq!(rig.ended(run).await, "succeeded");
     assert!(began.elapsed() >= HOUR - Duration::from_millis(200), "{:?}", began.elapsed());
-    assert_eq!(rig.count("SELECT count(*) FROM syncline.issue").await, 210);
+    assert_eq!(rig.count("SELECT count(*) FROM syncline.issue").await, 70);
     assert_eq!(rig.count("SELECT coalesce(sum(failures), 0)::int8 FROM syncline.sync_step").await, 0);
     worker.stop().await;
 }

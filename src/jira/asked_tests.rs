@@ -115,11 +115,12 @@ async fn ask_all(kind: SiteKind) -> Vec<Asked> {
     jira.project("A").await.unwrap();
     jira.projects(0).await.unwrap();
     jira.projects_of_any_state(100).await.unwrap();
-    for token in [None, Some("t1".to_owned()), Some("rows-from:10/20/a/0/5".to_owned())] {
+    // A place of Data Center is none of Cloud's.
+    let next = if kind == SiteKind::Cloud { "t1" } else { "rows-from:10/20/a/0/5" };
+    for token in [None, Some(next.to_owned())] {
         let jql = r#"project = "A" AND updated >= 17 ORDER BY updated ASC, key ASC"#;
         let request = SearchRequest { jql, fields: &fields, page_size: 100, next_page_token: token };
-        // A place of Data Center is none of Cloud's; what comes back does not matter here.
-        drop(jira.search(&request).await);
+        jira.search(&request).await.unwrap();
     }
     jira.search_ids("project = A", None).await.unwrap();
     jira.approximate_count("project = A").await.unwrap();

@@ -20,9 +20,10 @@ use url::Url;
 
 use super::answers::{Myself, Offered, Project, RawPage, ServerInfo};
 use super::auth::{Auth, Authorization};
-use super::catalogue::{self, Members};
+use super::catalogue;
 use super::endpoint::Endpoint;
 use super::manners::{Manners, Spared, leaves_out};
+use super::members::Members;
 use super::pacer::Pacer;
 use super::search::is_bare;
 use super::transport::{HttpPool, Refused};

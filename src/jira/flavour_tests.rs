@@ -314,7 +314,8 @@ async fn a_list_that_begins_anew_ends_or_fails_and_is_never_walked_for_ever() {
 
 #[tokio::test]
 async fn a_walk_over_boards_that_ends_before_its_total_is_a_drift() {
-    let (url, _) = server(|_| (200, json!({"values": [{"id": 1, "type": "scrum"}], "total": 3}).to_string())).await;
+    let (url, _) =
+        server(|_| (200, json!({"values": [{"id": 1, "name": "B", "type": "scrum"}], "total": 3}).to_string())).await;
     let boards = client(&url, SiteKind::Cloud).boards(1).await.unwrap().available().unwrap();
     assert_eq!((boards.records.len(), boards.drifts.len()), (1, 1));
 }

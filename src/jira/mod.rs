@@ -20,6 +20,7 @@ pub mod answers;
 #[cfg(test)]
 mod asked_tests;
 pub mod auth;
+mod by_id;
 pub mod catalogue;
 pub mod classify;
 pub mod client;
@@ -39,6 +40,7 @@ mod loose;
 mod manners;
 #[cfg(test)]
 mod manners_tests;
+mod members;
 pub mod normalise;
 pub mod oauth;
 #[cfg(test)]

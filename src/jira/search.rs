@@ -10,18 +10,17 @@
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, stream};
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::answers::{IdPage, Offered, RawPage, SearchRequest};
-use super::client::{Api, BULK_FETCH_LIMIT, JiraClient, decode, offered};
+use super::client::{Api, JiraClient, decode, offered};
 use super::endpoint::Endpoint;
 use super::loose::{Id, Loose, Whole};
 use super::manners::{FEW_ROWS, Spared, leaves_out};
 use super::page;
-use super::presence::Presence;
 use super::transport::Refused;
 use super::walk::{Place, Rows, Verdict};
 use crate::domain::failure::{Failure, FailureCode};
@@ -30,13 +29,11 @@ use crate::domain::site_kind::SiteKind;
 /// The most ids in a page of an id-only search on Cloud.
 pub const ID_PAGE_SIZE: u32 = 5000;
 /// The same on Data Center, as it is delivered.
-const OFFSET_PAGE_SIZE: u32 = 1000;
-/// Single issues that are asked for at a time where they cannot be had together.
-const SINGLE_READS: usize = 4;
+pub(super) const OFFSET_PAGE_SIZE: u32 = 1000;
 
 /// A way of searching.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+pub(super) enum Way {
     TokenPost = 1,
     TokenGet,
     OffsetPost3,
@@ -69,14 +66,14 @@ impl Way {
 
 /// One question, whatever the way.
 #[derive(Clone, Copy)]
-struct Question<'a> {
-    jql: &'a str,
-    fields: &'a [String],
-    rows: u32,
-    token: Option<&'a str>,
-    begin: Option<u64>,
+pub(super) struct Question<'a> {
+    pub jql: &'a str,
+    pub fields: &'a [String],
+    pub rows: u32,
+    pub token: Option<&'a str>,
+    pub begin: Option<u64>,
     /// Whether ids that do not exist are left out instead of refused, where that can be asked.
-    lenient: bool,
+    pub lenient: bool,
 }
 
 impl Question<'_> {
@@ -121,7 +118,7 @@ impl Question<'_> {
 /// The frame of a page, with the ids where the walk needs them.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Frame {
+pub(super) struct Frame {
     issues: Vec<Loose<IssueId>>,
     #[serde(default)]
     total: Loose<Whole>,
@@ -183,7 +180,7 @@ pub(super) fn is_bare(issue: &[u8]) -> bool {
 
 impl Frame {
     /// The rows of a page of which at most `asked` were asked for.
-    fn rows(body: &[u8], asked: u32) -> Result<Rows, Failure> {
+    pub(super) fn rows(body: &[u8], asked: u32) -> Result<Rows, Failure> {
         let frame: Self = decode("a search", body)?;
         // A row whose id cannot be read keeps its place: the place decides where the next page begins.
         let ids = frame.issues.into_iter().map(|issue| if let Loose::Good(IssueId(id)) = issue { id } else { 0 });
@@ -263,62 +260,6 @@ impl JiraClient {
         Ok(Frame::rows(&body, 0)?.total)
     }
 
-    /// Up to [`BULK_FETCH_LIMIT`] issues by id; what is gone or hidden is left out in silence.
-    pub async fn bulk_fetch(&self, ids: &[i64], fields: &[String]) -> Result<RawPage, Failure> {
-        if ids.len() > BULK_FETCH_LIMIT {
-            let problem = format!("{} ids asked for at once; Jira takes {BULK_FETCH_LIMIT}", ids.len());
-            return Err(Failure::new(FailureCode::Internal, problem));
-        }
-        if self.kind == SiteKind::Cloud {
-            let texts: Vec<String> = ids.iter().map(i64::to_string).collect();
-            let body = json!({ "issueIdsOrKeys": texts, "fields": fields });
-            match self.try_post(Endpoint::BulkFetch, Api::Version(3), "issue/bulkfetch", &body).await {
-                Ok(body) => return Ok(RawPage::new(body)),
-                Err(refused) if refused.is_absent() => return self.one_by_one(ids, fields).await,
-                Err(refused) => return Err(refused.failure),
-            }
-        }
-        self.by_query(ids, fields).await
-    }
-
-    /// By `id in (…)`. One id that does not exist may cost the whole answer, and then each issue is asked for alone.
-    async fn by_query(&self, ids: &[i64], fields: &[String]) -> Result<RawPage, Failure> {
-        let list: Vec<String> = ids.iter().map(i64::to_string).collect();
-        let jql = format!("id in ({}) ORDER BY key ASC", list.join(","));
-        let rows = u32::try_from(ids.len()).unwrap_or(OFFSET_PAGE_SIZE).max(1);
-        let (mut bodies, mut begin) = (Vec::new(), 0);
-        loop {
-            let question = Question { jql: &jql, fields, rows, token: None, begin: Some(begin), lenient: true };
-            let body = match self.ask(&question).await {
-                Ok((_, body)) => body,
-                Err(refused) if refused.failure.code == FailureCode::BadQuery => {
-                    return self.one_by_one(ids, fields).await;
-                }
-                Err(refused) => return Err(refused.failure),
-            };
-            let page = Frame::rows(&body, rows)?;
-            begin += page.ids.len() as u64;
-            let more = !page.ids.is_empty() && page.total.is_some_and(|total| begin < total) && begin < u64::from(rows);
-            bodies.push(body);
-            if !more {
-                return join(&bodies);
-            }
-        }
-    }
-
-    async fn one_by_one(&self, ids: &[i64], fields: &[String]) -> Result<RawPage, Failure> {
-        let issues: Vec<Presence> = stream::iter(ids.to_vec())
-            .map(|id| async move { self.presence(id, fields).await })
-            .buffered(SINGLE_READS)
-            .try_collect()
-            .await?;
-        let there = issues.iter().filter_map(|issue| match issue {
-            Presence::There(issue) => Some(issue.body.as_ref()),
-            Presence::Hidden | Presence::Gone => None,
-        });
-        Ok(page_of(&there.collect::<Vec<&[u8]>>()))
-    }
-
     fn known_way(&self) -> Option<Way> {
         let number = self.search_way.load(Ordering::Relaxed);
         Way::CLOUD.into_iter().find(|way| *way as u8 == number)
@@ -326,7 +267,7 @@ impl JiraClient {
 
     /// Asks as the site wants to be asked. A server without tokens that refuses the first rows of a question, or finds
     /// none, or leaves out their fields, is asked for less at a time; where that helps, it is kept.
-    async fn ask(&self, question: &Question<'_>) -> Result<(Way, Bytes), Refused> {
+    pub(super) async fn ask(&self, question: &Question<'_>) -> Result<(Way, Bytes), Refused> {
         let mut spared = self.manners.spared();
         let first = self.ask_spared(question, spared).await;
         let is_by_token = self.known_way().map_or(self.kind == SiteKind::Cloud, Way::is_by_token);
@@ -417,29 +358,4 @@ impl JiraClient {
             self.try_get(endpoint, api, path, &question.query(way)).await
         }
     }
-}
-
-/// The issues of several pages as one page.
-fn join(bodies: &[Bytes]) -> Result<RawPage, Failure> {
-    #[derive(Deserialize)]
-    struct Page<'a> {
-        #[serde(borrow)]
-        issues: Vec<&'a RawValue>,
-    }
-    if let [body] = bodies {
-        return Ok(RawPage::new(body.clone()));
-    }
-    let mut issues: Vec<&[u8]> = Vec::new();
-    for body in bodies {
-        let page: Page<'_> = serde_json::from_slice(body).map_err(|error| {
-            Failure::new(FailureCode::SchemaChanged, format!("a page of issues cannot be read: {error}"))
-        })?;
-        issues.extend(page.issues.into_iter().map(|issue| issue.get().as_bytes()));
-    }
-    Ok(page_of(&issues))
-}
-
-fn page_of(issues: &[&[u8]]) -> RawPage {
-    let body = [br#"{"issues":["#.as_slice(), &issues.join(b",".as_slice()), b"]}"].concat();
-    RawPage::new(Bytes::from(body))
 }

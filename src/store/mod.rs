@@ -27,6 +27,7 @@ pub mod people;
 pub mod plan;
 pub mod project;
 pub mod queue_view;
+pub mod quota;
 pub mod rate;
 pub mod reconcile;
 pub mod replica;

@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 
 use crate::domain::entity::{ComponentRecord, SprintRecord, VersionRecord};
 use crate::domain::record::UserRecord;
-use crate::jira::catalogue::{ACCOUNT_TYPES, ACCOUNT_TYPES_EXPECTED};
 use crate::jira::loose::{Flag, FromJson, List, Loose, Moment, Text, Whole};
+use crate::jira::members::{ACCOUNT_TYPES, ACCOUNT_TYPES_EXPECTED};
 use crate::jira::sprint::STATES;
 use crate::jira::wire;
 

@@ -105,6 +105,7 @@ impl Purse {
             let now = Instant::now();
             hand.known = Some((turns, now));
             if let Some(pause) = turns.paused_for {
+                hand.turns.clear();
                 return Ok(Turn::Paused(pause));
             }
             // While requests return after a pause, the rate is not used, whoever waits.

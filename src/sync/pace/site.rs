@@ -18,6 +18,7 @@ use crate::jira::Endpoint;
 use crate::jira::concurrency::{Concurrency, InFlight, Sign};
 use crate::jira::pacer::{Answered, Pacer};
 use crate::observe::{events, metrics};
+use crate::store::quota;
 use crate::store::rate::{self, Standing};
 
 /// A longer wait than this is not waited for here: the step is put off behind its gate, and its place serves others.
@@ -73,10 +74,8 @@ impl SitePacer {
         state.pauses.retain(|_, pause| pause.until + Duration::from_secs_f64(rule::RETURN_SECONDS) > now);
         for (key, wait) in standing.pauses.iter().filter(|(key, _)| mine(key)) {
             state.pause(key, now + *wait, now);
-            if standing.quotas.contains(key)
-                && let Some(pause) = state.pauses.get_mut(key)
-            {
-                pause.quota = true;
+            if standing.quotas.contains(key) {
+                state.is_spent(key, now);
             }
         }
         for (key, ago) in standing.ended.iter().filter(|(key, _)| mine(key)) {
@@ -116,9 +115,9 @@ impl SitePacer {
         site.into_iter().chain(own).max_by_key(|(left, _)| *left)
     }
 
-    /// Whether the site pauses because its hour is spent.
-    fn is_quota_spent(&self) -> bool {
-        lock(&self.state).pauses.get(&self.key).is_some_and(|pause| pause.quota)
+    /// Whether Jira said after this that the hour's points are spent: what was paid before counts for nothing.
+    fn is_spent_since(&self, paid_at: Instant) -> bool {
+        lock(&self.state).spent_at.is_some_and(|spent_at| spent_at > paid_at)
     }
 
     /// When a request that no bucket holds back may go out after a pause.
@@ -164,12 +163,12 @@ impl SitePacer {
         let limits = self.limits().await;
         let points_per_hour = lock(&limits.own).0.points_per_hour;
         let began = Instant::now();
-        let mut paid_points = 0.0;
+        let (mut paid_points, mut paid_at) = (0.0, began);
         loop {
             if let Some((pause, scope)) = self.pause(endpoint) {
-                // Points that were paid and not used are given back, unless the plan is empty anyhow.
+                // Points that were paid and not used are given back, unless the plan was emptied meanwhile.
                 let paid = std::mem::take(&mut paid_points);
-                if !self.is_quota_spent() {
+                if !self.is_spent_since(paid_at) {
                     lock(&self.state).owed -= paid;
                 }
                 self.sit_out(endpoint, pause, scope).await?;
@@ -177,6 +176,7 @@ impl SitePacer {
             }
             if let Some(points) = points_per_hour.filter(|_| paid_points == 0.0) {
                 let asked = Instant::now();
+                paid_at = asked;
                 paid_points = self.pay(endpoint, f64::from(points)).await?;
                 metrics::rate_gate_waited("points", asked.elapsed());
             }
@@ -213,6 +213,10 @@ impl SitePacer {
             let mut place = limits.places.enter().await;
             metrics::rate_gate_waited("concurrency", waits.elapsed());
             // Who waited for a place may have missed a pause that began meanwhile.
+            if paid_points > 0.0 && self.is_spent_since(paid_at) {
+                paid_points = 0.0;
+                continue;
+            }
             if self.pause(endpoint).is_none() {
                 lock(&self.state).count();
                 place.paid_points = paid_points;
@@ -250,7 +254,7 @@ impl SitePacer {
                 (state.cost(endpoint), std::mem::take(&mut state.owed))
             };
             let key = self.quota_key();
-            let spent = rate::spend(&self.shared.pool(), &key, points_per_hour, cost, owed, POINTS_HORIZON).await;
+            let spent = quota::spend(&self.shared.pool(), &key, points_per_hour, cost, owed, POINTS_HORIZON).await;
             let Ok(points) = spent else {
                 lock(&self.state).owed += owed;
                 return Ok(0.0);
@@ -326,10 +330,8 @@ impl SitePacer {
             .unwrap_or_else(|| lock(&self.state).backoff(&key, failure.code, self.shared.clock.jitter()));
         let purse = self.purses(answered.endpoint).pop();
         self.begin_pause(&key, pause);
-        if failure.code == FailureCode::Quota
-            && let Some(pause) = lock(&self.state).pauses.get_mut(&key)
-        {
-            pause.quota = true;
+        if failure.code == FailureCode::Quota {
+            lock(&self.state).is_spent(&key, Instant::now());
         }
         let (pool, reason) = (&self.shared.pool(), failure.code.as_str());
         let written = match failure.code {
@@ -345,7 +347,7 @@ impl SitePacer {
                 let refusal = rate::Refusal { key: &key, pause, reason, rate, burst: rule::burst(rate), is_limit };
                 rate::refuse(pool, refusal).await.map(|is_first| self.learnt(&key, rate, is_first, "refused"))
             }
-            FailureCode::Quota => match rate::spend_all(pool, &self.quota_key()).await {
+            FailureCode::Quota => match quota::spend_all(pool, &self.quota_key()).await {
                 Ok(()) => rate::pause(pool, &key, pause, reason).await,
                 failed => failed,
             },

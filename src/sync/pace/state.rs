@@ -38,6 +38,8 @@ pub(super) struct State {
     pub asked: (Option<Instant>, u32, u32),
     /// What is still to be paid or given back, in points.
     pub owed: f64,
+    /// When Jira last said that the hour's points are spent.
+    pub spent_at: Option<Instant>,
     /// What a request of each endpoint cost lately.
     costs: HashMap<Endpoint, f64>,
 }
@@ -49,7 +51,7 @@ pub(super) struct Pause {
     pub asked: f64,
     /// Requests that were let go since its end.
     pub returned: u32,
-    /// The hour's points are spent: what was paid before counts for nothing.
+    /// The hour's points are spent.
     pub quota: bool,
 }
 
@@ -82,6 +84,14 @@ impl State {
         if longer > SAME_PAUSE || known.returned == 0 && !longer.is_zero() {
             // Little is asked in a pause: what was asked before it counts.
             *known = Pause { until, asked: asked.max(known.asked), returned: 0, quota: false };
+        }
+    }
+
+    /// Notes that a pause is about the hour's points.
+    pub fn is_spent(&mut self, key: &str, now: Instant) {
+        if let Some(pause) = self.pauses.get_mut(key).filter(|pause| !pause.quota) {
+            pause.quota = true;
+            self.spent_at = Some(now);
         }
     }
 
