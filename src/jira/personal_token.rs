@@ -43,11 +43,7 @@ impl OwnToken {
         let lives = |token: &&PersonalToken| token.ends_at.is_none_or(|ends| ends > now);
         let in_use = |token: &&PersonalToken| token.used_at.is_some_and(|used| now - used < IN_USE);
         let live: Vec<&PersonalToken> = tokens.iter().filter(lives).collect();
-<<<<<<< HEAD
         let used: Vec<&PersonalToken> = live.iter().copied().filter(in_use).collect();
-=======
-        let used: Vec<&PersonalToken> = live.iter().copied().filter(|token| in_use(token)).collect();
->>>>>>> outside
         let candidates = if used.is_empty() { live } else { used };
         let first = candidates.iter().min_by_key(|token| token.ends_at.unwrap_or(DateTime::<Utc>::MAX_UTC))?;
         Some(Self { name: first.name.clone(), ends_at: first.ends_at, of: candidates.len() })
