@@ -294,7 +294,7 @@ mod tests {
         );
         assert_eq!(framed.unwrap(), bare);
         assert_eq!((bare.records[0].id, bare.records[0].released, bare.records[0].archived), (7, true, false));
-        assert_eq!(bare.records[0].release_date, NaiveDate::from_ymd_opt(2024, 5, 1));
+        assert_eq!(bare.records[0].release_date, chrono::NaiveDate::from_ymd_opt(2024, 5, 1));
     }
 
     #[test]

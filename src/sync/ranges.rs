@@ -31,13 +31,11 @@ pub(super) struct Ranges<'a> {
     pub project: &'a str,
 }
 
-/// How much there is in a window, and between which times where it is to be divided.
+/// How much there is in a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Extent {
     window: Window,
     estimate: u64,
-    /// The `updated` of the first and the last issue; absent where nobody asked, or nothing is there.
-    edges: Option<(DateTime<Utc>, DateTime<Utc>)>,
 }
 
 impl Ranges<'_> {
@@ -53,15 +51,11 @@ impl Ranges<'_> {
         }
     }
 
-    /// Asks how much there is. Of everything it asks for both ends at once: a round trip is dearer than two small requests.
+    /// Asks how much there is.
     pub async fn extent(&self, window: Window) -> Result<Extent, StepError> {
         let query = jql::clauses(self.project, window.from, window.to);
-        let count = async { Ok::<_, StepError>(self.job.jira.approximate_count(&query).await?.unwrap_or_default()) };
-        if !window.is_full() {
-            return Ok(Extent { window, estimate: count.await?, edges: None });
-        }
-        let (estimate, oldest, newest) = futures::try_join!(count, self.edge("ASC"), self.edge("DESC"))?;
-        Ok(Extent { window, estimate, edges: oldest.zip(newest) })
+        let estimate = self.job.jira.approximate_count(&query).await?.unwrap_or_default();
+        Ok(Extent { window, estimate })
     }
 
     /// The ranges that are walked side by side. `users` are the listed users of a project that is read for them only;
@@ -81,7 +75,7 @@ impl Ranges<'_> {
         };
         let estimate = extent.estimate;
         let partitions = if window.is_full() && estimate > 2 * self.options.partition_target_issues {
-            self.divide(&extent).await?
+            self.divide(estimate).await?
         } else {
             vec![part(window, i64::try_from(estimate).ok())]
         };
@@ -89,15 +83,18 @@ impl Ranges<'_> {
     }
 
     /// Divides everything into ranges of `updated` that hold about the same number of issues each.
-    async fn divide(&self, extent: &Extent) -> Result<Vec<Part>, StepError> {
-        let estimate = extent.estimate;
+    async fn divide(&self, estimate: u64) -> Result<Vec<Part>, StepError> {
         let limit = usize::try_from(self.job.work.max_concurrency).unwrap_or(1).max(1);
         let wanted =
             usize::try_from(estimate.div_ceil(self.options.partition_target_issues)).unwrap_or(limit).clamp(1, limit);
-        let Some((oldest, newest)) = extent.edges else {
+        if wanted == 1 {
+            return Ok(vec![part(Window::FULL, i64::try_from(estimate).ok())]);
+        }
+        let (oldest, newest) = futures::try_join!(self.edge("ASC"), self.edge("DESC"))?;
+        let (Some(oldest), Some(newest)) = (oldest, newest) else {
             return Ok(vec![part(Window::FULL, None)]);
         };
-        if oldest >= newest || wanted == 1 {
+        if oldest >= newest {
             // All at one time, or a server that does not sort: there is nothing to divide by.
             return Ok(vec![part(Window::FULL, i64::try_from(estimate).ok())]);
         }
