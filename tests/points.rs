@@ -54,7 +54,7 @@ fn stats(rig: &Rig) -> Stats {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backfill_lasts_to_the_end_of_the_hour_and_an_incremental_run_in_between_finds_points() {
     const HOUR: Duration = Duration::from_secs(12);
-    let (rig, worker) = staged(1_400, QUOTA).await;
+    let (rig, worker) = staged(1_600, QUOTA).await;
     hour_ends_in(&rig, HOUR).await;
     let (began, before) = (Instant::now(), stats(&rig).points_used);
     let backfill = rig.enqueue("LARGE", "full").await;
@@ -70,13 +70,14 @@ async fn a_backfill_lasts_to_the_end_of_the_hour_and_an_incremental_run_in_betwe
     assert!(took < Duration::from_secs(5), "{took:?}");
     tokio::time::sleep((HOUR / 2).saturating_sub(began.elapsed())).await;
     let half = stats(&rig).points_used - before;
-    assert!(half <= QUOTA * 65 / 100, "{half} of {QUOTA} points in the first half");
+    // Histories come 500 at once, and the first such request is paid for when it has shown what it costs.
+    assert!(half <= QUOTA * 75 / 100, "{half} of {QUOTA} points in the first half");
     assert_eq!(rig.ended(backfill).await, "succeeded");
     let stats = stats(&rig);
     assert!(began.elapsed() >= HOUR / 2, "{:?}: it was spread", began.elapsed());
     assert_eq!(stats.points_limited, 0, "nothing was refused");
     assert!(stats.points_used <= QUOTA, "{} of {QUOTA} points", stats.points_used);
-    assert_eq!(rig.count("SELECT count(*) FROM syncline.issue").await, 1_410);
+    assert_eq!(rig.count("SELECT count(*) FROM syncline.issue").await, 1_610);
     assert_eq!(rig.count("SELECT coalesce(sum(failures), 0)::int8 FROM syncline.sync_step").await, 0);
     worker.stop().await;
 }

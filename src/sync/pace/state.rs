@@ -117,7 +117,8 @@ impl State {
         self.owed += cost - answered.paid_points;
         if answered.refused.is_none() {
             let expected = self.costs.entry(answered.endpoint).or_insert(FIRST_COST);
-            *expected += 0.2 * (cost - *expected);
+            // A dear one is learnt at once: it is paid for before it is asked, and what was too much comes back.
+            *expected = if cost > *expected { cost } else { *expected + 0.2 * (cost - *expected) };
         }
     }
 
