@@ -10,7 +10,8 @@ use syncline::domain::rate::{self as learnt, Told};
 use syncline::jira::Endpoint;
 use syncline::jira::pacer::{Answered, Pacer};
 use syncline::simulator::Options;
-use syncline::store::rate::{self, Points};
+use syncline::store::quota::{self, Points};
+use syncline::store::rate;
 use syncline::sync::pace::Fleet;
 use tokio::task::JoinSet;
 use uuid::Uuid;
@@ -285,7 +286,7 @@ async fn the_points_of_an_hour_last_to_its_end() {
     let site = Site::new().await;
     let key = format!("site:{}/points", site.id);
     let pool = site.db.pool();
-    let ask = |wanted: f64| rate::spend(pool, &key, QUOTA, wanted, 0.0, Duration::ZERO);
+    let ask = |wanted: f64| quota::spend(pool, &key, QUOTA, wanted, 0.0, Duration::ZERO);
     ask(1.0).await.unwrap();
     // Four seconds are left of the hour, and 400 points.
     sqlx::query("UPDATE syncline.rate_quota SET spent = 9600, tokens = 0, refilled_at = clock_timestamp(), resets_at = clock_timestamp() + interval '4 seconds'")
@@ -318,7 +319,7 @@ async fn a_request_that_costs_more_than_may_be_spent_at_once_is_given_and_paid_b
     let site = Site::new().await;
     let key = format!("site:{}/points", site.id);
     // A twentieth of a thousand is 50.
-    let ask = || rate::spend(site.db.pool(), &key, 1_000.0, 101.0, 0.0, Duration::ZERO);
+    let ask = || quota::spend(site.db.pool(), &key, 1_000.0, 101.0, 0.0, Duration::ZERO);
     ask().await.unwrap();
     assert_eq!(ask().await.unwrap().given, 101.0);
     let next = ask().await.unwrap();
