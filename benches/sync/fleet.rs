@@ -96,7 +96,7 @@ pub async fn measure() -> Vec<(&'static str, f64)> {
     let heard = queue::Heard::default();
     let schedules = heard.schedules.clone();
     let worker = tokio::spawn(queue::run(engine, queue_options, heard, stop.clone()));
-    let scheduler = tokio::spawn(scheduler::run(pool.clone(), clock, schedules, stop.clone()));
+    let scheduler = tokio::spawn(scheduler::run(pool.clone().into(), clock, schedules, stop.clone()));
     let wal = "SELECT (pg_current_wal_lsn() - '0/0')::int8";
     let before = database.number(wal).await;
     tokio::time::sleep(Duration::from_secs(SECONDS)).await;
