@@ -33,7 +33,7 @@ const SEEDS: u64 = 200;
 /// Tests that share them, so that they run side by side.
 const SHARES: u64 = 8;
 /// Histories of one share that run at once.
-const LANES: usize = 4;
+const LANES: usize = 7;
 /// How far search may be behind writes; less than the overlap of windows.
 const LONGEST_LAG: Duration = Duration::from_millis(700);
 const OVERLAP_SECONDS: u32 = 2;
