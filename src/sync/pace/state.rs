@@ -15,14 +15,21 @@ use crate::jira::pacer::Answered;
 /// The wait after a refusal that names none: doubled with each in a row, up to the longest, times 0.5 to 1.5 by chance.
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
-/// Points that a request is taken to cost before any answer of its endpoint was seen: the request and a page of 50.
-const FIRST_COST: f64 = 51.0;
 
 /// After a pause without a bucket, requests return by degrees to what this process asked for per second before it, and to at
 /// least so much.
 const LEAST_ASKED: f64 = 10.0;
 /// Ends of pauses that are so near are of one pause.
 const SAME_PAUSE: Duration = Duration::from_millis(200);
+
+/// Points that a request is taken to cost before any answer of its endpoint was seen: one, and one for each object.
+const fn first_cost(endpoint: Endpoint) -> f64 {
+    match endpoint {
+        // A bundle of issues whose histories are asked for together.
+        Endpoint::ChangelogBulk => 501.0,
+        _ => 51.0,
+    }
+}
 
 #[derive(Default)]
 pub(super) struct State {
@@ -107,7 +114,7 @@ impl State {
 
     /// What a request to `endpoint` is taken to cost.
     pub fn cost(&self, endpoint: Endpoint) -> f64 {
-        self.costs.get(&endpoint).copied().unwrap_or(FIRST_COST)
+        self.costs.get(&endpoint).copied().unwrap_or(first_cost(endpoint))
     }
 
     /// What a request cost, against what was paid for it. What was refused cost next to nothing, and says nothing of what
@@ -116,7 +123,7 @@ impl State {
         let cost = 1.0 + answered.objects as f64;
         self.owed += cost - answered.paid_points;
         if answered.refused.is_none() {
-            let expected = self.costs.entry(answered.endpoint).or_insert(FIRST_COST);
+            let expected = self.costs.entry(answered.endpoint).or_insert(first_cost(answered.endpoint));
             // A dear one is learnt at once: it is paid for before it is asked, and what was too much comes back.
             *expected = if cost > *expected { cost } else { *expected + 0.2 * (cost - *expected) };
         }
