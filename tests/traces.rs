@@ -169,6 +169,8 @@ async fn a_run_shows_its_steps_requests_commits_and_batches_and_its_lines_carry_
     let worker = worker(&rig, &collector.endpoint, &[]).await;
     let run = rig.enqueue("ACME", "full").await;
     assert_eq!(rig.ended(run).await, "succeeded");
+    // It is written just after the commit that ends the run.
+    eventually("the run's last line", async || worker.log().contains("run_finished")).await;
     let log = worker.log();
     let spans = whole_trace(&rig, &collector, run, worker).await;
     is_one_tree(&spans);
