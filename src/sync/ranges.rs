@@ -11,8 +11,8 @@ use crate::engine::StepError;
 use crate::jira::{FieldMap, SearchRequest, jql, normalise};
 use crate::store::plan::{ListedUser, Part, Progress};
 
-/// A part of the time range that holds far more than its share is counted in so many smaller ones.
-const FINER: usize = 4;
+/// Equal parts of the time range that are counted for each partition: enough to even out busy months.
+const PARTS_PER_PARTITION: usize = 2;
 
 /// What the run looks at; nothing when it repairs single issues.
 #[derive(Default)]
@@ -98,37 +98,25 @@ impl Ranges<'_> {
             // All at one time, or a server that does not sort: there is nothing to divide by.
             return Ok(vec![part(Window::FULL, i64::try_from(estimate).ok())]);
         }
-        let all: Vec<usize> = (0..wanted).collect();
-        let mut counts = self.counts((oldest, newest), wanted, &all, limit).await?;
-        // Where much happened in little time, the count is not fine enough: quarters of those parts are counted too.
-        let crowded = |count: u64| u128::from(count) * 2 * wanted as u128 > u128::from(estimate) * 3;
-        let parts: Vec<usize> = (0..wanted).filter(|part| crowded(counts[*part])).collect();
-        if !parts.is_empty() {
-            let quarters: Vec<usize> = parts.iter().flat_map(|part| part * FINER..(part + 1) * FINER).collect();
-            let fine = self.counts((oldest, newest), wanted * FINER, &quarters, limit).await?;
-            counts = counts.iter().flat_map(|count| [count / FINER as u64; FINER]).collect();
-            quarters.iter().zip(fine).for_each(|(quarter, count)| counts[*quarter] = count);
-        }
+        let parts = wanted * PARTS_PER_PARTITION;
+        let bound = |part| window::part_start(oldest, newest, part, parts);
+        let counts: Vec<u64> = stream::iter(0..parts)
+            .map(|part| {
+                let until = (part + 1 < parts).then(|| bound(part + 1));
+                let query = jql::clauses(self.project, Some(bound(part)), until);
+                async move { Ok::<_, Failure>(self.job.jira.approximate_count(&query).await?.unwrap_or_default()) }
+            })
+            .buffered(limit)
+            .try_collect()
+            .await?;
         let windows = window::split(oldest, newest, &counts, wanted);
-        let each = i64::try_from(estimate / windows.len().max(1) as u64).ok();
-        Ok(windows.into_iter().map(|window| part(window, each)).collect())
-    }
-
-    /// The number of issues in some of `of` equal parts of a time.
-    async fn counts(
-        &self,
-        (oldest, newest): (DateTime<Utc>, DateTime<Utc>),
-        of: usize,
-        parts: &[usize],
-        at_once: usize,
-    ) -> Result<Vec<u64>, StepError> {
-        let bound = |part| window::part_start(oldest, newest, part, of);
-        let counts = stream::iter(parts.to_vec()).map(|part| {
-            let until = (part + 1 < of).then(|| bound(part + 1));
-            let query = jql::clauses(self.project, Some(bound(part)), until);
-            async move { Ok::<_, Failure>(self.job.jira.approximate_count(&query).await?.unwrap_or_default()) }
-        });
-        Ok(counts.buffered(at_once).try_collect().await?)
+        let held = |window: &Window| {
+            (0..parts)
+                .filter(|part| window.contains(bound(*part)))
+                .map(|part| i64::try_from(counts[part]).unwrap_or(0))
+                .sum()
+        };
+        Ok(windows.into_iter().map(|window| part(window, Some(held(&window)))).collect())
     }
 
     /// The `updated` of the project's first or last issue.
