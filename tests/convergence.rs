@@ -1,10 +1,10 @@
 //! After any seeded history of changes and faults, the replica is what Jira shows.
 //!
-//! A seed decides a small Jira, every fourth a Data Center, and what happens to it: changes while syncs run, faults of every
-//! kind that passes, lag of search behind writes, lost credentials, workers that are killed. Then everything is calm for one more sync, and `verify`
+//! A seed decides a small Jira and what happens to it: changes while syncs run, faults of every kind that passes, lag of search behind writes, lost credentials, workers that are killed. Then everything is calm for one more sync, and `verify`
 //! must find nothing but issues that are gone, and nothing at all after its repair.
 //!
-//! `SYNCLINE_SEEDS=1000` tries more seeds than the usual 200, `SYNCLINE_SEED=42` a single one.
+//! `SYNCLINE_SEEDS=1000` tries more seeds than the usual 200, `SYNCLINE_SEED=42` a single one, `SYNCLINE_KIND=data-center` has
+//! them play on a Data Center.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -114,7 +114,8 @@ impl<'a> History<'a> {
         let mut dice = SmallRng::seed_from_u64(seed);
         let mut options = Options::new(Clock::system());
         options.seed = seed;
-        let kind = if seed % 4 == 1 { SiteKind::DataCenter } else { SiteKind::Cloud };
+        let data_center = std::env::var("SYNCLINE_KIND").is_ok_and(|kind| kind == "data-center");
+        let kind = if data_center { SiteKind::DataCenter } else { SiteKind::Cloud };
         if kind == SiteKind::DataCenter {
             options.kind = Kind::DataCenter;
         }
