@@ -1,6 +1,7 @@
 //! After any seeded history of changes and faults, the replica is what Jira shows.
 //!
-//! A seed decides a small Jira and what happens to it: changes while syncs run, faults of every kind that passes, lag of search behind writes, lost credentials, workers that are killed. Then everything is calm for one more sync, and `verify`
+//! A seed decides a small Jira and what happens to it: changes while syncs run, faults of every kind that passes, lag of
+//! search behind writes, lost credentials, workers that are killed. Then everything is calm for one more sync, and `verify`
 //! must find nothing but issues that are gone, and nothing at all after its repair.
 //!
 //! `SYNCLINE_SEEDS=1000` tries more seeds than the usual 200, `SYNCLINE_SEED=42` a single one, `SYNCLINE_KIND=data-center` has
