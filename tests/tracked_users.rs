@@ -150,6 +150,52 @@ async fn users_of_a_data_center_are_listed_by_name_key_or_address_and_asked_for_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_listed_user_whom_jira_does_not_know_is_left_out_and_told_and_the_others_are_read_for() {
+    for kind in [Kind::Cloud, Kind::DataCenter] {
+        let (rig, worker, users) = listed_on(kind, 3).await;
+        start_over(&rig).await;
+        let project = rig.projects[0].clone();
+        for user in [&users[0], "gone-1", &users[1], "gone-2", &users[2]] {
+            list(&rig, user).await;
+        }
+        assert_eq!(rig.sync(&project, "incremental").await, "succeeded", "{kind:?}");
+        assert_eq!(wrong(&rig).await, 0, "{kind:?}");
+        let told: Vec<String> =
+            sqlx::query_scalar("SELECT message FROM syncline.sync_log WHERE event = 'tracked_user_unknown'")
+                .fetch_all(rig.db.pool())
+                .await
+                .unwrap();
+        assert!(!told.is_empty() && told[0].contains("gone-1") && told[0].contains("gone-2"), "{told:?}");
+        let unknown = "SELECT count(*) FROM syncline.tracked_user WHERE unknown_since IS NOT NULL";
+        assert_eq!(rig.count(unknown).await, 2);
+        let listed = succeeds(&rig.db, &["project", "track", &project, "list"]);
+        assert_eq!(listed.matches("unknown to Jira since").count(), 2, "{listed}");
+
+        // They are not asked for any more, and nobody is told again.
+        let asked = "SELECT sum(requests)::int8 FROM syncline.sync_run";
+        let before = rig.count(asked).await;
+        assert_eq!(rig.sync(&project, "incremental").await, "succeeded");
+        assert!(rig.count(asked).await - before <= 5, "{kind:?}");
+
+        // A full run asks again; where all are unknown it holds nothing, and does not fail.
+        sqlx::query("UPDATE syncline.tracked_user SET account_id = 'gone-' || added_at WHERE unknown_since IS NULL")
+            .execute(rig.db.pool())
+            .await
+            .unwrap();
+        assert_eq!(rig.sync(&project, "full").await, "succeeded", "{kind:?}");
+        assert_eq!(rig.count(unknown).await, 5);
+        sqlx::query("UPDATE syncline.tracked_user SET account_id = $1 WHERE account_id = 'gone-1'")
+            .bind(&users[0])
+            .execute(rig.db.pool())
+            .await
+            .unwrap();
+        assert_eq!(rig.sync(&project, "full").await, "succeeded", "{kind:?}");
+        assert_eq!(rig.count(unknown).await, 4, "one who is back is asked for again");
+        worker.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn four_hundred_users_are_read_for_on_both_kinds_with_queries_that_are_short_enough() {
     for kind in [Kind::Cloud, Kind::DataCenter] {
         let (rig, worker, _) = listed_on(kind, 400).await;

@@ -105,8 +105,8 @@ pub async fn finalize(
         WITH pages AS (DELETE FROM syncline.sync_page WHERE run_id = $1),
         seen AS (DELETE FROM syncline.reconcile_seen WHERE run_id = $1),
         backfilled AS (
-            UPDATE syncline.tracked_user u SET backfilled_at = clock_timestamp()
-             WHERE u.project_id = $2 AND u.backfilled_at IS NULL AND $3 = 'succeeded'
+            UPDATE syncline.tracked_user u SET backfilled_at = clock_timestamp(), unknown_since = NULL
+             WHERE u.project_id = $2 AND (u.backfilled_at IS NULL OR u.unknown_since IS NOT NULL) AND $3 = 'succeeded'
                AND EXISTS (SELECT 1 FROM syncline.sync_partition q
                             WHERE q.run_id = $1 AND q.window_from IS NULL AND q.window_to IS NULL AND u.account_id = ANY (q.account_ids))
         ), partitions AS (DELETE FROM syncline.sync_partition WHERE run_id = $1)

@@ -38,18 +38,27 @@ pub struct Staged<'a> {
 pub struct Range {
     /// The range of `updated`.
     pub window: Window,
-    /// Only issues that concern these users, as queries call them; all where it is `None`.
-    pub users: Option<Vec<String>>,
+    /// Only issues that concern these users; all where it is `None`.
+    pub users: Option<Vec<QueriedUser>>,
+}
+
+/// A user whom a query names.
+#[derive(Clone, Debug)]
+pub struct QueriedUser {
+    /// The account id.
+    pub account_id: String,
+    /// What queries call the user: the user name on Data Center.
+    pub name: String,
 }
 
 /// The partition's range.
 pub async fn range(pool: &PgPool, run_id: Uuid, partition: i32) -> Result<Option<Range>> {
     let row = sqlx::query!(
-        r#"SELECT q.window_from, q.window_to,
+        r#"SELECT q.window_from, q.window_to, q.account_ids,
                   CASE WHEN q.account_ids IS NOT NULL THEN ARRAY(
                       SELECT coalesce(u.username, a.id) FROM unnest(q.account_ids) WITH ORDINALITY AS a (id, place)
                         LEFT JOIN syncline.jira_user u ON u.site_id = p.site_id AND u.account_id = a.id
-                       ORDER BY a.place) END AS users
+                       ORDER BY a.place) END AS names
              FROM syncline.sync_partition q
              JOIN syncline.sync_run r ON r.id = q.run_id
              JOIN syncline.project p ON p.id = r.project_id
@@ -59,7 +68,12 @@ pub async fn range(pool: &PgPool, run_id: Uuid, partition: i32) -> Result<Option
     )
     .fetch_optional(pool)
     .await?;
-    Ok(row.map(|row| Range { window: Window { from: row.window_from, to: row.window_to }, users: row.users }))
+    Ok(row.map(|row| {
+        let users = row.account_ids.zip(row.names).map(|(accounts, names)| {
+            accounts.into_iter().zip(names).map(|(account_id, name)| QueriedUser { account_id, name }).collect()
+        });
+        Range { window: Window { from: row.window_from, to: row.window_to }, users }
+    }))
 }
 
 /// Keeps a page until it is written. True when the next page may be fetched now: there is one, and fewer than `bound`

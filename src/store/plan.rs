@@ -80,16 +80,17 @@ pub struct ListedUser {
     pub backfilled: bool,
 }
 
-/// The listed users of a project.
-pub async fn listed_users(pool: &PgPool, project_id: Uuid) -> Result<Vec<ListedUser>> {
+/// The listed users of a project; those whom Jira did not know when it was last asked only where `all` are wanted.
+pub async fn listed_users(pool: &PgPool, project_id: Uuid, all: bool) -> Result<Vec<ListedUser>> {
     let users = sqlx::query_as!(
         ListedUser,
         r#"SELECT t.account_id, coalesce(u.username, t.account_id) AS "name!", t.backfilled_at IS NOT NULL AS "backfilled!"
              FROM syncline.tracked_user t
              JOIN syncline.project p ON p.id = t.project_id
              LEFT JOIN syncline.jira_user u ON u.site_id = p.site_id AND u.account_id = t.account_id
-            WHERE t.project_id = $1 ORDER BY t.added_at, t.account_id"#,
-        project_id
+            WHERE t.project_id = $1 AND ($2 OR t.unknown_since IS NULL) ORDER BY t.added_at, t.account_id"#,
+        project_id,
+        all
     )
     .fetch_all(pool)
     .await?;

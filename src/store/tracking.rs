@@ -28,6 +28,8 @@ pub struct TrackedUser {
     pub added_by: String,
     /// When the whole history had been read; none until then.
     pub backfilled_at: Option<DateTime<Utc>>,
+    /// Since when Jira does not know the user, who is left out of queries.
+    pub unknown_since: Option<DateTime<Utc>>,
 }
 
 /// What a change did.
@@ -61,7 +63,7 @@ pub async fn mode(pool: &PgPool, project_id: Uuid) -> Result<String> {
 pub async fn list(pool: &PgPool, project_id: Uuid) -> Result<Vec<TrackedUser>> {
     let users = sqlx::query_as!(
         TrackedUser,
-        r#"SELECT t.account_id, u.username AS "username?", u.display_name AS "display_name?", u.email AS "email?", t.added_at, t.added_by, t.backfilled_at
+        r#"SELECT t.account_id, u.username AS "username?", u.display_name AS "display_name?", u.email AS "email?", t.added_at, t.added_by, t.backfilled_at, t.unknown_since
              FROM syncline.tracked_user t
              JOIN syncline.project p ON p.id = t.project_id
              LEFT JOIN syncline.jira_user u ON u.site_id = p.site_id AND u.account_id = t.account_id
@@ -105,14 +107,16 @@ async fn write_mode(conn: &mut PgConnection, subject: Subject<'_>, mode: &'stati
     Ok(changed)
 }
 
-/// Lists users; a run reads their whole history. A project that brought everybody's issues brings those of listed users
+/// Lists users; a run reads their whole history, also that of one who is listed and was unknown to Jira. A project that brought everybody's issues brings those of listed users
 /// from now on.
 pub async fn add(pool: &PgPool, subject: Subject<'_>, account_ids: &[String]) -> Result<Tracked> {
     let mut transaction = pool.begin().await?;
     let changed = sqlx::query_scalar!(
         r#"INSERT INTO syncline.tracked_user (project_id, account_id, added_by)
            SELECT DISTINCT $1::uuid, a, $3 FROM unnest($2::text[]) AS a ORDER BY a
-           ON CONFLICT (project_id, account_id) DO NOTHING RETURNING account_id"#,
+           ON CONFLICT (project_id, account_id) DO UPDATE SET unknown_since = NULL, backfilled_at = NULL
+            WHERE tracked_user.unknown_since IS NOT NULL
+           RETURNING account_id"#,
         subject.project_id,
         account_ids,
         subject.actor
@@ -128,6 +132,28 @@ pub async fn add(pool: &PgPool, subject: Subject<'_>, account_ids: &[String]) ->
     }
     transaction.commit().await?;
     Ok(Tracked { changed, run_id })
+}
+
+/// Leaves out users whom Jira does not know: of the queries of this run that were not asked yet, and of later runs.
+pub async fn leave_out(conn: &mut PgConnection, project_id: Uuid, run_id: Uuid, account_ids: &[String]) -> Result<()> {
+    sqlx::query!(
+        r#"
+        WITH unknown AS (
+            UPDATE syncline.tracked_user SET unknown_since = clock_timestamp()
+             WHERE project_id = $1 AND account_id = ANY ($3) AND unknown_since IS NULL
+        )
+        UPDATE syncline.sync_partition q
+           SET account_ids = ARRAY(SELECT a.id FROM unnest(q.account_ids) WITH ORDINALITY AS a (id, place)
+                                    WHERE a.id <> ALL ($3) ORDER BY a.place)
+         WHERE q.run_id = $2 AND q.account_ids && $3
+        "#,
+        project_id,
+        run_id,
+        account_ids
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// Takes users off the list: nothing new of theirs is brought, what the replica has stays.

@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use super::workshop::{Job, Workshop};
-use super::{report, tracked, upsert_batch};
+use super::{report, tracked, unknown_users, upsert_batch};
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::queue::Queue;
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
@@ -58,6 +58,18 @@ fn step(job: &Job, walk: &Walk, priority: i16) -> NewStep {
         .priority(priority)
 }
 
+/// The walk begins anew, without users whom Jira does not know.
+fn without(job: Arc<Job>, walk: Walk, unknown: Vec<String>, page: PageId, priority: i16) -> Commit {
+    Commit::effects(move |conn| {
+        Box::pin(async move {
+            unknown_users::leave_out(conn, &job, page, KIND, &unknown).await?;
+            let guard = TokenGuard::new(TokenGuard::ALLOWED_EMPTY_PAGES);
+            let anew = Walk { token: None, guard, restarts: walk.restarts + 1, ..walk };
+            Ok(vec![step(&job, &anew, priority)])
+        })
+    })
+}
+
 impl Step for FetchPage {
     fn kind(&self) -> &'static str {
         KIND
@@ -103,6 +115,15 @@ impl FetchPage {
                     let guard = TokenGuard::new(TokenGuard::ALLOWED_EMPTY_PAGES);
                     let anew = Walk { token: None, guard, restarts: walk.restarts + 1, ..walk };
                     return Ok(Commit::next(vec![step(&job, &anew, context.step.priority)]));
+                }
+                if failure.code == FailureCode::BadQuery
+                    && let Some(users) = &range.users
+                    && walk.restarts < MAX_RESTARTS
+                {
+                    let unknown = unknown_users::find(&job, users).await?;
+                    if !unknown.is_empty() {
+                        return Ok(without(job, walk, unknown, id, context.step.priority));
+                    }
                 }
                 return Err(failure.into());
             }

@@ -31,6 +31,7 @@ mod sweep_ids;
 pub mod tokens;
 mod tracked;
 mod unknown_shape;
+mod unknown_users;
 mod upsert_batch;
 mod workshop;
 

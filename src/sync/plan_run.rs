@@ -68,7 +68,7 @@ impl PlanRun {
         let repairs = plan::repair_ids(&context.pool, job.work.run_id).await?;
         let repairs = repair_steps(job.work.site_id, &repairs);
         let users = match job.work.listed {
-            true => Some(plan::listed_users(&context.pool, job.work.project_id).await?),
+            true => Some(plan::listed_users(&context.pool, job.work.project_id, job.work.kind == "full").await?),
             false => None,
         };
         // The issues of a project that was archived or put into the trash are no longer found by search: asking would look

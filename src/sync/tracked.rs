@@ -9,14 +9,18 @@
 
 use crate::domain::window::Window;
 use crate::jira::jql;
+use crate::store::page::QueriedUser;
 use crate::store::plan::{BACKFILL, ListedUser, Part};
 
 /// The longest part of a query that names users, in characters.
 const LONGEST_CLAUSE: usize = 5_500;
 
-/// The clause of a query: ` AND (assignee in (…) OR …)`, of users as queries call them.
-pub(super) fn clause(users: &[String]) -> String {
-    let list = users.iter().map(|user| jql::quote(user)).collect::<Vec<String>>().join(", ");
+/// The clause of a query: ` AND (assignee in (…) OR …)`. No issue concerns nobody.
+pub(super) fn clause(users: &[QueriedUser]) -> String {
+    if users.is_empty() {
+        return " AND assignee is EMPTY AND assignee is not EMPTY".to_owned();
+    }
+    let list = users.iter().map(|user| jql::quote(&user.name)).collect::<Vec<String>>().join(", ");
     format!(" AND (assignee in ({list}) OR reporter in ({list}) OR worklogAuthor in ({list}))")
 }
 
@@ -60,6 +64,10 @@ mod tests {
         ListedUser { account_id: account_id.into(), name: account_id.into(), backfilled }
     }
 
+    fn queried(accounts: &[String]) -> Vec<QueriedUser> {
+        accounts.iter().map(|id| QueriedUser { account_id: id.clone(), name: id.clone() }).collect()
+    }
+
     fn users(count: usize) -> Vec<ListedUser> {
         (0..count).map(|n| user(&format!("712020:{n:036}"), true)).collect()
     }
@@ -68,7 +76,7 @@ mod tests {
     fn a_query_over_many_users_is_divided_and_names_each_once() {
         let parts = parts(&users(500), Window::FULL);
         assert!(parts.len() > 5);
-        let longest = parts.iter().map(|part| clause(part.accounts.as_deref().unwrap()).len()).max().unwrap();
+        let longest = parts.iter().map(|part| clause(&queried(part.accounts.as_deref().unwrap())).len()).max().unwrap();
         assert!(longest <= LONGEST_CLAUSE, "{longest}");
         assert_eq!(parts.iter().map(|part| part.accounts.as_ref().unwrap().len()).sum::<usize>(), 500);
         assert_eq!(
@@ -91,7 +99,7 @@ mod tests {
     #[test]
     fn an_account_cannot_leave_its_quotes() {
         assert_eq!(
-            clause(&["a\") OR (1".into()]),
+            clause(&queried(&["a\") OR (1".into()])),
             r#" AND (assignee in ("a\") OR (1") OR reporter in ("a\") OR (1") OR worklogAuthor in ("a\") OR (1"))"#
         );
     }

@@ -187,7 +187,11 @@ impl Row for TrackedUser {
             self.display_name.clone().unwrap_or_else(|| "-".into()),
             self.account_id.clone(),
             self.email.clone().unwrap_or_else(|| "hidden".into()),
-            self.backfilled_at.map_or_else(|| "not yet".into(), time),
+            match (self.unknown_since, self.backfilled_at) {
+                (Some(since), _) => format!("unknown to Jira since {}", time(since)),
+                (None, Some(at)) => time(at),
+                (None, None) => "not yet".into(),
+            },
             self.added_by.clone(),
             time(self.added_at),
         ]

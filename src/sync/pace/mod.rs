@@ -4,8 +4,9 @@
 //! it: what it said of limits, and what a refusal teaches. A site that has never shown a limit costs nothing but one look
 //! a second at what others have met.
 //!
-//! What must hold: a database that does not answer holds no request up (its steps fail at their commit anyhow); a pause
-//! that one process is told is kept by all, for the scope and the time that Jira named.
+//! What must hold: nobody here asks a site before this process has looked at what is known of it; a database that does not
+//! answer holds no request up for long (its steps fail at their commit anyhow), and a rate that is known is kept without it;
+//! a pause that one process is told is kept by all, for the scope and the time that Jira named.
 
 mod purse;
 mod site;
@@ -63,13 +64,20 @@ impl Shared {
 
     /// Looks, where it is time to: at what holds for every site that is in use here.
     async fn look(&self) {
-        {
+        let due = {
             let mut looked = lock(&self.looked);
-            if looked.is_some_and(|then| then.elapsed() < LOOK_EVERY) {
-                return;
+            let due = looked.is_none_or(|then| then.elapsed() >= LOOK_EVERY);
+            if due {
+                *looked = Some(Instant::now());
             }
-            *looked = Some(Instant::now());
+            due
+        };
+        if due {
+            self.look_now().await;
         }
+    }
+
+    async fn look_now(&self) {
         let sites: Vec<Arc<SitePacer>> = lock(&self.sites).values().filter_map(Weak::upgrade).collect();
         let keys: Vec<String> = sites.iter().map(|site| site.key().to_owned()).collect();
         match rate::standing(&self.pool(), &keys).await {

@@ -46,6 +46,8 @@ struct Hand {
     not_before: Option<Instant>,
     /// Whether somebody had to wait since the rate was last adapted.
     busy: bool,
+    /// When the next one may go out that the database knows nothing of.
+    next_share: Option<Instant>,
     /// Turns used since then, for the size of bundles.
     used: u32,
     used_since: Option<Instant>,
@@ -79,8 +81,9 @@ impl Purse {
         }
     }
 
-    /// A turn, when there is one. Everyone waits in the order in which they came.
-    pub(super) async fn turn(&self, pool: &PgPool, clock: &Clock) -> Result<Turn, crate::store::Error> {
+    /// A turn, when there is one. Everyone waits in the order in which they came. Where the database gives none, the rate that
+    /// was known last is kept, as this process's share among `workers`; an error where none was.
+    pub(super) async fn turn(&self, pool: &PgPool, clock: &Clock, workers: i64) -> Result<Turn, crate::store::Error> {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         let _waits = Waits(&self.waiting);
         let mut hand = self.hand.lock().await;
@@ -101,7 +104,11 @@ impl Purse {
                 horizon: HORIZON,
                 change,
             };
-            let Some(turns) = buckets::take(pool, ask).await? else { return Ok(Turn::Free) };
+            let turns = match buckets::take(pool, ask).await {
+                Ok(Some(turns)) => turns,
+                Ok(None) => return Ok(Turn::Free),
+                Err(error) => return hand.share(workers).map(Turn::At).ok_or(error),
+            };
             let now = Instant::now();
             hand.known = Some((turns, now));
             if let Some(pause) = turns.paused_for {
@@ -178,6 +185,15 @@ impl Hand {
             self.returned += 1;
         }
         None
+    }
+
+    /// A turn of this process's share of the rate.
+    fn share(&mut self, workers: i64) -> Option<Instant> {
+        let (known, _) = self.known?;
+        let now = Instant::now();
+        let at = self.next_share.map_or(now, |next| next.max(now));
+        self.next_share = Some(at + Duration::from_secs_f64(workers.max(1) as f64 / known.pace));
+        Some(at)
     }
 
     /// How many turns to take: for those who wait, or for as many as came in such a time lately.

@@ -25,12 +25,17 @@ use crate::store::rate::{self, Standing};
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Nobody waits longer for turns; a step has a time limit.
 const LONGEST_QUEUE: Duration = Duration::from_secs(60);
+/// A site is not asked before it is known what others have met there, unless the database takes longer than this to tell.
+const FIRST_LOOK: Duration = Duration::from_secs(3);
 /// How often the site's own limits are read again.
 const LIMITS_KEPT: Duration = Duration::from_secs(30);
 /// How far ahead points are given.
 const POINTS_HORIZON: Duration = Duration::from_secs(1);
-/// A refused rate is never guessed to be lower than this, per second, unless Jira tells a rate.
-const SLOWEST_GUESS: f64 = 2.0;
+/// A rate that was refused is not brought below this, per second, unless Jira tells a rate.
+const SLOWEST: f64 = 2.0;
+/// The first guess at a limit is no lower than this, unless Jira tells one: a run that has just begun was not yet asking for
+/// much. A tenth of what Jira Cloud allows in bursts; where it is too much, the next refusal says so.
+const SLOWEST_GUESS: f64 = 10.0;
 
 /// Keeps the limits of one site; see [`super`].
 pub struct SitePacer {
@@ -38,6 +43,7 @@ pub struct SitePacer {
     site_id: Uuid,
     /// `site:{id}`: the key of its pauses and of its own bucket. An endpoint's is this and its template.
     key: String,
+    acquainted: OnceCell<()>,
     limits: OnceCell<Limits>,
     state: Mutex<State>,
 }
@@ -49,7 +55,8 @@ struct Limits {
 
 impl SitePacer {
     pub(super) fn new(shared: Arc<Shared>, site_id: Uuid) -> Self {
-        Self { shared, site_id, key: format!("site:{site_id}"), limits: OnceCell::new(), state: Mutex::default() }
+        let key = format!("site:{site_id}");
+        Self { shared, site_id, key, acquainted: OnceCell::new(), limits: OnceCell::new(), state: Mutex::default() }
     }
 
     pub(super) fn key(&self) -> &str {
@@ -158,8 +165,22 @@ impl SitePacer {
         }
     }
 
+    /// Looks at what others have met: before the first request, for which everyone here waits, and from time to time.
+    async fn look(&self) {
+        let first = || async {
+            if tokio::time::timeout(FIRST_LOOK, self.shared.look_now()).await.is_err() {
+                tracing::debug!(site = self.key, "the database is slow: the first requests go on without its limits");
+            }
+        };
+        if self.acquainted.initialized() {
+            self.shared.look().await;
+        } else {
+            self.acquainted.get_or_init(first).await;
+        }
+    }
+
     async fn wait(&self, endpoint: Endpoint) -> Result<InFlight, Failure> {
-        self.shared.look().await;
+        self.look().await;
         let limits = self.limits().await;
         let points_per_hour = lock(&limits.own).0.points_per_hour;
         let began = Instant::now();
@@ -189,8 +210,9 @@ impl SitePacer {
                 at = turn;
                 metrics::rate_gate_waited("pause", turn - asked);
             }
+            let workers = lock(&self.state).workers;
             for purse in &purses {
-                match purse.turn(&self.shared.pool(), &self.shared.clock).await {
+                match purse.turn(&self.shared.pool(), &self.shared.clock, workers).await {
                     Ok(Turn::At(turn)) => at = at.max(turn),
                     Ok(Turn::Paused(pause)) => self.begin_pause(&purse.key, pause),
                     Ok(Turn::Free) => drop(lock(&self.state).purses.remove(&purse.key)),
@@ -337,12 +359,17 @@ impl SitePacer {
         let written = match failure.code {
             FailureCode::RateLimit => {
                 let known = rate::refused_rate(pool, &key).await.ok().flatten();
-                let refused = known.map_or_else(
-                    || self.guess(&answered.told),
-                    |(rate, since)| rule::after_refusal(rate, &answered.told, since),
+                let (refused, slowest) = known.map_or_else(
+                    || {
+                        (
+                            self.guess(&answered.told),
+                            if answered.told.limit.is_some() { SLOWEST } else { SLOWEST_GUESS },
+                        )
+                    },
+                    |(rate, since)| (rule::after_refusal(rate, &answered.told, since), SLOWEST),
                 );
                 let told = answered.told.refill_per_second.is_some();
-                let rate = if told { refused } else { refused.max(SLOWEST_GUESS) };
+                let rate = if told { refused } else { refused.max(slowest) };
                 let is_limit = !purse.as_ref().is_some_and(|purse| purse.is_roomy());
                 let refusal = rate::Refusal { key: &key, pause, reason, rate, burst: rule::burst(rate), is_limit };
                 rate::refuse(pool, refusal).await.map(|is_first| self.learnt(&key, rate, is_first, "refused"))
