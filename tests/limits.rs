@@ -191,7 +191,7 @@ async fn nobody_storms_when_a_pause_is_over() {
     }
     let first = course[9];
     // A third of the rate, what may be asked at once, and a tenth for a machine that is busy.
-    let most = learnt::returned_after(over.elapsed(), 60.0) + 6.0 + 6.0;
+    let most = learnt::returned_after(over.elapsed(), 60.0, PAUSE) + 6.0 + 6.0;
     assert!(f64::from(first) <= most, "{course:?} requests at 60 a second: {most} at most");
     assert!(first >= 6, "{course:?}: it goes on");
     tokio::time::sleep(Duration::from_millis(2_500)).await;

@@ -42,33 +42,47 @@ const KNOWN_GOOD: f64 = 0.96;
 const RISE_PER_SECOND: f64 = 0.02;
 const PROBE_PER_SECOND: f64 = 0.01 / 60.0;
 
-/// After a pause requests return by degrees: from this share of the rate, in so many seconds. In the first second that is a
-/// third of it.
+/// After a pause requests return by degrees: from this share of the rate, in as long as the pause was, since as much has piled
+/// up, but in no more than [`RETURN_SECONDS`]. Then the first second sees a third of the rate.
 pub const RETURN_FROM: f64 = 0.2;
 /// See [`RETURN_FROM`].
 pub const RETURN_SECONDS: f64 = 3.0;
+/// After a pause of no time at all, this counts as its length.
+pub const RETURN_LEAST_SECONDS: f64 = 0.2;
 /// A rate of no more than so many requests per second returns at once: nobody storms with it.
 pub const RETURN_LEAST: f64 = 2.0;
-const RISE: f64 = (1.0 - RETURN_FROM) / (2.0 * RETURN_SECONDS);
 
-/// When the request of this number (from 0) goes out after a pause, counted from the pause's end, where `asked` were asked
-/// for per second before it.
-pub fn returns_after(number: u32, asked: f64) -> Duration {
+/// In what time requests return after a pause.
+pub fn return_time(pause: Duration) -> Duration {
+    Duration::from_secs_f64(pause.as_secs_f64().clamp(RETURN_LEAST_SECONDS, RETURN_SECONDS))
+}
+
+/// How the share of the rate rises, so that it is all of it after `within` seconds.
+fn rise(within: f64) -> f64 {
+    (1.0 - RETURN_FROM) / (2.0 * within)
+}
+
+/// When the request of this number (from 0) goes out after a `pause`, counted from its end, where `asked` were asked for per
+/// second before it.
+pub fn returns_after(number: u32, asked: f64, pause: Duration) -> Duration {
+    let within = return_time(pause).as_secs_f64();
+    let rise = rise(within);
     let wanted = f64::from(number) / asked.max(RATES.0);
-    let in_return = RETURN_SECONDS * f64::midpoint(RETURN_FROM, 1.0);
+    let in_return = within * f64::midpoint(RETURN_FROM, 1.0);
     let seconds = if wanted >= in_return {
-        RETURN_SECONDS + wanted - in_return
+        within + wanted - in_return
     } else {
         // What has gone out after x seconds is from·x + rise·x².
-        ((RETURN_FROM.powi(2) + 4.0 * RISE * wanted).sqrt() - RETURN_FROM) / (2.0 * RISE)
+        ((RETURN_FROM.powi(2) + 4.0 * rise * wanted).sqrt() - RETURN_FROM) / (2.0 * rise)
     };
     Duration::from_secs_f64(seconds.clamp(0.0, 3_600.0))
 }
 
-/// How many requests have gone out so long after the end of a pause, within [`RETURN_SECONDS`].
-pub fn returned_after(since: Duration, asked: f64) -> f64 {
-    let seconds = since.as_secs_f64().min(RETURN_SECONDS);
-    asked * (RETURN_FROM + RISE * seconds) * seconds
+/// How many requests have gone out so long after the end of a `pause`, within [`return_time`].
+pub fn returned_after(since: Duration, asked: f64, pause: Duration) -> f64 {
+    let within = return_time(pause).as_secs_f64();
+    let seconds = since.as_secs_f64().min(within);
+    asked * (RETURN_FROM + rise(within) * seconds) * seconds
 }
 
 /// What Jira says of a limit in an answer; nothing where it says nothing.

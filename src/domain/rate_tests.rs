@@ -135,11 +135,22 @@ fn no_header_makes_a_rate_that_cannot_be() {
 
 #[test]
 fn after_a_pause_requests_return_by_degrees() {
-    let within = |seconds: f64| (0..).take_while(|n| returns_after(*n, 90.0).as_secs_f64() < seconds).count();
+    let minute = Duration::from_secs(60);
+    let within = |seconds: f64| (0..).take_while(|n| returns_after(*n, 90.0, minute).as_secs_f64() < seconds).count();
     assert_eq!(within(0.001), 1, "the first goes out at once");
     assert!((28..=31).contains(&within(1.0)), "{}: a third in the first second", within(1.0));
     let last = within(4.0) - within(3.0);
     assert!((89..=91).contains(&last), "{last}: all of it after three seconds");
-    assert!((returned_after(returns_after(30, 90.0), 90.0) - 30.0).abs() < 1e-6);
-    assert!(returns_after(u32::MAX, 0.0) <= Duration::from_secs(3_600));
+    assert!((returned_after(returns_after(30, 90.0, minute), 90.0, minute) - 30.0).abs() < 1e-6);
+    assert!(returns_after(u32::MAX, 0.0, minute) <= Duration::from_secs(3_600));
+}
+
+#[test]
+fn the_shorter_a_pause_was_the_sooner_all_requests_are_back() {
+    let back = |pause| {
+        (1_u32..)
+            .find(|n| returns_after(*n, 100.0, pause) - returns_after(*n - 1, 100.0, pause) < Duration::from_millis(11))
+    };
+    let counts: Vec<u32> = [0, 500, 1_500, 3_000, 60_000].map(|ms| back(Duration::from_millis(ms)).unwrap()).to_vec();
+    assert!(counts.is_sorted() && counts[0] < 12 && counts[2] > 50 && counts[3] == counts[4], "{counts:?}");
 }

@@ -15,7 +15,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::Result;
-use crate::domain::rate::{RETURN_FROM, RETURN_LEAST, RETURN_SECONDS};
+use crate::domain::rate::{RETURN_FROM, RETURN_LEAST, RETURN_LEAST_SECONDS, RETURN_SECONDS};
 use crate::domain::setting::Settings;
 
 /// A limit that has not been felt for so long is forgotten.
@@ -36,16 +36,27 @@ pub struct SiteLimits {
 pub struct Standing {
     /// Keys of the buckets that requests must be paid from.
     pub buckets: Vec<String>,
-    /// Keys of the pauses that are on, and how long they last.
-    pub pauses: Vec<(String, Duration)>,
-    /// Of these, the ones that a spent quota asked for.
+    /// The pauses that are on, and those after which requests still return by degrees.
+    pub pauses: Vec<Pause>,
+    /// Of those that are on, the keys of the ones that a spent quota asked for.
     pub quotas: Vec<String>,
-    /// Keys of the pauses after which requests still return by degrees, and how long ago they ended.
-    pub ended: Vec<(String, Duration)>,
     /// Processes that work.
     pub workers: i64,
     /// What is set for all.
     pub settings: Settings,
+}
+
+/// A pause that Jira asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pause {
+    /// The site or the endpoint.
+    pub key: String,
+    /// How long it still lasts.
+    pub left: Duration,
+    /// How long ago it ended, where it did.
+    pub ended_ago: Duration,
+    /// How long it is in all, from when it was asked for last.
+    pub length: Duration,
 }
 
 /// The limits of a site; `None` when it is gone.
@@ -68,12 +79,15 @@ pub async fn standing(pool: &PgPool, sites: &[String]) -> Result<Standing> {
             SELECT key FROM syncline.rate_bucket
              WHERE split_part(key, '/', 1) = ANY ($1) AND limited_at > clock_timestamp() - make_interval(secs => $2)
         ), gate AS (
-            SELECT key, reason, extract(epoch FROM paused_until - clock_timestamp())::float8 AS seconds FROM syncline.rate_gate
+            SELECT key, reason, extract(epoch FROM paused_until - clock_timestamp())::float8 AS seconds,
+                   extract(epoch FROM paused_until - updated_at)::float8 AS length
+              FROM syncline.rate_gate
              WHERE split_part(key, '/', 1) = ANY ($1) AND paused_until > clock_timestamp() - make_interval(secs => $3)
         )
         SELECT (SELECT coalesce(array_agg(key), '{}') FROM bucket) AS "buckets!",
                (SELECT coalesce(array_agg(key ORDER BY key), '{}') FROM gate) AS "paused!",
                (SELECT coalesce(array_agg(seconds ORDER BY key), '{}') FROM gate) AS "seconds!",
+               (SELECT coalesce(array_agg(length ORDER BY key), '{}') FROM gate) AS "lengths!",
                (SELECT coalesce(array_agg(key ORDER BY key), '{}') FROM gate WHERE reason = 'QUOTA' AND seconds > 0) AS "quotas!",
                (SELECT count(*) FROM syncline.worker WHERE lease_until > clock_timestamp()) AS "workers!",
                syncline.effective_settings(NULL, NULL) AS "settings!"
@@ -84,12 +98,19 @@ pub async fn standing(pool: &PgPool, sites: &[String]) -> Result<Standing> {
     )
     .fetch_one(pool)
     .await?;
-    let (on, ended): (Vec<_>, Vec<_>) = row.paused.into_iter().zip(row.seconds).partition(|(_, left)| *left > 0.0);
+    let paused = row.paused.into_iter().zip(row.seconds).zip(row.lengths);
+    let pauses = paused
+        .map(|((key, left), length)| Pause {
+            key,
+            left: seconds(left),
+            ended_ago: seconds(-left),
+            length: seconds(length),
+        })
+        .collect();
     Ok(Standing {
         buckets: row.buckets,
         quotas: row.quotas,
-        pauses: on.into_iter().map(|(key, left)| (key, seconds(left))).collect(),
-        ended: ended.into_iter().map(|(key, left)| (key, seconds(-left))).collect(),
+        pauses,
         workers: row.workers,
         settings: Settings::new(&row.settings),
     })
@@ -162,13 +183,16 @@ pub async fn take(pool: &PgPool, ask: Ask<'_>) -> Result<Option<Turns>> {
             SELECT clock_timestamp() AS at, held.tokens, held.refilled_at, held.updated_at = $6 AS is_change,
                    CASE WHEN held.updated_at = $6 THEN $7 ELSE held.rate_per_second END AS rate,
                    CASE WHEN held.updated_at = $6 THEN $8 ELSE held.burst END AS burst,
-                   (SELECT max(g.paused_until) FROM syncline.rate_gate g WHERE g.key = ANY ($2)) AS pause_ends
-              FROM held
+                   g.pause_ends, g.returns_in
+              FROM held LEFT JOIN LATERAL (
+                   SELECT p.paused_until AS pause_ends,
+                          least($12::float8, greatest($15::float8, extract(epoch FROM p.paused_until - p.updated_at)::float8)) AS returns_in
+                     FROM syncline.rate_gate p WHERE p.key = ANY ($2) ORDER BY p.paused_until DESC LIMIT 1) g ON true
         ), paced AS MATERIALIZED (
             -- After a pause requests return by degrees, whichever process asks.
             SELECT a.*, CASE WHEN a.pause_ends > a.at THEN a.pause_ends END AS paused_until,
                    least(a.rate, greatest($14::float8, a.rate * CASE WHEN a.pause_ends IS NULL THEN 1
-                       ELSE $13::float8 + (1 - $13::float8) * greatest(extract(epoch FROM a.at - a.pause_ends)::float8, 0) / $12::float8 END)) AS pace
+                       ELSE $13::float8 + (1 - $13::float8) * greatest(extract(epoch FROM a.at - a.pause_ends)::float8, 0) / a.returns_in END)) AS pace
               FROM adapted a
         ), filled AS MATERIALIZED (
             -- Nothing is due in a pause, so nothing is made up for afterwards; turns that were given before it are void, and owe nothing.
@@ -208,6 +232,7 @@ pub async fn take(pool: &PgPool, ask: Ask<'_>) -> Result<Option<Turns>> {
         RETURN_SECONDS,
         RETURN_FROM,
         RETURN_LEAST,
+        RETURN_LEAST_SECONDS,
     )
     .fetch_optional(pool)
     .await?;

@@ -78,16 +78,14 @@ impl SitePacer {
         for key in standing.buckets.iter().filter(|key| mine(key)) {
             self.purse(&mut state, key);
         }
-        state.pauses.retain(|_, pause| pause.until + Duration::from_secs_f64(rule::RETURN_SECONDS) > now);
-        for (key, wait) in standing.pauses.iter().filter(|(key, _)| mine(key)) {
-            state.pause(key, now + *wait, now);
-            if standing.quotas.contains(key) {
-                state.is_spent(key, now);
+        state.pauses.retain(|_, pause| pause.until + rule::return_time(pause.length) > now);
+        for pause in standing.pauses.iter().filter(|pause| mine(&pause.key)) {
+            let until = now.checked_sub(pause.ended_ago).map(|until| until + pause.left);
+            if let Some(until) = until {
+                state.pause(&pause.key, until, pause.length, now);
             }
-        }
-        for (key, ago) in standing.ended.iter().filter(|(key, _)| mine(key)) {
-            if let Some(until) = now.checked_sub(*ago) {
-                state.pause(key, until, now);
+            if standing.quotas.contains(&pause.key) {
+                state.is_spent(&pause.key, now);
             }
         }
     }
@@ -260,7 +258,7 @@ impl SitePacer {
 
     fn begin_pause(&self, key: &str, pause: Duration) {
         let now = Instant::now();
-        lock(&self.state).pause(key, now + pause, now);
+        lock(&self.state).pause(key, now + pause, pause, now);
     }
 
     fn quota_key(&self) -> String {

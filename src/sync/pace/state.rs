@@ -54,6 +54,8 @@ pub(super) struct State {
 /// A pause that Jira asked for, as this process keeps it.
 pub(super) struct Pause {
     pub until: Instant,
+    /// How long it is in all.
+    pub length: Duration,
     /// Requests per second of this process before it.
     pub asked: f64,
     /// Requests that were let go since its end.
@@ -65,32 +67,35 @@ pub(super) struct Pause {
 impl Pause {
     /// When the next request may go out that no bucket holds back; `None` once all have returned.
     pub fn turn(&mut self, now: Instant) -> Option<Instant> {
-        if now >= self.until + Duration::from_secs_f64(rule::RETURN_SECONDS) {
+        if now >= self.until + rule::return_time(self.length) {
             return None;
         }
         let asked = self.asked.max(LEAST_ASKED);
         // Turns that nobody took are lost: they are not made up for.
-        let over = rule::returned_after(now.saturating_duration_since(self.until), asked) as u32;
+        let over = rule::returned_after(now.saturating_duration_since(self.until), asked, self.length) as u32;
         self.returned = self.returned.max(over);
-        let turn = self.until + rule::returns_after(self.returned, asked);
+        let turn = self.until + rule::returns_after(self.returned, asked, self.length);
         self.returned += 1;
         Some(turn)
     }
 }
 
 impl State {
-    /// Notes a pause, or that one lasts longer; a longer one begins anew.
-    pub fn pause(&mut self, key: &str, until: Instant, now: Instant) {
+    /// Notes a pause of such a length, or that one lasts longer; a longer one begins anew.
+    pub fn pause(&mut self, key: &str, until: Instant, length: Duration, now: Instant) {
         let asked = match self.asked.0 {
             Some(since) if now - since < Duration::from_secs(2) => f64::from(self.asked.1.max(self.asked.2)),
             _ => 0.0,
         };
-        let known = self.pauses.entry(key.to_owned()).or_insert(Pause { until, asked, returned: 0, quota: false });
+        let heard = Pause { until, length, asked, returned: 0, quota: false };
+        let known = self.pauses.entry(key.to_owned()).or_insert(heard);
+        known.length = known.length.max(length);
         // The same pause, heard of again, ends a moment sooner or later.
         let longer = until.saturating_duration_since(known.until);
         if longer > SAME_PAUSE || known.returned == 0 && !longer.is_zero() {
             // Little is asked in a pause: what was asked before it counts.
-            *known = Pause { until, asked: asked.max(known.asked), returned: 0, quota: false };
+            let asked = asked.max(known.asked);
+            *known = Pause { until, length: known.length, asked, returned: 0, quota: false };
         }
     }
 
