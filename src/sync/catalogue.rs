@@ -151,16 +151,17 @@ impl Lists {
         for (kind, terms) in &self.terms {
             replica::upsert_terms(conn, site_id, *kind, terms).await?;
         }
+        // In the order in which pages of issues write them: two that lock each other's rows crosswise would both wait.
+        if let Some(boards) = &self.boards {
+            replica::upsert_boards(conn, site_id, project, boards).await?;
+        }
+        replica::upsert_sprints(conn, site_id, &self.sprints, &self.boards_read, Source::List).await?;
         if let Some(versions) = &self.versions {
             replica::upsert_versions(conn, site_id, Some(project), versions, Source::List).await?;
         }
         if let Some(components) = &self.components {
             replica::upsert_components(conn, site_id, Some(project), components, Source::List).await?;
         }
-        if let Some(boards) = &self.boards {
-            replica::upsert_boards(conn, site_id, project, boards).await?;
-        }
-        replica::upsert_sprints(conn, site_id, &self.sprints, &self.boards_read, Source::List).await?;
         if let Some(token) = &self.token {
             site::set_token_end(conn, site_id, token.ends_at).await?;
         }
