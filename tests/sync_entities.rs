@@ -97,5 +97,17 @@ async fn a_thousand_issues_with_everything_cost_sixty_requests_at_most() {
     assert!(stats.requests <= 60, "{}: {:?}", stats.requests, stats.by_endpoint);
     assert_eq!(rig.count("SELECT count(*) FROM syncline.comment").await, i64::try_from(stats.comments).unwrap());
     assert_eq!(rig.count("SELECT count(*) FROM syncline.worklog").await, i64::try_from(stats.worklogs).unwrap());
+    // What not everyone sees says so.
+    for restricted in [
+        "comment WHERE (restriction_type, restricted_to) = ('role', 'Administrators')",
+        "comment WHERE is_internal",
+        "worklog WHERE (restriction_type, restricted_to) = ('group', 'managers')",
+    ] {
+        let rows: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT count(*) FROM syncline.{restricted}")))
+            .fetch_one(rig.db.pool())
+            .await
+            .unwrap();
+        assert!(rows > 0, "{restricted}");
+    }
     worker.stop().await;
 }

@@ -115,6 +115,8 @@ fn comment(id: i64, at: DateTime<Utc>) -> CommentRecord {
         body: format!("comment {id}"),
         created_at: at,
         updated_at: at,
+        restriction: None,
+        internal: false,
         content_hash: [0; 16],
     }
     .sealed()

@@ -71,6 +71,15 @@ pub struct IssueRecord {
     pub content_hash: ContentHash,
 }
 
+/// Who sees a comment or a worklog, where that is not everyone who sees the issue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restriction {
+    /// `role` or `group`, in lower case; another word where Jira uses one.
+    pub kind: String,
+    /// The name of the role or the group.
+    pub name: String,
+}
+
 /// One comment, as stored in `syncline.comment`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommentRecord {
@@ -88,6 +97,10 @@ pub struct CommentRecord {
     pub created_at: DateTime<Utc>,
     /// When it was edited last.
     pub updated_at: DateTime<Utc>,
+    /// Who sees it.
+    pub restriction: Option<Restriction>,
+    /// The customers of a service project do not see it.
+    pub internal: bool,
     /// Of all the fields above; zeros until [`CommentRecord::sealed`].
     pub content_hash: ContentHash,
 }
@@ -113,6 +126,8 @@ pub struct WorklogRecord {
     pub created_at: DateTime<Utc>,
     /// When it was edited last.
     pub updated_at: DateTime<Utc>,
+    /// Who sees it.
+    pub restriction: Option<Restriction>,
     /// Of all the fields above; zeros until [`WorklogRecord::sealed`].
     pub content_hash: ContentHash,
 }
@@ -226,11 +241,18 @@ impl IssueDetails {
     }
 }
 
+impl Restriction {
+    fn seal(&mut self) {
+        [&mut self.kind, &mut self.name].into_iter().for_each(replace_nul);
+    }
+}
+
 impl CommentRecord {
     /// The record made fit for storing: texts without NUL, the hash set.
     pub fn sealed(mut self) -> Self {
         replace_nul(&mut self.body);
         [&mut self.author, &mut self.update_author].into_iter().flatten().for_each(replace_nul);
+        self.restriction.iter_mut().for_each(Restriction::seal);
         self.content_hash = self.hash();
         self
     }
@@ -239,6 +261,10 @@ impl CommentRecord {
         let mut e = Encoder::new("comment/1", 128 + self.body.len());
         e.int(self.id).int(self.issue_id).optional_text(&self.author).optional_text(&self.update_author);
         e.text(&self.body).time(self.created_at).time(self.updated_at);
+        e.restriction(self.restriction.as_ref());
+        if self.internal {
+            e.0.push(2);
+        }
         e.finish()
     }
 }
@@ -247,6 +273,7 @@ impl WorklogRecord {
     /// The record made fit for storing: texts without NUL, the hash set.
     pub fn sealed(mut self) -> Self {
         [&mut self.author, &mut self.update_author, &mut self.comment].into_iter().flatten().for_each(replace_nul);
+        self.restriction.iter_mut().for_each(Restriction::seal);
         self.content_hash = self.hash();
         self
     }
@@ -256,6 +283,7 @@ impl WorklogRecord {
         e.int(self.id).int(self.issue_id).optional_text(&self.author).optional_text(&self.update_author);
         e.optional_text(&self.comment).time(self.started_at).int(i64::from(self.time_spent_seconds));
         e.time(self.created_at).time(self.updated_at);
+        e.restriction(self.restriction.as_ref());
         e.finish()
     }
 }
@@ -341,6 +369,14 @@ impl Encoder {
         match text {
             Some(text) => self.text(text),
             None => self,
+        }
+    }
+
+    /// Nothing where there is none: most rows have none, and those that were stored before it was kept stay as they are.
+    fn restriction(&mut self, restriction: Option<&Restriction>) {
+        if let Some(Restriction { kind, name }) = restriction {
+            self.0.push(1);
+            self.text(kind).text(name);
         }
     }
 

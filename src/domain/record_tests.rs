@@ -131,9 +131,20 @@ fn a_comment_and_a_worklog_with_the_same_fields_have_different_hashes() {
         body: "x".into(),
         created_at: time(3),
         updated_at: time(4),
+        restriction: None,
+        internal: false,
         content_hash: [0; 16],
     };
     let edited = CommentRecord { body: "y".into(), ..comment.clone() };
+    let restricted = |kind: &str, name: &str| Some(Restriction { kind: kind.into(), name: name.into() });
+    let others = [
+        CommentRecord { restriction: restricted("role", "a"), ..comment.clone() },
+        CommentRecord { restriction: restricted("role", "b"), ..comment.clone() },
+        CommentRecord { restriction: restricted("group", "a"), ..comment.clone() },
+        CommentRecord { internal: true, ..comment.clone() },
+        CommentRecord { restriction: restricted("role", "a"), internal: true, ..comment.clone() },
+    ]
+    .map(|comment| comment.sealed().content_hash);
     let worklog = WorklogRecord {
         id: 1,
         issue_id: 2,
@@ -144,14 +155,17 @@ fn a_comment_and_a_worklog_with_the_same_fields_have_different_hashes() {
         time_spent_seconds: 60,
         created_at: time(3),
         updated_at: time(4),
+        restriction: None,
         content_hash: [0; 16],
     };
     let longer = WorklogRecord { time_spent_seconds: 61, ..worklog.clone() };
+    let hidden = WorklogRecord { restriction: restricted("role", "a"), ..worklog.clone() };
     let hashes = [
         comment.sealed().content_hash,
         edited.sealed().content_hash,
         worklog.sealed().content_hash,
         longer.sealed().content_hash,
+        hidden.sealed().content_hash,
     ];
-    assert_eq!(hashes.iter().collect::<std::collections::HashSet<_>>().len(), 4);
+    assert_eq!(hashes.iter().chain(&others).collect::<std::collections::HashSet<_>>().len(), 10);
 }

@@ -96,6 +96,10 @@ object!(Reference, "object with id and key");
 pub(super) struct Visibility<'a> {
     #[serde(borrow, rename = "type")]
     pub kind: Loose<Text<'a>>,
+    #[serde(borrow)]
+    pub value: Loose<Text<'a>>,
+    #[serde(borrow)]
+    pub identifier: Loose<Text<'a>>,
 }
 object!(Visibility, "visibility");
 
@@ -111,6 +115,7 @@ pub(super) struct Comment<'a> {
     pub body: Loose<Document<'a>>,
     #[serde(borrow)]
     pub visibility: Loose<Visibility<'a>>,
+    pub jsd_public: Loose<Flag>,
     pub created: Loose<Moment>,
     pub updated: Loose<Moment>,
 }

@@ -77,7 +77,7 @@ fn comment(renderer: &Renderer<'_>, json: &mut Json, issue: &Issue, entry: Entry
     }
     renderer.short_text(json.key("body"), &mut dice, 10, issue.reporter);
     if renderer.catalogue.kind == Kind::Cloud {
-        json.member("jsdPublic", "true");
+        json.member("jsdPublic", if dice.chance(0.05) { "false" } else { "true" });
     }
     json.close('}');
 }
@@ -92,6 +92,9 @@ pub(super) fn worklog(renderer: &Renderer<'_>, json: &mut Json, issue: &Issue, e
     // A note is optional.
     if dice.chance(0.7) {
         renderer.short_text(json.key("comment"), &mut dice, 4, issue.reporter);
+    }
+    if dice.chance(0.04) {
+        json.member("visibility", r#"{"type":"group","value":"managers","identifier":"5f1c"}"#);
     }
     json.id("issueId", issue.id).close('}');
 }

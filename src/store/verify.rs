@@ -11,7 +11,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::domain::entity::IssueDetails;
-use crate::domain::record::{CommentRecord, ContentHash, IssueRecord, WorklogRecord};
+use crate::domain::record::{CommentRecord, ContentHash, IssueRecord, Restriction, WorklogRecord};
 use crate::store::Result;
 
 /// What is verified: one project of one site.
@@ -132,7 +132,8 @@ pub async fn issues(pool: &PgPool, site_id: Uuid, ids: &[i64]) -> Result<Vec<Sto
 /// The comments of issues, in the order of their ids.
 pub async fn comments(pool: &PgPool, site_id: Uuid, issue_ids: &[i64]) -> Result<Vec<CommentRecord>> {
     let rows = sqlx::query!(
-        r#"SELECT id, issue_id, author_account_id, update_author_account_id, body, created_at, updated_at, content_hash
+        r#"SELECT id, issue_id, author_account_id, update_author_account_id, body, created_at, updated_at, content_hash,
+                  restriction_type, restricted_to, is_internal
              FROM syncline.comment WHERE site_id = $1 AND issue_id = ANY ($2) ORDER BY id"#,
         site_id,
         issue_ids
@@ -147,6 +148,8 @@ pub async fn comments(pool: &PgPool, site_id: Uuid, issue_ids: &[i64]) -> Result
         body: row.body,
         created_at: row.created_at,
         updated_at: row.updated_at,
+        restriction: restriction(row.restriction_type, row.restricted_to),
+        internal: row.is_internal,
         content_hash: hash(&row.content_hash),
     });
     Ok(stored.collect())
@@ -156,7 +159,7 @@ pub async fn comments(pool: &PgPool, site_id: Uuid, issue_ids: &[i64]) -> Result
 pub async fn worklogs(pool: &PgPool, site_id: Uuid, issue_ids: &[i64]) -> Result<Vec<WorklogRecord>> {
     let rows = sqlx::query!(
         r#"SELECT id, issue_id, author_account_id, update_author_account_id, comment, started_at, time_spent_seconds,
-                  created_at, updated_at, content_hash
+                  created_at, updated_at, content_hash, restriction_type, restricted_to
              FROM syncline.worklog WHERE site_id = $1 AND issue_id = ANY ($2) ORDER BY id"#,
         site_id,
         issue_ids
@@ -173,9 +176,14 @@ pub async fn worklogs(pool: &PgPool, site_id: Uuid, issue_ids: &[i64]) -> Result
         time_spent_seconds: row.time_spent_seconds,
         created_at: row.created_at,
         updated_at: row.updated_at,
+        restriction: restriction(row.restriction_type, row.restricted_to),
         content_hash: hash(&row.content_hash),
     });
     Ok(stored.collect())
+}
+
+fn restriction(kind: Option<String>, name: Option<String>) -> Option<Restriction> {
+    kind.map(|kind| Restriction { kind, name: name.unwrap_or_default() })
 }
 
 /// A hash of another length is none that was ever made, and equals none.

@@ -11,8 +11,8 @@ use crate::engine::StepError;
 use crate::jira::{FieldMap, SearchRequest, jql, normalise};
 use crate::store::plan::{ListedUser, Part, Progress};
 
-/// Equal parts of the time range that are counted for each partition: enough to even out busy months.
-const PARTS_PER_PARTITION: usize = 2;
+/// A part of the time range that holds far more than its share is counted in so many smaller ones.
+const FINER: usize = 4;
 
 /// What the run looks at; nothing when it repairs single issues.
 #[derive(Default)]
@@ -36,6 +36,8 @@ pub(super) struct Ranges<'a> {
 pub(super) struct Extent {
     window: Window,
     estimate: u64,
+    /// The `updated` of the first and the last issue of a project that is read whole, where they could be asked for.
+    edges: Option<[Option<DateTime<Utc>>; 2]>,
 }
 
 impl Ranges<'_> {
@@ -51,11 +53,13 @@ impl Ranges<'_> {
         }
     }
 
-    /// Asks how much there is.
+    /// Asks how much there is. Where everything is read its edges are asked for at the same time: most projects that are
+    /// worth a full run are divided, and that needs a round trip less then.
     pub async fn extent(&self, window: Window) -> Result<Extent, StepError> {
         let query = jql::clauses(self.project, window.from, window.to);
-        let estimate = self.job.jira.approximate_count(&query).await?.unwrap_or_default();
-        Ok(Extent { window, estimate })
+        let edges = async { if window.is_full() { self.edges().await.ok() } else { None } };
+        let (estimate, edges) = futures::join!(self.job.jira.approximate_count(&query), edges);
+        Ok(Extent { window, estimate: estimate?.unwrap_or_default(), edges })
     }
 
     /// The ranges that are walked side by side. `users` are the listed users of a project that is read for them only;
@@ -75,7 +79,7 @@ impl Ranges<'_> {
         };
         let estimate = extent.estimate;
         let partitions = if window.is_full() && estimate > 2 * self.options.partition_target_issues {
-            self.divide(estimate).await?
+            self.divide(extent).await?
         } else {
             vec![part(window, i64::try_from(estimate).ok())]
         };
@@ -83,40 +87,60 @@ impl Ranges<'_> {
     }
 
     /// Divides everything into ranges of `updated` that hold about the same number of issues each.
-    async fn divide(&self, estimate: u64) -> Result<Vec<Part>, StepError> {
+    async fn divide(&self, Extent { estimate, edges, .. }: Extent) -> Result<Vec<Part>, StepError> {
         let limit = usize::try_from(self.job.work.max_concurrency).unwrap_or(1).max(1);
         let wanted =
             usize::try_from(estimate.div_ceil(self.options.partition_target_issues)).unwrap_or(limit).clamp(1, limit);
         if wanted == 1 {
             return Ok(vec![part(Window::FULL, i64::try_from(estimate).ok())]);
         }
-        let (oldest, newest) = futures::try_join!(self.edge("ASC"), self.edge("DESC"))?;
-        let (Some(oldest), Some(newest)) = (oldest, newest) else {
+        let edges = match edges {
+            Some(edges) => edges,
+            None => self.edges().await?,
+        };
+        let [Some(oldest), Some(newest)] = edges else {
             return Ok(vec![part(Window::FULL, None)]);
         };
         if oldest >= newest {
             // All at one time, or a server that does not sort: there is nothing to divide by.
             return Ok(vec![part(Window::FULL, i64::try_from(estimate).ok())]);
         }
-        let parts = wanted * PARTS_PER_PARTITION;
-        let bound = |part| window::part_start(oldest, newest, part, parts);
-        let counts: Vec<u64> = stream::iter(0..parts)
-            .map(|part| {
-                let until = (part + 1 < parts).then(|| bound(part + 1));
-                let query = jql::clauses(self.project, Some(bound(part)), until);
-                async move { Ok::<_, Failure>(self.job.jira.approximate_count(&query).await?.unwrap_or_default()) }
-            })
-            .buffered(limit)
-            .try_collect()
-            .await?;
+        let all: Vec<usize> = (0..wanted).collect();
+        let mut counts = self.counts((oldest, newest), wanted, &all, limit).await?;
+        // Where much happened in little time, the count is not fine enough: quarters of those parts are counted too.
+        let crowded = |count: u64| u128::from(count) * 2 * wanted as u128 > u128::from(estimate) * 3;
+        let parts: Vec<usize> = (0..wanted).filter(|part| crowded(counts[*part])).collect();
+        if !parts.is_empty() {
+            let quarters: Vec<usize> = parts.iter().flat_map(|part| part * FINER..(part + 1) * FINER).collect();
+            let fine = self.counts((oldest, newest), wanted * FINER, &quarters, limit).await?;
+            counts = counts.iter().flat_map(|count| [count / FINER as u64; FINER]).collect();
+            quarters.iter().zip(fine).for_each(|(quarter, count)| counts[*quarter] = count);
+        }
         let windows = window::split(oldest, newest, &counts, wanted);
-        let held = |window: &Window| {
-            (0..parts)
-                .filter(|part| window.contains(bound(*part)))
-                .map(|part| i64::try_from(counts[part]).unwrap_or(0))
-                .sum()
-        };
-        Ok(windows.into_iter().map(|window| part(window, Some(held(&window)))).collect())
+        let each = i64::try_from(estimate / windows.len().max(1) as u64).ok();
+        Ok(windows.into_iter().map(|window| part(window, each)).collect())
+    }
+
+    /// The number of issues in some of `of` equal parts of a time.
+    async fn counts(
+        &self,
+        (oldest, newest): (DateTime<Utc>, DateTime<Utc>),
+        of: usize,
+        parts: &[usize],
+        at_once: usize,
+    ) -> Result<Vec<u64>, StepError> {
+        let bound = |part| window::part_start(oldest, newest, part, of);
+        let counts = stream::iter(parts.to_vec()).map(|part| {
+            let until = (part + 1 < of).then(|| bound(part + 1));
+            let query = jql::clauses(self.project, Some(bound(part)), until);
+            async move { Ok::<_, Failure>(self.job.jira.approximate_count(&query).await?.unwrap_or_default()) }
+        });
+        Ok(counts.buffered(at_once).try_collect().await?)
+    }
+
+    async fn edges(&self) -> Result<[Option<DateTime<Utc>>; 2], StepError> {
+        let (oldest, newest) = futures::try_join!(self.edge("ASC"), self.edge("DESC"))?;
+        Ok([oldest, newest])
     }
 
     /// The `updated` of the project's first or last issue.

@@ -6,7 +6,7 @@ use super::report::Report;
 use super::{ParsedCollection, Reject, known_id, need, unreadable};
 use crate::domain::entity::ChangeRecord;
 use crate::domain::failure::{Failure, FailureCode};
-use crate::domain::record::{CommentRecord, IssueRecord, WorklogRecord};
+use crate::domain::record::{CommentRecord, IssueRecord, Restriction, WorklogRecord};
 use crate::jira::envelope;
 use crate::jira::loose::{FromJson, List, Loose, Scalar, Whole};
 use crate::jira::repair::repair;
@@ -177,13 +177,25 @@ pub(super) fn elements_of<W, T>(
     records
 }
 
-/// Who may see it is not kept, but a new way of saying so may be one that hides more.
-fn visibility(report: &mut Report, entity: &'static str, visibility: Loose<wire::Visibility<'_>>) {
-    let Some(visibility) = report.optional(entity, "visibility", visibility) else { return };
+/// Who sees it. What cannot be read restricts all the same: a new way of saying so may be one that hides more.
+fn restriction(
+    report: &mut Report,
+    entity: &'static str,
+    visibility: Loose<wire::Visibility<'_>>,
+) -> Option<Restriction> {
+    let unreadable = matches!(visibility, Loose::Wrong(_));
+    let Some(visibility) = report.optional(entity, "visibility", visibility) else {
+        return unreadable.then(|| Restriction { kind: "unknown".to_owned(), name: String::new() });
+    };
     let kind = report.text(entity, "visibility.type", visibility.kind);
-    if kind.is_some_and(|kind| !matches!(kind.to_ascii_lowercase().as_str(), "role" | "group")) {
+    let kind = kind.map_or_else(|| "unknown".to_owned(), |kind| kind.to_ascii_lowercase());
+    if !matches!(kind.as_str(), "role" | "group") {
         report.drift(entity, "visibility.type", "role or group", "another value");
     }
+    let name = report.text(entity, "visibility.value", visibility.value);
+    // Groups may have no name for everyone, and an id for all.
+    let name = name.or_else(|| report.text(entity, "visibility.identifier", visibility.identifier));
+    Some(Restriction { kind, name: name.unwrap_or_default() })
 }
 
 pub(super) fn comment(
@@ -192,7 +204,8 @@ pub(super) fn comment(
     wire: wire::Comment<'_>,
 ) -> Result<CommentRecord, ElementReject> {
     let id = known_id(&wire.id);
-    visibility(report, "comment", wire.visibility);
+    let restriction = restriction(report, "comment", wire.visibility);
+    let internal = report.optional("comment", "jsdPublic", wire.jsd_public).is_some_and(|public| !public.0);
     let author = report.user("comment", "author", wire.author);
     let update_author = report.user("comment", "updateAuthor", wire.update_author);
     let body = report.optional("comment", "body", wire.body).map(|body| body.to_text()).unwrap_or_default();
@@ -206,6 +219,8 @@ pub(super) fn comment(
             body,
             created_at,
             updated_at: report.expected("comment", "updated", wire.updated).map_or(created_at, |at| at.0),
+            restriction,
+            internal,
             content_hash: [0; 16],
         })
     };
@@ -218,7 +233,7 @@ pub(super) fn worklog(
     wire: wire::Worklog<'_>,
 ) -> Result<WorklogRecord, ElementReject> {
     let id = known_id(&wire.id);
-    visibility(report, "worklog", wire.visibility);
+    let restriction = restriction(report, "worklog", wire.visibility);
     let author = report.user("worklog", "author", wire.author);
     let update_author = report.user("worklog", "updateAuthor", wire.update_author);
     let comment = report.optional("worklog", "comment", wire.comment).map(|comment| comment.to_text());
@@ -239,6 +254,7 @@ pub(super) fn worklog(
             time_spent_seconds: i32::try_from(seconds).map_err(|_| out_of_range())?,
             created_at,
             updated_at: report.expected("worklog", "updated", wire.updated).map_or(created_at, |at| at.0),
+            restriction,
             content_hash: [0; 16],
         })
     };

@@ -263,3 +263,29 @@ proptest::proptest! {
         proptest::prop_assert_eq!(page.issues.len() + page.rejected.iter().filter(|r| !r.field.contains("comment") && !r.field.contains("worklog")).count(), 2);
     }
 }
+
+#[test]
+fn who_sees_a_comment_is_kept_and_what_cannot_be_read_of_it_restricts_all_the_same() {
+    let shown = |visibility: Value, public: Value| {
+        let mut issue = issue(1);
+        let comment = issue.pointer_mut("/fields/comment/comments/0").unwrap();
+        comment["visibility"] = visibility;
+        comment["jsdPublic"] = public;
+        let mut page = page(&[issue]);
+        let comment = page.issues[0].comments.remove(0);
+        (
+            comment.restriction.map(|restriction| [restriction.kind, restriction.name]),
+            comment.internal,
+            page.drifts.len(),
+        )
+    };
+    let restriction = |kind: &str, name: &str| Some([kind.to_owned(), name.to_owned()]);
+    assert_eq!(shown(json!(null), json!(true)), (None, false, 0));
+    assert_eq!(shown(json!(null), json!(false)), (None, true, 0));
+    let role = json!({"type": "role", "value": "Administrators", "identifier": "Administrators"});
+    assert_eq!(shown(role, json!(null)), (restriction("role", "Administrators"), false, 0));
+    let nameless = json!({"type": "GROUP", "value": null, "identifier": "276f"});
+    assert_eq!(shown(nameless, json!(true)), (restriction("group", "276f"), false, 0));
+    assert_eq!(shown(json!({"type": "team", "value": "Blue"}), json!(true)), (restriction("team", "Blue"), false, 1));
+    assert_eq!(shown(json!("admins only"), json!(true)), (restriction("unknown", ""), false, 1));
+}

@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::domain::record::{CommentRecord, WorklogRecord};
+use crate::domain::record::{CommentRecord, Restriction, WorklogRecord};
 use crate::observe::trace;
 use crate::store::Result;
 
@@ -57,12 +57,15 @@ pub async fn apply_comments(
     let created: Vec<DateTime<Utc>> = sorted.iter().map(|c| c.created_at).collect();
     let updated: Vec<DateTime<Utc>> = sorted.iter().map(|c| c.updated_at).collect();
     let hashes: Vec<&[u8]> = sorted.iter().map(|c| c.content_hash.as_slice()).collect();
+    let (restrictions, restricted_to) = restriction_columns(sorted.iter().map(|c| c.restriction.as_ref()));
+    let internal: Vec<bool> = sorted.iter().map(|c| c.internal).collect();
     let (version_ids, version_times) = Version::columns(versions);
     let row = sqlx::query!(
         r#"
         WITH input AS MATERIALIZED (
-            SELECT * FROM unnest($2::int8[], $3::int8[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::timestamptz[], $9::bytea[])
-                AS n (id, issue_id, author, editor, body, created_at, updated_at, content_hash)
+            SELECT * FROM unnest($2::int8[], $3::int8[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::timestamptz[], $9::bytea[],
+                                 $14::text[], $15::text[], $16::bool[])
+                AS n (id, issue_id, author, editor, body, created_at, updated_at, content_hash, restriction, restricted_to, internal)
         ), current AS (
             -- One look-up by key for each row, whatever the statistics: before the first ANALYZE a join reads the whole site.
             SELECT v.id FROM unnest($12::int8[], $13::timestamptz[]) AS v (id, updated_at)
@@ -74,15 +77,17 @@ pub async fn apply_comments(
              CROSS JOIN LATERAL (SELECT c.content_hash FROM syncline.comment c WHERE c.site_id = $1 AND c.id = n.id LIMIT 1) c
              WHERE c.content_hash = n.content_hash
         ), written AS (
-            INSERT INTO syncline.comment AS c (site_id, id, issue_id, author_account_id, update_author_account_id, body, created_at, updated_at, content_hash)
-            SELECT $1, n.id, n.issue_id, n.author, n.editor, n.body, n.created_at, n.updated_at, n.content_hash
+            INSERT INTO syncline.comment AS c (site_id, id, issue_id, author_account_id, update_author_account_id, body, created_at, updated_at, content_hash,
+                   restriction_type, restricted_to, is_internal)
+            SELECT $1, n.id, n.issue_id, n.author, n.editor, n.body, n.created_at, n.updated_at, n.content_hash, n.restriction, n.restricted_to, n.internal
               FROM input n
              WHERE n.id NOT IN (SELECT id FROM same) AND n.issue_id IN (SELECT id FROM current)
              ORDER BY n.id
             ON CONFLICT (site_id, id) DO UPDATE
                SET issue_id = excluded.issue_id, author_account_id = excluded.author_account_id,
                    update_author_account_id = excluded.update_author_account_id, body = excluded.body,
-                   created_at = excluded.created_at, updated_at = excluded.updated_at, content_hash = excluded.content_hash
+                   created_at = excluded.created_at, updated_at = excluded.updated_at, content_hash = excluded.content_hash,
+                   restriction_type = excluded.restriction_type, restricted_to = excluded.restricted_to, is_internal = excluded.is_internal
              WHERE c.updated_at <= excluded.updated_at
             RETURNING 1
         ), removed AS (
@@ -106,6 +111,9 @@ pub async fn apply_comments(
         also_seen,
         &version_ids,
         &version_times,
+        &restrictions as &[Option<&str>],
+        &restricted_to as &[Option<&str>],
+        &internal,
     )
     .fetch_one(conn)
     .instrument(trace::batch("INSERT", "syncline.comment", ids.len()))
@@ -135,13 +143,14 @@ pub async fn apply_worklogs(
     let created: Vec<DateTime<Utc>> = sorted.iter().map(|w| w.created_at).collect();
     let updated: Vec<DateTime<Utc>> = sorted.iter().map(|w| w.updated_at).collect();
     let hashes: Vec<&[u8]> = sorted.iter().map(|w| w.content_hash.as_slice()).collect();
+    let (restrictions, restricted_to) = restriction_columns(sorted.iter().map(|w| w.restriction.as_ref()));
     let (version_ids, version_times) = Version::columns(versions);
     let row = sqlx::query!(
         r#"
         WITH input AS MATERIALIZED (
             SELECT * FROM unnest($2::int8[], $3::int8[], $4::text[], $5::text[], $6::text[], $7::timestamptz[], $8::int4[],
-                                 $9::timestamptz[], $10::timestamptz[], $11::bytea[])
-                AS n (id, issue_id, author, editor, comment, started_at, seconds, created_at, updated_at, content_hash)
+                                 $9::timestamptz[], $10::timestamptz[], $11::bytea[], $16::text[], $17::text[])
+                AS n (id, issue_id, author, editor, comment, started_at, seconds, created_at, updated_at, content_hash, restriction, restricted_to)
         ), current AS (
             -- One look-up by key for each row, whatever the statistics: before the first ANALYZE a join reads the whole site.
             SELECT v.id FROM unnest($14::int8[], $15::timestamptz[]) AS v (id, updated_at)
@@ -154,8 +163,9 @@ pub async fn apply_worklogs(
              WHERE w.content_hash = n.content_hash
         ), written AS (
             INSERT INTO syncline.worklog AS w (site_id, id, issue_id, author_account_id, update_author_account_id, comment,
-                   started_at, time_spent_seconds, created_at, updated_at, content_hash)
-            SELECT $1, n.id, n.issue_id, n.author, n.editor, n.comment, n.started_at, n.seconds, n.created_at, n.updated_at, n.content_hash
+                   started_at, time_spent_seconds, created_at, updated_at, content_hash, restriction_type, restricted_to)
+            SELECT $1, n.id, n.issue_id, n.author, n.editor, n.comment, n.started_at, n.seconds, n.created_at, n.updated_at, n.content_hash,
+                   n.restriction, n.restricted_to
               FROM input n
              WHERE n.id NOT IN (SELECT id FROM same) AND n.issue_id IN (SELECT id FROM current)
              ORDER BY n.id
@@ -163,7 +173,8 @@ pub async fn apply_worklogs(
                SET issue_id = excluded.issue_id, author_account_id = excluded.author_account_id,
                    update_author_account_id = excluded.update_author_account_id, comment = excluded.comment,
                    started_at = excluded.started_at, time_spent_seconds = excluded.time_spent_seconds,
-                   created_at = excluded.created_at, updated_at = excluded.updated_at, content_hash = excluded.content_hash
+                   created_at = excluded.created_at, updated_at = excluded.updated_at, content_hash = excluded.content_hash,
+                   restriction_type = excluded.restriction_type, restricted_to = excluded.restricted_to
              WHERE w.updated_at <= excluded.updated_at
             RETURNING 1
         ), removed AS (
@@ -189,9 +200,18 @@ pub async fn apply_worklogs(
         also_seen,
         &version_ids,
         &version_times,
+        &restrictions as &[Option<&str>],
+        &restricted_to as &[Option<&str>],
     )
     .fetch_one(conn)
     .instrument(trace::batch("INSERT", "syncline.worklog", ids.len()))
     .await?;
     Ok(Applied { written: row.written, removed: row.removed })
+}
+
+/// Who sees each row: the kinds and the names.
+fn restriction_columns<'a>(
+    restrictions: impl Iterator<Item = Option<&'a Restriction>>,
+) -> (Vec<Option<&'a str>>, Vec<Option<&'a str>>) {
+    restrictions.map(|restriction| restriction.map(|r| (r.kind.as_str(), r.name.as_str())).unzip()).unzip()
 }
