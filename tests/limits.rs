@@ -265,6 +265,44 @@ async fn the_rate_is_kept_by_all_together_and_shared_fairly() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_has_just_come_asks_nobody_before_it_knows_the_limits() {
+    let site = Site::new().await;
+    site.bucket(Endpoint::Search, 20.0).await;
+    // The database takes its time to tell.
+    let mut slow = site.db.pool().begin().await.unwrap();
+    sqlx::query("LOCK TABLE syncline.rate_gate IN ACCESS EXCLUSIVE MODE").execute(&mut *slow).await.unwrap();
+    let tally = Arc::new(AtomicU32::new(0));
+    let tasks = busy(&site.process(), 12, &tally);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(tally.load(Ordering::Relaxed), 0, "requests without turns");
+    slow.rollback().await.unwrap();
+    let began = Instant::now();
+    while tally.load(Ordering::Relaxed) < 10 {
+        assert!(began.elapsed() < Duration::from_secs(10), "nobody goes on");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let asked = f64::from(tally.load(Ordering::Relaxed));
+    assert!(asked <= 20.0 * began.elapsed().as_secs_f64() + 4.0, "{asked} in {:?}", began.elapsed());
+    drop(tasks);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rate_that_is_known_is_kept_while_the_database_gives_no_turns() {
+    let site = Site::new().await;
+    site.bucket(Endpoint::Search, 40.0).await;
+    let tally = Arc::new(AtomicU32::new(0));
+    let tasks = busy(&site.process(), 12, &tally);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    sqlx::query("ALTER TABLE syncline.rate_bucket RENAME TO elsewhere").execute(site.db.pool()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(400)).await; // what was in hand goes out
+    let (before, began) = (tally.load(Ordering::Relaxed), Instant::now());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let rate = f64::from(tally.load(Ordering::Relaxed) - before) / began.elapsed().as_secs_f64();
+    assert!((20.0..=48.0).contains(&rate), "{rate} a second of 40");
+    drop(tasks);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_dies_with_turns_in_hand_costs_only_those() {
     let site = Site::new().await;
     site.bucket(Endpoint::Search, 100.0).await;

@@ -276,6 +276,45 @@ async fn projects_of_a_site_that_recovers_are_given_time_before_they_are_told_to
 }
 
 #[tokio::test]
+async fn a_token_that_ends_soon_is_told_of_once_and_again_when_little_time_is_left() {
+    let fleet = Fleet::new(1).await;
+    let ends_in = async |days: i64| {
+        let ends_at = fleet.clock.now() + TimeDelta::days(days);
+        sqlx::query("UPDATE syncline.site SET token_expires_at = $1")
+            .bind(ends_at)
+            .execute(fleet.db.pool())
+            .await
+            .unwrap();
+    };
+    let look = async |days| {
+        fleet.hands.advance(TimeDelta::days(days));
+        let mut transaction = fleet.db.pool().begin().await.unwrap();
+        let told = telemetry::observe_tokens(&mut transaction, fleet.clock.now()).await.unwrap();
+        transaction.commit().await.unwrap();
+        told
+    };
+    let severity = async || -> Option<String> {
+        sqlx::query_scalar("SELECT severity FROM syncline.alert WHERE class = 'TOKEN_ENDS' AND cleared_at IS NULL")
+            .fetch_optional(fleet.db.pool())
+            .await
+            .unwrap()
+    };
+    assert_eq!(look(0).await, 0, "nobody knows when it ends");
+    ends_in(20).await;
+    assert_eq!(look(0).await, 0);
+    assert_eq!((look(7).await, severity().await.as_deref()), (1, Some("warning")));
+    assert_eq!(look(5).await, 0, "it is told once");
+    assert_eq!((look(6).await, severity().await.as_deref()), (1, Some("error")));
+    assert_eq!(look(3).await, 0, "it has ended, which its runs tell");
+    ends_in(90).await;
+    assert_eq!((look(0).await, severity().await), (1, None), "a new one was stored");
+    assert_eq!(look(0).await, 0);
+    ends_in(3).await;
+    sqlx::query("UPDATE syncline.project SET state = 'paused'").execute(fleet.db.pool()).await.unwrap();
+    assert_eq!(look(0).await, 0, "nothing is read with it");
+}
+
+#[tokio::test]
 async fn slow_runs_are_staggered_and_do_not_become_usual_within_a_week() {
     let fleet = Fleet::new(1).await;
     for _ in 0..12 {

@@ -56,6 +56,8 @@ pub mod class {
     pub const WATERMARK_LAG: &str = "WATERMARK_LAG";
     /// No run has succeeded for too long, whether any was tried or not.
     pub const NO_RECENT_SUCCESS: &str = "NO_RECENT_SUCCESS";
+    /// A site's token ends soon.
+    pub const TOKEN_ENDS: &str = "TOKEN_ENDS";
     /// An alert channel does not take messages.
     pub const CHANNEL_FAILING: &str = "CHANNEL_FAILING";
 }

@@ -211,6 +211,39 @@ fn differences(before: &Value, after: &Value, other_credential: bool) -> Value {
     Value::Object(differences)
 }
 
+/// A site's token that ends soon, or was told to.
+#[derive(Clone, Debug)]
+pub struct EndingToken {
+    /// The site.
+    pub site_id: Uuid,
+    /// Its name.
+    pub site: String,
+    /// When the token ends, where that is known.
+    pub ends_at: Option<DateTime<Utc>>,
+    /// The severity of the alert that tells of it.
+    pub told: Option<String>,
+}
+
+/// Tokens that end before `before`, and those of which an alert tells. Whoever asks locks their sites until its transaction
+/// ends; a site that is locked is somebody else's to look at.
+pub async fn ending_tokens(conn: &mut PgConnection, before: DateTime<Utc>) -> Result<Vec<EndingToken>> {
+    let tokens = sqlx::query_as!(
+        EndingToken,
+        r#"SELECT s.id AS site_id, s.name AS site, s.token_expires_at AS ends_at, a.severity AS "told?"
+             FROM syncline.site s
+             LEFT JOIN syncline.alert a
+               ON a.site_id = s.id AND a.class = 'TOKEN_ENDS' AND a.state <> 'resolved' AND a.cleared_at IS NULL
+            WHERE (a.id IS NOT NULL OR s.auth <> 'oauth' AND s.token_expires_at < $1
+                   AND EXISTS (SELECT FROM syncline.project p WHERE p.site_id = s.id AND p.state = 'active'))
+            ORDER BY s.id LIMIT 500
+              FOR UPDATE OF s SKIP LOCKED"#,
+        before
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(tokens)
+}
+
 /// Keeps when the site's token ends, as Jira tells; none: it does not end.
 pub async fn set_token_end(conn: &mut PgConnection, site_id: Uuid, ends_at: Option<DateTime<Utc>>) -> Result<()> {
     sqlx::query!(

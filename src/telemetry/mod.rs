@@ -19,6 +19,7 @@ mod keeper;
 mod pace;
 mod probe;
 mod silence;
+mod token;
 mod words;
 
 pub use analyse_run::{AnalyseRun, analyse};
@@ -27,4 +28,5 @@ pub use deliver_alert::{Channels, DeliverAlert};
 pub use keeper::{Keeper, keep};
 pub use probe::{probe, probe_due};
 pub use silence::{observe_silence, watch};
+pub use token::observe_tokens;
 pub use words::span;

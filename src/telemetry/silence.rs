@@ -1,4 +1,5 @@
-//! The dead man's switch: a project of which nothing good was heard for too long, whether a run was tried or not.
+//! The dead man's switch: a project of which nothing good was heard for too long, whether a run was tried or not. What else
+//! comes with time alone is looked for in the same round.
 //!
 //! Any number of processes may run this; each silent project is locked by whoever looks first.
 
@@ -8,6 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 
+use super::token::observe_tokens;
 use super::words;
 use crate::clock::Clock;
 use crate::domain::alert::{Details, Observation, Scope, Signal, category, class};
@@ -20,7 +22,7 @@ use crate::store::{Connections, Result, alert};
 
 const EVERY: Duration = Duration::from_secs(30);
 
-/// Looks for silent projects until `stop`.
+/// Looks for silent projects, and for tokens that will end, until `stop`.
 pub async fn watch(connections: Connections, clock: Clock, rules: Rules, stop: CancellationToken) {
     loop {
         tokio::select! {
@@ -37,6 +39,7 @@ pub async fn watch(connections: Connections, clock: Clock, rules: Rules, stop: C
 async fn look(pool: &PgPool, now: DateTime<Utc>, rules: &Rules) -> Result<()> {
     let mut transaction = pool.begin().await?;
     observe_silence(&mut transaction, now, rules).await?;
+    observe_tokens(&mut transaction, now).await?;
     transaction.commit().await?;
     Ok(())
 }

@@ -63,6 +63,7 @@ pub(super) fn classes() -> Vec<&'static str> {
         class::LOW_THROUGHPUT,
         class::WATERMARK_LAG,
         class::NO_RECENT_SUCCESS,
+        class::TOKEN_ENDS,
         class::CHANNEL_FAILING,
     ];
     FailureCode::ALL.iter().map(|code| code.as_str()).chain(own).collect()
@@ -81,6 +82,7 @@ pub(super) fn category_of(name: &str) -> &'static str {
         (Some(code), _) => code.category().as_str(),
         (None, class::SLOW_RUNS | class::LOW_THROUGHPUT) => category::LATENCY,
         (None, class::CHANNEL_FAILING) => category::DELIVERY,
+        (None, class::TOKEN_ENDS) => FailureCode::AuthInvalid.category().as_str(),
         (None, _) => category::FRESHNESS,
     }
 }
