@@ -5,7 +5,8 @@
 //! must find nothing but issues that are gone, and nothing at all after its repair.
 //!
 //! One in four plays on a Data Center. `SYNCLINE_SEEDS=1000` tries more seeds than the usual 200, `SYNCLINE_SEED=42` a single
-//! one, `SYNCLINE_KIND=data-center` (or `cloud`) has all of them play there.
+//! one, `SYNCLINE_KIND=data-center` (or `cloud`) has all of them play there, `SYNCLINE_REPEAT=60` plays each so often side by
+//! side, for what a busy machine's timing brings out.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -69,7 +70,8 @@ fn seeds(share: u64) -> Range<u64> {
 }
 
 async fn converge(share: u64) {
-    let seeds = Mutex::new(seeds(share));
+    let times = number("SYNCLINE_REPEAT").unwrap_or(1);
+    let seeds = Mutex::new(seeds(share).flat_map(|seed| (0..times).map(move |_| seed)));
     let next = || seeds.lock().unwrap().next();
     // Each lane has a database of its own.
     let lanes = (0..LANES).map(async |_| {
@@ -143,8 +145,8 @@ impl<'a> History<'a> {
 
         let mut token = tempfile::NamedTempFile::new().unwrap();
         token.write_all(simulator::DEFAULT_TOKEN.as_bytes()).unwrap();
-        let site = format!("seed-{seed}");
         let site_id = Clock::system().new_id();
+        let site = format!("seed-{seed}-{}", site_id.simple());
         sqlx::query(
             "INSERT INTO syncline.site (id, name, base_url, account_email, credential, kind, max_concurrency)
              VALUES ($1, $2, $3, $4, $5, $6, 4)",

@@ -18,11 +18,11 @@ use serde_json::{Value, json};
 use super::answers::{IdPage, Offered, RawPage, SearchRequest};
 use super::client::{Api, JiraClient, decode, offered};
 use super::endpoint::Endpoint;
-use super::loose::{Id, Loose, Whole};
+use super::loose::{Id, Loose, Moment, Whole};
 use super::manners::{FEW_ROWS, Spared, leaves_out};
 use super::page;
 use super::transport::Refused;
-use super::walk::{Place, Rows, Verdict};
+use super::walk::{Place, Row, Rows, Verdict};
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::site_kind::SiteKind;
 
@@ -128,7 +128,8 @@ pub(super) struct Frame {
     is_last: Option<bool>,
 }
 
-struct IssueId(i64);
+/// A row as the walk knows it.
+struct IssueId(Row);
 
 impl<'de> super::loose::FromJson<'de> for IssueId {
     const EXPECTED: &'static str = "issue";
@@ -137,9 +138,32 @@ impl<'de> super::loose::FromJson<'de> for IssueId {
         struct Members {
             #[serde(default)]
             id: Loose<Id>,
+            #[serde(default)]
+            fields: Loose<Updated>,
         }
         let members = Members::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
-        Ok(if let Loose::Good(Id(id)) = members.id { Some(Self(id)) } else { None })
+        let version = match members.fields {
+            // Milliseconds in short: two versions of an issue are never 49 days apart to the millisecond.
+            Loose::Good(Updated(Loose::Good(Moment(at)))) => (at.timestamp_millis() as u32).max(1),
+            _ => 0,
+        };
+        Ok(if let Loose::Good(Id(id)) = members.id { Some(Self((id, version))) } else { None })
+    }
+}
+
+/// Of an issue's fields, when it was changed.
+struct Updated(Loose<Moment>);
+
+impl<'de> super::loose::FromJson<'de> for Updated {
+    const EXPECTED: &'static str = "fields";
+    fn map<A: serde::de::MapAccess<'de>>(map: A) -> Result<Option<Self>, A::Error> {
+        #[derive(Deserialize)]
+        struct Members {
+            #[serde(default)]
+            updated: Loose<Moment>,
+        }
+        let members = Members::deserialize(serde::de::value::MapAccessDeserializer::new(map))?;
+        Ok(Some(Self(members.updated)))
     }
 }
 
@@ -183,10 +207,14 @@ impl Frame {
     pub(super) fn rows(body: &[u8], asked: u32) -> Result<Rows, Failure> {
         let frame: Self = decode("a search", body)?;
         // A row whose id cannot be read keeps its place: the place decides where the next page begins.
-        let ids = frame.issues.into_iter().map(|issue| if let Loose::Good(IssueId(id)) = issue { id } else { 0 });
+        let rows = frame.issues.into_iter().map(|issue| match issue {
+            Loose::Good(IssueId(row)) => row,
+            _ => (0, 0),
+        });
+        let (ids, versions) = rows.unzip();
         let number = |value| if let Loose::Good(Whole(number)) = value { u64::try_from(number).ok() } else { None };
         let limit = number(frame.max_results).filter(|limit| *limit > 0).unwrap_or(u64::from(asked));
-        Ok(Rows { ids: ids.collect(), limit, total: number(frame.total), is_last: frame.is_last })
+        Ok(Rows { ids, versions, limit, total: number(frame.total), is_last: frame.is_last })
     }
 }
 

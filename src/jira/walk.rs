@@ -2,9 +2,9 @@
 //!
 //! Rows shift while issues change: one that is updated goes to the end of `ORDER BY updated`, and every row after it moves
 //! up by one, so that plain paging skips as many as were updated. So each page begins some rows before the end of the page
-//! before, and at least one of those rows must come back; then what follows the last of them is new and nothing was
-//! skipped. Where none comes back, the walk steps back until one does, or to the beginning. Rows that are read twice are
-//! written once.
+//! before, and at least one of those rows must come back as it was; then what follows the last of them is new and nothing
+//! was skipped. One that was changed meanwhile says nothing: it stands wherever its change has put it. Where none comes back,
+//! the walk steps back until one does, or to the beginning. Rows that are read twice are written once.
 //!
 //! What must hold: a walk ends on any server: one that ignores `startAt`, gives fewer rows than asked for, or tells no total.
 //! Where it ends before the total that the server tells, it says by how much. That a page which is full comes again, whatever
@@ -41,13 +41,18 @@ pub(super) struct Place {
     /// How many pages the walk has had.
     pages: u64,
     /// The last rows of the page before, which should come back.
-    last: Vec<i64>,
+    last: Vec<Row>,
 }
+
+/// An issue by its id, and what tells whether it is as it was; 0 where the answer does not say.
+pub(super) type Row = (i64, u32);
 
 /// The frame of a page that has no token.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rows {
     pub ids: Vec<i64>,
+    /// See [`Row`]; empty where the answer does not say.
+    pub versions: Vec<u32>,
     /// The most rows that a page has.
     pub limit: u64,
     pub total: Option<u64>,
@@ -76,15 +81,17 @@ impl Place {
             last: parts
                 .next()?
                 .split(',')
-                .filter(|id| !id.is_empty())
-                .map(str::parse)
-                .collect::<Result<_, _>>()
-                .ok()?,
+                .filter(|row| !row.is_empty())
+                .map(|row| {
+                    let (id, version) = row.split_once(':')?;
+                    Some((id.parse().ok()?, u32::from_str_radix(version, 16).ok()?))
+                })
+                .collect::<Option<_>>()?,
         })
     }
 
     fn token(&self) -> String {
-        let last: Vec<String> = self.last.iter().map(i64::to_string).collect();
+        let last: Vec<String> = self.last.iter().map(|(id, version)| format!("{id}:{version:x}")).collect();
         let Self { begin, rows, digest, restarts, pages, .. } = self;
         format!("{PREFIX}{begin}/{rows}/{digest:x}/{restarts}/{pages}/{}", last.join(","))
     }
@@ -96,9 +103,16 @@ impl Place {
     /// the server gives one full page for ever and says that there are more.
     pub(super) fn judge(&self, begin: u64, page: &Rows) -> Result<Verdict, Failure> {
         let rows = page.ids.len();
-        let found = self.last.iter().filter(|id| page.ids.contains(id)).count();
-        let first_is_known = page.ids.first().is_some_and(|first| self.last.contains(first));
-        let follows = self.last.is_empty() || first_is_known || found * 2 >= self.last.len();
+        let version = |place: usize| page.versions.get(place).copied().unwrap_or_default();
+        let shown: Vec<Row> = page.ids.iter().enumerate().map(|(place, id)| (*id, version(place))).collect();
+        let found = self.last.iter().filter(|row| shown.contains(row)).count();
+        // Rows that are as they were are where they were, so one is enough. Where that is not known it may be chance.
+        let enough = match self.last.iter().all(|(_, version)| *version > 0) {
+            true => found > 0,
+            false => found * 2 >= self.last.len(),
+        };
+        let first_is_known = shown.first().is_some_and(|first| self.last.contains(first));
+        let follows = self.last.is_empty() || first_is_known || enough;
         if !follows && begin > 0 {
             // Page by page with some rows in common, and not for ever: a walk of a million rows rather begins anew.
             let gone_back = self.begin - begin;
@@ -107,12 +121,12 @@ impl Place {
             return Ok(Verdict::StepBack(to));
         }
         let restarts = self.restarts + u32::from(!follows);
-        let enough = PAGES_AT_LEAST + PATIENCE * page.total.unwrap_or(u64::MAX / 8) / (rows as u64 / 2).max(1);
-        if restarts > MAX_RESTARTS || self.pages > enough {
+        let most_pages = PAGES_AT_LEAST + PATIENCE * page.total.unwrap_or(u64::MAX / 8) / (rows as u64 / 2).max(1);
+        if restarts > MAX_RESTARTS || self.pages > most_pages {
             let problem = "the rows of a search change their places faster than they can be read";
             return Err(Failure::new(FailureCode::ServerError, problem));
         }
-        let last_known = page.ids.iter().rposition(|id| self.last.contains(id));
+        let last_known = shown.iter().rposition(|row| self.last.contains(row));
         let new_rows = rows - last_known.map_or(0, |place| place + 1);
         let digest = digest(&page.ids);
         let end = begin + rows as u64;
@@ -137,7 +151,7 @@ impl Place {
             return Err(Failure::new(FailureCode::SchemaChanged, problem));
         }
         let overlap = OVERLAP.min(rows / 2);
-        let last = page.ids[rows - overlap..].to_vec();
+        let last = shown[rows - overlap..].to_vec();
         let pages = self.pages + 1;
         let next = Self { begin: end - overlap as u64, rows: rows as u64, digest, restarts, pages, last };
         let next_page_token = (!is_last).then(|| next.token());

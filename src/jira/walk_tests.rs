@@ -34,7 +34,8 @@ fn walk_to_end(most_requests: usize, mut rows: impl FnMut(u64) -> Rows) -> Resul
 fn cut(all: &[i64], begin: u64, size: usize, total: bool) -> Rows {
     let begin = usize::try_from(begin).unwrap().min(all.len());
     let ids = all[begin..(begin + size).min(all.len())].to_vec();
-    Rows { ids, limit: size as u64, total: total.then_some(all.len() as u64), is_last: None }
+    let total = total.then_some(all.len() as u64);
+    Rows { ids, limit: size as u64, total, ..Rows::default() }
 }
 
 #[test]
@@ -70,6 +71,40 @@ fn no_row_is_skipped_while_issues_move_to_the_end() {
 }
 
 #[test]
+fn no_change_is_skipped_when_many_rows_have_changed_between_two_pages() {
+    for (size, pause, changes) in [(4, 3, 400), (8, 2, 150), (12, 5, 1_000), (12, 1, 30), (20, 4, 60)] {
+        let mut ended = 0;
+        for first_seed in 1..60_usize {
+            let mut all: Vec<(i64, u32)> = (1..=240).map(|id| (id, 1)).collect();
+            let (mut requests, mut seed, mut newest) = (0, first_seed, BTreeSet::<(i64, u32)>::new());
+            let outcome = walk(3_000, |begin| {
+                requests += 1;
+                // The walker rests, and much happens: each change puts its row at the end.
+                if requests % pause == 0 && requests < 20 {
+                    for _ in 0..changes {
+                        seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648;
+                        let (id, version) = all.remove(seed / 1_024 % all.len());
+                        all.push((id, version + 1));
+                    }
+                }
+                let begin = usize::try_from(begin).unwrap().min(all.len());
+                let page = &all[begin..(begin + size).min(all.len())];
+                newest.extend(page);
+                let (ids, versions) = page.iter().copied().unzip();
+                Rows { ids, versions, limit: size as u64, total: Some(all.len() as u64), is_last: None }
+            });
+            // A walk that cannot be followed fails, and is tried again; one that ends has met everything as it is.
+            if outcome.is_ok() {
+                ended += 1;
+                let skipped: Vec<_> = all.iter().filter(|row| !newest.contains(row)).collect();
+                assert!(skipped.is_empty(), "pages of {size}, seed {first_seed}: {skipped:?}");
+            }
+        }
+        assert!(ended > 30, "pages of {size}: {ended} of 59 walks came to an end");
+    }
+}
+
+#[test]
 fn rows_that_leave_the_window_hide_no_others() {
     let mut all: Vec<i64> = (1..=300).collect();
     let stay: BTreeSet<i64> = (1..=300).filter(|id| id % 3 != 0).collect();
@@ -96,7 +131,7 @@ fn a_server_that_gives_one_full_page_for_ever_fails_where_there_is_more() {
 
 #[test]
 fn a_page_that_is_not_full_and_comes_again_is_missing_rows_and_no_failure() {
-    let page = |_| Rows { ids: vec![1, 2], limit: 50, total: Some(70), is_last: None };
+    let page = |_| Rows { ids: vec![1, 2], limit: 50, total: Some(70), ..Rows::default() };
     let (met, missing) = walk_to_end(3, page).unwrap();
     assert_eq!((met.len(), missing), (2, 68));
 }
@@ -119,18 +154,25 @@ fn a_server_that_shuffles_its_rows_ends_the_walk() {
     let mut turn = 0;
     let outcome = walk(200, |_| {
         turn += 1;
-        Rows { ids: (turn * 100..turn * 100 + 50).collect(), limit: 50, total: Some(1_000_000), is_last: None }
+        Rows { ids: (turn * 100..turn * 100 + 50).collect(), limit: 50, total: Some(1_000_000), ..Rows::default() }
     });
     assert_eq!(outcome.unwrap_err().code, FailureCode::ServerError);
 }
 
 #[test]
 fn a_token_of_jiras_is_not_taken_for_one_of_ours() {
-    for token in ["", "CAEaAggB", "rows-from:", "rows-from:1/2/x/0/1/1", "rows-from:1/2/f/0/1/a", "rows-from:1/2/f/0/1"]
-    {
+    for token in [
+        "",
+        "CAEaAggB",
+        "rows-from:",
+        "rows-from:1/2/x/0/1/1:1",
+        "rows-from:1/2/f/0/1/a:1",
+        "rows-from:1/2/f/0/1/1",
+        "rows-from:1/2/f/0/1",
+    ] {
         assert_eq!(Place::parse(token), None, "{token}");
     }
-    let place = Place { begin: 90, rows: 100, digest: 0xAF, restarts: 1, pages: 3, last: vec![5, 6] };
+    let place = Place { begin: 90, rows: 100, digest: 0xAF, restarts: 1, pages: 3, last: vec![(5, 0), (6, 0xFE)] };
     assert_eq!(Place::parse(&place.token()), Some(place));
 }
 

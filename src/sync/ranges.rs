@@ -36,8 +36,6 @@ pub(super) struct Ranges<'a> {
 pub(super) struct Extent {
     window: Window,
     estimate: u64,
-    /// The `updated` of the first and the last issue of a project that is read whole, where they could be asked for.
-    edges: Option<[Option<DateTime<Utc>>; 2]>,
 }
 
 impl Ranges<'_> {
@@ -53,13 +51,11 @@ impl Ranges<'_> {
         }
     }
 
-    /// Asks how much there is. Where everything is read its edges are asked for at the same time: most projects that are
-    /// worth a full run are divided, and that needs a round trip less then.
+    /// Asks how much there is.
     pub async fn extent(&self, window: Window) -> Result<Extent, StepError> {
         let query = jql::clauses(self.project, window.from, window.to);
-        let edges = async { if window.is_full() { self.edges().await.ok() } else { None } };
-        let (estimate, edges) = futures::join!(self.job.jira.approximate_count(&query), edges);
-        Ok(Extent { window, estimate: estimate?.unwrap_or_default(), edges })
+        let estimate = self.job.jira.approximate_count(&query).await?.unwrap_or_default();
+        Ok(Extent { window, estimate })
     }
 
     /// The ranges that are walked side by side. `users` are the listed users of a project that is read for them only;
@@ -79,7 +75,7 @@ impl Ranges<'_> {
         };
         let estimate = extent.estimate;
         let partitions = if window.is_full() && estimate > 2 * self.options.partition_target_issues {
-            self.divide(extent).await?
+            self.divide(estimate).await?
         } else {
             vec![part(window, i64::try_from(estimate).ok())]
         };
@@ -87,18 +83,15 @@ impl Ranges<'_> {
     }
 
     /// Divides everything into ranges of `updated` that hold about the same number of issues each.
-    async fn divide(&self, Extent { estimate, edges, .. }: Extent) -> Result<Vec<Part>, StepError> {
+    async fn divide(&self, estimate: u64) -> Result<Vec<Part>, StepError> {
         let limit = usize::try_from(self.job.work.max_concurrency).unwrap_or(1).max(1);
         let wanted =
             usize::try_from(estimate.div_ceil(self.options.partition_target_issues)).unwrap_or(limit).clamp(1, limit);
         if wanted == 1 {
             return Ok(vec![part(Window::FULL, i64::try_from(estimate).ok())]);
         }
-        let edges = match edges {
-            Some(edges) => edges,
-            None => self.edges().await?,
-        };
-        let [Some(oldest), Some(newest)] = edges else {
+        let (oldest, newest) = futures::try_join!(self.edge("ASC"), self.edge("DESC"))?;
+        let (Some(oldest), Some(newest)) = (oldest, newest) else {
             return Ok(vec![part(Window::FULL, None)]);
         };
         if oldest >= newest {
@@ -121,7 +114,7 @@ impl Ranges<'_> {
         Ok(windows.into_iter().map(|window| part(window, each)).collect())
     }
 
-    /// The number of issues in some of `of` equal parts of a time.
+    /// The number of issues in some of the `of` parts that [`window::part_start`] makes of a time.
     async fn counts(
         &self,
         (oldest, newest): (DateTime<Utc>, DateTime<Utc>),
@@ -136,11 +129,6 @@ impl Ranges<'_> {
             async move { Ok::<_, Failure>(self.job.jira.approximate_count(&query).await?.unwrap_or_default()) }
         });
         Ok(counts.buffered(at_once).try_collect().await?)
-    }
-
-    async fn edges(&self) -> Result<[Option<DateTime<Utc>>; 2], StepError> {
-        let (oldest, newest) = futures::try_join!(self.edge("ASC"), self.edge("DESC"))?;
-        Ok([oldest, newest])
     }
 
     /// The `updated` of the project's first or last issue.
