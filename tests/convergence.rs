@@ -34,7 +34,7 @@ use crate::support::{TestDb, ended, enqueue};
 /// Seeds that are tried when nobody asks for another number.
 const SEEDS: u64 = 200;
 /// Tests that share them, so that one that fails is not all of them.
-const SHARES: u64 = 2;
+const SHARES: u64 = 4;
 /// Histories of one share that run at once: they wait out pauses most of their time, so that twelve keep two cores busy.
 const LANES: usize = 12;
 /// How far search may be behind writes; less than the overlap of windows.
@@ -55,6 +55,8 @@ macro_rules! shares {
 shares! {
     replicas_converge_0 => 0,
     replicas_converge_1 => 1,
+    replicas_converge_2 => 2,
+    replicas_converge_3 => 3,
 }
 
 fn number(variable: &str) -> Option<u64> {

@@ -39,9 +39,9 @@ pub fn incremental(cursors: &[Option<DateTime<Utc>>], overlap: TimeDelta) -> Win
 
 /// Divides everything into at most `partitions` windows that hold about the same number of issues each.
 ///
-/// `counts` are the estimated numbers of issues in the parts of `oldest..newest` that [`part_start`] makes, in order. Within a part issues are taken
-/// to be spread evenly, so the bounds lie inside parts too. The first window is open to the left and the last to the right:
-/// the estimate may miss an issue, the windows must not.
+/// `counts` are the estimated numbers of issues in the parts of `oldest..newest` that [`part_start`] makes, in order. Within
+/// a part issues are taken to be spread evenly, so the bounds lie inside parts too. The first window is open to the left and
+/// the last to the right: the estimate may miss an issue, the windows must not.
 pub fn split(oldest: DateTime<Utc>, newest: DateTime<Utc>, counts: &[u64], partitions: usize) -> Vec<Window> {
     let total: u128 = counts.iter().copied().map(u128::from).sum();
     let shares = partitions.max(1) as u128;
