@@ -152,12 +152,12 @@ async fn exactly_one_final_step_follows_many_parallel_ends() {
 async fn claim(engine: &Engine) -> Arc<step::ClaimedStep> {
     let (owner, lease) = (engine.epoch().owner, std::time::Duration::from_secs(60));
     step::pulse(&engine.pool(), owner, "toy", "0", lease, &engine.in_flight()).await.unwrap();
-    let claims = step::claim(&engine.pool(), Queue::Jira, owner, 10).await.unwrap();
+    let claims = step::claim(&engine.pool(), &step::Wish::simple(Queue::Jira, owner, 10)).await.unwrap();
     assert_eq!(claims.steps.len(), 1);
     Arc::new(claims.steps.into_iter().next().unwrap())
 }
 
 fn place(engine: &Engine, step: &Arc<step::ClaimedStep>) -> Claimed {
     let permit = engine.slots().try_take(step.queue).unwrap();
-    Claimed { step: Arc::clone(step), epoch: engine.epoch(), permit, chain: NO_CHAIN }
+    Claimed { step: Arc::clone(step), epoch: engine.epoch(), permit, chain: NO_CHAIN, since: std::time::Instant::now() }
 }

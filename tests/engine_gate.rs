@@ -71,7 +71,7 @@ async fn a_gate_of_an_endpoint_leaves_others_alone() {
     let free = (0..10).map(|n| gated("work", n, &COMMENTS)).collect();
     let runs = world.runs(vec![blocked, free]).await;
     assert_eq!(world.ended(runs[1]).await, "succeeded");
-    let waits = "SELECT count(*) FILTER (WHERE state = 'later' AND attempt = 0) = 100 FROM syncline.sync_step WHERE run_id = $1";
+    let waits = "SELECT count(*) FILTER (WHERE state = 'ready' AND attempt = 0) = 100 FROM syncline.sync_step WHERE run_id = $1";
     world.until(waits, runs[0]).await;
     worker.stop().await;
 }

@@ -140,7 +140,7 @@ async fn claiming_reads_only_its_index() {
         sqlx::query_as(
             "SELECT t.seq_scan, coalesce(t.seq_tup_read, 0), i.idx_tup_read
                FROM pg_stat_user_tables t JOIN pg_stat_user_indexes i ON i.relid = t.relid
-              WHERE t.relid = 'syncline.sync_step'::regclass AND i.indexrelname = 'sync_step_ready'",
+              WHERE t.relid = 'syncline.sync_step'::regclass AND i.indexrelname = 'sync_step_lane'",
         )
         .fetch_one(world.pool())
         .await
@@ -152,7 +152,7 @@ async fn claiming_reads_only_its_index() {
     let pool = store::connect(&world.db.secret_url(), &options).await.unwrap();
     for _ in 0..CLAIMS {
         step::pulse(&pool, owner, "toy", "0", Duration::from_secs(60), &[]).await.unwrap();
-        assert_eq!(step::claim(&pool, Queue::Jira, owner, 8).await.unwrap().steps.len(), 8);
+        assert_eq!(step::claim(&pool, &step::Wish::simple(Queue::Jira, owner, 8)).await.unwrap().steps.len(), 8);
     }
     pool.close().await;
     let after =

@@ -152,7 +152,7 @@ async fn claims() -> Vec<(&'static str, f64)> {
     let mut milliseconds = vec![];
     for _ in 0..300 {
         let started = Instant::now();
-        let claimed = step::claim(pool, Queue::Jira, owner, 10).await.unwrap();
+        let claimed = step::claim(pool, &step::Wish::simple(Queue::Jira, owner, 10)).await.unwrap();
         milliseconds.push(started.elapsed().as_secs_f64() * 1000.0);
         assert_eq!(claimed.steps.len(), 10);
     }

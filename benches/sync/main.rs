@@ -10,6 +10,7 @@ mod alert_year;
 mod bare;
 mod dashboards;
 mod entities;
+mod fairness;
 mod fleet;
 mod full_sync;
 mod idle;
@@ -50,6 +51,9 @@ const MEASURES: &[(&str, Measure)] = &[
     ("tracing", || Box::pin(tracing::overhead())),
     ("fleet", || Box::pin(fleet::measure())),
     ("memory", || Box::pin(memory::measure())),
+    ("fairness", || Box::pin(fairness::beside_a_long_run())),
+    ("second_site", || Box::pin(fairness::beside_a_site_that_hangs())),
+    ("snapshot", || Box::pin(fairness::under_an_old_snapshot())),
     ("limits", || Box::pin(limits::measure())),
     ("alert_latency", || Box::pin(alert_latency::measure())),
     ("pictures", || Box::pin(dashboards::pictures())), // only when asked for

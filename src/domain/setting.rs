@@ -95,7 +95,7 @@ pub const PROJECT_TIMEOUT: Key = Key {
     name: "project_timeout_seconds",
     unit: "seconds",
     meaning: "the longest that a run may take before it fails; 0: as long as it takes",
-    ..run(0.0, 0.0, 604_800.0)
+    ..run(86_400.0, 0.0, 604_800.0)
 };
 /// The longest request.
 pub const REQUEST_TIMEOUT: Key = Key {

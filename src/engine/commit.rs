@@ -8,7 +8,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use super::executor::{Engine, Epoch};
-use super::slots::{Claimed, MAX_CHAIN, Slots};
+use super::slots::{Claimed, LONGEST_CHAIN, MAX_CHAIN, Slots};
 use super::{Commit, StepError};
 use crate::domain::queue::Queue;
 use crate::observe::{events, metrics, trace};
@@ -20,11 +20,14 @@ impl Engine {
     ///
     /// `requests` is how many the step has sent to Jira.
     pub(super) async fn commit(&self, claimed: Claimed, commit: Commit, requests: u32) -> Result<(), StepError> {
-        let Claimed { step, epoch, permit, chain } = claimed;
+        let Claimed { step, epoch, permit, chain, since } = claimed;
         let inner = &self.0;
         let mut next = commit.next;
         let mut places = Places { own: Some((step.queue, permit)), taken: Vec::new() };
-        let chained = chain < MAX_CHAIN && !inner.draining.is_cancelled() && !epoch.lost.is_cancelled();
+        let chained = chain < MAX_CHAIN
+            && since.elapsed() < LONGEST_CHAIN
+            && !inner.draining.is_cancelled()
+            && !epoch.lost.is_cancelled();
         for new in &mut next {
             self.fit(new);
         }
@@ -62,7 +65,7 @@ impl Engine {
                 if let Some(announce) = commit.announce {
                     announce();
                 }
-                self.dispatch_successors(&step, &epoch, places, next, stored, last, chain);
+                self.dispatch_successors(&step, &epoch, places, next, stored, last, (chain, since));
             }
         }
         Ok(())
@@ -77,7 +80,7 @@ impl Engine {
         next: Vec<(NewStep, Placement)>,
         stored: Vec<step::Enqueued>,
         last: Option<step::Enqueued>,
-        chain: u8,
+        (chain, since): (u8, Instant),
     ) {
         let claimed_step = |new: NewStep, id: Uuid| ClaimedStep {
             id,
@@ -108,7 +111,7 @@ impl Engine {
             {
                 let step = Arc::new(claimed_step(new, enqueued.id));
                 metrics::step_claimed(self.kind_label(&step.kind), Duration::ZERO);
-                self.dispatch(Claimed { step, epoch: epoch.clone(), permit, chain: chain + 1 });
+                self.dispatch(Claimed { step, epoch: epoch.clone(), permit, chain: chain + 1, since });
             } else if !enqueued.claimed {
                 // This process may have a place for it by now; other processes hear of it by the notification.
                 self.0.slots.wake(new.queue);

@@ -1,6 +1,6 @@
 //! From a claimed step to its commit, or to its recorded failure.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -19,7 +19,8 @@ use crate::clock::Clock;
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::queue::Queue;
 use crate::observe::{events, metrics, requests, trace};
-use crate::store::{Connections, step};
+use crate::store::Connections;
+use crate::store::step::{self, ClaimedStep};
 
 /// How often a step may lose its process before it is held responsible.
 const MAX_RESCUES: i16 = 10;
@@ -80,8 +81,8 @@ pub(super) struct Inner {
     tuning: RwLock<Tuning>,
     pub(super) slots: Slots,
     epoch: RwLock<Epoch>,
-    /// Id and claim number: the same step may be claimed again while an older claim's task is still ending.
-    in_flight: Mutex<HashSet<(Uuid, i32)>>,
+    /// By id and claim number: the same step may be claimed again while an older claim's task is still ending.
+    in_flight: Mutex<HashMap<(Uuid, i32), Arc<ClaimedStep>>>,
     pub(super) notified: Mutex<[Option<Instant>; 3]>,
     pub(super) draining: CancellationToken,
     out_of_grace: CancellationToken,
@@ -181,30 +182,49 @@ impl Engine {
         self.0.steps.get_key_value(kind).map_or("other", |(known, _)| *known)
     }
 
+    /// Steps of a queue that are being executed, in places for other sites too.
+    fn busy(&self, queue: Queue) -> usize {
+        let in_flight = self.0.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
+        in_flight.values().filter(|step| step.queue == queue).count()
+    }
+
     /// Records how many places are busy.
     pub fn report_slots(&self) {
         for queue in Queue::ALL {
-            let free = self.0.slots.free(queue);
-            metrics::worker_slots(queue.as_str(), self.0.slots.capacity(queue).saturating_sub(free), free);
+            let (free, busy) = (self.0.slots.free(queue), self.busy(queue));
+            metrics::worker_slots(queue.as_str(), busy, free);
         }
     }
 
     /// The steps that this process is executing.
     pub fn in_flight(&self) -> Vec<Uuid> {
-        self.0.in_flight.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(id, _)| *id).collect()
+        self.0.in_flight.lock().unwrap_or_else(PoisonError::into_inner).keys().map(|(id, _)| *id).collect()
+    }
+
+    /// How many steps of each site this process is executing; of those of no site nothing is said.
+    pub fn held(&self, queue: Queue) -> Vec<(String, i32)> {
+        let in_flight = self.0.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held: BTreeMap<&String, i32> = BTreeMap::new();
+        for site in in_flight.values().filter(|step| step.queue == queue).filter_map(|step| step.gates.first()) {
+            *held.entry(site).or_default() += 1;
+        }
+        held.into_iter().map(|(site, steps)| (site.clone(), steps)).collect()
     }
 
     /// Takes note of a claimed step and sends it to its place.
     pub fn dispatch(&self, claimed: Claimed) {
         let claim = (claimed.step.id, claimed.step.attempt);
-        self.0.in_flight.lock().unwrap_or_else(PoisonError::into_inner).insert(claim);
+        self.0.in_flight.lock().unwrap_or_else(PoisonError::into_inner).insert(claim, Arc::clone(&claimed.step));
         if !self.0.slots.send(claimed) {
             self.forget(claim);
         }
     }
 
     fn forget(&self, claim: (Uuid, i32)) {
-        self.0.in_flight.lock().unwrap_or_else(PoisonError::into_inner).remove(&claim);
+        let ended = self.0.in_flight.lock().unwrap_or_else(PoisonError::into_inner).remove(&claim);
+        if let Some(step) = ended {
+            self.0.slots.wake_for_others(step.queue);
+        }
     }
 
     /// Executes a step to its end. Never fails and never panics: what goes wrong is recorded on the step.

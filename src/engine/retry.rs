@@ -53,7 +53,11 @@ pub fn decide(
         (RetryPolicy::WaitForScope, None) => {
             Disposition::Wait(backoff(attempt.saturating_sub(1), jitter, options).max(options.rate_pause))
         }
-        (RetryPolicy::Backoff, None) if failures.saturating_add(1) >= max_attempts => Disposition::FailRun,
+        (RetryPolicy::Backoff, None)
+            if failures.saturating_add(1) >= max_attempts.min(failure.code.most_attempts()) =>
+        {
+            Disposition::FailRun
+        }
         (RetryPolicy::Backoff, None) => Disposition::Retry(backoff(i32::from(failures), jitter, options)),
     }
 }
@@ -88,6 +92,14 @@ mod tests {
         assert_eq!(decided(&glitch, 0), Disposition::Retry(Duration::from_secs(1)));
         assert_eq!(decided(&glitch, 1), Disposition::Retry(Duration::from_secs(2)));
         assert_eq!(decided(&glitch, 2), Disposition::FailRun);
+    }
+
+    #[test]
+    fn a_request_that_nobody_answers_is_given_up_sooner() {
+        let hangs = Failure::new(FailureCode::Timeout, "no answer");
+        let at = |failures| decide(&hangs, failures, 100, 1, 0.5, &RetryOptions::default());
+        assert!(matches!(at(1), Disposition::Retry(_)));
+        assert_eq!(at(2), Disposition::FailRun);
     }
 
     #[test]

@@ -4,10 +4,15 @@
 //! to a free place (its own, or one of another queue): the successor is claimed by the same commit, which saves the claim
 //! and the wake-up, and the page that was just fetched is still in memory.
 //!
-//! What must hold: never more steps than places; who waits longer in the database is not starved by chains ([`MAX_CHAIN`]).
+//! Each site (the widest gate of a step) that holds fewer than its share of the places may go on when all are taken: there are
+//! some places more for that, so that one site which does not answer holds up nobody else.
+//!
+//! What must hold: never more steps than places, those for other sites counted apart; who waits longer in the database is not
+//! starved by chains ([`MAX_CHAIN`], [`LONGEST_CHAIN`]).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -18,6 +23,10 @@ use crate::store::step::ClaimedStep;
 
 /// How many steps may follow each other past the queue before one has to wait in line.
 pub const MAX_CHAIN: u8 = 16;
+/// And for how long, so that a place comes free soon where each step takes its time.
+pub const LONGEST_CHAIN: Duration = Duration::from_millis(250);
+/// For each place so many more, for sites that have less than their share.
+const PLACES_FOR_OTHERS: usize = 3;
 
 /// A claimed step on its way to, or in, its place.
 #[derive(Debug)]
@@ -30,6 +39,8 @@ pub struct Claimed {
     pub permit: OwnedSemaphorePermit,
     /// How many steps before it came past the queue.
     pub chain: u8,
+    /// When the first of them was claimed.
+    pub since: Instant,
 }
 
 /// Places by queue.
@@ -42,9 +53,11 @@ pub struct Slots {
 struct Lane {
     capacity: AtomicUsize,
     permits: Arc<Semaphore>,
+    others: Arc<Semaphore>,
     sender: UnboundedSender<Claimed>,
     receiver: Mutex<Option<UnboundedReceiver<Claimed>>>,
     wake: Notify,
+    wake_others: Notify,
 }
 
 impl Slots {
@@ -56,9 +69,11 @@ impl Slots {
                 Lane {
                     capacity: AtomicUsize::new(capacity),
                     permits: Arc::new(Semaphore::new(capacity)),
+                    others: Arc::new(Semaphore::new(capacity * PLACES_FOR_OTHERS)),
                     sender,
                     receiver: Mutex::new(Some(receiver)),
                     wake: Notify::new(),
+                    wake_others: Notify::new(),
                 }
             }),
         }
@@ -99,6 +114,18 @@ impl Slots {
         Arc::clone(&self.queues[queue.index()].permits).try_acquire_owned().ok()
     }
 
+    /// A place for a site that has less than its share, should one be free.
+    pub fn try_take_for_others(&self, queue: Queue) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.queues[queue.index()].others).try_acquire_owned().ok()
+    }
+
+    /// The sites that hold their share already; `held` says how many steps each has.
+    pub fn with_their_share(&self, queue: Queue, held: &[(String, i32)]) -> Vec<String> {
+        // As if one more site waited.
+        let share = i32::try_from(self.capacity(queue) / (held.len() + 1)).unwrap_or(i32::MAX).max(1);
+        held.iter().filter(|(_, steps)| *steps >= share).map(|(site, _)| site.clone()).collect()
+    }
+
     /// A place, as soon as one is free; none when the process is stopping.
     pub async fn take(&self, queue: Queue) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.queues[queue.index()].permits).acquire_owned().await.ok()
@@ -116,7 +143,19 @@ impl Slots {
 
     /// Says that a queue has ready steps.
     pub fn wake(&self, queue: Queue) {
-        self.queues[queue.index()].wake.notify_one();
+        let lane = &self.queues[queue.index()];
+        lane.wake.notify_one();
+        lane.wake_others.notify_one();
+    }
+
+    /// Says that a site may have less than its share now.
+    pub fn wake_for_others(&self, queue: Queue) {
+        self.queues[queue.index()].wake_others.notify_one();
+    }
+
+    /// Waits until a queue may have steps for sites that have less than their share.
+    pub async fn woken_for_others(&self, queue: Queue) {
+        self.queues[queue.index()].wake_others.notified().await;
     }
 
     /// Waits until a queue has ready steps.
@@ -129,6 +168,21 @@ impl Slots {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_site_has_its_share_when_others_could_have_as_much() {
+        let slots = Slots::new([8, 2, 2]);
+        let full = |held: &[(&str, i32)]| {
+            let held: Vec<(String, i32)> = held.iter().map(|(site, steps)| ((*site).to_owned(), *steps)).collect();
+            slots.with_their_share(Queue::Jira, &held)
+        };
+        assert_eq!(full(&[("a", 8)]), ["a"]);
+        assert!(full(&[("a", 3)]).is_empty());
+        assert_eq!(full(&[("a", 8), ("b", 1)]), ["a"]);
+        assert_eq!(full(&[("a", 8), ("b", 2)]), ["a", "b"]);
+        let many: Vec<(String, i32)> = (0..20).map(|n| (n.to_string(), 1)).collect();
+        assert_eq!(slots.with_their_share(Queue::Jira, &many).len(), 20, "one place each at most");
+    }
 
     #[tokio::test]
     async fn places_are_added_at_once_and_taken_away_as_they_become_free() {

@@ -43,6 +43,11 @@ impl RawPage {
     pub fn head(&self) -> Result<PageHead, Failure> {
         self.head.clone().map_or_else(|| super::page::page_head(&self.body), Ok)
     }
+
+    /// The ids of the issues, as far as they can be read.
+    pub fn ids(&self) -> Vec<i64> {
+        super::search::ids(&self.body)
+    }
 }
 
 /// What a site gives that not every site or account is given.

@@ -49,6 +49,8 @@ const fn origin(code: Code) -> Origin {
         | Code::Config
         | Code::Internal
         | Code::StepTimeout
+        | Code::EndlessPages
+        | Code::RunTimeout
         | Code::WorkerLost
         | Code::ReconcileGuard => Origin::Ourselves,
     }

@@ -192,8 +192,11 @@ async fn a_server_that_says_nothing_is_a_timeout_and_one_that_hangs_up_a_glitch(
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let mut held = Vec::new();
+    let connections = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = std::sync::Arc::clone(&connections);
     let silent = tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
+            counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
             held.push(socket);
         }
     });
@@ -202,6 +205,12 @@ async fn a_server_that_says_nothing_is_a_timeout_and_one_that_hangs_up_a_glitch(
     let impatient = SiteAccess { request_timeout: Duration::from_millis(30), ..access(&url) };
     let failure = JiraClient::new(&pool, impatient).unwrap().myself().await.unwrap_err();
     assert_eq!(failure.code, FailureCode::Timeout, "{failure}");
+    assert!(failure.message.ends_with("within 0.03 s"), "{failure}");
+    assert_eq!(
+        connections.load(std::sync::atomic::Ordering::SeqCst),
+        1,
+        "it took all its time: it is not asked again at once"
+    );
     silent.abort();
     drop(silent.await);
 

@@ -21,7 +21,9 @@ const SINGLE_ISSUES_AT_ONCE: usize = 40;
 /// Of those issues, requests under way.
 const REQUESTS_AT_ONCE: usize = 4;
 /// More pages than the history of a thousand issues has: each may hold 10,000 entries.
-const MAX_BULK_PAGES: u32 = 5_000;
+const MAX_BULK_PAGES: u32 = 1_000;
+/// The same of one issue: a page holds a hundred.
+const MAX_SINGLE_PAGES: u32 = 1_000;
 
 /// Where in a list of issues the reading stands.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -87,7 +89,7 @@ pub async fn read(jira: &JiraClient, ids: &[i64], at: Position) -> Result<Read, 
         Offered::Available(page) => {
             if at.pages >= MAX_BULK_PAGES {
                 let problem = format!("the history of {} issues has no end", chunk.len());
-                return Err(Failure::new(FailureCode::SchemaChanged, problem));
+                return Err(Failure::new(FailureCode::EndlessPages, problem));
             }
             let done = at.issue + chunk.len();
             read.next = match page.next_page_token {
@@ -148,16 +150,20 @@ async fn stays_refused(jira: &JiraClient, ids: &[i64]) -> Result<bool, Failure> 
 async fn one(jira: &JiraClient, id: i64) -> Result<Read, Failure> {
     let mut read = Read::default();
     let mut start = 0;
-    while let Some(page) = jira.changelog(id, start).await? {
+    for _ in 0..MAX_SINGLE_PAGES {
+        let Some(page) = jira.changelog(id, start).await? else { return Ok(read) };
         let end = page.start_at.saturating_add(page.received);
         let end = u64::try_from(end).unwrap_or(0);
         // A server that ignores `startAt` gives its first page again.
         let more = page.received > 0 && end > start && end < u64::try_from(page.total).unwrap_or(0);
         read.add(page.records, page.users, page.rejected, page.drifts);
         if !more {
-            break;
+            return Ok(read);
         }
         start = end;
     }
+    // One such history is no reason to have none.
+    let problem = format!("never ends: {MAX_SINGLE_PAGES} pages, and the site says that there are more");
+    read.rejected.push(RecordError { issue_id: Some(id), key: None, field: "changelog".to_owned(), problem });
     Ok(read)
 }

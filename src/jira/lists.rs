@@ -25,7 +25,7 @@ const PROJECT_PAGE_SIZE: u32 = 100;
 const AGILE_PAGE_SIZE: u32 = 50;
 const USER_PAGE_SIZE: u32 = 1000;
 /// More pages than any list has: 100,000 users are 100.
-const MAX_PAGES: usize = 2_000;
+const MAX_PAGES: usize = 1_000;
 
 /// Parameters of a request.
 type Query<'a> = Vec<(&'a str, String)>;
@@ -167,7 +167,7 @@ impl JiraClient {
     /// A project by key or id out of the list: for servers that show none alone.
     pub(super) async fn project_of_list(&self, key: &str) -> Result<Option<Project>, Failure> {
         let mut start_at = 0;
-        loop {
+        for _ in 0..MAX_PAGES {
             let page = self.projects(start_at).await?;
             let next = page.next_start();
             let found = page.values.into_iter().find(|project| project.key == key || project.id.to_string() == key);
@@ -176,6 +176,7 @@ impl JiraClient {
                 _ => return Ok(found),
             }
         }
+        Err(endless("projects"))
     }
 
     /// Which of `permissions` (keys such as `BROWSE_PROJECTS`) the account has in a project; one that the site does not
@@ -222,28 +223,33 @@ impl JiraClient {
     ) -> Result<Listed<T>, Refused> {
         let mut whole = Listed::default();
         let mut start_at = 0;
-        let mut before: Option<Value> = None;
+        let mut met: Vec<Value> = Vec::new();
         for _ in 0..MAX_PAGES {
             let mut query = query.clone();
             query.push(("startAt", start_at.to_string()));
             let body = self.try_get(endpoint, api, path, &query).await?;
             let page = ListPage::read(&body, path)?;
-            let first = page.values.first().cloned();
-            if first.is_none() || first == before {
+            let first = page.values.first().filter(|first| !met.contains(first)).cloned();
+            let Some(first) = first else {
                 if page.total.is_some_and(|total| total > start_at) {
                     whole.ends_early();
                 }
                 return Ok(whole);
-            }
-            before = first;
+            };
+            met.push(first);
             whole.append(read(&page));
             start_at += page.values.len() as u64;
             if page.is_last == Some(true) || page.total.is_some_and(|total| start_at >= total) {
                 return Ok(whole);
             }
         }
-        Err(Failure::new(FailureCode::SchemaChanged, format!("a list of {path} has no end")).into())
+        Err(endless(path).into())
     }
+}
+
+fn endless(path: &str) -> Failure {
+    let problem = format!("a list of {path} never ends: {MAX_PAGES} pages, and the site says that there are more");
+    Failure::new(FailureCode::EndlessPages, problem)
 }
 
 fn readable<T, B: AsRef<[u8]>>(

@@ -20,6 +20,7 @@ pub mod answers;
 #[cfg(test)]
 mod asked_tests;
 pub mod auth;
+pub mod brought;
 mod by_id;
 pub mod catalogue;
 pub mod classify;

@@ -9,6 +9,7 @@ use std::fmt;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
+use super::brought::Brought;
 use super::loose::{Loose, Whole};
 use crate::domain::failure::{Failure, FailureCode};
 
@@ -117,7 +118,7 @@ pub enum Next {
     End,
 }
 
-/// Watches one walk. It is small, of constant size, and can be kept in a checkpoint, so that a walk which is continued by
+/// Watches one walk: its tokens here, and what its pages bring in [`Brought`]. It is small, of constant size, and can be kept in a checkpoint, so that a walk which is continued by
 /// another process is still guarded.
 ///
 /// A repeated token is found by Brent's method: the token of page 1, 2, 4, 8, … is remembered and compared with each one
@@ -129,6 +130,9 @@ pub struct TokenGuard {
     remember_after: u64,
     empty_pages: u32,
     allowed_empty_pages: u32,
+    /// How much the walk has brought.
+    #[serde(default)]
+    pub brought: Brought,
 }
 
 impl TokenGuard {
@@ -138,7 +142,8 @@ impl TokenGuard {
     /// A guard that lets `allowed_empty_pages` empty pages in a row carry a token: Jira filters by permission after it
     /// has cut a page.
     pub fn new(allowed_empty_pages: u32) -> Self {
-        Self { remembered: None, since_remembered: 0, remember_after: 1, empty_pages: 0, allowed_empty_pages }
+        let brought = Brought::default();
+        Self { remembered: None, since_remembered: 0, remember_after: 1, empty_pages: 0, allowed_empty_pages, brought }
     }
 
     /// Says how the walk goes on after `page`.

@@ -218,6 +218,12 @@ impl Frame {
     }
 }
 
+/// The ids of a page, as far as they can be read.
+pub(super) fn ids(body: &[u8]) -> Vec<i64> {
+    let rows = Frame::rows(body, 0).map(|rows| rows.ids).unwrap_or_default();
+    rows.into_iter().filter(|id| *id != 0).collect()
+}
+
 impl JiraClient {
     /// A page of issues. `BAD_QUERY` is also the answer to an expired token and to a project that does not exist: ask
     /// [`JiraClient::project`] to tell.

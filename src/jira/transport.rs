@@ -1,7 +1,7 @@
 //! One connection pool per process, and the life of a request: attempts, time limit, size limit, metrics.
 //!
 //! What must hold: a request is tried at most three times, and again only for what a moment may heal (a broken
-//! connection, a failing gateway). What Jira refuses, and any answer that names a time to wait for, goes to the engine at
+//! connection, a failing gateway), never after it took all the time that it has. What Jira refuses, and any answer that names a time to wait for, goes to the engine at
 //! once: it waits for the whole fleet. No answer takes more memory than its limit, and no request waits for ever.
 
 use std::error::Error as StdError;
@@ -185,8 +185,12 @@ impl HttpPool {
         told: &mut Told,
     ) -> Result<Bytes, Refused> {
         let path = request.url().path().to_owned();
+        let (began, limit) = (Instant::now(), request.timeout().copied());
         let broken = |error: reqwest::Error| Refused {
-            failure: classify_transport(&error, &endpoint.asked_at(&path)),
+            failure: match (error.is_timeout(), error.is_connect()) {
+                (true, connecting) => timed_out(&endpoint.asked_at(&path), connecting, began.elapsed(), limit),
+                _ => classify_transport(&error, &endpoint.asked_at(&path)),
+            },
             status: None,
             limit: None,
             site_is_away: false,
@@ -290,11 +294,11 @@ impl Refused {
 
     /// Whether asking again at once may help; never after a 3xx or a 4xx, and never before a time that was named.
     fn may_heal(&self) -> bool {
-        use FailureCode::{Dns, GatewayHtml, NetworkGlitch, ServerError, Timeout};
+        use FailureCode::{Dns, GatewayHtml, NetworkGlitch, ServerError};
         let decided = self.status.is_some_and(|status| status.is_redirection() || status.is_client_error());
         !decided
             && self.failure.retry_after.is_none()
-            && matches!(self.failure.code, NetworkGlitch | Timeout | Dns | ServerError | GatewayHtml)
+            && matches!(self.failure.code, NetworkGlitch | Dns | ServerError | GatewayHtml)
     }
 
     fn status_class(&self) -> &'static str {
@@ -341,6 +345,13 @@ async fn read(response: &mut Response, limit_bytes: usize) -> Result<Read, reqwe
     let cut = body.len() > limit_bytes;
     body.truncate(limit_bytes);
     Ok(Read { body: body.freeze(), cut })
+}
+
+/// A request that took all its time: what it was waiting for.
+fn timed_out(asked: &str, connecting: bool, took: Duration, limit: Option<Duration>) -> Failure {
+    let within = if connecting { CONNECT_TIMEOUT.min(limit.unwrap_or(CONNECT_TIMEOUT)) } else { limit.unwrap_or(took) };
+    let (what, seconds) = (if connecting { "no connection for" } else { "no whole answer from" }, within.as_secs_f64());
+    Failure::new(FailureCode::Timeout, format!("{what} {asked} within {seconds} s"))
 }
 
 /// Says what it means that no answer came: by the types in the error's chain of sources, never by their texts.

@@ -9,6 +9,7 @@
 
 mod backend;
 mod feeder;
+mod lanes;
 mod listener;
 mod pulse;
 mod worker;

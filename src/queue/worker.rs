@@ -52,6 +52,7 @@ pub async fn run(engine: Engine, options: QueueOptions, heard: Heard, stop: Canc
     let mut feeders = JoinSet::new();
     for queue in Queue::ALL {
         feeders.spawn(feeder::feed(engine.clone(), queue));
+        feeders.spawn(feeder::feed_others(engine.clone(), queue));
     }
 
     let mut monitor = Monitor::new().shutdown_timeout(options.grace + Duration::from_secs(2));

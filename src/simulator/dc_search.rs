@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::auth::Caller;
+use super::faults::FaultKind;
 use super::fields::Fields;
 use super::issue::Issue;
 use super::json::Json;
@@ -19,7 +20,7 @@ use super::query::{either, known};
 use super::render::Renderer;
 use super::reply::{self, Reply};
 use super::search;
-use super::search_api::{query, refused, shown, write_issues};
+use super::search_api::{invented, query, refused, shown, write_issues};
 use super::site::Site;
 
 /// Issues in one answer at most: `jira.search.views.default.max`.
@@ -42,10 +43,11 @@ pub(super) struct Body {
 pub(super) async fn search_post(
     State(site): State<Arc<Site>>,
     Extension(caller): Extension<Caller>,
+    fault: Option<Extension<FaultKind>>,
     body: Bytes,
 ) -> Reply {
     match serde_json::from_slice::<Body>(&body) {
-        Ok(body) => either(run(&site, &caller, &body)),
+        Ok(body) => either(run(&site, &caller, &body, fault.map(|fault| fault.0))),
         Err(error) => reply::bad_request(&format!("Unexpected JSON: {error}")),
     }
 }
@@ -53,6 +55,7 @@ pub(super) async fn search_post(
 pub(super) async fn search_get(
     State(site): State<Arc<Site>>,
     Extension(caller): Extension<Caller>,
+    fault: Option<Extension<FaultKind>>,
     RawQuery(query): RawQuery,
 ) -> Reply {
     let mut body = Body::default();
@@ -76,10 +79,10 @@ pub(super) async fn search_get(
             return super::endpoints::nothing_here().await;
         }
     }
-    either(run(&site, &caller, &body))
+    either(run(&site, &caller, &body, fault.map(|fault| fault.0)))
 }
 
-fn run(site: &Site, caller: &Caller, body: &Body) -> Result<Reply, Box<Reply>> {
+fn run(site: &Site, caller: &Caller, body: &Body, fault: Option<FaultKind>) -> Result<Reply, Box<Reply>> {
     let start_at = body.start_at.unwrap_or(0);
     let asked = body.max_results.unwrap_or(50);
     if start_at < 0 {
@@ -107,8 +110,19 @@ fn run(site: &Site, caller: &Caller, body: &Body) -> Result<Reply, Box<Reply>> {
         } else {
             Vec::new()
         };
-        let found: Vec<_> = page.into_iter().skip(skipped).map(|issue| shown(&store, viewer, issue)).collect();
-        (found, total)
+        let mut found: Vec<_> = page.into_iter().skip(skipped).map(|issue| shown(&store, viewer, issue)).collect();
+        let endless = matches!(fault, Some(FaultKind::Endless | FaultKind::EndlessInvented)) && limit > 0 && total > 0;
+        if endless && skipped + limit > total {
+            // What stands in the place of the rows after the last.
+            let again = skipped.max(total)..skipped + limit;
+            let all = search::page(&store, &query, &visible, None, total).issues;
+            found.extend(again.filter_map(|row| all.get(row % total)).map(|issue| {
+                let issue = if fault == Some(FaultKind::Endless) { issue.clone() } else { invented(site, issue) };
+                shown(&store, viewer, issue)
+            }));
+        }
+        // There are always more.
+        (found, if endless { total.max(skipped + 2 * limit) } else { total })
     };
     site.count_issues(found.len());
     let expand = match &body.expand {

@@ -77,6 +77,8 @@ kinds! {
     Slow => "slow",
     /// The answer never comes (10 minutes).
     Hang => "hang",
+    /// The answer comes byte by byte, one in ten seconds.
+    Dribble => "dribble",
     /// 200 whose JSON has none of the properties it must have.
     WrongShape => "wrong-shape",
     /// 200 whose JSON ends too early, on a sound connection.
@@ -85,6 +87,10 @@ kinds! {
     RepeatedToken => "repeated-token",
     /// A search page has no issues but a token; the walk goes on from where it was.
     EmptyPage => "empty-page",
+    /// A search never ends: after its last page it begins again, with fresh tokens or a total that grows.
+    Endless => "endless",
+    /// The same with issues that do not exist in the place of more pages.
+    EndlessInvented => "endless-invented",
 }
 
 impl FaultKind {

@@ -186,7 +186,8 @@ async fn before(site: &Site, fault: Fault, endpoint: &str, connection: Option<&C
             reply::html(StatusCode::GATEWAY_TIMEOUT, "504 Gateway Timeout")
         }
         F::WrongShape => reply::ok(br#"{"unexpected":{"shape":true}}"#.to_vec()),
-        F::Slow | F::Truncated | F::BrokenJson | F::Anonymous | F::RepeatedToken | F::EmptyPage => return None,
+        F::Slow | F::Dribble | F::Truncated | F::BrokenJson => return None,
+        F::Anonymous | F::RepeatedToken | F::EmptyPage | F::Endless | F::EndlessInvented => return None,
     })
 }
 
@@ -194,6 +195,18 @@ async fn before(site: &Site, fault: Fault, endpoint: &str, connection: Option<&C
 async fn after(site: &Site, kind: FaultKind, reply: Reply, connection: Option<Connection>) -> Reply {
     match kind {
         FaultKind::Slow => hold(site, Duration::from_secs(5)).await,
+        FaultKind::Dribble => {
+            let (mut parts, body) = reply.into_parts();
+            let whole = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+            parts.headers.insert("content-length", whole.len().into());
+            let closing = site.closing.subscribe();
+            let drops = futures::stream::unfold((whole, closing), |(rest, mut closing)| async move {
+                let byte = rest.get(..1).map(|_| rest.slice(..1))?;
+                let _ = tokio::time::timeout(Duration::from_secs(10), closing.wait_for(|closing| *closing)).await;
+                Some((Ok::<_, std::io::Error>(byte), (rest.slice(1..), closing)))
+            });
+            return Reply::from_parts(parts, Body::from_stream(drops));
+        }
         FaultKind::Truncated | FaultKind::BrokenJson => {
             let (mut parts, body) = reply.into_parts();
             let whole = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();

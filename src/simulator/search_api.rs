@@ -138,7 +138,19 @@ fn run(site: &Site, caller: &Caller, body: &SearchBody, fault: Option<FaultKind>
         } else {
             let visible = |issue: &Issue| viewer.may_find(issue);
             let page = search::page(&store, &query, &visible, after, limit);
-            (page.issues.into_iter().map(|issue| shown(&store, viewer, issue)).collect(), page.next)
+            let mut found: Vec<_> = page.issues.into_iter().map(|issue| shown(&store, viewer, issue)).collect();
+            let next = match fault {
+                Some(FaultKind::Endless) => page.next.or(Some([i64::MIN; token::WIDTH])),
+                Some(FaultKind::EndlessInvented) if page.next.is_none() => {
+                    if found.is_empty() {
+                        let pattern = search::page(&store, &query, &visible, None, limit).issues;
+                        found = pattern.iter().map(|issue| shown(&store, viewer, invented(site, issue))).collect();
+                    }
+                    Some([i64::MAX; token::WIDTH])
+                }
+                _ => page.next,
+            };
+            (found, next)
         }
     };
     site.count_issues(found.len());
@@ -160,6 +172,13 @@ fn run(site: &Site, caller: &Caller, body: &SearchBody, fault: Option<FaultKind>
     }
     json.close('}');
     Ok(reply::holding(reply::ok(json.into_bytes()), found.len()))
+}
+
+/// An issue like this one that does not exist.
+pub(super) fn invented(site: &Site, like: &Issue) -> Arc<Issue> {
+    let number = site.invented.fetch_add(1, Ordering::Relaxed);
+    let (id, number) = (900_000_000 + number, 1_000_000 + (number % 1_000_000_000) as u32);
+    Arc::new(Issue { id, number, comments: 0, worklogs: 0, changed: None, ..like.clone() })
 }
 
 /// The issue with the others that its fields describe, as far as the caller may see them.

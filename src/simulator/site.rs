@@ -64,6 +64,8 @@ pub(super) struct Site {
     pub(super) burst_limit: Option<u32>,
     bursts: Mutex<HashMap<&'static str, (i64, u32)>>,
     pub(super) requests: AtomicU64,
+    /// Issues that were made up by a fault.
+    pub(super) invented: AtomicU64,
     in_flight: AtomicU64,
     counts: Mutex<Counts>,
 }
@@ -182,6 +184,7 @@ impl Site {
             burst_limit: options.burst_limit_per_second,
             bursts: Mutex::default(),
             requests: AtomicU64::new(0),
+            invented: AtomicU64::new(0),
             in_flight: AtomicU64::new(0),
             counts: Mutex::default(),
         }

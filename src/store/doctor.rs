@@ -41,6 +41,8 @@ pub struct Server {
     pub size_bytes: i64,
     /// The age of the oldest transaction in this database that somebody left open.
     pub oldest_transaction_seconds: Option<f64>,
+    /// Whose it is: process id, role, program and state.
+    pub oldest_transaction: Option<String>,
 }
 
 /// A table that holds more dead rows than living ones.
@@ -97,7 +99,11 @@ pub async fn server(pool: &PgPool) -> Result<Server> {
                   pg_is_in_recovery() OR current_setting('transaction_read_only')::bool AS "read_only!",
                   clock_timestamp() AS "now!", pg_database_size(current_database()) AS "size_bytes!",
                   (SELECT extract(epoch FROM clock_timestamp() - min(xact_start))::float8 FROM pg_stat_activity
-                    WHERE datname = current_database() AND backend_type = 'client backend') AS oldest_transaction_seconds"#
+                    WHERE datname = current_database() AND backend_type = 'client backend') AS oldest_transaction_seconds,
+                  (SELECT format('pid %s of %s (%s, %s)', pid, coalesce(usename, '?'), coalesce(nullif(application_name, ''), 'no name'), coalesce(state, '?'))
+                     FROM pg_stat_activity
+                    WHERE datname = current_database() AND backend_type = 'client backend' AND xact_start IS NOT NULL
+                    ORDER BY xact_start LIMIT 1) AS oldest_transaction"#
     )
     .fetch_one(pool)
     .await?;

@@ -94,21 +94,24 @@ async fn queue_jobs(pool: &PgPool) -> Result<Vec<QueueDepth>> {
 async fn oldest_ready(pool: &PgPool) -> Result<Vec<OldestReady>> {
     let oldest = sqlx::query!(
         r#"
-        -- The index is ordered by queue, priority and time: one look at the head of each of the few priorities in use.
-        WITH RECURSIVE level (queue, priority) AS (
-            SELECT q.name, (SELECT max(s.priority) FROM syncline.sync_step s WHERE s.queue = q.name AND s.state = 'ready')
-              FROM unnest(ARRAY['jira', 'store', 'control']) AS q (name)
+        -- From lane to lane, by one look into the index for each; what stands behind a shut gate does not wait for a worker.
+        WITH RECURSIVE walk AS (
+            SELECT q.name AS queue, n.*, 1 AS looks FROM unnest(ARRAY['jira', 'store', 'control']) AS q (name) CROSS JOIN LATERAL (
+                SELECT hash_array_extended(s.gates, 0) AS number, s.priority, s.gates, s.ready_at FROM syncline.sync_step s
+                 WHERE s.queue = q.name AND s.state = 'ready'
+                 ORDER BY hash_array_extended(s.gates, 0), s.priority, s.ready_at LIMIT 1) n
             UNION ALL
-            SELECT l.queue, (SELECT max(s.priority) FROM syncline.sync_step s
-                              WHERE s.queue = l.queue AND s.state = 'ready' AND s.priority < l.priority)
-              FROM level l WHERE l.priority IS NOT NULL
+            SELECT w.queue, n.*, w.looks + 1 FROM walk w CROSS JOIN LATERAL (
+                SELECT hash_array_extended(s.gates, 0), s.priority, s.gates, s.ready_at FROM syncline.sync_step s
+                 WHERE s.queue = w.queue AND s.state = 'ready' AND (hash_array_extended(s.gates, 0), s.priority) > (w.number, w.priority)
+                 ORDER BY hash_array_extended(s.gates, 0), s.priority, s.ready_at LIMIT 1) n
+             WHERE w.looks < 2000
         )
-        SELECT l.queue AS "queue!",
-               coalesce(extract(epoch FROM clock_timestamp() - min((
-                   SELECT s.ready_at FROM syncline.sync_step s
-                    WHERE s.queue = l.queue AND s.state = 'ready' AND s.priority = l.priority
-                    ORDER BY s.ready_at LIMIT 1)))::float8, 0) AS "seconds!"
-          FROM level l GROUP BY l.queue ORDER BY l.queue
+        SELECT q.name AS "queue!",
+               coalesce(extract(epoch FROM clock_timestamp() - min(w.ready_at) FILTER (WHERE NOT EXISTS (
+                   SELECT 1 FROM syncline.rate_gate g WHERE g.key = ANY (w.gates) AND g.paused_until > clock_timestamp())))::float8, 0) AS "seconds!"
+          FROM unnest(ARRAY['jira', 'store', 'control']) AS q (name) LEFT JOIN walk w ON w.queue = q.name
+         GROUP BY q.name ORDER BY q.name
         "#
     )
     .fetch_all(pool)

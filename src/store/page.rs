@@ -40,6 +40,8 @@ pub struct Range {
     pub window: Window,
     /// Only issues that concern these users; all where it is `None`.
     pub users: Option<Vec<QueriedUser>>,
+    /// How many issues the whole run was expected to meet; 0 where nobody could tell.
+    pub estimate: Option<u64>,
 }
 
 /// A user whom a query names.
@@ -54,7 +56,7 @@ pub struct QueriedUser {
 /// The partition's range.
 pub async fn range(pool: &PgPool, run_id: Uuid, partition: i32) -> Result<Option<Range>> {
     let row = sqlx::query!(
-        r#"SELECT q.window_from, q.window_to, q.account_ids,
+        r#"SELECT q.window_from, q.window_to, q.account_ids, r.estimated_issues,
                   CASE WHEN q.account_ids IS NOT NULL THEN ARRAY(
                       SELECT coalesce(u.username, a.id) FROM unnest(q.account_ids) WITH ORDINALITY AS a (id, place)
                         LEFT JOIN syncline.jira_user u ON u.site_id = p.site_id AND u.account_id = a.id
@@ -72,7 +74,8 @@ pub async fn range(pool: &PgPool, run_id: Uuid, partition: i32) -> Result<Option
         let users = row.account_ids.zip(row.names).map(|(accounts, names)| {
             accounts.into_iter().zip(names).map(|(account_id, name)| QueriedUser { account_id, name }).collect()
         });
-        Range { window: Window { from: row.window_from, to: row.window_to }, users }
+        let estimate = row.estimated_issues.and_then(|estimate| u64::try_from(estimate).ok());
+        Range { window: Window { from: row.window_from, to: row.window_to }, users, estimate }
     }))
 }
 

@@ -96,15 +96,19 @@ pub async fn stats(pool: &PgPool) -> Result<Vec<QueueStats>> {
     let stats = sqlx::query_as!(
         QueueStats,
         r#"SELECT q.queue AS "queue!",
-                  count(*) FILTER (WHERE t.state = 'ready') AS "ready!",
-                  count(*) FILTER (WHERE t.state = 'later') AS "later!",
+                  count(*) FILTER (WHERE t.state = 'ready' AND NOT t.held_back) AS "ready!",
+                  count(*) FILTER (WHERE t.state = 'later' OR t.held_back) AS "later!",
                   count(*) FILTER (WHERE t.state = 'running') AS "running!",
                   count(*) FILTER (WHERE t.state = 'dead') AS "dead!",
-                  extract(epoch FROM clock_timestamp() - min(t.ready_at) FILTER (WHERE t.state = 'ready'))::float8
+                  extract(epoch FROM clock_timestamp() - min(t.ready_at) FILTER (WHERE t.state = 'ready' AND NOT t.held_back))::float8
                       AS oldest_ready_age_seconds,
                   min(t.ready_at) FILTER (WHERE t.state = 'later') AS next_ready_at
              FROM unnest(ARRAY['jira', 'store', 'control']) WITH ORDINALITY AS q (queue, position)
-             LEFT JOIN syncline.sync_step t ON t.queue = q.queue AND t.state IN ('ready', 'later', 'running', 'dead')
+             LEFT JOIN (SELECT s.queue, s.state, s.ready_at,
+                               -- A shut gate makes what stands behind it wait, whatever its state says.
+                               s.state = 'ready' AND EXISTS (SELECT 1 FROM syncline.rate_gate g
+                                   WHERE g.key = ANY (s.gates) AND g.paused_until > clock_timestamp()) AS held_back
+                          FROM syncline.sync_step s WHERE s.state IN ('ready', 'later', 'running', 'dead')) t ON t.queue = q.queue
             GROUP BY q.queue, q.position
             ORDER BY q.position"#
     )

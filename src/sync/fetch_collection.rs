@@ -27,6 +27,8 @@ const KIND: &str = "fetch_collection";
 const PAGES_PER_STEP: u32 = 10;
 const COMMENTS_PER_PAGE: u32 = 100;
 const WORKLOGS_PER_PAGE: u32 = 5000;
+/// Far more than an issue has.
+const MOST_RECORDS: usize = 100_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -129,6 +131,23 @@ struct Read {
 }
 
 impl Read {
+    /// Ends a walk over pages that go on bringing what they brought, or more than any issue has: the list is not complete
+    /// then, so that nothing is removed, and the rest of the run goes on.
+    fn end_of_endless(&mut self, walk: &Walk) {
+        let ids =
+            || self.comments.iter().map(|comment| comment.id).chain(self.worklogs.iter().map(|worklog| worklog.id));
+        let new = ids().filter(|id| !walk.seen.contains(id)).count();
+        let what = match self.next_start {
+            Some(_) if new == 0 && !walk.seen.is_empty() => "go on with what they have brought",
+            Some(_) if walk.seen.len() + new > MOST_RECORDS => "bring more than an issue can have",
+            _ => return,
+        };
+        self.next_start = None;
+        let problem = format!("never ends: its pages {what} ({} so far)", walk.seen.len() + new);
+        let field = walk.entity().to_owned();
+        self.rejected.push(normalise::RecordError { issue_id: Some(walk.issue_id), key: None, field, problem });
+    }
+
     /// Takes over a page; true when another one follows.
     fn add<T>(&mut self, page: ParsedCollection<T>, into: fn(&mut Self) -> &mut Vec<T>) -> bool {
         let end = page.start_at.saturating_add(page.received);
@@ -171,6 +190,10 @@ impl FetchCollection {
             Err(StepError::Failed(failure)) if is_withheld(&job.jira, &failure).await? => (None, Some(failure.message)),
             Err(error) => return Err(error),
         };
+        let read = read.map(|mut read| {
+            read.end_of_endless(&walk);
+            read
+        });
         let Some(read) = read else {
             // The issue is gone, which is for the reconciliation to see, or the site keeps the list to itself. This
             // collection has nothing more to wait for.

@@ -133,7 +133,15 @@ impl FetchPage {
             // Lost credentials look like this too, and a cursor must not pass what nobody was allowed to see.
             job.jira.myself().await?;
         }
-        let ahead = match walk.guard.next(&head)? {
+        let next = walk.guard.next(&head)?;
+        if next != Next::End {
+            let brought = &mut walk.guard.brought;
+            brought.page(&raw.ids())?;
+            if brought.is_beyond(range.estimate) {
+                brought.recount(job.jira.approximate_count(&clauses).await?)?;
+            }
+        }
+        let ahead = match next {
             Next::Page(token) => Some(Walk { seq: walk.seq + 1, token: Some(token), ..walk }),
             Next::End => None,
         };

@@ -38,9 +38,9 @@ pub(super) struct Limit {
 impl Limit {
     /// The limit that is set, for a run that has been under way for so long.
     pub fn new(set: &Settings, running_seconds: Option<f64>) -> Self {
-        let limit = set.whole(&setting::PROJECT_TIMEOUT).filter(|seconds| *seconds > 0);
+        let seconds = set.number(&setting::PROJECT_TIMEOUT).unwrap_or(setting::PROJECT_TIMEOUT.default);
         Self {
-            limit: limit.map(|seconds| Duration::from_secs(u64::from(seconds))),
+            limit: Some(Duration::from_secs_f64(seconds)).filter(|limit| !limit.is_zero()),
             before: Duration::try_from_secs_f64(running_seconds.unwrap_or(0.0)).unwrap_or_default(),
             loaded: Instant::now(),
         }
@@ -51,7 +51,7 @@ impl Limit {
         let taken = self.before + self.loaded.elapsed();
         match self.limit {
             Some(limit) if taken > limit => Err(Failure::new(
-                FailureCode::Config,
+                FailureCode::RunTimeout,
                 format!(
                     "the run has taken {} s, more than project_timeout_seconds allows ({} s): raise it with \
                      `syncline config set`, or find out what is slow with `syncline run show`",
@@ -86,7 +86,10 @@ mod tests {
         let set = Settings::new(&json!({ "project_timeout_seconds": [60] }));
         assert!(Limit::new(&set, Some(59.0)).check().is_ok() && Limit::new(&set, None).check().is_ok());
         let failure = Limit::new(&set, Some(61.0)).check();
-        assert!(failure.is_err_and(|failure| failure.code == FailureCode::Config));
-        assert!(Limit::new(&Settings::default(), Some(1e9)).check().is_ok());
+        assert!(failure.is_err_and(|failure| failure.code == FailureCode::RunTimeout));
+        assert!(Limit::new(&Settings::default(), Some(86_000.0)).check().is_ok());
+        assert!(Limit::new(&Settings::default(), Some(86_401.0)).check().is_err(), "a day, unless told otherwise");
+        let unlimited = Settings::new(&json!({ "project_timeout_seconds": [0] }));
+        assert!(Limit::new(&unlimited, Some(1e9)).check().is_ok());
     }
 }

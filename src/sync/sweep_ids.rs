@@ -90,7 +90,15 @@ impl SweepIds {
             walk.pages += 1;
             ids.extend(&page.ids);
             match walk.guard.next(&page.head)? {
-                Next::Page(token) => walk.token = Some(token),
+                Next::Page(token) => {
+                    let brought = &mut walk.guard.brought;
+                    brought.page(&page.ids)?;
+                    if brought.is_beyond(None) {
+                        let clauses = jql::clauses(&job.work.project_key, None, None);
+                        brought.recount(job.jira.approximate_count(&clauses).await?)?;
+                    }
+                    walk.token = Some(token);
+                }
                 Next::End => {
                     (ended, missing) = (true, page.head.missing);
                     break;

@@ -31,6 +31,8 @@ pub(super) fn failing(code: FailureCode, about: &str) -> String {
         FailureCode::Config => "its configuration cannot be used",
         FailureCode::Internal => "a defect of Syncline stops its runs",
         FailureCode::StepTimeout => "steps take longer than their limit",
+        FailureCode::EndlessPages => "Jira gives pages without an end",
+        FailureCode::RunTimeout => "runs take longer than they may",
         FailureCode::ReconcileGuard => "more issues seem gone than may be marked at once",
         FailureCode::WorkerLost => "workers die while they run its steps",
     };

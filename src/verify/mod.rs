@@ -167,7 +167,7 @@ impl Look<'_> {
     ) -> Result<BTreeSet<i64>, Error> {
         let clauses = jql::clauses(&self.project.key, None, None);
         let estimated_issues = patiently(|| self.jira.approximate_count(&clauses)).await?.unwrap_or_default();
-        let query = clauses + " ORDER BY key ASC";
+        let query = clauses.clone() + " ORDER BY key ASC";
         let mut guard = TokenGuard::default();
         let mut suspects = BTreeSet::new();
         let mut fetched = Some(self.search(&query, options, None).await?);
@@ -176,8 +176,16 @@ impl Look<'_> {
             if head.issue_count == 0 {
                 patiently(|| self.jira.myself()).await?;
             }
+            let following = guard.next(&head)?;
+            if following != Next::End {
+                guard.brought.page(&raw.ids())?;
+                if guard.brought.is_beyond(Some(estimated_issues)) {
+                    let counted = patiently(|| self.jira.approximate_count(&clauses)).await?;
+                    guard.brought.recount(counted)?;
+                }
+            }
             let next = async {
-                match guard.next(&head)? {
+                match following {
                     Next::Page(token) => self.search(&query, options, Some(token)).await.map(Some),
                     Next::End => Ok(None),
                 }

@@ -154,10 +154,16 @@ impl Desk {
         let owner = self.engine.epoch().owner;
         step::pulse(self.pool(), owner, "desk", "0", Duration::from_secs(60), &[]).await.unwrap();
         loop {
-            let claims = step::claim(self.pool(), Queue::Control, owner, 1).await.unwrap();
+            let claims = step::claim(self.pool(), &step::Wish::simple(Queue::Control, owner, 1)).await.unwrap();
             let Some(step) = claims.steps.into_iter().next() else { break };
             let permit = self.engine.slots().try_take(Queue::Control).unwrap();
-            let claimed = Claimed { step: Arc::new(step), epoch: self.engine.epoch(), permit, chain: u8::MAX };
+            let claimed = Claimed {
+                step: Arc::new(step),
+                epoch: self.engine.epoch(),
+                permit,
+                chain: u8::MAX,
+                since: std::time::Instant::now(),
+            };
             self.engine.execute(claimed).await;
         }
     }

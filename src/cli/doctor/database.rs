@@ -7,6 +7,7 @@ use chrono::TimeDelta;
 use super::super::{Context, Output};
 use super::Report;
 use crate::config::Config;
+use crate::domain::failure::sanitise;
 use crate::postgres::Programs;
 use crate::store::{self, doctor};
 
@@ -213,8 +214,12 @@ async fn check_bloat(context: &Context, server: &doctor::Server, report: &mut Re
     if let Some(age) = server.oldest_transaction_seconds.filter(|age| *age > OLD_TRANSACTION_SECONDS) {
         report.warn(
             "vacuum",
-            format!("a transaction has been open for {:.1} h: nothing that died since can be removed", age / 3_600.0),
-            "find it in pg_stat_activity (ORDER BY xact_start) and end it",
+            format!(
+                "a transaction has been open for {:.1} h: nothing that died since can be removed. It is {}",
+                age / 3_600.0,
+                sanitise(server.oldest_transaction.as_deref().unwrap_or("gone by now"))
+            ),
+            "end it: SELECT pg_terminate_backend(PID)",
         );
     }
     match doctor::bloated_tables(&context.pool).await {
@@ -287,6 +292,7 @@ mod tests {
             now: chrono::DateTime::UNIX_EPOCH,
             size_bytes: 1 << 30,
             oldest_transaction_seconds: None,
+            oldest_transaction: None,
         }
     }
 

@@ -41,6 +41,10 @@ pub enum FailureCode {
     WorkerLost,
     /// A reconciliation found more issues gone than it may mark at once.
     ReconcileGuard,
+    /// The pages of a list or a search go on without an end.
+    EndlessPages,
+    /// The run took longer than it may.
+    RunTimeout,
 }
 
 /// Who or what a failure is about; alerts are routed by it.
@@ -124,7 +128,7 @@ pub enum RetryPolicy {
 
 impl FailureCode {
     /// Every code, in the order of this file.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::AuthInvalid,
         Self::AuthExpired,
         Self::Captcha,
@@ -151,6 +155,8 @@ impl FailureCode {
         Self::StepTimeout,
         Self::WorkerLost,
         Self::ReconcileGuard,
+        Self::EndlessPages,
+        Self::RunTimeout,
     ];
 
     /// The code as stored and printed, e.g. `AUTH_INVALID`.
@@ -182,6 +188,8 @@ impl FailureCode {
             Self::StepTimeout => "STEP_TIMEOUT",
             Self::WorkerLost => "WORKER_LOST",
             Self::ReconcileGuard => "RECONCILE_GUARD",
+            Self::EndlessPages => "ENDLESS_PAGES",
+            Self::RunTimeout => "RUN_TIMEOUT",
         }
     }
 
@@ -198,8 +206,8 @@ impl FailureCode {
             Self::SuspendedPayment => Category::Billing,
             Self::SiteUnavailable | Self::Maintenance | Self::ServerError | Self::GatewayHtml => Category::Availability,
             Self::RateLimit | Self::Quota => Category::RateLimit,
-            Self::Config | Self::BadQuery => Category::Configuration,
-            Self::ApiRemoved | Self::SchemaChanged | Self::Unknown => Category::Contract,
+            Self::Config | Self::BadQuery | Self::RunTimeout => Category::Configuration,
+            Self::ApiRemoved | Self::SchemaChanged | Self::Unknown | Self::EndlessPages => Category::Contract,
             Self::Timeout | Self::NetworkGlitch | Self::Dns | Self::Tls => Category::Network,
             Self::Database | Self::Internal | Self::StepTimeout | Self::WorkerLost => Category::Internal,
         }
@@ -231,8 +239,19 @@ impl FailureCode {
             | Self::ApiRemoved
             | Self::SchemaChanged
             | Self::ReconcileGuard
+            | Self::EndlessPages
+            | Self::RunTimeout
             | Self::Config => RetryPolicy::FailRun,
             _ => RetryPolicy::Backoff,
+        }
+    }
+
+    /// How many failures end a step at the latest, whatever the configuration allows. A request that nobody answers takes
+    /// its whole time: more attempts would keep from people for long minutes that a site hangs.
+    pub const fn most_attempts(self) -> i16 {
+        match self {
+            Self::Timeout => 3,
+            _ => i16::MAX,
         }
     }
 
@@ -305,6 +324,12 @@ impl FailureCode {
             }
             Self::ReconcileGuard => {
                 "So many issues gone at once look like a lost permission: a Jira administrator should check what the account may browse. If they are gone indeed, raise the setting `reconcile_max_share` for the project and start `syncline sync start PROJECT --reconcile`."
+            }
+            Self::EndlessPages => {
+                "The site gives pages without an end, which loads nothing new: a Jira administrator should look for a proxy or an app that answers in its place, and rebuild the search index. The next run tries again."
+            }
+            Self::RunTimeout => {
+                "The run was ended at its limit: if the project is that large or the site that slow, raise the setting `project_timeout_seconds` for the project; else look at the run's log (`syncline log list --run RUN`)."
             }
             Self::WorkerLost => {
                 "Workers died while running this step: check their memory limits and logs, then `syncline queue requeue`."

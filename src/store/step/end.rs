@@ -13,6 +13,10 @@ use crate::domain::queue::Queue;
 use crate::observe::trace;
 use crate::store::Result;
 
+/// Steps of a run that are as urgent as the run. Later ones stand behind those of runs that have just begun, and the longer
+/// the line of its own that a run brings, the further behind.
+pub const SHORT_RUN_STEPS: i32 = 32;
+
 /// A step to be enqueued.
 #[derive(Clone, Debug)]
 pub struct NewStep {
@@ -114,9 +118,12 @@ pub async fn finish<'e>(
                    open_steps = r.open_steps - (d.kind <> $17)::int
                               + CASE WHEN r.cancel_requested_at IS NULL AND r.error_code IS NULL THEN cardinality($4::uuid[]) ELSE 0 END
               FROM done d WHERE r.id = d.run_id
-            RETURNING r.id, r.open_steps, r.cancel_requested_at IS NOT NULL OR r.error_code IS NOT NULL AS stopping
+            RETURNING r.id, r.open_steps, r.cancel_requested_at IS NOT NULL OR r.error_code IS NOT NULL AS stopping,
+                      -- A run that has had its share is as urgent as others of its length, whoever asked for it.
+                      CASE WHEN r.steps + r.open_steps > $20 THEN -10 - width_bucket(r.open_steps, ARRAY[64, 256, 1024]) END AS most
         ), next AS (
-            SELECT n.*, d.run_id, d.trace_context,
+            SELECT n.id, n.queue, n.kind, n.key, n.payload, n.gates, least(n.priority, run.most) AS priority, n.delay_seconds,
+                   n.max_attempts, n.here, d.run_id, d.trace_context,
                    (SELECT max(g.paused_until) FROM syncline.rate_gate g
                      WHERE g.key = ANY (string_to_array(n.gates, ',')) AND g.paused_until > clock_timestamp()) AS paused_until
               FROM done d
@@ -178,6 +185,7 @@ pub async fn finish<'e>(
         FINAL_STEP,
         FINAL_STEP_ATTEMPTS,
         i64::from(requests),
+        SHORT_RUN_STEPS,
     )
     .fetch_one(executor)
     .instrument(trace::batch("UPDATE", "syncline.sync_step", 1 + next.len()))

@@ -9,7 +9,7 @@ mod fail;
 mod journal;
 mod pulse;
 
-pub use claim::{ClaimedStep, Claims, claim};
+pub use claim::{ClaimedStep, Claims, Lane, Look, MOST_LANES, Wish, claim};
 pub use end::{End, Ended, Enqueued, NewStep, Placement, enqueue, finish};
 pub use fail::{fail_run, hand_back, retry_later, shut_gate, stop_gate, take_turn};
 pub use journal::{Entry, Level, journal};
