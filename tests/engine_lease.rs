@@ -165,7 +165,8 @@ async fn a_worker_whose_lease_has_run_out_claims_nothing() {
     let owner = engine.epoch().owner;
     world.run(vec![new("work", "")]).await;
     let pool = engine.pool();
-    let claim = || step::claim(&pool, &step::Wish::simple(Queue::Jira, owner, 1));
+    let wish = step::Wish::simple(Queue::Jira, owner, 1);
+    let claim = || step::claim(&pool, &wish);
     assert!(claim().await.unwrap().steps.is_empty(), "it has never pulsed");
     step::pulse(&engine.pool(), owner, "toy", "0", Duration::ZERO, &[]).await.unwrap();
     assert!(claim().await.unwrap().steps.is_empty());

@@ -6,6 +6,7 @@ use sqlx::{ConnectOptions, PgConnection};
 use uuid::Uuid;
 
 use crate::domain::failure::sanitise;
+use crate::domain::queue::Queue;
 use crate::engine::Engine;
 use crate::observe::health::Heartbeat;
 use crate::observe::{events, metrics, trace};
@@ -14,6 +15,9 @@ use crate::store::step::{self, PulseReport};
 
 /// The longest that one pulse is waited for: a third of the silence after which a process counts as wedged.
 const LONGEST_PULSE: Duration = Duration::from_secs(10);
+/// A pulse that looked for steps of the dead and for ready ones may have been dear: so many times its cost passes before the
+/// next look. Feeders look for ready steps by themselves meanwhile, at less cost.
+const REST: u32 = 10;
 /// The shortest sleep between two pulses, however close the timers are.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(10);
 
@@ -37,6 +41,7 @@ pub(super) async fn beat(engine: Engine, options: Beat, stopped: impl Future<Out
     let mut renewed: Option<Instant> = None;
     let mut next = Duration::ZERO;
     let mut connection = None;
+    let mut looked: Option<(Instant, Duration)> = None;
     loop {
         tokio::select! {
             biased;
@@ -50,9 +55,17 @@ pub(super) async fn beat(engine: Engine, options: Beat, stopped: impl Future<Out
         let remaining = renewed.map_or(LONGEST_PULSE, |renewed| lease.saturating_sub(renewed.elapsed()).max(every));
         let patience = remaining.min(LONGEST_PULSE);
         next = every;
-        match tokio::time::timeout(patience, pulse(&engine, &mut connection, epoch.owner, &host, lease)).await {
+        let look = looked.is_none_or(|(at, cost)| at.elapsed() >= cost * REST);
+        match tokio::time::timeout(patience, pulse(&engine, &mut connection, (epoch.owner, host.as_str(), lease), look))
+            .await
+        {
             Ok(Ok(report)) => {
                 renewed = Some(started);
+                if look {
+                    looked = Some((Instant::now(), started.elapsed()));
+                } else {
+                    Queue::ALL.into_iter().for_each(|queue| engine.slots().wake(queue));
+                }
                 engine.set_database_lost(false);
                 for queue in report.ready {
                     engine.slots().wake(queue);
@@ -84,16 +97,16 @@ pub(super) async fn beat(engine: Engine, options: Beat, stopped: impl Future<Out
 async fn pulse(
     engine: &Engine,
     kept: &mut Option<PgConnection>,
-    owner: Uuid,
-    host: &str,
-    lease: Duration,
+    (owner, host, lease): (Uuid, &str, Duration),
+    look: bool,
 ) -> Result<PulseReport> {
     let mut connection = match kept.take() {
         Some(connection) => connection,
         None => engine.pool().connect_options().connect().await?,
     };
     let in_flight = engine.in_flight();
-    let report = step::pulse(&mut connection, owner, host, env!("CARGO_PKG_VERSION"), lease, &in_flight).await?;
+    let version = env!("CARGO_PKG_VERSION");
+    let report = step::pulse_looking(&mut connection, owner, host, version, lease, &in_flight, look).await?;
     for rescued in &report.rescued {
         let step = engine.kind_label(&rescued.kind);
         metrics::step_rescued(step);

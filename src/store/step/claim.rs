@@ -137,15 +137,15 @@ pub async fn claim(pool: &PgPool, wish: &Wish<'_>) -> Result<Claims> {
     let mut connection = acquire(pool).await?;
     let rows = sqlx::query!(
         r#"
-        WITH RECURSIVE walk (number, priority, gates, looks) AS (
+        WITH RECURSIVE walk (number, priority, gates, since, looks) AS (
             -- From lane to lane, by one look into the index for each.
-            (SELECT hash_array_extended(s.gates, 0), s.priority, s.gates, 1
+            (SELECT hash_array_extended(s.gates, 0), s.priority, s.gates, s.ready_at, 1
                FROM syncline.sync_step s
               WHERE s.queue = $1 AND s.state = 'ready' AND hash_array_extended(s.gates, 0) > $4
               ORDER BY hash_array_extended(s.gates, 0), s.priority, s.ready_at LIMIT 1)
             UNION ALL
             SELECT n.* FROM walk w CROSS JOIN LATERAL (
-                SELECT hash_array_extended(s.gates, 0), s.priority, s.gates, w.looks + 1
+                SELECT hash_array_extended(s.gates, 0), s.priority, s.gates, s.ready_at, w.looks + 1
                   FROM syncline.sync_step s
                  WHERE s.queue = $1 AND s.state = 'ready' AND (hash_array_extended(s.gates, 0), s.priority) > (w.number, w.priority)
                  ORDER BY hash_array_extended(s.gates, 0), s.priority, s.ready_at LIMIT 1) n
@@ -153,7 +153,7 @@ pub async fn claim(pool: &PgPool, wish: &Wish<'_>) -> Result<Claims> {
         ), lane AS MATERIALIZED (
             SELECT l.*, (SELECT max(g.paused_until) FROM syncline.rate_gate g
                           WHERE g.key = ANY (l.gates) AND g.paused_until > clock_timestamp()) AS paused_until
-              FROM (SELECT number, priority, gates, '-infinity'::timestamptz AS since FROM walk
+              FROM (SELECT number, priority, gates, since FROM walk
                     UNION ALL
                     SELECT k.number, k.priority, coalesce(string_to_array(nullif(k.gates, ''), chr(31)), '{}'), k.since
                       FROM unnest($6::int8[], $7::int2[], $8::timestamptz[], $9::text[]) AS k (number, priority, since, gates)) l
@@ -212,7 +212,7 @@ pub async fn claim(pool: &PgPool, wish: &Wish<'_>) -> Result<Claims> {
                ARRAY(SELECT number FROM looked ORDER BY number, priority) AS "numbers!",
                ARRAY(SELECT priority FROM looked ORDER BY number, priority) AS "priorities!",
                ARRAY(SELECT gates FROM looked ORDER BY number, priority) AS "gates_of!",
-               ARRAY(SELECT CASE WHEN isfinite(since) THEN since ELSE timestamptz 'epoch' END FROM looked ORDER BY number, priority) AS "since!",
+               ARRAY(SELECT since FROM looked ORDER BY number, priority) AS "since!",
                extract(epoch FROM clock_timestamp() - statement_timestamp())::float8 AS "took_seconds!",
                c.id AS "id?", c.run_id, c.kind AS "kind?", c.key AS "key?", c.payload AS "payload?", c.gates AS "gates?",
                c.attempt AS "attempt?", c.failures AS "failures?", c.rescues AS "rescues?", c.max_attempts AS "max_attempts?",

@@ -50,6 +50,20 @@ pub async fn pulse<'e>(
     lease: Duration,
     in_flight: &[Uuid],
 ) -> Result<PulseReport> {
+    pulse_looking(executor, owner, host, version, lease, in_flight, true).await
+}
+
+/// The same; without `look`, steps of dead owners and queues with ready steps are not looked for. That is what takes long
+/// where an old snapshot keeps the rows of steps that ended.
+pub async fn pulse_looking<'e>(
+    executor: impl PgExecutor<'e>,
+    owner: Uuid,
+    host: &str,
+    version: &str,
+    lease: Duration,
+    in_flight: &[Uuid],
+    look: bool,
+) -> Result<PulseReport> {
     let pid = i32::try_from(std::process::id()).unwrap_or(0);
     let row = sqlx::query!(
         r#"
@@ -58,11 +72,12 @@ pub async fn pulse<'e>(
             VALUES ($1, $2, $3, $4, clock_timestamp() + make_interval(secs => $5))
             ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until
         ), rescued AS (
-            -- Owners that are not (or no longer) alive; an owner that is not known at all counts as dead too.
+            -- Owners that are not (or no longer) alive; an owner that is not known at all counts as dead too. What is locked is
+            -- still running: to ask for that again would choose the index of running steps once more.
             UPDATE syncline.sync_step s
                SET state = 'ready', owner = NULL, rescues = s.rescues + 1, ready_at = clock_timestamp()
              WHERE s.id = ANY (ARRAY(SELECT t.id FROM syncline.sync_step t
-                             WHERE t.state = 'running'
+                             WHERE $8 AND t.state = 'running'
                                AND CASE WHEN t.owner = $1
                                    -- Ours, but not known here: the answer to its claim was lost on the way.
                                    THEN t.claimed_at < clock_timestamp() - make_interval(secs => $5) AND t.id <> ALL ($6::uuid[])
@@ -70,7 +85,6 @@ pub async fn pulse<'e>(
                                                      WHERE w.id = t.owner AND w.lease_until > clock_timestamp())
                                    END
                                FOR UPDATE SKIP LOCKED))
-               AND s.state = 'running'
             RETURNING s.id, s.queue, s.kind, s.run_id, s.attempt, s.claimed_at, s.trace_context
         ), due AS (
             -- The time of the statement can be looked up in an index, clock_timestamp() cannot; an array is looked up by the
@@ -83,7 +97,7 @@ pub async fn pulse<'e>(
         )
         SELECT
             ARRAY(SELECT q.name FROM unnest(ARRAY['jira', 'store', 'control']) AS q (name)
-                   WHERE EXISTS (SELECT 1 FROM syncline.sync_step s WHERE s.queue = q.name AND s.state = 'ready')
+                   WHERE $8 AND EXISTS (SELECT 1 FROM syncline.sync_step s WHERE s.queue = q.name AND s.state = 'ready')
                       OR EXISTS (SELECT 1 FROM due WHERE due.queue = q.name)
                       OR EXISTS (SELECT 1 FROM rescued WHERE rescued.queue = q.name)) AS "ready!",
             (SELECT count(*) FROM due) AS "due!",
@@ -103,6 +117,7 @@ pub async fn pulse<'e>(
         lease.as_secs_f64(),
         in_flight,
         i64::try_from(TIMERS).unwrap_or(i64::MAX),
+        look,
     )
     .fetch_one(executor)
     .await?;
