@@ -310,7 +310,8 @@ async fn a_reader_sees_the_replica_and_no_credential_and_changes_nothing() {
     }
 }
 
-#[tokio::test]
+// The program is waited for on one thread while the simulated Jira answers on another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_does_all_work_and_cannot_change_the_schema() {
     let rig = Rig::new(Options { issues: 40, ..Options::new(Clock::system()) }).await;
     let stage = Stage::of(&rig.db);

@@ -14,6 +14,7 @@ use sqlx::postgres::{PgConnection, PgPool};
 use sqlx::{AssertSqlSafe, Connection};
 
 use super::Error;
+use super::error::code;
 use crate::store::{Result, audit};
 
 pub use rights::{Difference, Grantee};
@@ -65,14 +66,19 @@ pub struct State {
     pub differences: Vec<String>,
 }
 
-/// The roles that were made, in the order of [`Part::ALL`]; none where the schema has none.
+/// The roles that were made, in the order of [`Part::ALL`]; none where the schema has none, or is too old to know of them.
 pub async fn recorded(conn: &mut PgConnection) -> Result<Vec<Named>> {
     let rows = sqlx::query!(
         "SELECT part, name FROM syncline.role_name
           ORDER BY array_position(ARRAY['owner', 'worker', 'enqueuer', 'reader'], part)"
     )
     .fetch_all(conn)
-    .await?;
+    .await;
+    let rows = match rows {
+        // undefined_table
+        Err(source) if code(&source).as_deref() == Some("42P01") => return Ok(Vec::new()),
+        rows => rows?,
+    };
     let part = |stored: &str| Part::ALL.into_iter().find(|part| part.as_str() == stored);
     Ok(rows.into_iter().filter_map(|row| Some((part(&row.part)?, row.name))).collect())
 }
@@ -164,7 +170,7 @@ pub async fn report(pool: &PgPool) -> Result<Vec<State>> {
 /// [`Error::NotOwner`] when the schema belongs to somebody whose rights this user does not have.
 pub async fn act_as_owner(conn: &mut PgConnection) -> Result<()> {
     let owner = sqlx::query!(
-        r#"SELECT pg_get_userbyid(c.relowner)::text AS "name!", pg_has_role(c.relowner, 'USAGE') AS "is_ours!",
+        r#"SELECT pg_get_userbyid(c.relowner)::text AS "name!", pg_has_role(c.relowner, 'MEMBER') AS "is_ours!",
                   current_user::text AS "user!",
                   EXISTS (SELECT FROM pg_class t WHERE t.relnamespace = n.oid AND t.relname = 'role_name') AS "has_roles!"
              FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid

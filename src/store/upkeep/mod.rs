@@ -6,6 +6,8 @@
 //! down with what was removed and since when it is behind, so that a janitor that does not work is seen.
 
 mod batch;
+mod of_others;
+mod of_runs;
 
 use std::time::Duration;
 
