@@ -12,6 +12,7 @@ use chrono::TimeDelta;
 use futures::future::BoxFuture;
 use secrecy::ExposeSecret;
 use sqlx::PgPool;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -72,9 +73,11 @@ impl Worker {
         tasks.spawn(scheduler::run(connections.clone(), clock.clone(), heard.schedules, stop.clone()));
         tasks.spawn(telemetry::watch(connections.clone(), clock.clone(), rules, stop.clone()));
         tasks.spawn(telemetry::probe(connections.clone(), clock.clone(), channels, stop.clone()));
-        let keeper = Keeper::new(connections.clone(), clock, timings(config), templates(config));
+        let keeper = Keeper::new(connections.clone(), clock.clone(), timings(config), templates(config));
         tasks.spawn(telemetry::keep(keeper, heard.alerts, stop.clone()));
-        tasks.spawn(follow_settings(engine.clone(), connections, config.clone(), stop.clone()));
+        let set = Arc::new(Notify::new());
+        tasks.spawn(scheduler::janitor::run(connections.clone(), clock, Arc::clone(&set), stop.clone()));
+        tasks.spawn(follow_settings(engine.clone(), connections, config.clone(), set, stop.clone()));
         tasks.spawn(watch(engine, readiness, stop.clone()));
         Ok(Self { admin: server.as_ref().map(admin::Server::address), stop, tasks, server })
     }
@@ -190,8 +193,15 @@ fn gauge_options(config: &Config) -> GaugeOptions {
 const SETTINGS_EVERY: Duration = Duration::from_secs(5);
 
 /// Keeps the engine as the settings for all say; what is taken back is as configured again.
-async fn follow_settings(engine: Engine, connections: Connections, config: Config, stop: CancellationToken) {
+async fn follow_settings(
+    engine: Engine,
+    connections: Connections,
+    config: Config,
+    changed: Arc<Notify>,
+    stop: CancellationToken,
+) {
     let mut followed = Settings::default();
+    let mut is_first = true;
     loop {
         // A database that is away is told of elsewhere: what was set stays in force.
         if let Ok(set) = store::setting::in_force(&connections.now(), None, None).await
@@ -213,7 +223,11 @@ async fn follow_settings(engine: Engine, connections: Connections, config: Confi
                 connection_pool = most,
             );
             followed = set;
+            if !is_first {
+                changed.notify_one();
+            }
         }
+        is_first = false;
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(SETTINGS_EVERY) => {}

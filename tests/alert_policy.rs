@@ -179,8 +179,7 @@ async fn old_alerts_are_removed_with_their_messages() {
     desk.observe(&[cleared(project(0), desk.clock.now())]).await;
     desk.pass(TimeDelta::minutes(1)).await;
     desk.execute("UPDATE syncline.alert SET resolved_at = now() - interval '91 days' WHERE state = 'resolved'").await;
-    let retention = syncline::store::upkeep::Retention::default();
-    syncline::store::upkeep::sweep(desk.pool(), &retention, 100).await.unwrap();
+    crate::support::sweep(desk.pool()).await;
     assert_eq!(desk.count("SELECT count(*) FROM syncline.alert").await, 1);
     assert_eq!(desk.count("SELECT count(*) FROM syncline.alert_delivery").await, 1);
     assert_eq!(desk.text("SELECT state FROM syncline.alert").await, "open");

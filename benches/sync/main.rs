@@ -14,6 +14,7 @@ mod fairness;
 mod fleet;
 mod full_sync;
 mod idle;
+mod janitor;
 mod limits;
 mod memory;
 mod noop;
@@ -45,6 +46,7 @@ const MEASURES: &[(&str, Measure)] = &[
     ("noop", || Box::pin(noop::measure())),
     ("trigger", || Box::pin(trigger::measure())),
     ("idle", || Box::pin(idle::measure())),
+    ("janitor", || Box::pin(janitor::measure())),
     ("rescue", || Box::pin(rescue::measure())),
     ("scrape", || Box::pin(scrape::measure())),
     ("dashboards", || Box::pin(dashboards::measure())),

@@ -24,6 +24,7 @@ mod output;
 mod progress;
 mod project;
 mod queue;
+mod role;
 mod run;
 mod schedule;
 pub mod simulate;
@@ -87,6 +88,7 @@ pub enum Command {
     Alert(alert::AlertArgs),
     Verify(verify::VerifyArgs),
     Drift(drift::DriftArgs),
+    Role(role::RoleArgs),
     Doctor(doctor::DoctorArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
     Simulate(simulate::SimulateArgs),
@@ -176,6 +178,7 @@ async fn dispatch(
         Command::Alert(args) => alert::run(args, context).await,
         Command::Verify(args) => verify::run(args, context).await,
         Command::Drift(args) => drift::run(args, context).await,
+        Command::Role(args) => role::run(args, context).await,
         Command::Config(args) => config::run(args, configured, context).await,
         // These have been handled before a database was needed.
         Command::Migrate(_)

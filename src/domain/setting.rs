@@ -185,8 +185,44 @@ pub const CONNECTION_POOL: Key = Key {
     ..fleet(20.0, 2.0, 1_000.0)
 };
 
+/// How long steps are kept.
+pub const RETENTION_STEPS: Key = Key {
+    name: "retention_steps_hours",
+    unit: "hours",
+    meaning: "how long steps that are done or cancelled are kept after they were made",
+    ..fleet(24.0, 1.0, 2_160.0)
+};
+/// How long runs are kept.
+pub const RETENTION_RUNS: Key = Key {
+    name: "retention_runs_days",
+    unit: "days",
+    meaning: "how long runs are kept after their end, with their dead steps; the newest run of a project stays",
+    ..fleet(90.0, 1.0, 3_650.0)
+};
+/// How long log entries are kept.
+pub const RETENTION_LOGS: Key = Key {
+    name: "retention_logs_days",
+    unit: "days",
+    meaning: "how long entries of `syncline log` are kept, and drift that is not seen again",
+    ..fleet(90.0, 1.0, 3_650.0)
+};
+/// How long alerts are kept.
+pub const RETENTION_ALERTS: Key = Key {
+    name: "retention_alerts_days",
+    unit: "days",
+    meaning: "how long alerts are kept after their end, with their messages; old reminders of those that go on",
+    ..fleet(90.0, 1.0, 3_650.0)
+};
+/// How long the audit is kept.
+pub const RETENTION_AUDIT: Key = Key {
+    name: "retention_audit_days",
+    unit: "days",
+    meaning: "how long it is kept who changed what by hand, or asked for a run",
+    ..fleet(400.0, 30.0, 36_500.0)
+};
+
 /// Every key, in the order of the documentation.
-pub const KEYS: [&Key; 15] = [
+pub const KEYS: [&Key; 20] = [
     &PAGE_SIZE,
     &WORKERS,
     &PAGES_IN_FLIGHT,
@@ -202,6 +238,11 @@ pub const KEYS: [&Key; 15] = [
     &RECONCILE_MAX_SHARE,
     &MAX_CONCURRENCY,
     &CONNECTION_POOL,
+    &RETENTION_STEPS,
+    &RETENTION_RUNS,
+    &RETENTION_LOGS,
+    &RETENTION_ALERTS,
+    &RETENTION_AUDIT,
 ];
 
 const fn run(default: f64, min: f64, max: f64) -> Key {

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -26,6 +26,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::connections::{self, Limits};
 use super::log_level;
 use crate::observe::health::{Heartbeats, Readiness, State as Ready};
 use crate::observe::{events, metrics};
@@ -36,6 +37,8 @@ const GAUGES_AGE_LIMIT: Duration = Duration::from_secs(5);
 const GAUGES_WAIT_LIMIT: Duration = Duration::from_secs(2);
 /// How long open connections may take to end when the server stops.
 const STOP_LIMIT: Duration = Duration::from_secs(2);
+/// The body of a request: a filter of log lines is the only one.
+const BODY_BYTES: usize = 16 * 1024;
 
 /// Reads the database gauges; `None` when the database cannot be asked.
 pub type GaugeSource = Arc<dyn Fn() -> BoxFuture<'static, Option<metrics::DbGauges>> + Send + Sync>;
@@ -100,11 +103,10 @@ pub async fn serve(address: SocketAddr, sources: Sources) -> Result<Server, Erro
     let address = listener.local_addr().map_err(|source| Error::Listen { address, source })?;
     let stop = CancellationToken::new();
     let recorder = sources.recorder.clone();
-    let app = router(sources).into_make_service_with_connect_info::<SocketAddr>();
-    let server = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let server = connections::serve(listener, router(sources), Limits::default(), stop.clone());
     let task = tokio::spawn(async move {
         tokio::select! {
-            _ = server.into_future() => {}
+            () = server => {}
             () = metrics::upkeep(recorder) => {}
         }
     });
@@ -144,6 +146,7 @@ fn router(sources: Sources) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(scrape))
         .route("/log-level", get(log_level::show).put(log_level::change))
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
         .with_state(Arc::new(Shared { sources, gauges_wait_limit: GAUGES_WAIT_LIMIT, gauges: Mutex::new(None) }))
 }
 

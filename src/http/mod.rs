@@ -3,4 +3,5 @@
 //! What must hold: what is served here reads shared state or calls what it was handed; it decides nothing about work.
 
 pub mod admin;
+mod connections;
 mod log_level;

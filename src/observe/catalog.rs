@@ -150,6 +150,11 @@ catalog! {
         "Size of a table of the schema `syncline` on disk, with its indexes.";
     DB_TABLE_DEAD_ROWS = DatabaseGauge, "db_table_dead_rows", "rows", ["table"],
         "Rows of a table that nobody can see any more and vacuum has not removed yet, as PostgreSQL estimates them.";
+
+    UPKEEP_REMOVED = Counter, "upkeep_rows_removed_total", "rows", ["kind"],
+        "Rows that were older than they are to be kept, and that this process removed.";
+    UPKEEP_LAG = DatabaseGauge, "upkeep_lag_seconds", "seconds", ["kind"],
+        "How much longer than it should the oldest row of a kind has been there; it also grows while nobody removes any. 0 when all is as the retention settings say.";
 }
 
 /// The catalogue as the page `docs/metrics.md`.

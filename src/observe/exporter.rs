@@ -125,6 +125,9 @@ fn create_known_series() {
             counter!(catalog::JIRA_REQUESTS.name, "endpoint" => endpoint, "status" => status).absolute(0);
         }
     }
+    for &kind in labels::UPKEEP_KINDS {
+        counter!(catalog::UPKEEP_REMOVED.name, "kind" => kind).absolute(0);
+    }
     super::metrics::db_pool(0, 0, 0);
     let _ = histogram!(catalog::DB_POOL_ACQUIRE.name);
 }

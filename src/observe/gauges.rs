@@ -35,6 +35,8 @@ pub struct DbGauges {
     pub db_size_bytes: Option<u64>,
     /// The tables of the schema.
     pub tables: Vec<TableGauges>,
+    /// Kinds of rows that are removed when they are old, and for how many seconds each is behind.
+    pub upkeep: Vec<(String, f64)>,
 }
 
 /// A number of steps.
@@ -159,6 +161,8 @@ impl DbGauges {
         };
         each(&catalog::DB_TABLE_SIZE, |table| table.size_bytes);
         each(&catalog::DB_TABLE_DEAD_ROWS, |table| table.dead_rows);
+        let upkeep = self.upkeep.iter().map(|(kind, seconds)| (vec![("kind", kind.as_str())], *seconds));
+        family(&mut out, &catalog::UPKEEP_LAG, upkeep);
         out
     }
 }
@@ -205,6 +209,7 @@ mod tests {
             alerts: vec![AlertsFiring { severity: "critical".into(), category: "billing".into(), count: 2 }],
             channels: vec![ChannelUp { channel: "mail".into(), up: false }],
             db_size_bytes: Some(42),
+            upkeep: vec![("steps".into(), 90.0)],
             tables: vec![TableGauges { table: "issue".into(), size_bytes: 8192, dead_rows: 5 }],
             ..DbGauges::default()
         };
@@ -222,6 +227,7 @@ mod tests {
             "syncline_db_size_bytes 42",
             "syncline_db_table_size_bytes{table=\"issue\"} 8192",
             "syncline_db_table_dead_rows{table=\"issue\"} 5",
+            "syncline_upkeep_lag_seconds{kind=\"steps\"} 90",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }

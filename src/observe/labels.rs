@@ -83,5 +83,21 @@ pub const LIMIT_REASONS: &[&str] = &["quota_global", "quota_tenant", "burst", "r
 pub const GATE_REASONS: &[&str] = &["bucket", "points", "pause", "concurrency"];
 /// Kinds of alert channels.
 pub const CHANNEL_KINDS: &[&str] = &["email", "slack", "whatsapp", "webhook", "log"];
+/// Kinds of rows that the janitor removes; `store::upkeep::Kind` has the same, and a test compares them.
+pub const UPKEEP_KINDS: &[&str] = &[
+    "steps",
+    "dead_steps",
+    "runs",
+    "pages",
+    "verifications",
+    "logs",
+    "drift",
+    "alerts",
+    "reminders",
+    "silences",
+    "workers",
+    "gates",
+    "audit",
+];
 /// How a try to deliver a message ends.
 pub const DELIVERY_RESULTS: &[&str] = &["delivered", "later", "failed"];

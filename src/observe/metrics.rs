@@ -19,6 +19,11 @@ use crate::domain::failure::FailureCode;
 /// The most site names that become labels; the rest are `other`.
 pub const SITE_LIMIT: usize = 50;
 
+/// Counts old rows of a kind that were removed; `kind` is one of [`super::labels::UPKEEP_KINDS`].
+pub fn upkeep_removed(kind: &'static str, rows: u64) {
+    counter!(catalog::UPKEEP_REMOVED.name, "kind" => kind).increment(rows);
+}
+
 /// Counts the claim of a step and how long it had been ready.
 pub fn step_claimed(step: &'static str, waited: Duration) {
     counter!(catalog::STEP_ATTEMPTS.name, "step" => step).increment(1);

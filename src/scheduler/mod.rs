@@ -7,12 +7,12 @@
 //! What must hold: each slot is enqueued at most once, by any number of schedulers, whatever the clock does; the loop
 //! sleeps until something is due or a schedule changes.
 
+pub mod janitor;
 mod misfire;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use sqlx::PgPool;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -22,19 +22,15 @@ pub use misfire::move_on;
 use crate::clock::Clock;
 use crate::domain::failure::sanitise;
 use crate::observe::{events, metrics, trace};
-use crate::store::upkeep::{self, Retention};
 use crate::store::{Connections, Result, due};
 
 /// Schedules that are handled in one transaction.
 const BATCH: i64 = 500;
 /// The longest sleep: the wall clock may be set while we sleep, and a notification may be lost.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
-const UPKEEP_EVERY: TimeDelta = TimeDelta::minutes(10);
-const UPKEEP_BATCH: i64 = 5_000;
 
 /// Turns schedules into runs until `stop`. `changed` is told when a schedule was added or changed.
 pub async fn run(connections: Connections, clock: Clock, changed: Arc<Notify>, stop: CancellationToken) {
-    let mut next_upkeep = clock.now() + TimeDelta::minutes(1);
     loop {
         let sleep = match tick(&connections.now(), &clock).await {
             Ok(sleep) => sleep,
@@ -43,10 +39,6 @@ pub async fn run(connections: Connections, clock: Clock, changed: Arc<Notify>, s
                 Duration::from_secs(2)
             }
         };
-        if clock.now() >= next_upkeep {
-            next_upkeep = clock.now() + UPKEEP_EVERY;
-            tidy(&connections.now()).await;
-        }
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
@@ -92,12 +84,4 @@ pub async fn tick(pool: &PgPool, clock: &Clock) -> Result<Duration> {
     let wait = next.map(|next| (next - clock.now()).to_std().unwrap_or_default());
     // Due, but held by another scheduler just now: it will have moved it on in a moment.
     Ok(wait.map_or(LONGEST_SLEEP, |wait| wait.max(Duration::from_millis(50))))
-}
-
-async fn tidy(pool: &PgPool) {
-    match upkeep::sweep(pool, &Retention::default(), UPKEEP_BATCH).await {
-        Ok(removed) if removed > 0 => tracing::info!(event = events::UPKEEP_DONE, removed, "old rows removed"),
-        Ok(_) => {}
-        Err(error) => tracing::warn!(event = events::UPKEEP_FAILED, error = %sanitise(&error.to_string())),
-    }
 }

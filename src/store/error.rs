@@ -57,6 +57,17 @@ pub enum Error {
     /// Migrating holds a lock of its session, which a pooler in transaction mode does not give.
     #[error("migrations cannot go through a connection pooler: set database.direct_url to the server itself")]
     PooledMigration,
+    /// The schema belongs to another role, of which this user is no member.
+    #[error(
+        "user \"{user}\" may not change the schema, which belongs to \"{owner}\": migrate as a member of that role \
+         (GRANT \"{owner}\" TO …)"
+    )]
+    NotOwner {
+        /// Who asked.
+        user: String,
+        /// Whose the schema is.
+        owner: String,
+    },
     /// The schema misses migrations that this program has; `found` is 0 when there is no schema at all.
     #[error("the database's schema is at version {found}, this program needs {expected}: run `syncline migrate`")]
     SchemaTooOld {

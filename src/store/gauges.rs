@@ -9,7 +9,7 @@ use sqlx::PgPool;
 
 use crate::domain::queue::Queue;
 use crate::observe::metrics::{AlertsFiring, ChannelUp, DbGauges, OldestReady, ProjectGauges, QueueDepth, TableGauges};
-use crate::store::Result;
+use crate::store::{Result, upkeep};
 
 /// What is read.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +28,7 @@ const COUNT_LIMIT: i64 = 100_000;
 /// Reads them.
 pub async fn read(pool: &PgPool, options: &GaugeOptions) -> Result<DbGauges> {
     // The projects take the longest: the rest is asked beside them.
-    let (projects, (queue_jobs, oldest_ready, tables, alerts, channels)) =
+    let (projects, (queue_jobs, oldest_ready, tables, alerts, channels, upkeep)) =
         futures::try_join!(projects(pool, options), async {
             Ok((
                 queue_jobs(pool).await?,
@@ -36,6 +36,7 @@ pub async fn read(pool: &PgPool, options: &GaugeOptions) -> Result<DbGauges> {
                 tables(pool).await?,
                 alerts(pool).await?,
                 channels(pool).await?,
+                upkeep::lags(pool).await?,
             ))
         })?;
     let rest = sqlx::query!(
@@ -59,6 +60,7 @@ pub async fn read(pool: &PgPool, options: &GaugeOptions) -> Result<DbGauges> {
         sites: rest.sites,
         db_size_bytes: Some(number(rest.size)),
         tables,
+        upkeep,
     })
 }
 

@@ -19,6 +19,7 @@ use sqlx::{ConnectOptions, Connection};
 use super::Error;
 use super::connect::is_pooled;
 use super::error::code;
+use super::role;
 
 /// Where the books are kept.
 const TABLE: &str = "syncline.schema_migration";
@@ -92,6 +93,7 @@ pub async fn migrate_with(pool: &PgPool, migrator: &Migrator) -> Result<Report, 
 }
 
 async fn locked_migrate(connection: &mut PgConnection, migrator: &Migrator) -> Result<Report, Error> {
+    role::act_as_owner(connection).await?;
     connection.lock().await.map_err(from_migrate)?;
     connection.create_schema_if_not_exists(SCHEMA).await.map_err(from_migrate)?;
     connection.ensure_migrations_table(TABLE).await.map_err(from_migrate)?;
@@ -112,8 +114,13 @@ async fn locked_migrate(connection: &mut PgConnection, migrator: &Migrator) -> R
         tracing::info!(version = migration.version, description = %migration.description, "migration applied");
         applied.push(Applied { version: migration.version, description: migration.description.to_string(), took });
     }
-    connection.unlock().await.map_err(from_migrate)?;
     let version = applied.last().map_or(found, |last| last.version);
+    if !applied.is_empty() {
+        // What was made just now belongs to nobody but its owner, and its functions to everybody.
+        let statements = role::regrant(connection).await?;
+        role::execute(connection, &statements, None).await?;
+    }
+    connection.unlock().await.map_err(from_migrate)?;
     Ok(Report { applied, version })
 }
 

@@ -18,6 +18,14 @@ pub use worker::{WorkerProcess, eventually};
 
 use std::path::Path;
 
+/// Removes what is older than it is to be kept by default; answers how many rows were removed.
+pub async fn sweep(pool: &sqlx::PgPool) -> u64 {
+    let retention = syncline::store::upkeep::Retention::default();
+    let holder = syncline::clock::Clock::system().new_id();
+    let stop = tokio_util::sync::CancellationToken::new();
+    syncline::scheduler::janitor::round(&pool.clone().into(), &retention, holder, &stop).await.unwrap()
+}
+
 /// The `syncline` program, as built for this test run.
 pub fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_syncline"))

@@ -6,9 +6,12 @@ use crate::domain::cron;
 use crate::store::doctor::{self, TroubledProject};
 use crate::store::project::{self, ProjectFilter};
 use crate::store::queue_view;
+use crate::store::upkeep;
 
 /// A step that could run and does not for so long has nobody to run it.
 const LONG_WAIT_SECONDS: f64 = 120.0;
+/// Rows that should be gone for so long tell of a janitor that does not keep up; as the alert SynclineJanitorBehind has it.
+const JANITOR_BEHIND_SECONDS: f64 = 21_600.0;
 /// A run that did not start for so long after its time is overdue.
 const OVERDUE_SECONDS: f64 = 300.0;
 
@@ -18,6 +21,7 @@ pub(super) async fn check(context: &Context, report: &mut Report) {
     check_queue(context, report).await;
     check_schedules(context, report).await;
     check_projects(context, report).await;
+    check_janitor(context, report).await;
 }
 
 async fn check_workers(context: &Context, report: &mut Report) {
@@ -46,6 +50,27 @@ async fn check_workers(context: &Context, report: &mut Report) {
     }
     let found = format!("this program is {own}; {}", some_of(strangers.iter().map(String::as_str)));
     report.warn("workers", found, "bring all to one version, unless a roll-out is under way");
+}
+
+async fn check_janitor(context: &Context, report: &mut Report) {
+    let lags = match upkeep::lags(&context.pool).await {
+        Ok(lags) => lags,
+        Err(problem) => return report.refused("old rows", &problem),
+    };
+    let behind: Vec<String> = lags
+        .iter()
+        .filter(|(_, seconds)| *seconds > JANITOR_BEHIND_SECONDS)
+        .map(|(kind, seconds)| format!("{kind}: {:.0} h", seconds / 3_600.0))
+        .collect();
+    if behind.is_empty() {
+        return report.pass("old rows", "removed as the retention settings say");
+    }
+    let found = format!("not removed in time: {}", some_of(behind.iter().map(String::as_str)));
+    report.warn(
+        "old rows",
+        found,
+        "keep a worker running, whose janitor removes them; its log says upkeep_failed if it cannot",
+    );
 }
 
 async fn check_queue(context: &Context, report: &mut Report) {

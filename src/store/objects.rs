@@ -1,0 +1,323 @@
+//! Every table, view and function of the schema: what it is for, who may do what with it, and how long its rows are kept.
+//!
+//! `syncline role` grants what stands here, the janitor's settings are named here, and `docs/tables.md` is written from it.
+//!
+//! What must hold: nothing of the schema is missing here, so that a new table is not readable, and does not grow, without
+//! anybody having said so; a column that can hold a secret is hidden from readers. `tests/roles.rs` compares this with the
+//! schema.
+
+/// What readers see of a table or view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// All of it.
+    All,
+    /// These columns; the others are hidden, and every column is one or the other.
+    Columns {
+        /// What is shown.
+        shown: &'static [&'static str],
+        /// What is not: secrets, and what leads to them.
+        hidden: &'static [&'static str],
+    },
+    /// Nothing.
+    Nothing,
+}
+
+/// What workers, and people at the command line, do with a table or view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Working {
+    /// Read, insert, update, delete.
+    Writes,
+    /// Read and insert; the janitor deletes what is old. Nothing is changed.
+    Appends,
+    /// Read.
+    Reads,
+}
+
+impl Working {
+    /// The privileges, as PostgreSQL names them.
+    pub const fn privileges(self) -> &'static [&'static str] {
+        match self {
+            Self::Writes => &["SELECT", "INSERT", "UPDATE", "DELETE"],
+            Self::Appends => &["SELECT", "INSERT", "DELETE"],
+            Self::Reads => &["SELECT"],
+        }
+    }
+}
+
+/// A table or a view.
+#[derive(Clone, Copy, Debug)]
+pub struct Relation {
+    /// Its name in the schema `syncline`.
+    pub name: &'static str,
+    /// What readers see.
+    pub reading: Reading,
+    /// What workers do.
+    pub working: Working,
+    /// How long a row stays.
+    pub kept: &'static str,
+}
+
+/// Who may execute a function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Calling {
+    /// Everybody: it computes and reads nothing.
+    Everybody,
+    /// Enqueuers and workers: it works with its owner's rights.
+    Enqueuers,
+    /// Workers, with their own rights.
+    Workers,
+}
+
+/// A function.
+#[derive(Clone, Copy, Debug)]
+pub struct Function {
+    /// Its name in the schema `syncline`.
+    pub name: &'static str,
+    /// Who may execute it.
+    pub calling: Calling,
+}
+
+const fn shown(name: &'static str, kept: &'static str) -> Relation {
+    Relation { name, reading: Reading::All, working: Working::Writes, kept }
+}
+
+const fn internal(name: &'static str, kept: &'static str) -> Relation {
+    Relation { name, reading: Reading::Nothing, working: Working::Writes, kept }
+}
+
+const fn view(name: &'static str) -> Relation {
+    Relation { name, reading: Reading::All, working: Working::Reads, kept: "computed when it is read" }
+}
+
+/// As Jira has it.
+const REPLICA: &str = "as long as Jira has it, or marked as gone; with its project";
+const BY_HAND: &str = "until somebody removes it";
+const ONE_EACH: &str = "one row each, with its project or site";
+const RUNS: &str = "`retention_runs_days` after the run's end; the newest run of a project stays";
+const ALERTS: &str = "`retention_alerts_days` after its end";
+
+/// Every table and view.
+pub const RELATIONS: &[Relation] = &[
+    Relation {
+        reading: Reading::Columns {
+            shown: &[
+                "id",
+                "name",
+                "base_url",
+                "kind",
+                "account_email",
+                "max_concurrency",
+                "field_map",
+                "created_at",
+                "updated_at",
+                "auth",
+                "version",
+                "cloud_id",
+                "story_points_field",
+                "token_expires_at",
+                "checked_at",
+                "catalogue_synced_at",
+                "users_synced_at",
+                "match_by_name",
+                "points_per_hour",
+            ],
+            hidden: &["credential"],
+        },
+        ..shown("site", BY_HAND)
+    },
+    Relation {
+        reading: Reading::Columns {
+            shown: &["site_id", "scopes", "expires_at", "revoked_at", "updated_at"],
+            hidden: &[
+                "client_id",
+                "client_secret",
+                "access_token",
+                "refresh_token",
+                "generation",
+                "refresh_owner",
+                "refresh_until",
+                "auth_url",
+                "api_url",
+                "site_url",
+            ],
+        },
+        ..shown("site_oauth", ONE_EACH)
+    },
+    shown("site_capability", ONE_EACH),
+    shown("site_health", ONE_EACH),
+    shown("project", BY_HAND),
+    shown("project_health", ONE_EACH),
+    shown("schedule", ONE_EACH),
+    shown("tracked_user", BY_HAND),
+    shown("setting", BY_HAND),
+    shown("sync_state", ONE_EACH),
+    shown("sync_run", RUNS),
+    Relation {
+        reading: Reading::Columns {
+            shown: &[
+                "id",
+                "run_id",
+                "queue",
+                "kind",
+                "key",
+                "state",
+                "priority",
+                "gates",
+                "attempt",
+                "failures",
+                "rescues",
+                "max_attempts",
+                "ready_at",
+                "owner",
+                "claimed_at",
+                "finished_at",
+                "error_code",
+                "error_message",
+                "error_advice",
+                "trace_context",
+                "created_at",
+            ],
+            // Where Jira's page tokens are.
+            hidden: &["payload"],
+        },
+        ..shown(
+            "sync_step",
+            "done and cancelled: `retention_steps_hours`; dead: with its run, or `retention_runs_days`",
+        )
+    },
+    shown("sync_partition", "until the run's end; what is left over goes after an hour"),
+    internal("sync_page", "until the run's end; what is left over goes after an hour"),
+    internal("reconcile_seen", "until the run's end; what is left over goes after an hour"),
+    internal("verify_seen", "until the verification's end; what is left over goes after a day"),
+    shown("sync_log", "`retention_logs_days`"),
+    shown("verification", ONE_EACH),
+    shown("schema_drift", "`retention_logs_days` after it was last seen"),
+    shown("worker", "an hour after its lease"),
+    shown("rate_gate", "a day after it opened"),
+    shown("rate_bucket", "a day after its limit was last felt; with its site"),
+    shown("rate_quota", ONE_EACH),
+    shown("upkeep", "one row per kind"),
+    internal("upkeep_turn", "one row"),
+    shown("alert", ALERTS),
+    shown("alert_event", "with its episode; old reminders of one that goes on: `retention_alerts_days`"),
+    internal("alert_delivery", "with its episode; old reminders of one that goes on: `retention_alerts_days`"),
+    Relation {
+        reading: Reading::Columns {
+            shown: &[
+                "name",
+                "kind",
+                "created_at",
+                "updated_at",
+                "failures",
+                "failing_since",
+                "reported",
+                "reason_code",
+            ],
+            // Settings hold addresses that may be secrets themselves; reasons may quote what an address answered.
+            hidden: &["settings", "credential", "reason", "probed_at", "probe_problem"],
+        },
+        ..shown("alert_channel", BY_HAND)
+    },
+    internal("alert_route", BY_HAND),
+    shown("alert_silence", ALERTS),
+    Relation { working: Working::Appends, ..internal("audit", "`retention_audit_days`") },
+    shown("jira_user", REPLICA),
+    shown("member", BY_HAND),
+    shown("member_link", BY_HAND),
+    shown("issue", REPLICA),
+    shown("comment", REPLICA),
+    shown("worklog", REPLICA),
+    shown("changelog", REPLICA),
+    shown("issue_link", REPLICA),
+    shown("attachment", REPLICA),
+    shown("board", REPLICA),
+    shown("sprint", REPLICA),
+    shown("version", REPLICA),
+    shown("component", REPLICA),
+    shown("status", REPLICA),
+    shown("term", REPLICA),
+    shown("field", REPLICA),
+    view("issue_status_change"),
+    view("issue_status_period"),
+    view("issue_time_in_status"),
+    view("issue_cycle_time"),
+    view("issue_sprint"),
+    view("issue_current_sprint"),
+    view("worklog_by_member"),
+    view("issue_flat"),
+    Relation { working: Working::Reads, ..shown("schema_migration", "one row per migration") },
+    Relation { working: Working::Reads, ..shown("schema_compatibility", "one row per migration") },
+    Relation { working: Working::Reads, ..internal("role_name", "one row per part") },
+];
+
+const fn function(name: &'static str, calling: Calling) -> Function {
+    Function { name, calling }
+}
+
+/// Every function.
+pub const FUNCTIONS: &[Function] = &[
+    function("new_id", Calling::Everybody),
+    function("id_floor", Calling::Everybody),
+    function("enqueue_sync", Calling::Enqueuers),
+    function("request_reconcile", Calling::Enqueuers),
+    function("request_run", Calling::Workers),
+    function("request_repair", Calling::Workers),
+    function("activate_run", Calling::Workers),
+    function("cancel_run", Calling::Workers),
+    function("find_project", Calling::Workers),
+    function("match_members", Calling::Workers),
+    function("effective_settings", Calling::Workers),
+    function("is_due_again", Calling::Workers),
+    function("forget_partial_cursors", Calling::Workers),
+];
+
+/// This list as the page `docs/tables.md`.
+pub fn document() -> String {
+    let mut page = String::from(
+        "# Tables\n\n\
+         Every table, view and function of the schema `syncline`: what each role may do with it ([security](security.md)), and how\n\
+         long a row is kept ([the janitor](operations.md#the-janitor)). This page is written from `src/store/objects.rs`: after a\n\
+         change run `UPDATE_DOCS=1 cargo test --lib store::objects`.\n\n\
+         | table or view | readers | workers | a row is kept |\n|---|---|---|---|\n",
+    );
+    for relation in RELATIONS {
+        let readers = match relation.reading {
+            Reading::All => "all".to_owned(),
+            Reading::Nothing => "–".to_owned(),
+            Reading::Columns { hidden, .. } => {
+                format!("all but {}", hidden.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
+            }
+        };
+        let workers = match relation.working {
+            Working::Writes => "read, write",
+            Working::Appends => "read, insert, delete",
+            Working::Reads => "read",
+        };
+        page.push_str(&format!("| `{}` | {readers} | {workers} | {} |\n", relation.name, relation.kept));
+    }
+    page.push_str("\n| function | who may execute it |\n|---|---|\n");
+    for function in FUNCTIONS {
+        let who = match function.calling {
+            Calling::Everybody => "everybody: it computes, and reads nothing",
+            Calling::Enqueuers => "enqueuers, workers; it works with its owner's rights",
+            Calling::Workers => "workers, with their own rights",
+        };
+        page.push_str(&format!("| `{}` | {who} |\n", function.name));
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_of_tables_is_current() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/tables.md");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path, document()).unwrap();
+        }
+        let written = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(written == document(), "docs/tables.md is old: run UPDATE_DOCS=1 cargo test --lib store::objects");
+    }
+}
