@@ -103,9 +103,9 @@ async fn no_command_takes_the_server_from_another_one() {
 
     // Whoever started the server is killed or ends; the others go on.
     let first = terminal.start(&["worker"], "first.log");
-    terminal.says("first.log", "worker_started").await;
+    terminal.says("first.log", "admin_listening").await;
     let second = terminal.start(&["worker"], "second.log");
-    terminal.says("second.log", "worker_started").await;
+    terminal.says("second.log", "admin_listening").await;
     assert!(terminal.log("second.log").contains("admin_moved"), "two workers need no configuration");
     let server = terminal.server().unwrap();
     drop(first);
@@ -134,7 +134,7 @@ async fn a_backup_brings_back_what_was_there() {
     let terminal = Terminal::new();
     terminal.succeeds(&["migrate"]);
     let count = ["psql", "--", "-At", "-c", "SELECT count(*) FROM setting"];
-    terminal.succeeds(&["config", "set", "page_size", "77"]);
+    terminal.succeeds(&["config", "set", "page_size=77"]);
     let file = terminal.folder.path().join("all.backup");
     let file = file.to_str().unwrap();
     terminal.succeeds(&["database", "backup", file]);

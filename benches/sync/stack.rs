@@ -8,6 +8,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
+use syncline::clock::Clock;
 use syncline::config::Config;
 use syncline::postgres::{Cluster, ClusterOptions};
 use syncline::simulator::{self, Amount, Handle, Options, ProjectSpec, Simulator};
