@@ -53,7 +53,12 @@ impl Worker {
         let readiness = Readiness::default();
         let heartbeats = Heartbeats::default();
         let server = match config.http.address {
-            Some(address) => Some(serve(address, gauge_options(config), &connections, &readiness, &heartbeats).await?),
+            Some(mut address) => {
+                if config.http.may_move {
+                    address = admin::first_free(address).await?;
+                }
+                Some(serve(address, gauge_options(config), &connections, &readiness, &heartbeats).await?)
+            }
             None => None,
         };
         let fleet = Fleet::new(connections.clone(), clock.clone());
@@ -104,10 +109,12 @@ impl Worker {
     }
 }
 
-/// `syncline worker`: a worker until SIGTERM or SIGINT.
-pub fn work(context: &cli::Context) -> BoxFuture<'_, anyhow::Result<()>> {
+/// `syncline worker` and `syncline up`: a worker until SIGTERM or SIGINT. `announce` hears where probes and metrics are
+/// served once it works.
+pub fn work<'a>(context: &'a cli::Context, announce: cli::Announce<'a>) -> BoxFuture<'a, anyhow::Result<()>> {
     Box::pin(async move {
         let worker = Worker::start(&context.config, context.pool.clone(), context.clock.clone()).await?;
+        announce(worker.admin);
         worker.run_until_signal().await
     })
 }

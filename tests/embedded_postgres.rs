@@ -1,4 +1,4 @@
-//! The private cluster: kept between runs, joined by others, and whole again after whatever was killed.
+//! The private cluster: kept between runs, shared by its users, and whole again after whatever was killed.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 use sqlx::PgPool;
-use syncline::clock::Clock;
 use syncline::postgres::{Cluster, ClusterOptions, Error};
 use syncline::store::{self, PoolOptions};
 use tempfile::TempDir;
 
-/// Set for the process that is to be killed: the folder of the cluster that it owns.
+use crate::support::program;
+
+/// Set for the process that is to be killed: the folder of the cluster that it uses.
 const FOLDER: &str = "SYNCLINE_TEST_CLUSTER_FOLDER";
 
 #[tokio::test]
@@ -48,15 +49,69 @@ async fn the_password_is_shown_to_nobody() {
 #[tokio::test]
 async fn a_second_command_joins_the_running_cluster() {
     let folder = folder(0o755);
-    // Both at once: whoever comes first owns.
+    // Both at once: whoever comes first starts it.
     let (one, other) = tokio::join!(start(folder.path()), start(folder.path()));
     assert_ne!(one.joined(), other.joined());
-    let (owner, joiner) = if one.joined() { (other, one) } else { (one, other) };
-    write_row(&owner).await;
-    assert_eq!(rows(&joiner).await, 1);
-    joiner.stop().await;
-    assert_eq!(rows(&owner).await, 1, "a joiner that leaves takes nothing along");
-    owner.stop().await;
+    write_row(&one).await;
+    assert_eq!(rows(&other).await, 1);
+    let (first, last) = if one.joined() { (other, one) } else { (one, other) };
+    first.stop().await;
+    assert_eq!(rows(&last).await, 1, "who started it takes nothing along");
+    last.stop().await;
+    assert_eq!(postmaster(folder.path()), None, "the last one ends it");
+}
+
+#[tokio::test]
+async fn a_killed_user_takes_the_server_from_nobody() {
+    let folder = folder(0o755);
+    let mut first = spawn_user(folder.path()).await;
+    let cluster = start(folder.path()).await;
+    assert!(cluster.joined());
+    let server = postmaster(folder.path());
+    let pool = pool(&cluster).await;
+    first.kill().unwrap();
+    first.wait().unwrap();
+    write_row(&cluster).await;
+    assert_eq!(count(&pool).await, 1, "the connection from before is still good");
+    pool.close().await;
+    assert_eq!(postmaster(folder.path()), server);
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_whose_users_were_all_killed_ends() {
+    let folder = folder(0o755);
+    let mut user = spawn_user(folder.path()).await;
+    user.kill().unwrap();
+    user.wait().unwrap();
+    wait_for("the end of the server", || postmaster(folder.path()).is_none()).await;
+    let cluster = start(folder.path()).await;
+    assert!(!cluster.joined());
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_command_that_follows_finds_the_server_running() {
+    let folder = folder(0o755);
+    drop(start(folder.path()).await);
+    let cluster = start(folder.path()).await;
+    assert!(cluster.joined());
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_killed_keeper_is_replaced_on_the_same_port() {
+    let folder = folder(0o755);
+    let cluster = start(folder.path()).await;
+    write_row(&cluster).await;
+    let server = postmaster(folder.path()).unwrap();
+    kill(&keeper(folder.path()));
+    let is_new = || postmaster(folder.path()).is_some_and(|pid| pid != server);
+    wait_for("another server", is_new).await;
+    let pool = reconnect(&cluster).await;
+    assert_eq!(count(&pool).await, 1);
+    pool.close().await;
+    cluster.stop().await;
 }
 
 #[tokio::test]
@@ -74,40 +129,38 @@ async fn a_killed_server_comes_back_with_all_that_was_committed() {
 }
 
 #[tokio::test]
-async fn a_server_does_not_outlive_its_killed_owner() {
+async fn a_server_does_not_outlive_its_killed_keeper() {
     let folder = folder(0o755);
-    let mut owner = spawn_owner(folder.path()).await;
-    let joiner = start(folder.path()).await;
-    assert!(joiner.joined());
-    write_row(&joiner).await;
-    owner.kill().unwrap();
-    owner.wait().unwrap();
+    drop(start(folder.path()).await);
+    kill(&keeper(folder.path()));
     wait_for("the end of the server", || postmaster(folder.path()).is_none()).await;
+}
+
+#[tokio::test]
+async fn an_orphaned_server_is_replaced_by_the_next_keeper() {
+    let folder = folder(0o755);
     let cluster = start(folder.path()).await;
-    assert!(!cluster.joined());
-    assert_eq!(rows(&cluster).await, 1);
+    write_row(&cluster).await;
+    let pattern = format!("syncline-watchdog {}", folder.path().join("data").display());
+    processes(&pattern).iter().for_each(|pid| kill(pid));
+    let orphan = postmaster(folder.path()).unwrap();
+    kill(&keeper(folder.path()));
+    wait_for("another server", || postmaster(folder.path()).is_some_and(|pid| pid != orphan)).await;
+    let pool = reconnect(&cluster).await;
+    assert_eq!(count(&pool).await, 1);
+    pool.close().await;
     cluster.stop().await;
 }
 
 #[tokio::test]
-async fn an_orphaned_server_is_replaced_by_the_next_owner() {
+async fn a_removed_folder_ends_its_server() {
     let folder = folder(0o755);
-    let mut owner = spawn_owner(folder.path()).await;
-    let joiner = start(folder.path()).await;
-    write_row(&joiner).await;
-    let pattern = format!("syncline-watchdog {}", folder.path().join("data").display());
-    let watchdogs = Command::new("pgrep").args(["-f", &pattern]).output().unwrap();
-    for pid in String::from_utf8(watchdogs.stdout).unwrap().lines() {
-        kill(pid);
-    }
-    owner.kill().unwrap();
-    owner.wait().unwrap();
-    let orphan = postmaster(folder.path()).expect("nobody is left to stop it");
-    let cluster = start(folder.path()).await;
-    assert!(!cluster.joined());
-    assert_ne!(postmaster(folder.path()).unwrap(), orphan);
-    assert_eq!(rows(&cluster).await, 1);
-    cluster.stop().await;
+    let _cluster = start(folder.path()).await;
+    let keeper = keeper(folder.path());
+    let data = folder.path().join("data").canonicalize().unwrap();
+    folder.close().unwrap();
+    wait_for("the end of the keeper", || !Path::new("/proc").join(&keeper).exists()).await;
+    assert!(processes(&format!("postgres -D {}", data.display())).is_empty());
 }
 
 #[tokio::test]
@@ -174,25 +227,25 @@ async fn below_a_private_home_root_puts_the_data_elsewhere() {
 #[tokio::test]
 async fn a_machine_without_postgres_is_told_how_to_get_it() {
     let (folder, empty) = (folder(0o755), tempfile::tempdir().unwrap());
-    let options = ClusterOptions { data_dir: folder.path().to_owned(), bin_dir: Some(empty.path().to_owned()) };
-    let error = Cluster::start_or_join(&options, &Clock::system()).await.unwrap_err();
+    let options = ClusterOptions { bin_dir: Some(empty.path().to_owned()), ..ClusterOptions::new(folder.path()) };
+    let error = Cluster::start_or_join(&options).await.unwrap_err();
     assert!(matches!(error, Error::NotFound { .. }), "{error:?}");
     assert!(error.to_string().contains("apt-get install postgresql"), "{error}");
 }
 
-/// Not a promise: the process that two tests above kill.
+/// Not a promise: the process that tests above kill.
 #[tokio::test]
 #[ignore = "started by other tests"]
-async fn owner_to_be_killed() {
+async fn user_to_be_killed() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     let _cluster = start(Path::new(&folder)).await;
     std::future::pending::<()>().await;
 }
 
-/// Starts a process that owns the folder's cluster, and waits until it does.
-async fn spawn_owner(folder: &Path) -> std::process::Child {
+/// Starts a process that uses the folder's cluster, and waits until it does.
+async fn spawn_user(folder: &Path) -> std::process::Child {
     let child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "embedded_postgres::owner_to_be_killed", "--ignored"])
+        .args(["--exact", "embedded_postgres::user_to_be_killed", "--ignored"])
         .env(FOLDER, folder)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -200,8 +253,21 @@ async fn spawn_owner(folder: &Path) -> std::process::Child {
         .unwrap();
     let connection = folder.join("connection.json");
     let is_ready = || std::fs::read_to_string(&connection).is_ok_and(|text| text.contains("\"ready\":true"));
-    wait_for("the owner", is_ready).await;
+    wait_for("the user", is_ready).await;
     child
+}
+
+/// The process id of the folder's keeper.
+fn keeper(folder: &Path) -> String {
+    let found = processes(&format!("keep-private-server {}", folder.canonicalize().unwrap().display()));
+    assert_eq!(found.len(), 1, "{found:?}");
+    found[0].clone()
+}
+
+/// The ids of processes by their command line.
+fn processes(pattern: &str) -> Vec<String> {
+    let found = Command::new("pgrep").args(["-f", pattern]).output().unwrap();
+    String::from_utf8(found.stdout).unwrap().lines().map(str::to_owned).collect()
 }
 
 fn folder(mode: u32) -> TempDir {
@@ -211,8 +277,8 @@ fn folder(mode: u32) -> TempDir {
 }
 
 async fn start(folder: &Path) -> Cluster {
-    let options = ClusterOptions { data_dir: folder.to_owned(), bin_dir: None };
-    Cluster::start_or_join(&options, &Clock::system()).await.unwrap()
+    let options = ClusterOptions { program: Some(program().into()), ..ClusterOptions::new(folder) };
+    Cluster::start_or_join(&options).await.unwrap()
 }
 
 async fn pool(cluster: &Cluster) -> PgPool {

@@ -37,6 +37,7 @@ mod oauth;
 mod people;
 mod points;
 mod pooler;
+mod private_server;
 mod process_database_lost;
 mod process_kill;
 mod process_probes;

@@ -66,8 +66,8 @@ fn open_to_all(folder: &Path) {
 }
 
 async fn start(folder: &Path) -> Cluster {
-    let options = ClusterOptions { data_dir: folder.to_owned(), bin_dir: None };
-    Cluster::start_or_join(&options, &Clock::system()).await.unwrap()
+    let options = ClusterOptions { program: Some(program().into()), ..ClusterOptions::new(folder) };
+    Cluster::start_or_join(&options).await.unwrap()
 }
 
 async fn pool(cluster: &Cluster) -> PgPool {

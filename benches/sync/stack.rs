@@ -25,10 +25,9 @@ async fn server() -> SecretString {
     let cluster = CLUSTER
         .get_or_init(|| async {
             let data_dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/bench/pg");
-            let options = ClusterOptions { data_dir, bin_dir: None };
-            Mutex::new(Some(
-                Cluster::start_or_join(&options, &Clock::system()).await.expect("PostgreSQL for the benchmark"),
-            ))
+            let program = Some(env!("CARGO_BIN_EXE_syncline").into());
+            let options = ClusterOptions { program, ..ClusterOptions::new(data_dir) };
+            Mutex::new(Some(Cluster::start_or_join(&options).await.expect("PostgreSQL for the benchmark")))
         })
         .await;
     cluster.lock().await.as_ref().unwrap().url().clone()

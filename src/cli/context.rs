@@ -24,7 +24,7 @@ pub struct Globals {
     /// Configuration file [default: $SYNCLINE_CONFIG, else syncline.toml if it exists]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// PostgreSQL server [default: $DATABASE_URL, else a private server that is started in .syncline/pg]
+    /// PostgreSQL server [default: $DATABASE_URL, else a private server that is started when it is needed]
     #[arg(long, global = true, value_name = "URL")]
     pub database_url: Option<String>,
     /// How data are printed [default: table]
@@ -89,7 +89,7 @@ impl Globals {
     }
 }
 
-/// What a command works with. Close it at the end: a private server is stopped then.
+/// What a command works with. Close or stop it at the end.
 pub struct Context {
     /// The configuration.
     pub config: Config,
@@ -114,8 +114,8 @@ impl Context {
         let cluster = match &config.database.url {
             Some(_) => None,
             None => {
-                let options = ClusterOptions { data_dir: config.database.data_dir.clone(), bin_dir: None };
-                Some(Cluster::start_or_join(&options, &clock).await?)
+                let cluster = private_server(&config, output).await?;
+                Some(cluster)
             }
         };
         let database_url = match (&config.database.url, &cluster) {
@@ -130,12 +130,7 @@ impl Context {
         };
         let pool = match store::connect(&database_url, &options).await {
             Ok(pool) => pool,
-            Err(problem) => {
-                if let Some(cluster) = cluster {
-                    cluster.stop().await;
-                }
-                return Err(problem.into());
-            }
+            Err(problem) => return Err(problem.into()),
         };
         Ok(Self { config, pool, database_url, clock, output, cluster })
     }
@@ -149,13 +144,28 @@ impl Context {
         Ok(())
     }
 
-    /// Lets go of the database, and stops the private server if this process started it.
+    /// Lets go of the database. A private server that nobody else uses ends a few seconds later.
     pub async fn close(self) {
-        // A statement that waits for a lock holds its connection: a process that was told to end now does not wait with it.
-        let _ = tokio::time::timeout(CLOSE_LIMIT, self.pool.close()).await;
-        if let Some(cluster) = self.cluster {
+        self.leave().await;
+    }
+
+    /// Lets go of the database, and waits for the end of a private server that nobody else uses: a service leaves nothing
+    /// behind that its container or its machine would have to end.
+    pub async fn stop(self) {
+        if let Some(cluster) = self.leave().await {
             cluster.stop().await;
         }
+    }
+
+    async fn leave(self) -> Option<Cluster> {
+        // A statement that waits for a lock holds its connection: a process that was told to end now does not wait with it.
+        let _ = tokio::time::timeout(CLOSE_LIMIT, self.pool.close()).await;
+        self.cluster
+    }
+
+    /// Whether the database is the private server's.
+    pub fn is_private(&self) -> bool {
+        self.cluster.is_some()
     }
 
     /// Who asks, for the record: the user of the session.
@@ -165,4 +175,20 @@ impl Context {
             .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()))
             .unwrap_or_else(|| "cli".into())
     }
+}
+
+/// Starts or joins the private server; says where it is when it was made just now.
+///
+/// # Errors
+/// When it cannot be started.
+pub(super) async fn private_server(config: &Config, output: Output) -> Result<Cluster, Error> {
+    let folder = config.database.private_folder();
+    let cluster = Cluster::start_or_join(&ClusterOptions::new(&folder)).await?;
+    if let Some(made) = cluster.made() {
+        output.note(&format!(
+            "made a private PostgreSQL server in {} (DATABASE_URL is not set); every command of this account uses it",
+            made.display()
+        ));
+    }
+    Ok(cluster)
 }

@@ -11,6 +11,7 @@ mod completions;
 mod config;
 mod confirm;
 mod context;
+mod database;
 mod demo;
 mod doctor;
 mod drift;
@@ -19,10 +20,12 @@ mod health;
 mod healthcheck;
 mod log;
 mod member;
+mod keeper;
 pub mod migrate;
 mod output;
 mod progress;
 mod project;
+mod psql;
 mod queue;
 mod role;
 mod run;
@@ -30,6 +33,7 @@ mod schedule;
 pub mod simulate;
 mod site;
 mod sync;
+mod up;
 mod user;
 mod verify;
 mod worker;
@@ -39,11 +43,16 @@ pub use error::{Error, Exit};
 pub use output::{Fields, Format, Output, Row};
 pub use progress::{ProgressView, watch};
 
+use std::net::SocketAddr;
+
 use clap::{Parser, Subcommand};
 use futures::future::BoxFuture;
 
 /// What `syncline worker` does: composed by the runtime, which stands above the commands.
-pub type Work = for<'a> fn(&'a Context) -> BoxFuture<'a, anyhow::Result<()>>;
+pub type Work = for<'a> fn(&'a Context, Announce<'a>) -> BoxFuture<'a, anyhow::Result<()>>;
+
+/// Hears where a worker serves probes and metrics, once it works; nothing when they are turned off.
+pub type Announce<'a> = Box<dyn FnOnce(Option<SocketAddr>) + Send + 'a>;
 
 /// Keeps a PostgreSQL replica of Jira fresh and provably right.
 #[derive(Debug, Parser)]
@@ -63,16 +72,17 @@ Configuration: defaults < file < SYNCLINE__SECTION__KEY < flags; see `syncline c
 
 First steps:
   syncline demo                                      see it work, with a simulated Jira
-  syncline migrate                                   create the schema
+  syncline up                                        migrate and do the work, in one process
   syncline site add acme --url https://acme.atlassian.net \\
       --email bot@example.com --credential env:JIRA_TOKEN
   syncline project add acme KEY                      synchronise a project
-  syncline worker                                    do the work";
+  syncline psql                                      read the replica by SQL";
 
 /// Every command.
 #[derive(Debug, Subcommand)]
 #[allow(missing_docs)] // the variants' texts are those of their arguments
 pub enum Command {
+    Up(up::UpArgs),
     Migrate(migrate::MigrateArgs),
     Worker(worker::WorkerArgs),
     Site(site::SiteArgs),
@@ -90,11 +100,15 @@ pub enum Command {
     Drift(drift::DriftArgs),
     Role(role::RoleArgs),
     Doctor(doctor::DoctorArgs),
+    Psql(psql::PsqlArgs),
+    Database(database::DatabaseArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
     Simulate(simulate::SimulateArgs),
     Demo(demo::DemoArgs),
     Config(config::ConfigArgs),
     Completions(completions::CompletionsArgs),
+    #[command(hide = true)]
+    KeepPrivateServer(keeper::KeeperArgs),
 }
 
 /// Executes a command and says how the process ends; a failure has been printed by then.
@@ -114,8 +128,11 @@ async fn execute(cli: Cli, work: Work) -> Result<(), Error> {
     if let Command::Completions(args) = command {
         return completions::run(&args, output);
     }
+    if let Command::KeepPrivateServer(args) = command {
+        return keeper::run(&args).await;
+    }
     let loaded = globals.load_config()?;
-    let is_service = matches!(command, Command::Worker(_) | Command::Simulate(_) | Command::Demo(_));
+    let is_service = matches!(command, Command::Up(_) | Command::Worker(_) | Command::Simulate(_) | Command::Demo(_));
     let guard = globals.start_logs(&loaded.config, is_service)?;
     let outcome = match command {
         Command::Config(args) if args.is_offline() => config::show(&loaded, output),
@@ -135,9 +152,10 @@ async fn with_database(
     output: Output,
     work: Work,
 ) -> Result<(), Error> {
+    let is_service = matches!(command, Command::Up(_) | Command::Worker(_));
     let context = Context::connect(loaded.config, output).await?;
     let outcome = dispatch(command, &loaded.settings, &context, work).await;
-    context.close().await;
+    if is_service { context.stop().await } else { context.close().await }
     outcome
 }
 
@@ -159,12 +177,16 @@ async fn dispatch(
     context: &Context,
     work: Work,
 ) -> Result<(), Error> {
-    if let Command::Migrate(args) = &command {
-        return migrate_by_the_direct_way(args, context).await;
+    match command {
+        Command::Migrate(args) => return migrate_by_the_direct_way(&args, context).await,
+        Command::Up(args) => return up::run(&args, context, work).await,
+        Command::Psql(args) => return psql::run(&args, context).await,
+        Command::Database(args) => return database::run(args, context).await,
+        _ => {}
     }
     context.check_schema().await?;
     match command {
-        Command::Worker(_) => Ok(work(context).await?),
+        Command::Worker(_) => Ok(work(context, Box::new(|_| {})).await?),
         Command::Site(args) => site::run(args, context).await,
         Command::Project(args) => project::run(args, context).await,
         Command::Member(args) => member::run(args, context).await,
@@ -182,6 +204,10 @@ async fn dispatch(
         Command::Config(args) => config::run(args, configured, context).await,
         // These have been handled before a database was needed.
         Command::Migrate(_)
+        | Command::Up(_)
+        | Command::Psql(_)
+        | Command::Database(_)
+        | Command::KeepPrivateServer(_)
         | Command::Doctor(_)
         | Command::Healthcheck(_)
         | Command::Simulate(_)

@@ -5,10 +5,15 @@
 //! | `SYNCLINE__DATABASE__URL`, `DATABASE_URL`, `--database-url` | – | the server; without it a private one is started |
 //! | `SYNCLINE__DATABASE__DIRECT_URL` | the same | a way around a connection pooler, for LISTEN |
 //! | `SYNCLINE__DATABASE__MAX_CONNECTIONS` | 20 | connections of one process |
-//! | `SYNCLINE__DATABASE__DATA_DIR` | `.syncline/pg` | the data folder of the private server |
+//! | `SYNCLINE__DATABASE__DATA_DIR` | see below | the folder of the private server |
 //!
 //! Both URLs are secrets: they may be given as `…_FILE`.
+//!
+//! The private server's folder is one for each user of the machine, wherever a command is started: `/var/lib/syncline` for
+//! root, else `$XDG_DATA_HOME/syncline`, else `~/.local/share/syncline`.
 
+use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use secrecy::SecretString;
@@ -26,13 +31,39 @@ pub struct DatabaseConfig {
     pub direct_url: Option<SecretString>,
     /// How many connections one process holds at most.
     pub max_connections: u32,
-    /// The data folder of the private server.
-    pub data_dir: PathBuf,
+    /// The folder of the private server; none means [`DatabaseConfig::private_folder`]'s.
+    pub data_dir: Option<PathBuf>,
+}
+
+impl DatabaseConfig {
+    /// The folder of the private server.
+    pub fn private_folder(&self) -> PathBuf {
+        self.data_dir.clone().unwrap_or_else(|| usual_folder(is_root(), |name| std::env::var_os(name)))
+    }
+}
+
+fn usual_folder(root: bool, variable: impl Fn(&str) -> Option<OsString>) -> PathBuf {
+    let absolute = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    match (root, absolute("XDG_DATA_HOME"), absolute("HOME")) {
+        (true, ..) => PathBuf::from("/var/lib/syncline"),
+        (false, Some(data), _) => data.join("syncline"),
+        (false, None, Some(home)) => home.join(".local/share/syncline"),
+        // An account without a home: where it stands.
+        (false, None, None) => PathBuf::from(".syncline"),
+    }
+}
+
+/// Whether this process is root's, as `/proc` tells, and where there is none, its environment.
+fn is_root() -> bool {
+    match std::fs::metadata("/proc/self") {
+        Ok(process) => process.uid() == 0,
+        Err(_) => std::env::var("USER").is_ok_and(|user| user == "root"),
+    }
 }
 
 impl Default for DatabaseConfig {
     fn default() -> Self {
-        Self { url: None, direct_url: None, max_connections: 20, data_dir: PathBuf::from(".syncline/pg") }
+        Self { url: None, direct_url: None, max_connections: 20, data_dir: None }
     }
 }
 
@@ -47,7 +78,7 @@ pub(super) const KEYS: &[Key] = &[
         kind: Kind::Integer(2, 1_000),
         expects: "a number of connections",
     },
-    Key { path: "database.data_dir", default: ".syncline/pg", kind: Kind::Text(not_empty), expects: "a folder" },
+    Key { path: "database.data_dir", default: "", kind: Kind::Text(not_empty), expects: "a folder" },
 ];
 
 /// Says what is wrong with a PostgreSQL URL without repeating it, because it may hold a password.
@@ -62,5 +93,23 @@ fn postgres_url(text: &str) -> Result<(), String> {
     match url.scheme() {
         "postgres" | "postgresql" => Ok(()),
         other => Err(format!("has the scheme {other:?} instead of postgres")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_private_folder_is_the_users_own() {
+        let environment = |set: &'static [(&'static str, &'static str)]| {
+            move |name: &str| set.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value))
+        };
+        let home = environment(&[("HOME", "/home/ana"), ("XDG_DATA_HOME", "")]);
+        assert_eq!(usual_folder(false, home), PathBuf::from("/home/ana/.local/share/syncline"));
+        let data = environment(&[("HOME", "/home/ana"), ("XDG_DATA_HOME", "/data")]);
+        assert_eq!(usual_folder(false, &data), PathBuf::from("/data/syncline"));
+        assert_eq!(usual_folder(true, &data), PathBuf::from("/var/lib/syncline"));
+        assert_eq!(usual_folder(false, environment(&[])), PathBuf::from(".syncline"));
     }
 }

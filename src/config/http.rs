@@ -2,7 +2,7 @@
 //!
 //! | variable | default | meaning |
 //! |---|---|---|
-//! | `SYNCLINE__HTTP__ADDRESS` | `127.0.0.1:9464` | where it listens; `none` turns it off |
+//! | `SYNCLINE__HTTP__ADDRESS` | `127.0.0.1:9464` | where it listens; `none` turns it off. The default moves to the next free port when it is taken, an address that was configured does not |
 //! | `SYNCLINE__HTTP__METRICS_PROJECT_LIMIT` | 200 | projects that metrics name; the rest are `other` |
 
 use std::net::SocketAddr;
@@ -18,13 +18,17 @@ pub struct HttpConfig {
     /// Where it listens; none when it is off. Port 0 takes a free one.
     #[serde(deserialize_with = "address_or_none")]
     pub address: Option<SocketAddr>,
+    /// Whether the next free port may be taken instead: nobody has asked for this one.
+    #[serde(skip)]
+    pub may_move: bool,
     /// How many projects metrics name, the worst off first.
     pub metrics_project_limit: u32,
 }
 
 impl Default for HttpConfig {
     fn default() -> Self {
-        Self { address: Some(SocketAddr::from(([127, 0, 0, 1], 9464))), metrics_project_limit: 200 }
+        let address = Some(SocketAddr::from(([127, 0, 0, 1], 9464)));
+        Self { address, may_move: true, metrics_project_limit: 200 }
     }
 }
 

@@ -9,7 +9,7 @@ use figment::{Figment, Metadata, Profile, Provider, Source};
 use serde::Serialize;
 
 use super::key::{Key, Kind, nearest};
-use super::{Config, Error, keys};
+use super::{Config, DatabaseConfig, Error, keys};
 
 /// Everything a configuration is made from, handed in so that tests need not touch the process.
 #[derive(Clone, Debug, Default)]
@@ -77,12 +77,13 @@ pub fn load(sources: &Sources) -> Result<Loaded, Error> {
         figment = figment.merge(Assigned { path, value: typed(key, value), origin: (*flag).to_owned() });
     }
     let settings = keys().map(|key| setting(&figment, key)).collect::<Result<Vec<_>, _>>()?;
-    let config: Config = figment.extract().map_err(|problem| Error::Invalid {
+    let mut config: Config = figment.extract().map_err(|problem| Error::Invalid {
         key: problem.path.join("."),
         origin: problem.metadata.as_ref().map_or_else(|| "default".into(), origin_name),
         problem: format!("cannot be read: {}", problem.kind),
         remedy: "see `syncline config show` for every key with its value".into(),
     })?;
+    config.http.may_move = settings.iter().any(|set| set.key == "http.address" && set.origin == "default");
     if let Some((key, problem, remedy)) = config.queue.contradiction() {
         let origin = settings.iter().find(|setting| setting.key == key).map(|setting| setting.origin.clone());
         return Err(Error::Invalid { key: key.into(), origin: origin.unwrap_or_default(), problem, remedy });
@@ -189,7 +190,12 @@ fn typed(key: Option<&Key>, text: &str) -> Value {
 fn setting(figment: &Figment, key: &'static Key) -> Result<Setting, Error> {
     let Ok(value) = figment.find_value(key.path) else {
         let origin = "default".to_owned();
-        return Ok(Setting { key: key.path, value: key.default.to_owned(), origin });
+        let value = match key.path {
+            // What it is depends on who asks.
+            "database.data_dir" => DatabaseConfig::default().private_folder().display().to_string(),
+            _ => key.default.to_owned(),
+        };
+        return Ok(Setting { key: key.path, value, origin });
     };
     let origin = figment.find_metadata(key.path).map_or_else(|| "default".into(), origin_name);
     let problem = match (&key.kind, &value) {

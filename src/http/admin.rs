@@ -40,6 +40,9 @@ const STOP_LIMIT: Duration = Duration::from_secs(2);
 /// The body of a request: a filter of log lines is the only one.
 const BODY_BYTES: usize = 16 * 1024;
 
+/// How many ports after the default one are tried.
+const PORTS_TRIED: u16 = 50;
+
 /// Reads the database gauges; `None` when the database cannot be asked.
 pub type GaugeSource = Arc<dyn Fn() -> BoxFuture<'static, Option<metrics::DbGauges>> + Send + Sync>;
 
@@ -96,10 +99,7 @@ pub struct Server {
 /// # Errors
 /// When the address is taken or cannot be used.
 pub async fn serve(address: SocketAddr, sources: Sources) -> Result<Server, Error> {
-    let listener = TcpListener::bind(address).await.map_err(|source| match source.kind() {
-        io::ErrorKind::AddrInUse => Error::Taken { address, source },
-        _ => Error::Listen { address, source },
-    })?;
+    let listener = bind(address).await?;
     let address = listener.local_addr().map_err(|source| Error::Listen { address, source })?;
     let stop = CancellationToken::new();
     let recorder = sources.recorder.clone();
@@ -112,6 +112,35 @@ pub async fn serve(address: SocketAddr, sources: Sources) -> Result<Server, Erro
     });
     tracing::info!(event = events::ADMIN_LISTENING, %address, "probes and metrics are served");
     Ok(Server { address, stop, task })
+}
+
+/// The first address from `wanted` on that nobody listens on, for an address that nobody has asked for: several workers of
+/// one machine need no configuration.
+///
+/// # Errors
+/// When the next [`PORTS_TRIED`] ports are taken too, or the address cannot be used.
+pub async fn first_free(wanted: SocketAddr) -> Result<SocketAddr, Error> {
+    let mut address = wanted;
+    loop {
+        match bind(address).await {
+            Err(Error::Taken { .. }) if address.port() < wanted.port().saturating_add(PORTS_TRIED) => {
+                address.set_port(address.port() + 1);
+            }
+            Err(problem) => return Err(problem),
+            Ok(_) => break,
+        }
+    }
+    if address != wanted {
+        tracing::warn!(event = events::ADMIN_MOVED, %wanted, %address, "the admin address is taken: the next free port serves");
+    }
+    Ok(address)
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(address).await.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => Error::Taken { address, source },
+        _ => Error::Listen { address, source },
+    })
 }
 
 impl Server {

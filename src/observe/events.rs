@@ -19,6 +19,7 @@ events! {
     WORKER_DRAINING = "worker_draining", "info", "owner, grace_seconds", "It was told to stop and takes no more work.";
     WORKER_STOPPED = "worker_stopped", "info", "owner, handed_back", "It has stopped; unfinished steps were handed back.";
     ADMIN_LISTENING = "admin_listening", "info", "address", "Probes and metrics are served.";
+    ADMIN_MOVED = "admin_moved", "warn", "wanted, address", "Another process uses the default admin port; probes and metrics are served at the next free one.";
     DATABASE_LOST = "database_lost", "error", "error", "PostgreSQL does not answer; connecting again with back-off.";
     DATABASE_BACK = "database_back", "info", "seconds", "PostgreSQL answers again.";
     POOLER_FOUND = "pooler_found", "info", "", "A connection pooler is in between; LISTEN and migrations need database.direct_url.";

@@ -67,14 +67,20 @@ pub enum Error {
         /// The end of its log.
         output: String,
     },
-    /// Another process owns the folder, and its server cannot be joined.
+    /// The process that runs the server cannot run it.
+    #[error("the private PostgreSQL server cannot be started: {message}")]
+    Keeper {
+        /// What it said.
+        message: String,
+    },
+    /// The server that another process starts or stops does not come.
     #[error(
-        "another syncline process holds {} and its PostgreSQL did not become ready within {seconds} s; \
-         end that process, or choose another folder",
+        "the private PostgreSQL server in {} did not become ready within {seconds} s; see keeper.log and postgres.log in \
+         that folder, or choose another folder",
         folder.display()
     )]
-    OwnerSilent {
-        /// The data folder.
+    KeeperSilent {
+        /// The cluster's folder.
         folder: PathBuf,
         /// How long was waited.
         seconds: u64,

@@ -1,10 +1,13 @@
 //! The cluster's folder: who owns it, where the data are, and how others connect.
 //!
 //! ```text
-//! lock              held by the owner as long as it lives
+//! lock              held by the keeper as long as it lives
+//! users             held, shared, by everybody who uses the server
+//! leave             left by a user who does not want the server to linger
 //! connection.json   port and password, 0600
 //! data              PGDATA, or a link to it where the server's account cannot enter this folder
 //! postgres.log      what the server says, bounded; 0600
+//! keeper.log        what the keeper says; 0600
 //! ```
 
 use std::fs::{File, OpenOptions, TryLockError};
@@ -31,7 +34,7 @@ pub struct Connection {
     pub port: u16,
     /// The password of the user `syncline`.
     pub password: String,
-    /// Whether the owner has seen the server ready.
+    /// Whether the keeper has seen the server ready.
     pub ready: bool,
 }
 
@@ -74,22 +77,72 @@ impl Folder {
         Some(version.trim().to_owned())
     }
 
-    /// Becomes the owner, unless another process is. The lock goes with the returned file, and with the process.
+    /// Becomes the keeper, unless another process is. The lock goes with the returned file, and with the process.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn try_own(&self) -> Result<Option<File>, Error> {
-        let path = self.file("lock");
-        let lock = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
-        let lock = lock.map_err(Error::io("open", &path))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Some(lock)),
+    pub fn try_keep(&self) -> Result<Option<File>, Error> {
+        self.lock_file("lock", File::try_lock)
+    }
+
+    /// Counts this process among the users; nothing while the keeper is stopping the server. The lock goes with the
+    /// returned file, and with the process, however it ends.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn try_use(&self) -> Result<Option<File>, Error> {
+        self.lock_file("users", File::try_lock_shared)
+    }
+
+    /// Keeps new users out, unless there is a user.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn try_close(&self) -> Result<Option<File>, Error> {
+        self.lock_file("users", File::try_lock)
+    }
+
+    /// Waits until nobody uses the server. It blocks its thread.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn wait_until_unused(&self) -> Result<(), Error> {
+        let path = self.file("users");
+        let lock = self.open_lock(&path)?;
+        lock.lock().map_err(Error::io("lock", &path))
+    }
+
+    /// Asks the keeper not to let the server linger after its last user.
+    pub fn ask_to_leave(&self) {
+        // Without it the server ends a few seconds later.
+        File::create(self.file("leave")).ok();
+    }
+
+    /// Whether somebody asked so; asking again answers no.
+    pub fn was_asked_to_leave(&self) -> bool {
+        std::fs::remove_file(self.file("leave")).is_ok()
+    }
+
+    fn lock_file(
+        &self,
+        name: &str,
+        lock: impl FnOnce(&File) -> Result<(), TryLockError>,
+    ) -> Result<Option<File>, Error> {
+        let path = self.file(name);
+        let file = self.open_lock(&path)?;
+        match lock(&file) {
+            Ok(()) => Ok(Some(file)),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(source)) => Err(Error::Io { action: "lock", path, source }),
         }
     }
 
-    /// How to connect, as the owner left it; nothing when there is no such file or it cannot be understood.
+    fn open_lock(&self, path: &Path) -> Result<File, Error> {
+        let options = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+        options.map_err(Error::io("open", path))
+    }
+
+    /// How to connect, as the keeper left it; nothing when there is no such file or it cannot be understood.
     ///
     /// # Errors
     /// [`Error::Io`] when the file exists and this user may not read it.

@@ -12,7 +12,7 @@ use super::account::Account;
 use super::folder::{Folder, NAME};
 use super::programs::Programs;
 use super::server::Server;
-use super::{Error, new_password};
+use super::Error;
 use crate::clock::Clock;
 
 /// Where data go when the server's account cannot enter the folder. Only root gets here.
@@ -58,6 +58,13 @@ pub async fn initialise(
     }
     std::os::unix::fs::symlink(&aside, &link).map_err(Error::io("create the link", &link))?;
     Ok(aside)
+}
+
+/// 32 hexadecimal digits: nothing to be escaped in a URL or in SQL.
+pub fn new_password(clock: &Clock) -> String {
+    let mut bytes = [0_u8; 16];
+    clock.fill_random(&mut bytes);
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Gives the cluster's user a new password, while the server is stopped.

@@ -78,6 +78,17 @@ fn usual_folders() -> Vec<PathBuf> {
     folders
 }
 
+/// Finds a client program, such as `psql`: in PATH, else beside the newest server.
+pub fn find_client(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let in_path = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.is_file());
+    in_path.or_else(|| {
+        let mut found: Vec<_> = usual_folders().iter().filter_map(|folder| inspect(folder)).collect();
+        found.sort_by_key(|programs| std::cmp::Reverse(programs.major));
+        found.iter().map(|programs| programs.path(name)).find(|program| program.is_file())
+    })
+}
+
 fn inspect(folder: &Path) -> Option<Programs> {
     // `postgres` on PATH is often a link into a folder that holds the rest.
     let real = folder.join("postgres").canonicalize().ok()?;

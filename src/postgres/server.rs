@@ -1,6 +1,6 @@
 //! The server process: started, watched, started again when it dies, and stopped.
 //!
-//! What must hold: a server does not outlive its owner, however that ends. The owner never signals by process id (an id
+//! What must hold: a server does not outlive its keeper, however that ends. The keeper never signals by process id (an id
 //! may belong to somebody else by then); the watchdog does, after comparing it with the server's own lock file.
 
 use std::fs::{File, OpenOptions};
@@ -20,7 +20,7 @@ use super::folder::Folder;
 use super::initialise::tail;
 use super::programs::Programs;
 
-/// Waits until its owner closes the pipe or dies, then asks the server for a fast shutdown (SIGINT).
+/// Waits until the keeper closes the pipe or dies, then asks the server for a fast shutdown (SIGINT).
 const WATCHDOG: &str =
     r#"trap '' HUP INT TERM; read -r _; [ "$(head -n 1 "$1/postmaster.pid")" = "$2" ] && kill -INT "$2""#;
 /// The log is cut when it is larger, and the part before kept aside.
@@ -101,7 +101,7 @@ impl Server {
         }
     }
 
-    /// Stops a server that a killed owner left behind, and removes a lock file that a reused process id keeps alive.
+    /// Stops a server that a killed keeper left behind, and removes a lock file that a reused process id keeps alive.
     ///
     /// # Errors
     /// [`Error::Program`] when it cannot be stopped.
@@ -112,7 +112,7 @@ impl Server {
             let path = self.data.join("postmaster.pid");
             return std::fs::remove_file(&path).map_err(Error::io("remove the stale", path));
         }
-        tracing::warn!(pid, "stopping a PostgreSQL server whose owner was killed");
+        tracing::warn!(pid, "stopping a PostgreSQL server whose keeper was killed");
         match self.pg_ctl_stop("fast").await {
             Err(_) if self.pid_file_line(0).is_some() => self.pg_ctl_stop("immediate").await,
             _ => Ok(()),
@@ -190,7 +190,7 @@ impl Server {
         for setting in settings {
             command.args(["-c", setting]);
         }
-        // A group of its own: Ctrl-C at the terminal is for the owner, which stops the server when its work is done.
+        // A group of its own, so that no signal meant for the keeper reaches the server.
         command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         command.spawn().map_err(Error::io("run", self.programs.path("postgres")))
     }

@@ -13,10 +13,10 @@ use url::Url;
 use uuid::Uuid;
 
 use super::{outage, stage::Stage};
-use crate::cli::Error;
+use crate::cli::{Error, context};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::postgres::{Cluster, ClusterOptions};
+use crate::postgres::Cluster;
 use crate::simulator::{self, Amount, Handle, Kind, Options, Simulator};
 use crate::store::{self, run_view, totals};
 
@@ -66,8 +66,7 @@ impl Stack {
         let cluster = match &config.database.url {
             Some(_) => None,
             None => {
-                let options = ClusterOptions { data_dir: config.database.data_dir.clone(), bin_dir: None };
-                Some(Cluster::start_or_join(&options, &clock).await?)
+                Some(context::private_server(config, stage.output()).await?)
             }
         };
         let server = match (&config.database.url, &cluster) {

@@ -26,6 +26,11 @@ impl Stage {
         Self { output, began: Instant::now() }
     }
 
+    /// Where it speaks.
+    pub fn output(&self) -> Output {
+        self.output
+    }
+
     /// A headline, with the seconds since the beginning.
     pub fn act(&self, title: &str) {
         let at = self.began.elapsed().as_secs_f64();

@@ -40,7 +40,7 @@ pub(super) async fn connect(config: &Config, output: Output, report: &mut Report
 
 /// Whether a private server can be started; one that was never made is left to the commands that need it.
 fn private_server(config: &Config, report: &mut Report) -> bool {
-    let folder = &config.database.data_dir;
+    let folder = &config.database.private_folder();
     let wrote_data = std::fs::read_to_string(folder.join("data/PG_VERSION")).ok();
     match Programs::find(None, wrote_data.as_deref().map(str::trim), folder) {
         Ok(programs) => report.pass(

@@ -1,0 +1,107 @@
+//! `syncline database`: where it is, and its backups.
+//!
+//! What must hold: a backup that was interrupted leaves no file that looks whole; a restore happens in one transaction and
+//! only while no worker works on the database.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use clap::Subcommand;
+use secrecy::ExposeSecret;
+
+use super::confirm::confirm;
+use super::psql::client;
+use super::{Context, Error};
+use crate::store::totals;
+
+/// Tell where the database is; back it up and restore it
+#[derive(Debug, clap::Args)]
+pub struct DatabaseArgs {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Print the database's URL, with its password, for other programs
+    ///
+    /// The private server runs while a command, a worker or `syncline up` uses it: keep one of them running.
+    Url,
+    /// Write everything into one file, by pg_dump; workers may go on meanwhile
+    Backup {
+        /// The file to write
+        file: PathBuf,
+        /// Replace the file if it exists
+        #[arg(long)]
+        force: bool,
+    },
+    /// Replace everything by what a backup holds, by pg_restore
+    Restore {
+        /// A file that `syncline database backup` has written
+        file: PathBuf,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// Executes the command.
+///
+/// # Errors
+/// When a program of PostgreSQL is missing or fails, or the answer is no.
+pub(super) async fn run(args: DatabaseArgs, context: &Context) -> Result<(), Error> {
+    match args.verb {
+        Verb::Url => context.output.print(context.database_url.expose_secret()),
+        Verb::Backup { file, force } => backup(&file, force, context).await,
+        Verb::Restore { file, yes } => restore(&file, yes, context).await,
+    }
+}
+
+async fn backup(file: &Path, force: bool, context: &Context) -> Result<(), Error> {
+    if file.exists() && !force {
+        return Err(Error::failure(format!("{} exists already", file.display())).help("choose another name, or --force"));
+    }
+    let mut name = file.as_os_str().to_owned();
+    name.push(".partial");
+    let draft = PathBuf::from(name);
+    let mut dump = client("pg_dump", context)?;
+    dump.args(["--format=custom", "--no-owner", "--no-privileges", "--schema=syncline", "--file"]).arg(&draft);
+    let outcome = finish(dump).await.and_then(|()| Ok(std::fs::rename(&draft, file)?));
+    if outcome.is_err() {
+        // Half a backup is none.
+        std::fs::remove_file(&draft).ok();
+    }
+    outcome?;
+    let bytes = std::fs::metadata(file)?.len();
+    context.output.note(&format!("wrote {} ({:.1} MB)", file.display(), bytes as f64 / 1e6));
+    Ok(())
+}
+
+async fn restore(file: &Path, yes: bool, context: &Context) -> Result<(), Error> {
+    if !file.is_file() {
+        return Err(Error::failure(format!("there is no file {}", file.display())));
+    }
+    // A database without the schema has no workers.
+    let workers = totals::living_workers(&context.pool).await.unwrap_or(0);
+    if workers > 0 {
+        return Err(Error::failure(format!("{workers} worker processes use the database"))
+            .help("stop them, wait a quarter of a minute, and repeat the command"));
+    }
+    confirm(&format!("replace the schema syncline by the one in {}", file.display()), yes)?;
+    let mut restore = client("pg_restore", context)?;
+    restore.args(["--clean", "--if-exists", "--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error"]);
+    restore.arg(file);
+    finish(restore).await?;
+    context.output.note("restored; `syncline migrate` brings an older backup to this program's version");
+    Ok(())
+}
+
+async fn finish(command: Command) -> Result<(), Error> {
+    let name = PathBuf::from(command.get_program());
+    let name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let status = tokio::process::Command::from(command).kill_on_drop(true).status().await?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(Error::failure(format!("{name} ended with {status}: it has said why above"))),
+    }
+}
