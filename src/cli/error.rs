@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use super::output;
 use crate::config;
 use crate::domain::cron::CronError;
 use crate::domain::failure::Failure;
@@ -67,15 +68,12 @@ impl Error {
 
     /// Says it on standard error.
     pub(super) fn print(&self) {
-        use io::Write;
         if self.message.is_empty() {
             return;
         }
-        let mut stderr = io::stderr().lock();
-        // Where even standard error is closed, the exit code is all that can be said.
-        let _ = writeln!(stderr, "error: {}", self.message);
+        output::say(&format!("error: {}", self.message));
         if let Some(help) = &self.help {
-            let _ = writeln!(stderr, "help: {help}");
+            output::say(&format!("help: {help}"));
         }
     }
 }

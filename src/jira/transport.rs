@@ -13,6 +13,7 @@ use reqwest::header::{ACCEPT, ACCEPT_LANGUAGE, HeaderMap, HeaderName, HeaderValu
 use reqwest::{Client, Request, RequestBuilder, Response, StatusCode, redirect};
 use tracing::{Instrument, Span};
 
+use super::carried::Carried;
 use super::classify::{Answer, classify, limit_reason};
 use super::endpoint::Endpoint;
 use super::pacer::{self, Answered, Pacer};
@@ -185,6 +186,7 @@ impl HttpPool {
         told: &mut Told,
     ) -> Result<Bytes, Refused> {
         let path = request.url().path().to_owned();
+        let carried = Carried::by(&request, endpoint);
         let broken = |error: reqwest::Error| Refused {
             failure: classify_transport(&error, &endpoint.asked_at(&path)),
             status: None,
@@ -221,7 +223,9 @@ impl HttpPool {
             return Ok(read.body);
         }
         let body_prefix = &read.body[..read.body.len().min(REFUSAL_LIMIT_BYTES)];
-        let answer = Answer { status, headers: &headers, body_prefix, endpoint, path: &path, now: self.clock.now() };
+        let secrets = carried.secrets();
+        let now = self.clock.now();
+        let answer = Answer { status, headers: &headers, body_prefix, endpoint, path: &path, now, secrets: &secrets };
         let failure = classify(&answer);
         if status.is_success() && json && failure.code == FailureCode::SchemaChanged {
             // Seraph said something else than OK that is no failed log-in: the answer stands.

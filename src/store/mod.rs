@@ -23,6 +23,7 @@ pub mod log;
 pub mod migrate;
 pub mod oauth;
 pub mod page;
+mod parameters;
 pub mod people;
 pub mod plan;
 pub mod project;
