@@ -6,6 +6,7 @@ use std::io;
 use super::output;
 use crate::config;
 use crate::domain::cron::CronError;
+use crate::domain::display;
 use crate::domain::failure::Failure;
 use crate::{observe, postgres, store, verify};
 
@@ -71,9 +72,10 @@ impl Error {
         if self.message.is_empty() {
             return;
         }
-        output::say(&format!("error: {}", self.message));
+        // One line each, whatever they hold: a line feed from outside must not begin another.
+        output::say(&display::line(&format!("error: {}", self.message)));
         if let Some(help) = &self.help {
-            output::say(&format!("help: {help}"));
+            output::say(&display::line(&format!("help: {help}")));
         }
     }
 }

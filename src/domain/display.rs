@@ -10,7 +10,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// A text of several lines: line feeds and tabs stay.
+/// A text of several lines: line feeds and tabs stay, and a carriage return before a line feed is left out.
 pub fn block(text: &str) -> Cow<'_, str> {
     shown(text, |c| matches!(c, '\n' | '\t'), |out, c| push_code(out, c))
 }
@@ -71,9 +71,9 @@ fn shown(text: &str, stays: impl Fn(char) -> bool, push: impl Fn(&mut String, ch
     while let Some(c) = characters.next() {
         let next = characters.peek().copied().unwrap_or(' ');
         let ends_line = c == '\r' && next == '\n' && stays('\n');
-        if stays(c) || !is_unseen(c) || joins(before, c, next) || ends_line {
+        if stays(c) || !is_unseen(c) || joins(before, c, next) {
             out.push(c);
-        } else {
+        } else if !ends_line {
             push(&mut out, c);
         }
         before = c;
@@ -138,7 +138,7 @@ mod tests {
         );
         assert_eq!(line(&shown), shown, "a second time changes nothing");
         assert_eq!(line("a\nb\tc"), "a\\nb\\tc");
-        assert_eq!(block("a\nb\tc\r\nd\r"), "a\nb\tc\r\nd\\r");
+        assert_eq!(block("a\nb\tc\r\nd\r"), "a\nb\tc\nd\\r");
     }
 
     #[test]
