@@ -110,13 +110,15 @@ async fn a_redirect_to_https_is_told_as_one() {
     let rig = rig(Kind::Cloud, "").await;
     let to: Reply =
         (301, vec![("location", "https://127.0.0.1:1/jira/secure/Dashboard.jspa".to_owned())], String::new());
-    let plain = Answering::start(vec![to; 60]).await;
+    let plain = Answering::start(vec![to; 90]).await;
     let credential = format!("file:{}", rig.token_path().display());
     let told = ["is reached under https:// only", "help: write https://127.0.0.1:1/jira"];
     refuses(&rig.db, &add(&rig, &plain.url(), &credential), 1, &told);
     succeeds(&rig.db, &[&add(&rig, &plain.url(), &credential)[..], &["--offline"]].concat());
     let advice = "syncline site update u --url https://127.0.0.1:1/jira";
     refuses(&rig.db, &["site", "check", "u"], 3, &["is reached under https:// only", advice]);
+    let mended = "write https://127.0.0.1:1 in the site's address";
+    refuses(&rig.db, &["project", "add", "u", "AA"], 1, &["CONFIG: 127.0.0.1 is reached under https:// only", mended]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)] // Jira answers while a command is waited for

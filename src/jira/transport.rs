@@ -226,7 +226,7 @@ impl HttpPool {
         let secrets = carried.secrets();
         let now = self.clock.now();
         let answer = Answer { status, headers: &headers, body_prefix, endpoint, path: &path, now, secrets: &secrets };
-        let failure = classify(&answer);
+        let failure = carried.sent_on(status, &headers).unwrap_or_else(|| classify(&answer));
         if status.is_success() && json && failure.code == FailureCode::SchemaChanged {
             // Seraph said something else than OK that is no failed log-in: the answer stands.
             return Ok(read.body);

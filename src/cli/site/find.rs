@@ -89,7 +89,9 @@ pub(super) async fn find(site: &Site<'_>, context: &Context) -> Result<Found, Er
 pub(super) async fn elsewhere(http: &HttpPool, address: &Address) -> Elsewhere {
     let base = address.base();
     let mut places = Vec::new();
-    for start in [base.clone(), root(base)] {
+    let interface = format!("{}/rest/api/2/serverInfo", base.path().trim_end_matches('/'));
+    // Some servers send on the interface only, some their pages only.
+    for start in [at(base, &interface), base.clone(), at(base, "/")] {
         for reached in landing(http, &start, REQUEST_TIMEOUT).await {
             let (place, _) = address::cut(&reached);
             if place.origin() == base.origin() {
@@ -97,9 +99,6 @@ pub(super) async fn elsewhere(http: &HttpPool, address: &Address) -> Elsewhere {
             } else if secured(base, &place) || says_what_it_is(http, &place).await.is_some() {
                 return Elsewhere::There(place);
             }
-        }
-        if start.path() == "/" {
-            break;
         }
     }
     places.extend(address.others());
@@ -180,10 +179,10 @@ fn secured(base: &Url, other: &Url) -> bool {
     base.scheme() == "http" && other.scheme() == "https" && base.host_str() == other.host_str()
 }
 
-fn root(base: &Url) -> Url {
-    let mut root = base.clone();
-    root.set_path("/");
-    root
+fn at(base: &Url, path: &str) -> Url {
+    let mut url = base.clone();
+    url.set_path(path);
+    url
 }
 
 /// What a failure means to somebody who adds or changes a site.
