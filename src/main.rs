@@ -2,11 +2,12 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use syncline::cli::{self, Cli};
-use syncline::runtime;
+use syncline::{cli, runtime};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    cli::main(Cli::parse(), runtime::work).await.into()
+    match cli::parse() {
+        Ok(asked) => cli::main(asked, runtime::work).await.into(),
+        Err(exit) => exit.into(),
+    }
 }

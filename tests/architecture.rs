@@ -69,6 +69,22 @@ fn apalis_is_named_by_the_queue_alone() {
 }
 
 #[test]
+fn text_for_people_leaves_by_one_door() {
+    let doors = ["cli/output.rs", "observe/logs.rs"];
+    let asks = ["io::stdout().is_terminal()", "io::stderr().is_terminal()"];
+    let writes = ["println!", "print!(", "eprint", "io::stdout", "io::stderr", "dbg!("];
+    let others: Vec<_> = sources()
+        .iter()
+        .filter(|source| !doors.contains(&source.path.as_str()))
+        .filter_map(|source| {
+            let code = asks.iter().fold(source.code.clone(), |code, ask| code.replace(ask, ""));
+            writes.iter().find(|name| code.contains(**name)).map(|name| format!("{} names {name}", source.path))
+        })
+        .collect();
+    assert!(others.is_empty(), "only {doors:?} may write to the standard streams:\n{}", others.join("\n"));
+}
+
+#[test]
 fn files_tell_one_story() {
     let long: Vec<_> = sources().iter().filter(|s| s.lines > 400).map(|s| format!("{}: {}", s.path, s.lines)).collect();
     assert!(long.is_empty(), "files of more than 400 lines:\n{}", long.join("\n"));

@@ -254,6 +254,7 @@ async fn a_piped_token_is_stored_sealed_and_shown_nowhere() {
         "--kind",
         "cloud",
         "--token-stdin",
+        "--offline",
     ];
     let mut child = syncline(&add)
         .env("DATABASE_URL", db.url())
@@ -273,7 +274,7 @@ async fn a_piped_token_is_stored_sealed_and_shown_nowhere() {
     }
     refuses(&db, &add, 2, &["not one token"]);
     // Updating keeps what is not given.
-    succeeds(&db, &["site", "add", "acme", "--update", "--email", "new@example.com"]);
+    succeeds(&db, &["site", "add", "acme", "--update", "--email", "new@example.com", "--offline"]);
     let site = succeeds(&db, &["site", "show", "acme", "-o", "json"]);
     assert!(site.contains("new@example.com") && site.contains("https://acme.example.com"), "{site}");
 }

@@ -88,7 +88,7 @@ fn sealed(text: &str) -> String {
 }
 
 /// A site that was authorized, with an access token that lives for so long.
-async fn authorized(url: &str, lives_for: Duration) -> TestDb {
+pub(crate) async fn authorized(url: &str, lives_for: Duration) -> TestDb {
     let db = TestDb::new().await;
     site(&db).await;
     let granted = Consent {
@@ -110,7 +110,7 @@ async fn authorized(url: &str, lives_for: Duration) -> TestDb {
     db
 }
 
-async fn site(db: &TestDb) {
+pub(crate) async fn site(db: &TestDb) {
     sqlx::query(
         "INSERT INTO syncline.site (id, name, base_url, account_email, credential, auth)
          VALUES ($1, 'acme', 'https://acme.example.com', '', '', 'oauth')",
@@ -121,7 +121,7 @@ async fn site(db: &TestDb) {
     .unwrap();
 }
 
-fn tokens(db: &TestDb) -> Arc<SiteTokens> {
+pub(crate) fn tokens(db: &TestDb) -> Arc<SiteTokens> {
     let clock = Clock::system();
     let http = HttpPool::new(clock.clone()).unwrap();
     SiteTokens::new((SITE, "acme"), db.pool().clone(), http, secrets(), clock)
@@ -280,7 +280,7 @@ async fn a_server_of_tokens_that_is_away_leaves_the_lease_to_the_next_who_asks()
 }
 
 /// `site authorize`, started; the address that it prints.
-fn authorize(db: &TestDb, url: &str, further: &[&str]) -> (std::process::Child, url::Url) {
+pub(crate) fn authorize(db: &TestDb, url: &str, further: &[&str]) -> (std::process::Child, url::Url) {
     let fixed = [
         "site",
         "authorize",
@@ -311,7 +311,7 @@ fn authorize(db: &TestDb, url: &str, further: &[&str]) -> (std::process::Child, 
     (child, line.trim().parse().unwrap())
 }
 
-fn part(address: &url::Url, name: &str) -> String {
+pub(crate) fn part(address: &url::Url, name: &str) -> String {
     address.query_pairs().find(|(key, _)| key == name).unwrap().1.into_owned()
 }
 

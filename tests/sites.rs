@@ -45,7 +45,9 @@ async fn a_site_is_asked_what_it_is_and_a_wrong_answer_is_told() {
     let add = ["site", "add", "again", "--url", url, "--email", simulator::DEFAULT_EMAIL, "--credential", &credential];
     succeeds(&rig.db, &add);
     assert_eq!(json(&rig.db, &["site", "show", "again"])["kind"], "cloud");
-    succeeds(&rig.db, &["site", "update", "again", "--kind", "data-center"]);
+    let wrong = ["site", "update", "again", "--kind", "data-center"];
+    refuses(&rig.db, &wrong, 2, &["says that it is cloud, not data_center", "--kind cloud"]);
+    succeeds(&rig.db, &[&wrong[..], &["--offline"]].concat());
     refuses(&rig.db, &["site", "check", "again"], 3, &["says that it is cloud", "site update again --kind cloud"]);
     succeeds(&rig.db, &["site", "update", "again", "--kind", "auto"]);
     succeeds(&rig.db, &["site", "check", "again"]);
@@ -83,7 +85,7 @@ async fn a_data_center_tells_how_long_its_token_has_to_live_and_a_cloud_takes_it
     let credential = format!("file:{}", cloud.token_path().display());
     succeeds(&cloud.db, &["site", "update", "sim", "--credential", &credential]);
     assert_eq!(said(&cloud, "sim"), "ends at 2999-12-31 00:00:00Z", "the same token");
-    succeeds(&cloud.db, &["site", "update", "sim", "--credential", "env:TOKEN"]);
+    succeeds(&cloud.db, &["site", "update", "sim", "--credential", "env:TOKEN", "--offline"]);
     assert_eq!(json(&cloud.db, &["site", "show", "sim"])["token_expires_at"], serde_json::Value::Null);
 }
 
@@ -114,14 +116,14 @@ async fn each_change_of_a_site_is_on_record_and_no_credential_with_it() {
     let add =
         ["site", "add", "plant", "--url", "https://jira.example.com/jira", "--kind", "data-center", "--auth", "bearer"];
     refuses(&db, &add, 2, &["--credential or --token-stdin is needed"]);
-    succeeds(&db, &[&add[..], &["--credential", "env:TOKEN"]].concat());
+    succeeds(&db, &[&add[..], &["--credential", "env:TOKEN", "--offline"]].concat());
     refuses(
         &db,
         &["site", "authorize", "plant", "--client-id", "x", "--client-secret", "env:TOKEN"],
         2,
         &["Data Center"],
     );
-    succeeds(&db, &["site", "update", "plant", "--match-by-name", "on", "--credential", "env:OTHER"]);
+    succeeds(&db, &["site", "update", "plant", "--match-by-name", "on", "--credential", "env:OTHER", "--offline"]);
     let details: serde_json::Value =
         sqlx::query_scalar("SELECT details FROM syncline.audit WHERE action = 'site.update'")
             .fetch_one(db.pool())
@@ -130,7 +132,7 @@ async fn each_change_of_a_site_is_on_record_and_no_credential_with_it() {
     let expected = serde_json::json!({ "match_by_name": { "old": false, "new": true }, "credential": "changed" });
     assert_eq!(details, expected);
     assert_eq!(acts(&db).await, ["site.add plant", "site.update plant"]);
-    let oauth = ["site", "add", "cloud", "--url", "https://acme.atlassian.net", "--auth", "oauth"];
+    let oauth = ["site", "add", "cloud", "--url", "https://acme.atlassian.net", "--auth", "oauth", "--offline"];
     refuses(&db, &[&oauth[..], &["--credential", "env:TOKEN"]].concat(), 2, &["site authorize cloud"]);
     assert!(succeeds(&db, &oauth).contains("site authorize"));
     refuses(&db, &["site", "update", "cloud", "--auth", "basic"], 2, &["needs a token"]);

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::domain::alert::Event;
+use crate::domain::display;
 use crate::domain::failure::Severity;
 
 /// What is sent: the same for every channel, which takes from it what it can show. Kept as JSON with the delivery, so that
@@ -33,6 +34,29 @@ pub struct Message {
     pub attachments: Vec<Attachment>,
     /// What it is about, for channels that build their own form.
     pub metadata: Metadata,
+}
+
+impl Message {
+    /// The same with every character that is obeyed or not seen shown as its code.
+    pub fn shown(&self) -> Self {
+        let mut message = self.clone();
+        let about = &mut message.metadata;
+        for text in [&mut message.subject, &mut about.about] {
+            *text = display::line(text).into_owned();
+        }
+        for text in [&mut message.text, &mut about.summary, &mut about.advice].into_iter().chain(message.html.as_mut())
+        {
+            *text = display::block(text).into_owned();
+        }
+        for (name, value) in about.facts.iter_mut().chain(&mut about.commands) {
+            *name = display::line(name).into_owned();
+            *value = display::block(value).into_owned();
+        }
+        for file in &mut message.attachments {
+            file.name = display::line(&file.name).into_owned();
+        }
+        message
+    }
 }
 
 /// A file that goes with a message.

@@ -1,8 +1,8 @@
 //! Asks before something is destroyed.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal};
 
-use super::Error;
+use super::{Error, output};
 
 /// Lets an act pass when `--yes` was given or somebody at the terminal agrees.
 ///
@@ -16,9 +16,7 @@ pub fn confirm(act: &str, yes: bool) -> Result<(), Error> {
         return Err(Error::usage(format!("this would {act}, and there is no terminal to ask at"))
             .help("repeat it with --yes if that is what you want"));
     }
-    let mut stderr = io::stderr().lock();
-    write!(stderr, "This will {act}. Continue? [y/N] ")?;
-    stderr.flush()?;
+    output::ask(&format!("This will {act}. Continue? [y/N] "));
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;
     match answer.trim().to_ascii_lowercase().as_str() {

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::io;
 
+use super::output;
 use crate::config;
 use crate::domain::cron::CronError;
+use crate::domain::display;
 use crate::domain::failure::Failure;
 use crate::{observe, postgres, store, verify};
 
@@ -67,15 +69,13 @@ impl Error {
 
     /// Says it on standard error.
     pub(super) fn print(&self) {
-        use io::Write;
         if self.message.is_empty() {
             return;
         }
-        let mut stderr = io::stderr().lock();
-        // Where even standard error is closed, the exit code is all that can be said.
-        let _ = writeln!(stderr, "error: {}", self.message);
+        // One line each, whatever they hold: a line feed from outside must not begin another.
+        output::say(&display::line(&format!("error: {}", self.message)));
         if let Some(help) = &self.help {
-            let _ = writeln!(stderr, "help: {help}");
+            output::say(&display::line(&format!("help: {help}")));
         }
     }
 }

@@ -7,6 +7,7 @@
 //! line; a command holds no SQL and no knowledge of Jira's shapes.
 
 mod alert;
+mod arguments;
 mod completions;
 mod config;
 mod confirm;
@@ -23,6 +24,7 @@ mod member;
 mod keeper;
 pub mod migrate;
 mod output;
+mod patience;
 mod progress;
 mod project;
 mod psql;
@@ -38,6 +40,7 @@ mod user;
 mod verify;
 mod worker;
 
+pub use arguments::parse;
 pub use context::{Context, Globals};
 pub use error::{Error, Exit};
 pub use output::{Fields, Format, Output, Row};
@@ -161,13 +164,20 @@ async fn with_database(
 
 /// Migrating holds a lock of its session, which a pooler in transaction mode cannot.
 async fn migrate_by_the_direct_way(args: &migrate::MigrateArgs, context: &Context) -> Result<(), Error> {
-    let Some(url) = &context.config.database.direct_url else {
-        return Ok(migrate::run(args, &context.pool, &mut std::io::stdout().lock()).await?);
+    let mut said = Vec::new();
+    let outcome = match &context.config.database.direct_url {
+        None => migrate::run(args, &context.pool, &mut said).await,
+        Some(url) => {
+            let options = crate::store::PoolOptions { max_connections: 2, ..crate::store::PoolOptions::default() };
+            let direct = crate::store::connect(url, &options).await?;
+            let outcome = migrate::run(args, &direct, &mut said).await;
+            direct.close().await;
+            outcome
+        }
     };
-    let options = crate::store::PoolOptions { max_connections: 2, ..crate::store::PoolOptions::default() };
-    let direct = crate::store::connect(url, &options).await?;
-    let outcome = migrate::run(args, &direct, &mut std::io::stdout().lock()).await;
-    direct.close().await;
+    if !said.is_empty() {
+        context.output.print(String::from_utf8_lossy(&said).trim_end())?;
+    }
     Ok(outcome?)
 }
 

@@ -1,7 +1,9 @@
 //! Where words go: data on standard output, everything else on standard error.
 //!
 //! What must hold: `-o json` and `-o jsonl` print nothing but data; colour only on a terminal that wants it (NO_COLOR,
-//! `--no-color`); a reader that leaves early (`| head`) ends the command quietly, without a panic.
+//! `--no-color`); a reader that leaves early (`| head`) ends the command quietly, without a panic. Nothing else writes to
+//! the two streams (`tests/architecture.rs`), and whatever is written here has passed [`display`], so that no text of
+//! Jira's is obeyed by a terminal; in JSON such characters are escaped and the value is the same.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -10,6 +12,7 @@ use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use super::Error;
+use crate::domain::display;
 
 /// How data are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -97,12 +100,17 @@ impl Output {
                 table.set_header(T::HEADERS.iter().map(|name| self.styled_cell(name, Some(Attribute::Bold), None)));
                 for row in rows {
                     let cells = T::HEADERS.iter().zip(row.cells());
-                    table.add_row(cells.map(|(header, text)| self.styled_cell(&text, None, color_of(header, &text))));
+                    // A line feed would make a row of its own.
+                    table.add_row(
+                        cells.map(|(header, text)| {
+                            self.styled_cell(&display::line(&text), None, color_of(header, &text))
+                        }),
+                    );
                 }
-                self.print(&table.trim_fmt())
+                write_data(&table.trim_fmt())
             }
             Format::Json => self.json(&rows),
-            Format::Jsonl => rows.iter().try_for_each(|row| self.print(&serde_json::to_string(row)?)),
+            Format::Jsonl => rows.iter().try_for_each(|row| self.json_line(row)),
         }
     }
 
@@ -118,13 +126,13 @@ impl Output {
                     let color = color_of(&name.to_ascii_uppercase(), &text);
                     table.add_row([
                         self.styled_cell(name, Some(Attribute::Bold), None),
-                        self.styled_cell(&text, None, color),
+                        self.styled_cell(&display::block(&text), None, color),
                     ]);
                 }
-                self.print(&table.trim_fmt())
+                write_data(&table.trim_fmt())
             }
             Format::Json => self.json(value),
-            Format::Jsonl => self.print(&serde_json::to_string(value)?),
+            Format::Jsonl => self.json_line(value),
         }
     }
 
@@ -136,7 +144,7 @@ impl Output {
         match self.format {
             Format::Table => self.print(text),
             Format::Json => self.json(value),
-            Format::Jsonl => self.print(&serde_json::to_string(value)?),
+            Format::Jsonl => self.json_line(value),
         }
     }
 
@@ -149,21 +157,36 @@ impl Output {
 
     /// Tells people something that `--quiet` does not hide, on standard error.
     pub fn warn(&self, text: &str) {
-        let _ = writeln!(io::stderr().lock(), "{text}");
+        say(text);
     }
 
-    /// Writes a line of data as it is.
+    /// A headline on standard error, with something less important behind it.
+    pub fn headline(&self, title: &str, aside: &str) {
+        let (title, aside) = (display::line(title), display::line(aside));
+        if self.quiet {
+            return;
+        }
+        if self.styled && self.stderr_is_terminal {
+            write_words(&format!("\x1b[1m{title}\x1b[0m  \x1b[2m{aside}\x1b[0m\n"));
+        } else {
+            write_words(&format!("{title}  ({aside})\n"));
+        }
+    }
+
+    /// Writes text as data.
     ///
     /// # Errors
     /// When standard output cannot be written.
-    pub fn print(&self, line: &str) -> Result<(), Error> {
-        let mut stdout = io::stdout().lock();
-        writeln!(stdout, "{line}")?;
-        Ok(stdout.flush()?)
+    pub fn print(&self, text: &str) -> Result<(), Error> {
+        print(text)
     }
 
     fn json(&self, value: &impl Serialize) -> Result<(), Error> {
-        self.print(&serde_json::to_string_pretty(value)?)
+        write_data(&display::json(&serde_json::to_string_pretty(value)?))
+    }
+
+    fn json_line(&self, value: &impl Serialize) -> Result<(), Error> {
+        write_data(&display::json(&serde_json::to_string(value)?))
     }
 
     fn new_table(&self) -> Table {
@@ -191,6 +214,36 @@ impl Output {
         }
         cell
     }
+}
+
+/// Tells people something, on standard error.
+pub(super) fn say(text: &str) {
+    write_words(&format!("{}\n", display::block(text)));
+}
+
+/// Asks people something, on standard error; the answer is typed behind it.
+pub(super) fn ask(question: &str) {
+    write_words(&display::block(question));
+}
+
+/// Writes text as data.
+///
+/// # Errors
+/// When standard output cannot be written.
+pub(super) fn print(text: &str) -> Result<(), Error> {
+    write_data(&display::block(text))
+}
+
+fn write_data(safe: &str) -> Result<(), Error> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{safe}")?;
+    Ok(stdout.flush()?)
+}
+
+/// Where even standard error is closed, the exit code is all that can be said.
+fn write_words(safe: &str) {
+    let mut stderr = io::stderr().lock();
+    let _ = stderr.write_all(safe.as_bytes()).and_then(|()| stderr.flush());
 }
 
 /// States speak in colour, everything else does not.

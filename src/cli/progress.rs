@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::output::{span, time};
 use super::{Error, Output};
+use crate::domain::display;
 use crate::store::run_view::{self, RunProgress};
 
 /// How often a terminal is drawn.
@@ -64,8 +65,8 @@ impl ProgressView {
                 let total = progress.issues_total_estimate.and_then(|total| u64::try_from(total).ok());
                 bar.set_length(total.unwrap_or(0).max(done).max(1));
                 bar.set_position(done);
-                bar.set_prefix(progress.project.clone());
-                bar.set_message(summary(progress));
+                bar.set_prefix(display::line(&progress.project).into_owned());
+                bar.set_message(display::line(&summary(progress)).into_owned());
             }
             Shown::Lines { last_state, last_at } => {
                 let is_due = last_at.is_none_or(|at| at.elapsed() >= LINE_EVERY);

@@ -1,11 +1,11 @@
 //! `syncline simulate`: a Jira site for rehearsal.
 
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
 
+use super::output;
 use crate::clock::Clock;
 use crate::simulator::{
     Account, Amount, Bucket, DEFAULT_EMAIL, DEFAULT_TOKEN, FaultKind, FaultPlan, FaultRule, Kind, Language, LimitShape,
@@ -229,15 +229,13 @@ pub async fn run(args: SimulateArgs) -> anyhow::Result<()> {
     let mut handle = Simulator::start(args.options(), args.listen).await?;
     let stats = handle.control().stats();
     let (issues, comments, worklogs) = (stats.issues.values().sum::<u64>(), stats.comments, stats.worklogs);
-    writeln!(std::io::stdout(), "{}", handle.base_url())?;
-    let mut note = std::io::stderr();
-    writeln!(
-        note,
+    output::print(handle.base_url())?;
+    output::say(&format!(
         "Simulated Jira with {issues} issues, {comments} comments and {worklogs} worklogs (seed {}).",
         args.seed
-    )?;
+    ));
     if args.accounts.is_empty() {
-        writeln!(note, "Sign in with {DEFAULT_EMAIL} and the token {DEFAULT_TOKEN}. Ctrl-C stops it.")?;
+        output::say(&format!("Sign in with {DEFAULT_EMAIL} and the token {DEFAULT_TOKEN}. Ctrl-C stops it."));
     }
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::select! {

@@ -44,11 +44,17 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A file that is not TOML.
-    #[error("{} is not valid TOML: {problem}", path.display())]
+    #[error("{} is not valid TOML at line {line}, column {column}{}: {problem}", path.display(), of_key(key.as_deref()))]
     Syntax {
         /// The file.
         path: PathBuf,
-        /// The parser's words, with line and column.
+        /// Counted from 1.
+        line: usize,
+        /// In characters, counted from 1.
+        column: usize,
+        /// `section.key` of a known key, where the line sets one.
+        key: Option<&'static str>,
+        /// The parser's words; nothing of the line itself, which may hold a password.
         problem: String,
     },
 }
@@ -69,4 +75,8 @@ impl Error {
             }
         }
     }
+}
+
+fn of_key(key: Option<&str>) -> String {
+    key.map(|key| format!(" ({key})")).unwrap_or_default()
 }

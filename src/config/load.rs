@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use figment::providers::{Format, Toml};
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider, Source};
 use serde::Serialize;
 
 use super::key::{Key, Kind, nearest};
-use super::{Config, DatabaseConfig, Error, keys};
+use super::{Config, DatabaseConfig, Error, file, keys, written};
 
 /// Everything a configuration is made from, handed in so that tests need not touch the process.
 #[derive(Clone, Debug, Default)]
@@ -66,8 +65,8 @@ pub struct Setting {
 /// The first thing that is unknown, unreadable or wrong; see [`Error::help`].
 pub fn load(sources: &Sources) -> Result<Loaded, Error> {
     let mut figment = Figment::new();
-    if let Some((path, origin)) = file_of(sources) {
-        figment = figment.merge(file_layer(&path, &origin)?);
+    if let Some((path, origin)) = file::of(sources) {
+        figment = figment.merge(file::layer(&path, &origin)?);
     }
     for assigned in environment_layers(&sources.environment)? {
         figment = figment.merge(assigned);
@@ -77,11 +76,16 @@ pub fn load(sources: &Sources) -> Result<Loaded, Error> {
         figment = figment.merge(Assigned { path, value: typed(key, value), origin: (*flag).to_owned() });
     }
     let settings = keys().map(|key| setting(&figment, key)).collect::<Result<Vec<_>, _>>()?;
-    let mut config: Config = figment.extract().map_err(|problem| Error::Invalid {
-        key: problem.path.join("."),
-        origin: problem.metadata.as_ref().map_or_else(|| "default".into(), origin_name),
-        problem: format!("cannot be read: {}", problem.kind),
-        remedy: "see `syncline config show` for every key with its value".into(),
+    let mut config: Config = figment.extract().map_err(|problem| {
+        let path = problem.path.join(".");
+        // The kind repeats what was found.
+        let is_shown = keys().any(|key| key.path == path && !key.is_secret());
+        Error::Invalid {
+            problem: if is_shown { format!("cannot be read: {}", problem.kind) } else { "cannot be read".into() },
+            key: path,
+            origin: problem.metadata.as_ref().map_or_else(|| "default".into(), origin_name),
+            remedy: "see `syncline config show` for every key with its value".into(),
+        }
     })?;
     config.http.may_move = settings.iter().any(|set| set.key == "http.address" && set.origin == "default");
     if let Some((key, problem, remedy)) = config.queue.contradiction() {
@@ -89,43 +93,6 @@ pub fn load(sources: &Sources) -> Result<Loaded, Error> {
         return Err(Error::Invalid { key: key.into(), origin: origin.unwrap_or_default(), problem, remedy });
     }
     Ok(Loaded { config, settings })
-}
-
-/// The file to read, and who named it.
-fn file_of(sources: &Sources) -> Option<(PathBuf, String)> {
-    if let Some(path) = &sources.file {
-        return Some((path.clone(), "--config".into()));
-    }
-    if let Some(path) = sources.environment.get("SYNCLINE_CONFIG").filter(|path| !path.is_empty()) {
-        return Some((PathBuf::from(path), "SYNCLINE_CONFIG".into()));
-    }
-    let path = sources.working_dir.join("syncline.toml");
-    path.exists().then_some((path, "the working directory".into()))
-}
-
-fn file_layer(path: &Path, origin: &str) -> Result<impl Provider + use<>, Error> {
-    std::fs::metadata(path).and_then(|_| std::fs::read_to_string(path)).map_err(|source| Error::Unreadable {
-        path: path.into(),
-        origin: origin.into(),
-        source,
-    })?;
-    let layer = Figment::from(Toml::file_exact(path));
-    let written: Dict = layer
-        .extract()
-        .map_err(|problem| Error::Syntax { path: path.into(), problem: problem.kind.to_string().trim().to_owned() })?;
-    for (section, value) in &written {
-        let inner = match value {
-            Value::Dict(_, inner) => inner.keys().map(|key| format!("{section}.{key}")).collect(),
-            _ => vec![section.clone()],
-        };
-        for name in inner {
-            if !keys().any(|key| key.path == name) {
-                let nearest = nearest(&name, keys().map(|key| key.path)).map(str::to_owned);
-                return Err(Error::UnknownKey { key: name, origin: path.display().to_string(), nearest });
-            }
-        }
-    }
-    Ok(layer)
 }
 
 fn environment_layers(environment: &BTreeMap<String, String>) -> Result<Vec<Assigned>, Error> {
@@ -167,7 +134,7 @@ fn variable_or_file(
         (Some(_), Some(_)) => Err(Error::TwoSources { variable: variable.to_owned() }),
         (Some(value), None) => Ok(Some((value.clone(), variable.to_owned()))),
         (None, Some(path)) => {
-            let text = std::fs::read_to_string(path).map_err(|source| Error::Unreadable {
+            let text = written::read(Path::new(path)).map_err(|source| Error::Unreadable {
                 path: PathBuf::from(path),
                 origin: file_variable.clone(),
                 source,

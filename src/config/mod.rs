@@ -13,6 +13,7 @@
 mod alerts;
 mod database;
 mod error;
+mod file;
 mod http;
 mod key;
 mod load;
@@ -22,6 +23,7 @@ pub mod secret;
 mod secrets;
 mod sync;
 mod telemetry;
+pub mod written;
 
 pub use alerts::AlertsConfig;
 pub use database::DatabaseConfig;

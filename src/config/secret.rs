@@ -3,11 +3,13 @@
 //! | form | meaning |
 //! |---|---|
 //! | `env:NAME` | the environment variable NAME of the process that uses it |
-//! | `file:PATH` | the file PATH, its last line break left out |
+//! | `file:PATH` | the file PATH, a byte order mark and its last line break left out |
 //! | `enc:v1:…` | AES-256-GCM under `secrets.key`: base64 of a 12-byte nonce, the ciphertext and its tag |
 //!
 //! What must hold: a plain secret is never stored; an encrypted one is bound to the name of its site (as associated
 //! data), so that a row copied to another site does not open; no error repeats a secret or a part of one.
+
+use std::path::Path;
 
 use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
@@ -15,7 +17,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::SecretsConfig;
+use super::{SecretsConfig, written};
 
 const PREFIX: &str = "enc:v1:";
 const NONCE_BYTES: usize = 12;
@@ -88,7 +90,7 @@ pub fn resolve(credential: &str, site: &str, secrets: &SecretsConfig) -> Result<
     let text = if let Some(name) = credential.strip_prefix("env:") {
         std::env::var(name).map_err(|_| Error::NoVariable { name: name.to_owned() })?
     } else if let Some(path) = credential.strip_prefix("file:") {
-        std::fs::read_to_string(path).map_err(|source| Error::NoFile { path: path.to_owned(), source })?
+        written::read(Path::new(path)).map_err(|source| Error::NoFile { path: path.to_owned(), source })?
     } else if let Some(encoded) = credential.strip_prefix(PREFIX) {
         return decrypt(encoded, site, secrets);
     } else {
@@ -199,6 +201,8 @@ mod tests {
         let reference = format!("file:{}", path.display());
         let secret = resolve(&reference, "acme", &SecretsConfig::default()).unwrap();
         assert_eq!(secret.expose_secret(), "from-a-file");
+        std::fs::write(&path, "\u{feff}from-a-file\r\n").unwrap();
+        assert_eq!(resolve(&reference, "acme", &SecretsConfig::default()).unwrap().expose_secret(), "from-a-file");
         std::fs::write(&path, "\n").unwrap();
         assert!(matches!(resolve(&reference, "acme", &SecretsConfig::default()), Err(Error::Empty { .. })));
     }

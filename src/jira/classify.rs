@@ -23,6 +23,7 @@ use super::endpoint::Endpoint;
 use super::shape::Shape;
 use crate::domain::failure::FailureCode as Code;
 use crate::domain::failure::{Failure, PauseScope};
+use crate::domain::scrub::Secrets;
 
 /// One answer that is not what was asked for.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +40,8 @@ pub struct Answer<'a> {
     pub path: &'a str,
     /// Our time, which turns a moment to wait for into a duration.
     pub now: DateTime<Utc>,
+    /// What the request carried, to be taken out of whatever the answer repeats of it.
+    pub secrets: &'a Secrets,
 }
 
 impl Answer<'_> {
@@ -237,8 +240,10 @@ fn until(at: DateTime<Utc>, now: DateTime<Utc>) -> Duration {
 
 fn message(answer: &Answer<'_>, shape: &Shape) -> String {
     let mut message = format!("{} from {}", answer.status.as_u16(), answer.endpoint.asked_at(answer.path));
-    match shape.message() {
-        Some(text) => message.extend([": ", text]),
+    // What is no refusal of a token endpoint holds tokens, in whatever form.
+    let may_hold_tokens = answer.endpoint == Endpoint::OAuthToken && !answer.status.is_client_error();
+    match shape.message().filter(|_| !may_hold_tokens) {
+        Some(text) => message.extend([": ", &answer.secrets.scrub(text)]),
         None => message.extend([" with ", shape.name()]),
     }
     let host = reqwest::Url::parse(header(answer.headers, LOCATION.as_str()));

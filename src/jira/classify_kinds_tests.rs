@@ -186,7 +186,15 @@ fn read(&(kind, _, _, endpoint, status, headers, body): &Row) -> Failure {
     let path = if kind == Cloud { "/rest/api/3/x" } else { "/jira/rest/api/2/x" };
     let now = "2024-05-01T10:20:00Z".parse().unwrap();
     let status = StatusCode::from_u16(status).unwrap();
-    classify(&Answer { status, headers: &headers, body_prefix: body.as_bytes(), endpoint, path, now })
+    classify(&Answer {
+        status,
+        headers: &headers,
+        body_prefix: body.as_bytes(),
+        endpoint,
+        path,
+        now,
+        secrets: &Secrets::default(),
+    })
 }
 
 #[test]

@@ -22,7 +22,15 @@ fn answer(status: u16, headers: &[(&str, &str)], body: &str, endpoint: Endpoint)
     };
     let headers: HeaderMap = headers.iter().map(header).collect();
     let status = StatusCode::from_u16(status).unwrap();
-    classify(&Answer { status, headers: &headers, body_prefix: body.as_bytes(), endpoint, path: "", now: now() })
+    classify(&Answer {
+        status,
+        headers: &headers,
+        body_prefix: body.as_bytes(),
+        endpoint,
+        path: "",
+        now: now(),
+        secrets: &Secrets::default(),
+    })
 }
 
 #[rustfmt::skip]
@@ -197,7 +205,7 @@ proptest::proptest! {
         let headers: HeaderMap = header.into_iter().map(|value| (RETRY_AFTER, value)).collect();
         let status = StatusCode::from_u16(status).unwrap();
         let endpoint = Endpoint::Search;
-        let failure = classify(&Answer { status, headers: &headers, body_prefix: body.as_bytes(), endpoint, path: "", now: now() });
+        let failure = classify(&Answer { status, headers: &headers, body_prefix: body.as_bytes(), endpoint, path: "", now: now(), secrets: &Secrets::default() });
         proptest::prop_assert!(!failure.message.is_empty());
     }
 }
@@ -217,6 +225,7 @@ fn a_pause_is_counted_with_its_reason() {
             endpoint: Endpoint::Search,
             path: "",
             now: now(),
+            secrets: &Secrets::default(),
         })
     };
     let wait = ("retry-after", "30");

@@ -8,6 +8,7 @@
 //! * [`page`] reads what a page says of its successor and guards against walks that never end;
 //! * [`normalise`] makes records of issues and what belongs to them, with [`adf`] for their texts, [`sprint`] for their
 //!   sprints and [`repair`] for what cannot be read; [`catalogue`] makes those of lists;
+//! * [`mod@landing`] finds where an address leads that is not Jira's;
 //! * [`jql`] writes the query of a window;
 //! * [`oauth`] is the dance that ends in an access token; [`personal_token`] says how long Data Center's live.
 //!
@@ -22,6 +23,7 @@ mod asked_tests;
 pub mod auth;
 pub mod brought;
 mod by_id;
+mod carried;
 pub mod catalogue;
 pub mod classify;
 pub mod client;
@@ -36,6 +38,7 @@ mod flavour_tests;
 pub mod histories;
 pub mod history;
 pub mod jql;
+mod landing;
 mod lists;
 mod loose;
 mod manners;
@@ -68,4 +71,5 @@ pub use catalogue::Listed;
 pub use client::{JiraClient, SiteAccess, detect};
 pub use endpoint::Endpoint;
 pub use fields::{FieldMap, search_fields};
+pub use landing::landing;
 pub use transport::HttpPool;

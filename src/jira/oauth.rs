@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, AUTHORIZATION};
+use reqwest::header::ACCEPT;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
@@ -17,6 +17,7 @@ use super::client::decode;
 use super::endpoint::Endpoint;
 use super::transport::{HttpPool, Refused};
 use crate::domain::failure::{Failure, FailureCode};
+use crate::domain::scrub::Secrets;
 
 /// Where Atlassian's accounts consent and tokens are given.
 pub const AUTH_URL: &str = "https://auth.atlassian.com";
@@ -147,13 +148,21 @@ impl OAuthClient {
         let sent = pool
             .send_once(Endpoint::OAuthToken, pool.client().post(url).timeout(self.request_timeout).json(body))
             .await;
-        let body = sent.map_err(|refused| final_refusal(refused, help))?;
-        let tokens: WireTokens = decode(Endpoint::OAuthToken.template(), &body)?;
+        let answer = sent.map_err(|refused| final_refusal(refused, help))?;
+        let tokens: WireTokens = serde_json::from_slice(&answer).map_err(|_| {
+            // The parser's words could repeat a token.
+            let asked = Endpoint::OAuthToken.template();
+            Failure::new(
+                FailureCode::SchemaChanged,
+                format!("the answer of {asked} ({} bytes) holds no tokens in the form that is known", answer.len()),
+            )
+        })?;
         Ok(Tokens {
             access_token: tokens.access_token,
             refresh_token: tokens.refresh_token,
             lives_for: tokens.expires_in.map_or(SHORT_LIFE, Duration::from_secs),
-            scope: tokens.scope,
+            // It is stored and shown.
+            scope: secrets_of(body.to_string().as_bytes()).scrub(&tokens.scope),
         })
     }
 
@@ -163,10 +172,9 @@ impl OAuthClient {
     /// As of any request.
     pub async fn resources(&self, pool: &HttpPool, access_token: &SecretString) -> Result<Vec<Resource>, Failure> {
         let url = self.at(&self.api_url, "oauth/token/accessible-resources");
-        let bearer = format!("Bearer {}", access_token.expose_secret());
         let request = || {
             let request = pool.client().get(url.clone()).timeout(self.request_timeout);
-            request.header(ACCEPT, "application/json").header(AUTHORIZATION, &bearer)
+            request.header(ACCEPT, "application/json").bearer_auth(access_token.expose_secret())
         };
         let body = pool.send(Endpoint::OAuthResources, None, request).await.map_err(|refused| refused.failure)?;
         decode(Endpoint::OAuthResources.template(), &body)
@@ -188,6 +196,19 @@ impl OAuthClient {
 pub fn resource_of<'a>(resources: &'a [Resource], site_url: &Url) -> Option<&'a Resource> {
     let host_of = |resource: &Resource| Url::parse(&resource.url).ok()?.host_str().map(str::to_owned);
     resources.iter().find(|resource| host_of(resource).as_deref() == site_url.host_str())
+}
+
+/// What of a form for a token endpoint must come back nowhere: all but what is public in it.
+pub(super) fn secrets_of(form: &[u8]) -> Secrets {
+    let mut secrets = Secrets::default();
+    let form: serde_json::Value = serde_json::from_slice(form).unwrap_or_default();
+    let public = |name: &str| matches!(name, "grant_type" | "client_id" | "redirect_uri" | "scope");
+    for (_, value) in form.as_object().into_iter().flatten().filter(|(name, _)| !public(name)) {
+        secrets.add(value.as_str().unwrap_or_default());
+    }
+    let text = |name: &str| form.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
+    secrets.add(&format!("{}:{}", text("client_id"), text("client_secret")));
+    secrets
 }
 
 /// `invalid_grant` (RFC 6749) is final, with whatever status, and so is `unauthorized_client` under 403 (with "refresh_token is

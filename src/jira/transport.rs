@@ -13,6 +13,7 @@ use reqwest::header::{ACCEPT, ACCEPT_LANGUAGE, HeaderMap, HeaderName, HeaderValu
 use reqwest::{Client, Request, RequestBuilder, Response, StatusCode, redirect};
 use tracing::{Instrument, Span};
 
+use super::carried::Carried;
 use super::classify::{Answer, classify, limit_reason};
 use super::endpoint::Endpoint;
 use super::pacer::{self, Answered, Pacer};
@@ -186,6 +187,7 @@ impl HttpPool {
     ) -> Result<Bytes, Refused> {
         let path = request.url().path().to_owned();
         let (began, limit) = (Instant::now(), request.timeout().copied());
+        let carried = Carried::by(&request, endpoint);
         let broken = |error: reqwest::Error| Refused {
             failure: match (error.is_timeout(), error.is_connect()) {
                 (true, connecting) => timed_out(&endpoint.asked_at(&path), connecting, began.elapsed(), limit),
@@ -225,8 +227,10 @@ impl HttpPool {
             return Ok(read.body);
         }
         let body_prefix = &read.body[..read.body.len().min(REFUSAL_LIMIT_BYTES)];
-        let answer = Answer { status, headers: &headers, body_prefix, endpoint, path: &path, now: self.clock.now() };
-        let failure = classify(&answer);
+        let secrets = carried.secrets();
+        let now = self.clock.now();
+        let answer = Answer { status, headers: &headers, body_prefix, endpoint, path: &path, now, secrets: &secrets };
+        let failure = carried.sent_on(status, &headers).unwrap_or_else(|| classify(&answer));
         if status.is_success() && json && failure.code == FailureCode::SchemaChanged {
             // Seraph said something else than OK that is no failed log-in: the answer stands.
             return Ok(read.body);

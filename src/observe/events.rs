@@ -23,6 +23,7 @@ events! {
     DATABASE_LOST = "database_lost", "error", "error", "PostgreSQL does not answer; connecting again with back-off.";
     DATABASE_BACK = "database_back", "info", "seconds", "PostgreSQL answers again.";
     POOLER_FOUND = "pooler_found", "info", "", "A connection pooler is in between; LISTEN and migrations need database.direct_url.";
+    DATABASE_PARAMETER_IGNORED = "database_parameter_ignored", "warn", "names", "The database URL has parameters that are not known; they are left out.";
     SETTINGS_CHANGED = "settings_changed", "info", "workers, max_attempts, backoff_base_seconds, backoff_factor, backoff_max_seconds, rate_pause_seconds", "A worker follows other settings from now on.";
     MIGRATED = "migrated", "info", "from, to", "The schema was brought up to date.";
     SCHEMA_NEWER = "schema_newer", "warn", "found, expected", "The schema is of a newer program, which declared it fit for this one: an upgrade is under way, or was rolled back.";

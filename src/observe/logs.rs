@@ -3,6 +3,7 @@
 //! What must hold: an event is one line, whatever text it carries, so that a name or a message from outside cannot forge
 //! another event; standard output stays free for data.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 use std::str::FromStr;
 use std::sync::OnceLock;
@@ -16,6 +17,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 use super::{events, trace};
+use crate::domain::display;
 use crate::domain::failure::sanitise;
 
 /// The filter when none is given: this program's events, and only trouble from libraries.
@@ -150,7 +152,8 @@ where
         LogFormat::Json => true,
     };
     let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    formatted(json, colour, || OneLine(io::stderr()))
+    let form = Form::of(json, colour);
+    formatted(json, colour, move || OneLine(io::stderr(), form))
 }
 
 fn formatted<S, W, F>(json: bool, colour: bool, writer: F) -> Box<dyn Layer<S> + Send + Sync>
@@ -177,30 +180,38 @@ pub(super) fn log_panics() {
     }));
 }
 
-/// A writer that gets one event at a time and keeps it on one line.
-struct OneLine<W>(W);
+/// How the lines of a writer look.
+#[derive(Clone, Copy, Debug)]
+enum Form {
+    Json,
+    Plain,
+    Coloured,
+}
+
+impl Form {
+    fn of(json: bool, colour: bool) -> Self {
+        match (json, colour) {
+            (true, _) => Self::Json,
+            (false, true) => Self::Coloured,
+            (false, false) => Self::Plain,
+        }
+    }
+}
+
+/// A writer that gets one event at a time and keeps it on one line, in which nothing is obeyed by a terminal but the
+/// program's own colours.
+struct OneLine<W>(W, Form);
 
 impl<W: Write> Write for OneLine<W> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        let (body, end) = match event.split_last() {
-            Some((b'\n', body)) => (body, "\n"),
-            _ => (event, ""),
+        let text = String::from_utf8_lossy(event);
+        let (body, end) = text.strip_suffix('\n').map_or((&*text, ""), |body| (body, "\n"));
+        let shown = match self.1 {
+            Form::Json => Cow::Owned(display::json(body).replace('\n', "\\n").replace('\r', "\\r")),
+            Form::Plain => display::line(body),
+            Form::Coloured => Cow::Owned(display::coloured_line(body)),
         };
-        let breaks = |byte: &u8| matches!(byte, b'\n' | b'\r');
-        if body.iter().any(breaks) {
-            let mut line = Vec::with_capacity(event.len() + 8);
-            for byte in body {
-                match byte {
-                    b'\n' => line.extend_from_slice(b"\\n"),
-                    b'\r' => line.extend_from_slice(b"\\r"),
-                    _ => line.push(*byte),
-                }
-            }
-            line.extend_from_slice(end.as_bytes());
-            self.0.write_all(&line)?;
-        } else {
-            self.0.write_all(event)?;
-        }
+        self.0.write_all(format!("{shown}{end}").as_bytes())?;
         Ok(event.len())
     }
 
@@ -231,9 +242,13 @@ mod tests {
     }
 
     fn logged(json: bool, f: impl FnOnce()) -> String {
+        logged_in(json, false, f)
+    }
+
+    fn logged_in(json: bool, colour: bool, f: impl FnOnce()) -> String {
         let sink = Sink::default();
         let copy = sink.clone();
-        let layer = formatted(json, false, move || OneLine(copy.clone()));
+        let layer = formatted(json, colour, move || OneLine(copy.clone(), Form::of(json, colour)));
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), f);
         String::from_utf8(sink.0.lock().unwrap().clone()).unwrap()
     }
@@ -246,6 +261,20 @@ mod tests {
             });
             assert_eq!(text.lines().count(), 1, "{text}");
             assert!(text.ends_with('\n') && text.contains("run_finished"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_line_obeys_nothing_that_came_from_outside() {
+        let hostile = "x\u{1b}]52;c;aGk=\u{7}\u{1b}[2J\u{9b}2J\u{202e}\u{200b}y";
+        for (json, colour) in [(false, false), (false, true), (true, false)] {
+            let text = logged_in(json, colour, || {
+                tracing::warn!(event = events::RUN_FAILED, project = hostile, message = %hostile, advice = ?hostile, "{hostile}");
+            });
+            let own = text.replace("\u{1b}[", if colour { "" } else { "\u{1b}[" });
+            let obeyed: Vec<char> = own.trim_end().chars().filter(|c| display::is_unseen(*c)).collect();
+            assert!(obeyed.is_empty(), "{obeyed:?} in {text:?}");
+            assert!(!text.contains("[2J\u{9b}") && !text.contains("\u{1b}[2J"), "{text:?}");
         }
     }
 

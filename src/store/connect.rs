@@ -17,6 +17,7 @@ use url::Url;
 
 use super::Error;
 use super::error::{code, may_be_read_only};
+use super::parameters;
 use crate::observe::{events, metrics};
 
 /// The oldest PostgreSQL that is supported, as the server counts: major version times 10,000.
@@ -207,7 +208,7 @@ fn parse(text: &str) -> Result<PgConnectOptions, Error> {
     if url.path().trim_start_matches('/').contains('/') {
         return Err(bad("after the port there must be one name, the database's".to_owned()));
     }
-    PgConnectOptions::from_str(text.trim()).map_err(|error| match error {
+    PgConnectOptions::from_str(parameters::known_only(&url).as_str()).map_err(|error| match error {
         sqlx::Error::Configuration(source) => bad(source.to_string()),
         other => Error::Database(other),
     })
@@ -251,6 +252,7 @@ mod tests {
             ("postgres://u:hunter2@h:5432/db/more", "one name"),
             ("postgres://u:hun/ter2@h:5432/db", "port is not a number"),
             ("postgres://u:hunter2@h/db?sslmode=sometimes", "ssl_mode"),
+            ("postgres://u@h/db?password=hunter2&sslmode=sometimes&sslpassword=hunter2", "ssl_mode"),
         ] {
             let reason = reason(url);
             assert!(reason.contains(part), "{url}: {reason}");

@@ -24,6 +24,7 @@ pub mod migrate;
 pub mod oauth;
 pub mod objects;
 pub mod page;
+mod parameters;
 pub mod people;
 pub mod plan;
 pub mod project;

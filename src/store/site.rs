@@ -83,7 +83,7 @@ pub struct NewSite {
 }
 
 /// What to change of a site; `None` leaves it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SiteChange {
     /// Where it is.
     pub base_url: Option<String>,
@@ -105,6 +105,13 @@ pub struct SiteChange {
     pub points_per_hour: Option<i32>,
     /// When the token ends, as its owner says; `Some(None)`: not known.
     pub token_expires_at: Option<Option<DateTime<Utc>>>,
+}
+
+impl SiteChange {
+    /// Whether nothing is changed.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// All sites, or the one of that name.

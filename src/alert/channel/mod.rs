@@ -7,9 +7,10 @@
 //! * a channel keeps no state between messages but idle connections: what a thread needs comes with the message;
 //! * the same message sent twice is recognisable as the same: by its `Message-ID`, its delivery id, its callback data;
 //! * delivered, try again and failed for good are told apart by documented codes, never by the wording of an error;
-//! * a secret is in no `Debug`, error or log.
+//! * a secret is in no `Debug`, error or log, and a message is shown as it is: see [`guarded`].
 
 mod email;
+mod guarded;
 mod http;
 mod log;
 mod reason;
@@ -132,12 +133,21 @@ pub fn open_at(definition: &Definition, secrets: &SecretsConfig, clock: &Clock) 
     let settings = Settings::new(&definition.settings)?;
     let credential = definition.credential.as_deref().map(|reference| resolve(reference, definition, secrets));
     let credential = credential.transpose()?;
+    fn guard<C: Channel + 'static>(
+        channel: C,
+        credential: Option<&SecretString>,
+        definition: &Definition,
+    ) -> Arc<dyn Channel> {
+        Arc::new(guarded::Guarded::new(channel, credential, &definition.settings))
+    }
+    let kept = credential.clone();
+    let kept = kept.as_ref();
     Ok(match definition.kind {
-        Kind::Email => Arc::new(email::Email::open(settings, credential)?),
-        Kind::Slack => Arc::new(slack::Slack::open(settings, credential, clock)?),
-        Kind::Whatsapp => Arc::new(whatsapp::Whatsapp::open(settings, credential, clock)?),
-        Kind::Webhook => Arc::new(webhook::Webhook::open(settings, credential, clock)?),
-        Kind::Log => Arc::new(log::Log::open(settings, credential)?),
+        Kind::Email => guard(email::Email::open(settings, credential)?, kept, definition),
+        Kind::Slack => guard(slack::Slack::open(settings, credential, clock)?, kept, definition),
+        Kind::Whatsapp => guard(whatsapp::Whatsapp::open(settings, credential, clock)?, kept, definition),
+        Kind::Webhook => guard(webhook::Webhook::open(settings, credential, clock)?, kept, definition),
+        Kind::Log => guard(log::Log::open(settings, credential)?, kept, definition),
     })
 }
 

@@ -11,6 +11,7 @@ use minijinja::{Environment, Error, UndefinedBehavior};
 
 use super::view::View;
 use crate::alert::channel::Problem;
+use crate::config::written;
 
 pub(super) const SUBJECT: &str = "subject.txt";
 pub(super) const TEXT: &str = "alert.txt";
@@ -75,7 +76,7 @@ fn read(path: &Path) -> io::Result<String> {
     if std::fs::metadata(path)?.len() > FILE_LIMIT_BYTES {
         return Err(io::Error::other(format!("it is larger than {FILE_LIMIT_BYTES} bytes")));
     }
-    std::fs::read_to_string(path)
+    written::read(path)
 }
 
 fn told(error: &Error) -> String {

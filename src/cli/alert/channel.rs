@@ -269,7 +269,12 @@ impl Row for ChannelView {
     fn cells(&self) -> Vec<String> {
         let settings = self.settings.as_object().into_iter().flatten();
         let settings: Vec<String> = settings
-            .map(|(name, value)| format!("{name}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+            .map(|(name, value)| match (name.as_str(), value.as_str()) {
+                // What follows its host may be a key.
+                ("url", Some(url)) => format!("url={}", host_of(url)),
+                (name, Some(text)) => format!("{name}={text}"),
+                (name, None) => format!("{name}={value}"),
+            })
             .collect();
         let state = match self.failing_since {
             Some(since) => format!("failing since {} ({} in a row)", time(since), self.failures),
@@ -285,5 +290,13 @@ impl Row for ChannelView {
             settings.join(" "),
             self.reason.as_ref().or(self.probe_problem.as_ref()).cloned().unwrap_or_else(|| "-".into()),
         ]
+    }
+}
+
+fn host_of(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return "…".to_owned() };
+    match rest.split_once(['/', '?']) {
+        Some((host, path)) if !path.is_empty() => format!("{scheme}://{host}/…"),
+        _ => url.to_owned(),
     }
 }

@@ -1,6 +1,5 @@
 //! Where the demo speaks: headlines, sentences, and one progress line for several runs.
 
-use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -35,11 +34,7 @@ impl Stage {
     pub fn act(&self, title: &str) {
         let at = self.began.elapsed().as_secs_f64();
         self.output.note("");
-        if self.output.is_styled() && std::io::stderr().is_terminal() {
-            self.output.note(&format!("\x1b[1m{title}\x1b[0m  \x1b[2m{at:.1} s\x1b[0m"));
-        } else {
-            self.output.note(&format!("{title}  ({at:.1} s)"));
-        }
+        self.output.headline(title, &format!("{at:.1} s"));
     }
 
     /// A line.

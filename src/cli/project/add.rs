@@ -1,11 +1,16 @@
 //! `syncline project add`.
+//!
+//! What must hold: of many keys, one that Jira does not know, or does not tell of just now, keeps no other out; what was
+//! added stays, and what was not is told with its reason and the exit code.
 
 use serde::Serialize;
 
+use super::super::patience::Patience;
 use super::super::{Context, Error, Row, site};
 use super::schedule;
 use crate::domain::cron::Schedule;
-use crate::domain::failure::FailureCode;
+use crate::domain::failure::{Failure, FailureCode, RetryPolicy};
+use crate::jira::JiraClient;
 use crate::store::project::{self, NewProject};
 use crate::store::site::Site;
 
@@ -48,6 +53,8 @@ struct Outcome {
     project: String,
     name: String,
     outcome: &'static str,
+    /// Why it was not added.
+    problem: Option<String>,
 }
 
 impl Row for Outcome {
@@ -67,41 +74,33 @@ pub(super) async fn run(args: AddArgs, context: &Context) -> Result<(), Error> {
             .help("a key is letters, digits and underscores, beginning with a letter, e.g. WEB; give the site first"));
     }
     let site = site::find(context, &args.site).await?;
-    let mut wanted = Vec::with_capacity(keys.len());
-    let client = if args.offline { None } else { Some(site::client(context, &site)?) };
-    for key in keys {
-        let known = match &client {
-            Some(client) => Some(client.project(&key).await.map_err(|failure| {
-                match failure.code {
-                    FailureCode::NotFoundProject => {
-                        Error::failure(format!("Jira does not know project {key} on site {}, or hides it", site.name))
-                            .help(
-                                "check the key in Jira, and that the account may browse the project; nothing was added",
-                            )
-                    }
-                    _ => failure.into(),
-                }
-            })?),
-            None => None,
-        };
-        wanted.push(Wanted {
-            // A project that was renamed answers under its old key too.
-            key: known.as_ref().map_or(key, |project| project.key.clone()),
-            jira_id: known.as_ref().map(|project| project.id),
-            name: known.map(|project| project.name).unwrap_or_default(),
-        });
+    let asked = keys.len();
+    let Known { mut wanted, refused } = match args.offline {
+        true => Known::untold(keys),
+        false => Known::ask(&site::client(context, &site)?, keys, context).await,
+    };
+    if let ([(key, failure)], 1) = (refused.as_slice(), asked) {
+        return Err(alone(key, failure, &site));
     }
     wanted.dedup_by(|a, b| a.key == b.key);
     let new = wanted.clone();
-    let added = register(context, &site, wanted, args.cron.as_deref(), args.time_zone.as_deref()).await?;
-    let outcomes: Vec<Outcome> = new
-        .into_iter()
-        .map(|project| Outcome {
-            outcome: if added.contains(&project.key) { "added" } else { "exists" },
-            project: format!("{}/{}", site.name, project.key),
-            name: project.name,
-        })
-        .collect();
+    let added = match wanted.is_empty() {
+        true => Vec::new(),
+        false => register(context, &site, wanted, args.cron.as_deref(), args.time_zone.as_deref()).await?,
+    };
+    let known = new.into_iter().map(|project| Outcome {
+        outcome: if added.contains(&project.key) { "added" } else { "exists" },
+        project: format!("{}/{}", site.name, project.key),
+        name: project.name,
+        problem: None,
+    });
+    let unknown = refused.iter().map(|(key, failure)| Outcome {
+        outcome: "failed",
+        project: format!("{}/{key}", site.name),
+        name: String::new(),
+        problem: Some(failure.to_string()),
+    });
+    let outcomes: Vec<Outcome> = known.chain(unknown).collect();
     context.output.rows(&outcomes, "")?;
     if let Some(first) = outcomes.iter().find(|outcome| outcome.outcome == "added") {
         context.output.note(&format!(
@@ -109,7 +108,71 @@ pub(super) async fn run(args: AddArgs, context: &Context) -> Result<(), Error> {
             first.project
         ));
     }
-    Ok(())
+    if refused.is_empty() { Ok(()) } else { Err(left_out(&refused, asked, &site)) }
+}
+
+/// What Jira told of keys.
+struct Known {
+    wanted: Vec<Wanted>,
+    refused: Vec<(String, Failure)>,
+}
+
+impl Known {
+    /// Nothing: it was not asked.
+    fn untold(keys: Vec<String>) -> Self {
+        let wanted = keys.into_iter().map(|key| Wanted { key, jira_id: None, name: String::new() });
+        Self { wanted: wanted.collect(), refused: Vec::new() }
+    }
+
+    /// Asks for each, and waits where Jira asks for a pause. Credentials that were refused once are not tried again.
+    async fn ask(client: &JiraClient, keys: Vec<String>, context: &Context) -> Self {
+        let mut known = Self { wanted: Vec::with_capacity(keys.len()), refused: Vec::new() };
+        let mut patience = Patience::new(context);
+        let mut locked_out: Option<Failure> = None;
+        for key in keys {
+            let answer = match &locked_out {
+                Some(failure) => Err(failure.clone()),
+                None => patience.ask("Jira", || client.project(&key)).await,
+            };
+            match answer {
+                // A project that was renamed answers under its old key too.
+                Ok(project) => {
+                    known.wanted.push(Wanted { key: project.key, jira_id: Some(project.id), name: project.name });
+                }
+                Err(failure) => {
+                    if failure.code.policy() == RetryPolicy::StopSite {
+                        locked_out = Some(failure.clone());
+                    }
+                    known.refused.push((key, failure));
+                }
+            }
+        }
+        known
+    }
+}
+
+/// Why the one project that was asked for was not added.
+fn alone(key: &str, failure: &Failure, site: &Site) -> Error {
+    match failure.code {
+        FailureCode::NotFoundProject => {
+            Error::failure(format!("Jira does not know project {key} on site {}, or hides it", site.name))
+                .help("check the key in Jira, and that the account may browse the project; nothing was added")
+        }
+        _ => failure.clone().into(),
+    }
+}
+
+/// Which projects of several were not added, and why.
+fn left_out(refused: &[(String, Failure)], asked: usize, site: &Site) -> Error {
+    let reason = |failure: &Failure| match failure.code {
+        FailureCode::NotFoundProject => "Jira does not know it, or hides it".to_owned(),
+        _ => failure.to_string(),
+    };
+    let reasons: Vec<String> = refused.iter().map(|(key, failure)| format!("{key} ({})", reason(failure))).collect();
+    let keys: Vec<&str> = refused.iter().map(|(key, _)| key.as_str()).collect();
+    let advice = refused.first().map_or("", |(_, failure)| failure.code.advice());
+    Error::failure(format!("{} of {asked} projects were not added: {}", refused.len(), reasons.join("; ")))
+        .help(format!("{advice} Then: syncline project add {} {}", site.name, keys.join(" ")))
 }
 
 /// Registers projects with their schedules; answers the keys of those that were not there.

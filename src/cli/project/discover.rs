@@ -7,6 +7,7 @@ use futures::{StreamExt, stream};
 use serde::Serialize;
 
 use super::super::output::time;
+use super::super::patience::Patience;
 use super::super::{Context, Error, Row, site};
 use super::add::{Wanted, register};
 use crate::domain::failure::FailureCode;
@@ -64,7 +65,7 @@ struct Discovered {
 pub(super) async fn run(args: DiscoverArgs, context: &Context) -> Result<(), Error> {
     let site = site::find(context, &args.site).await?;
     let client = site::client(context, &site)?;
-    let visible = all(&client).await?;
+    let visible = all(&client, context).await?;
     let mut listed = mark(&visible, &site, context).await?;
     listed.retain(|project| args.wants(project));
     measure(&client, &mut listed, context).await;
@@ -87,15 +88,16 @@ pub(super) async fn run(args: DiscoverArgs, context: &Context) -> Result<(), Err
 }
 
 /// Every project that the account sees, in the order of their keys.
-async fn all(client: &JiraClient) -> Result<Vec<Project>, Error> {
+async fn all(client: &JiraClient, context: &Context) -> Result<Vec<Project>, Error> {
+    let mut patience = Patience::new(context);
     let mut projects: Vec<Project> = Vec::new();
     let mut start_at = Some(0);
     let mut any_state = true;
     for _ in 0..MAX_PAGES {
         let Some(start) = start_at else { break };
         let page = match any_state {
-            true => client.projects_of_any_state(start).await,
-            false => client.projects(start).await,
+            true => patience.ask("Jira", || client.projects_of_any_state(start)).await,
+            false => patience.ask("Jira", || client.projects(start)).await,
         };
         let page = match page {
             // What is archived or in the trash is not shown to everybody.

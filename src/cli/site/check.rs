@@ -5,8 +5,10 @@ use serde::Serialize;
 
 use super::super::output::time;
 use super::super::{Context, Error, Fields, Format};
+use super::address::{self, Address};
+use super::find::{self, Elsewhere};
 use super::view::{self, View};
-use crate::domain::failure::{FailureCode, RetryPolicy};
+use crate::domain::failure::{Failure, RetryPolicy};
 use crate::domain::site_kind::SiteKind;
 use crate::jira::answers::ServerInfo;
 use crate::jira::personal_token::OwnToken;
@@ -109,7 +111,7 @@ async fn ask(client: &JiraClient, site: &Site, context: &Context, checked: &mut 
         Err(failure) if failure.code.policy() == RetryPolicy::StopSite => return Err(failure.into()),
         Err(_) => match client.server_info().await {
             // What stands in for Jira need not tell what it is, and can be read all the same.
-            Err(failure) if failure.code == FailureCode::ApiRemoved => ServerInfo::default(),
+            Err(failure) if find::may_be_elsewhere(&failure) => ServerInfo::default(),
             answer => answer?,
         },
     };
@@ -120,7 +122,12 @@ async fn ask(client: &JiraClient, site: &Site, context: &Context, checked: &mut 
         checked.advice = Some(format!("syncline site update {} --kind {}", site.name, says.replace('_', "-")));
         return Ok(());
     }
-    let me = client.myself().await?;
+    let me = match client.myself().await {
+        Err(failure) if !tells && find::may_be_elsewhere(&failure) => {
+            return Err(astray(&http, site, failure).await);
+        }
+        answer => answer?,
+    };
     checked.account = Some(format!("{} ({})", me.display_name, me.account_id));
     checked.account_time_zone = me.time_zone;
     let (token, token_ends_at) = token(client, site, context).await?;
@@ -144,6 +151,21 @@ async fn ask(client: &JiraClient, site: &Site, context: &Context, checked: &mut 
     }
     site::learn(&context.pool, site.id, &Learnt { version: server.version, capabilities, token_ends_at }).await?;
     Ok(())
+}
+
+/// Why nothing that is Jira's answers at the site's address, and where it is instead.
+async fn astray(http: &HttpPool, site: &Site, failure: Failure) -> Error {
+    let Ok(address) = Address::stored(&site.request_url) else { return failure.into() };
+    let base = address.base();
+    let (why, there) = match find::elsewhere(http, &address).await {
+        Elsewhere::Here(other, _) => {
+            let there = address::shown(&other);
+            (format!("there is no Jira at {}; it is at {there}", address.text()), there)
+        }
+        Elsewhere::There(other) => (find::moved(base, &other), address::shown(&other)),
+        Elsewhere::Nowhere => return find::nowhere(&address, Some(&failure)),
+    };
+    Error::failure(why).help(format!("syncline site update {} --url {there}", site.name))
 }
 
 /// How long we are let in, in words; and when that ends, where Jira told it now.

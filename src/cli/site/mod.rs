@@ -1,12 +1,14 @@
 //! `syncline site`: where Jira is, and how to be let in.
 
 mod add;
+mod address;
 mod authorize;
 mod check;
-mod detect;
+mod find;
+mod given;
 mod view;
 
-pub(super) use add::is_email;
+pub(super) use given::is_email;
 
 use clap::Subcommand;
 use secrecy::SecretString;

@@ -289,7 +289,9 @@ impl FailureCode {
             Self::BadQuery => {
                 "Jira refused the query: an operator should report it with the run's log (`syncline log list --run RUN`)."
             }
-            Self::ApiRemoved => "Jira no longer serves this endpoint: upgrade Syncline.",
+            Self::ApiRemoved => {
+                "There is no such endpoint at the site's address: check the address with `syncline site check`. If Jira is there, it no longer serves the endpoint: upgrade Syncline."
+            }
             Self::SchemaChanged => {
                 "Jira's answer has an unknown shape: upgrade Syncline, or report it with the run's log."
             }

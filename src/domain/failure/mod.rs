@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::display;
+
 pub use code::{Category, FailureCode, RetryPolicy, Severity};
 
 /// One failure, ready to be stored and shown.
@@ -66,36 +68,82 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// Makes text from outside fit for a log line, a table and a mail: white space folded, control characters dropped,
-/// what looks like a credential replaced, length bounded.
+/// Makes text from outside fit for a log line, a table and a mail: white space folded, characters that are obeyed or not
+/// seen shown as codes, what looks like a credential replaced, length bounded.
 pub fn sanitise(text: &str) -> String {
     let mut out = String::with_capacity(text.len().min(MESSAGE_LIMIT));
-    let mut hide_next = 0usize;
+    let mut hide_next = false;
     let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     for (index, word) in words.enumerate() {
         if index > 0 {
             out.push(' ');
         }
         let lower = word.to_ascii_lowercase();
-        if hide_next > 0 && !matches!(lower.as_str(), "basic" | "bearer") {
+        let names_scheme = matches!(lower.as_str(), "basic" | "bearer");
+        if hide_next && !names_scheme {
             out.push_str("[hidden]");
-            hide_next -= 1;
-        } else if lower.starts_with("atatt") || lower.contains("://") && lower.contains('@') {
+            hide_next = false;
+        } else if looks_secret(&lower) {
             out.push_str("[hidden]");
         } else {
-            out.push_str(word);
-            if matches!(lower.trim_end_matches([':', '=']), "bearer" | "basic" | "authorization" | "password" | "token")
-                && lower.len() > 4
-            {
-                hide_next = usize::from(lower.ends_with([':', '=']) || matches!(lower.as_str(), "bearer" | "basic"));
+            hide_next = names_scheme || hide_assigned(word, &lower, &mut out);
+            if names_scheme {
+                out.push_str(word);
             }
         }
         if out.chars().count() > MESSAGE_LIMIT {
-            let cut: String = out.chars().take(MESSAGE_LIMIT - 1).collect();
-            return cut + "…";
+            break;
         }
     }
-    out
+    let out = display::line(&out);
+    if out.chars().count() <= MESSAGE_LIMIT {
+        return out.into_owned();
+    }
+    out.chars().take(MESSAGE_LIMIT - 1).collect::<String>() + "…"
+}
+
+/// Names whose values are secrets, as they end before `=` or `:`.
+const SECRET_NAMES: [&str; 8] =
+    ["password", "passwd", "secret", "token", "authorization", "api_key", "apikey", "code_verifier"];
+
+/// Whether a word, in lower case, is a credential by its looks: an API token, a signed token, a URL with a password, the
+/// address of a chat's hook.
+pub fn looks_secret(word: &str) -> bool {
+    word.starts_with("atatt")
+        || word.contains("atatt3")
+        || word.contains("xoxb-")
+        || word.contains("hooks.slack.com/")
+        || word.contains("://") && word.contains('@')
+        || word.contains("eyj") && word.len() > 40 && word.matches('.').count() >= 2
+}
+
+/// Writes a word with the values of `secret=…` and `"token":"…"` hidden; true where the value is the next word.
+fn hide_assigned(word: &str, lower: &str, out: &mut String) -> bool {
+    let mut done = 0;
+    while let Some(value) = SECRET_NAMES.iter().filter_map(|name| value_after(lower, done, name)).min() {
+        out.push_str(&word[done..value]);
+        if value == word.len() {
+            return true;
+        }
+        out.push_str("[hidden]");
+        done = word[value..].find(['&', ',', ';', '"', '\'', '}']).map_or(word.len(), |end| value + end);
+    }
+    out.push_str(&word[done..]);
+    false
+}
+
+/// Where the value of `name` begins, at or behind `from`.
+fn value_after(lower: &str, from: usize, name: &str) -> Option<usize> {
+    let quotes = ['"', '\'', '\\'];
+    let mut at = from;
+    loop {
+        let end = at + lower[at..].find(name)? + name.len();
+        let rest = lower[end..].trim_start_matches(quotes);
+        if let Some(value) = rest.strip_prefix(['=', ':']).filter(|value| !value.starts_with("//")) {
+            return Some(lower.len() - value.trim_start_matches(quotes).len());
+        }
+        at = end;
+    }
 }
 
 #[cfg(test)]
@@ -122,6 +170,32 @@ mod tests {
         );
         assert!(!message.chars().any(char::is_control));
         assert!(message.starts_with("GET failed"));
+    }
+
+    #[test]
+    fn a_value_of_a_secret_name_is_hidden_wherever_it_stands() {
+        for (text, kept) in [
+            ("grant_type=refresh_token&client_secret=hunter2&refresh_token=hunter2x&a=b", "grant_type=refresh_token"),
+            (r#"got {"client_secret":"hunter2","scope":"read"} from"#, r#""scope":"read"} from"#),
+            (r#"got {\"access_token\": \"hunter2\"} from"#, "from"),
+            ("Authorization: Basic hunter2 was refused", "was refused"),
+            ("bearer hunter2", "bearer"),
+            ("password: hunter2 is wrong", "is wrong"),
+            ("https://hooks.slack.com/services/T0/B0/hunter2 answers 404", "answers 404"),
+            ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJodW50ZXIyIn0.hunter2hunter2 ended", "ended"),
+            ("user:xoxb-1-hunter2 is no bot", "is no bot"),
+        ] {
+            let message = sanitise(text);
+            assert!(!message.contains("hunter2") && message.contains(kept), "{text}: {message}");
+        }
+        for text in ["the token is wrong", "next page token", "secrets: none", "a token-file", "12:30 Uhr"] {
+            assert_eq!(sanitise(text), text);
+        }
+    }
+
+    #[test]
+    fn a_message_shows_what_is_not_seen_as_codes() {
+        assert_eq!(sanitise("a\u{202e}b \u{1b}]52;c\u{7} d"), "a\\u{202e}b ]52;c d");
     }
 
     #[test]

@@ -109,7 +109,10 @@ impl Slack {
                 let answer = http::ask(request().json(&body), &self.clock).await?;
                 match answers::of_webhook(&answer) {
                     Err(refused) if answers::is_about_form(&answer.body) => {
-                        tracing::debug!(reason = %refused.reason(), "Slack refuses the blocks: sending text");
+                        tracing::debug!(
+                            code = refused.reason().code.as_str(),
+                            "Slack refuses the blocks: sending text"
+                        );
                         let answer = http::ask(request().json(&blocks::plain(message)), &self.clock).await?;
                         answers::of_webhook(&answer)
                     }
@@ -170,7 +173,7 @@ impl Slack {
         };
         let answer = match self.call("chat.postMessage", &addressed(blocks::body(message))).await {
             Err(Undelivered::Never { reason }) if answers::is_about_form(&reason.message) => {
-                tracing::debug!(%reason, "Slack refuses the blocks: sending text");
+                tracing::debug!(code = reason.code.as_str(), "Slack refuses the blocks: sending text");
                 self.call("chat.postMessage", &addressed(blocks::plain(message))).await
             }
             outcome => outcome,

@@ -142,7 +142,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_that_leads_to_this_machine_is_not_resolved() {
-        let refused = PublicOnly.resolve("localhost".parse().unwrap()).await.err().unwrap();
-        assert!(refused.downcast_ref::<Forbidden>().is_some(), "{refused}");
+        for name in ["localhost", "LOCALHOST", "localhost."] {
+            let refused = PublicOnly.resolve(name.parse().unwrap()).await.err().unwrap();
+            assert!(refused.downcast_ref::<Forbidden>().is_some(), "{name}: {refused}");
+        }
     }
 }

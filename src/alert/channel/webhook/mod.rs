@@ -60,6 +60,13 @@ impl Webhook {
         let allow_private = settings.flag("allow_private_addresses")?;
         let timeout = settings.timeout(15)?;
         settings.finish()?;
+        if url.host_str() == Some("hooks.slack.com") {
+            return Err(Problem::new(
+                "url",
+                "is an incoming webhook of Slack's, which is a secret",
+                "make a channel of kind slack, with this address as its credential",
+            ));
+        }
         if url.scheme() == "http" && !allow_private {
             return Err(Problem::new(
                 "url",
@@ -203,12 +210,29 @@ mod tests {
                 &SecretsConfig::default(),
             )
         };
-        for url in ["https://10.0.0.7/hook", "https://[::1]/hook", "https://169.254.169.254/", "https://0x7f.1/"] {
+        for url in [
+            "https://10.0.0.7/hook",
+            "https://[::1]/hook",
+            // The metadata services of clouds.
+            "https://169.254.169.254/",
+            "https://[fd00:ec2::254]/",
+            "https://[::ffff:169.254.169.254]/",
+            "https://[64:ff9b::a9fe:a9fe]/",
+            // Other ways to write an address.
+            "https://0x7f.1/",
+            "https://2130706433/",
+            "https://0177.0.0.1/",
+            "https://127.1/",
+            "https://0/",
+            "https://\u{ff11}27.0.0.1/",
+        ] {
             let problem = open(url, false).unwrap_err();
             assert!(problem.field == "url" && problem.help().contains("allow_private_addresses"), "{url}: {problem}");
             assert!(open(url, true).is_ok(), "{url}");
         }
         assert_eq!(open("http://example.com/hook", false).unwrap_err().field, "url");
+        let slack = open("https://hooks.slack.com/services/T0/B0/hunter2", false).unwrap_err();
+        assert!(slack.help().contains("kind slack") && !format!("{slack:?}").contains("hunter2"), "{slack}");
         let webhook = open("https://example.com/hook?token=hunter2", false).unwrap();
         assert!(!format!("{webhook:?}").contains("hunter2") && !format!("{webhook:?}").contains("s3cret"));
     }
