@@ -13,6 +13,7 @@ pub mod estimate;
 pub mod failure;
 pub mod health;
 pub mod hours;
+pub mod http_date;
 pub mod ladder;
 pub mod night;
 pub mod queue;

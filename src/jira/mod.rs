@@ -8,7 +8,7 @@
 //! * [`page`] reads what a page says of its successor and guards against walks that never end;
 //! * [`normalise`] makes records of issues and what belongs to them, with [`adf`] for their texts, [`sprint`] for their
 //!   sprints and [`repair`] for what cannot be read; [`catalogue`] makes those of lists;
-//! * [`jql`] writes the query of a window;
+//! * [`jql`] writes the query of a window; [`site_clock`] knows what time it is on a site;
 //! * [`oauth`] is the dance that ends in an access token; [`personal_token`] says how long Data Center's live.
 //!
 //! What must hold: nothing here touches the database; nothing Jira sends can panic, be lost without being counted, or
@@ -52,6 +52,7 @@ pub mod presence;
 mod repair;
 mod search;
 mod shape;
+pub mod site_clock;
 mod sprint;
 #[cfg(test)]
 mod test_server;

@@ -168,7 +168,7 @@ impl OAuthClient {
             let request = pool.client().get(url.clone()).timeout(self.request_timeout);
             request.header(ACCEPT, "application/json").header(AUTHORIZATION, &bearer)
         };
-        let body = pool.send(Endpoint::OAuthResources, None, request).await.map_err(|refused| refused.failure)?;
+        let body = pool.send(Endpoint::OAuthResources, None, None, request).await.map_err(|refused| refused.failure)?;
         decode(Endpoint::OAuthResources.template(), &body)
     }
 

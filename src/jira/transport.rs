@@ -9,6 +9,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
+use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::header::{ACCEPT, ACCEPT_LANGUAGE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Request, RequestBuilder, Response, StatusCode, redirect};
 use tracing::{Instrument, Span};
@@ -16,6 +17,7 @@ use tracing::{Instrument, Span};
 use super::classify::{Answer, classify, limit_reason};
 use super::endpoint::Endpoint;
 use super::pacer::{self, Answered, Pacer};
+use super::site_clock::{self, SiteClock};
 use crate::clock::Clock;
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::rate::Told;
@@ -90,6 +92,7 @@ impl HttpPool {
         &self,
         endpoint: Endpoint,
         pacer: Option<&dyn Pacer>,
+        site_clock: Option<&SiteClock>,
         request: impl Fn() -> RequestBuilder,
     ) -> Result<Bytes, Refused> {
         let mut attempt = 1;
@@ -99,7 +102,7 @@ impl HttpPool {
                 None => None,
             };
             let (started, mut told) = (Instant::now(), Told::default());
-            let outcome = self.traced_attempt(endpoint, request(), attempt - 1, &mut told).await;
+            let outcome = self.traced_attempt(endpoint, request(), attempt - 1, &mut told, site_clock).await;
             let status_class = match &outcome {
                 Ok(_) => "2xx",
                 Err(refused) => refused.status_class(),
@@ -135,10 +138,17 @@ impl HttpPool {
     /// One attempt, for what must not be sent twice.
     pub(super) async fn send_once(&self, endpoint: Endpoint, request: RequestBuilder) -> Result<Bytes, Refused> {
         let started = Instant::now();
-        let outcome = self.traced_attempt(endpoint, request, 0, &mut Told::default()).await;
+        let outcome = self.traced_attempt(endpoint, request, 0, &mut Told::default(), None).await;
         let status_class = outcome.as_ref().map_or_else(Refused::status_class, |_| "2xx");
         metrics::jira_request(endpoint.template(), status_class, started.elapsed().as_secs_f64());
         outcome
+    }
+
+    /// What time it is where an answer comes from, as its `Date` says; our time where it says none, or one that is no time of
+    /// today's.
+    fn site_time(&self, headers: &HeaderMap) -> DateTime<Utc> {
+        let now = self.clock.now();
+        site_clock::date(headers).filter(|date| (*date - now).abs() < TimeDelta::days(1)).unwrap_or(now)
     }
 
     fn delay(&self, attempt: u32) -> Duration {
@@ -153,6 +163,7 @@ impl HttpPool {
         request: RequestBuilder,
         resend_count: u32,
         told: &mut Told,
+        site_clock: Option<&SiteClock>,
     ) -> Result<Bytes, Refused> {
         let request = request.build().map_err(|error| Refused {
             failure: classify_transport(&error, endpoint.template()),
@@ -170,7 +181,7 @@ impl HttpPool {
             port: url.port_or_known_default().unwrap_or_default(),
             resend_count,
         });
-        let outcome = self.attempt(endpoint, request, &span, told).instrument(span.clone()).await;
+        let outcome = self.attempt(endpoint, request, &span, told, site_clock).instrument(span.clone()).await;
         if let Err(refused) = &outcome {
             trace::failed(&span, refused.failure.code.as_str(), &refused.failure.message);
         }
@@ -183,6 +194,7 @@ impl HttpPool {
         request: Request,
         span: &Span,
         told: &mut Told,
+        site_clock: Option<&SiteClock>,
     ) -> Result<Bytes, Refused> {
         let path = request.url().path().to_owned();
         let broken = |error: reqwest::Error| Refused {
@@ -192,10 +204,14 @@ impl HttpPool {
             site_is_away: false,
             says_invalid_grant: false,
         };
+        let sent = Instant::now();
         let mut response = self.client.execute(request).await.map_err(broken)?;
+        let after = sent.elapsed();
         trace::http_answered(span, response.status().as_u16());
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
-        *told = pacer::told(&headers, self.clock.now());
+        // Moments that an answer names are the site's: they are measured from its own clock, not from ours.
+        let now = self.site_time(&headers);
+        *told = pacer::told(&headers, now);
         let limit = if status.is_success() { self.body_limit_bytes } else { REFUSAL_LIMIT_BYTES };
         let read = read(&mut response, limit).await.map_err(broken)?;
         trace::http_read(span, read.body.len());
@@ -217,11 +233,14 @@ impl HttpPool {
         }
         let anonymous = headers.get("x-seraph-loginreason").is_some_and(|reason| reason != "OK");
         let json = matches!(read.body.trim_ascii_start().first(), Some(b'{' | b'['));
+        if let Some(site_clock) = site_clock.filter(|_| status.is_success() && json) {
+            site_clock.heard(&headers, sent, after);
+        }
         if status.is_success() && json && !anonymous {
             return Ok(read.body);
         }
         let body_prefix = &read.body[..read.body.len().min(REFUSAL_LIMIT_BYTES)];
-        let answer = Answer { status, headers: &headers, body_prefix, endpoint, path: &path, now: self.clock.now() };
+        let answer = Answer { status, headers: &headers, body_prefix, endpoint, path: &path, now };
         let failure = classify(&answer);
         if status.is_success() && json && failure.code == FailureCode::SchemaChanged {
             // Seraph said something else than OK that is no failed log-in: the answer stands.

@@ -4,10 +4,12 @@
 //! and moved on in the same transaction that requests its run; a unique key on project and slot stands behind it. Slots
 //! that passed while nobody looked become one run, and are counted as missed.
 //!
-//! What must hold: each slot is enqueued at most once, by any number of schedulers, whatever the clock does; the loop
-//! sleeps until something is due or a schedule changes.
+//! What must hold: each slot is enqueued at most once, by any number of schedulers, whatever the clock does; slots are judged
+//! by the database's clock, which is read before each look; the loop sleeps until something is due or a schedule changes.
 
 mod misfire;
+mod put_right;
+mod time;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +20,14 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 pub use misfire::move_on;
+pub use put_right::put_right;
+pub use time::keep_time;
 
 use crate::clock::Clock;
 use crate::domain::failure::sanitise;
 use crate::observe::{events, metrics, trace};
 use crate::store::upkeep::{self, Retention};
-use crate::store::{Connections, Result, due};
+use crate::store::{Connections, Result, clock as store_clock, due};
 
 /// Schedules that are handled in one transaction.
 const BATCH: i64 = 500;
@@ -35,6 +39,7 @@ const UPKEEP_BATCH: i64 = 5_000;
 /// Turns schedules into runs until `stop`. `changed` is told when a schedule was added or changed.
 pub async fn run(connections: Connections, clock: Clock, changed: Arc<Notify>, stop: CancellationToken) {
     let mut next_upkeep = clock.now() + TimeDelta::minutes(1);
+    check_standing(&connections.now(), &clock).await;
     loop {
         let sleep = match tick(&connections.now(), &clock).await {
             Ok(sleep) => sleep,
@@ -46,6 +51,7 @@ pub async fn run(connections: Connections, clock: Clock, changed: Arc<Notify>, s
         if clock.now() >= next_upkeep {
             next_upkeep = clock.now() + UPKEEP_EVERY;
             tidy(&connections.now()).await;
+            check_standing(&connections.now(), &clock).await;
         }
         tokio::select! {
             biased;
@@ -58,6 +64,7 @@ pub async fn run(connections: Connections, clock: Clock, changed: Arc<Notify>, s
 
 /// Enqueues everything that is due now; answers how long there is nothing to do.
 pub async fn tick(pool: &PgPool, clock: &Clock) -> Result<Duration> {
+    store_clock::follow(pool, clock).await?;
     loop {
         let now = clock.now();
         let mut tx = pool.begin().await?;
@@ -92,6 +99,12 @@ pub async fn tick(pool: &PgPool, clock: &Clock) -> Result<Duration> {
     let wait = next.map(|next| (next - clock.now()).to_std().unwrap_or_default());
     // Due, but held by another scheduler just now: it will have moved it on in a moment.
     Ok(wait.map_or(LONGEST_SLEEP, |wait| wait.max(Duration::from_millis(50))))
+}
+
+async fn check_standing(pool: &PgPool, clock: &Clock) {
+    if let Err(error) = put_right(pool, clock).await {
+        tracing::warn!(event = events::SCHEDULER_FAILED, error = %sanitise(&error.to_string()), "looking again in 10 minutes");
+    }
 }
 
 async fn tidy(pool: &PgPool) {

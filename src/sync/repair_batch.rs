@@ -15,7 +15,8 @@ use super::{fetch_changes, fetch_collection, report, upsert_batch};
 use crate::domain::queue::Queue;
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
 use crate::jira::client::BULK_FETCH_LIMIT;
-use crate::store::replica;
+use crate::store::clock;
+use crate::store::replica::{self, Look};
 
 pub(super) struct Repair(pub Arc<Workshop>);
 
@@ -41,9 +42,9 @@ pub(super) fn repair_steps_named(site_id: uuid::Uuid, cause: &str, ids: &[i64]) 
     steps(site_id, cause, ids, false)
 }
 
-/// The steps that read `ids` and write those whose content is another than is stored.
-pub(super) fn compare_steps(site_id: uuid::Uuid, ids: &[i64]) -> Vec<NewStep> {
-    steps(site_id, "content", ids, true)
+/// The steps that read `ids` and write those whose content is another than is stored; `cause` keeps them apart from others.
+pub(super) fn compare_steps(site_id: uuid::Uuid, cause: &str, ids: &[i64]) -> Vec<NewStep> {
+    steps(site_id, cause, ids, true)
 }
 
 fn steps(site_id: uuid::Uuid, cause: &str, ids: &[i64], compare: bool) -> Vec<NewStep> {
@@ -75,6 +76,7 @@ impl Repair {
         let job = self.0.job(context).await?;
         job.jira.myself().await?;
         let project = job.jira.project(&job.work.project_key).await?;
+        let asked_at = clock::now(&context.pool).await?;
         let Asked { mut page, hidden } = asked::ask(&job, &batch.ids, &crate::jira::search_fields(&job.fields)).await?;
         // An answer without issues is worth nothing from an account that has just been shut out.
         job.jira.myself().await?;
@@ -92,14 +94,14 @@ impl Repair {
                 if !batch.compare {
                     replica::distrust(conn, job.work.site_id, &batch.ids).await?;
                 }
-                let written = upsert_batch::write_page(conn, &job, &page).await?;
+                let written = upsert_batch::write_page(conn, &job, &page, Look { asked_at, by_id: true }).await?;
                 let reason = |id| match tells_hidden && !hidden.contains(id) {
                     _ if moved.contains(id) => "moved",
                     true => "deleted",
                     false => "not_visible",
                 };
                 let reasons: Vec<&str> = gone.iter().map(reason).collect();
-                replica::mark_deleted(conn, job.work.site_id, job.work.project_id, &gone, &reasons).await?;
+                replica::mark_deleted(conn, job.work.site_id, job.work.project_id, &gone, &reasons, asked_at).await?;
                 report::page(conn, &job, KIND, &page).await?;
                 let mut next =
                     fetch_collection::for_repair(&job, &written.short_comments, &written.short_worklogs, priority);
