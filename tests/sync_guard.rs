@@ -141,8 +141,7 @@ async fn write(
 }
 
 async fn stored(rig: &Rig) -> (String, Vec<String>) {
-    let summary =
-        sqlx::query_scalar("SELECT summary FROM syncline.issue").fetch_one(rig.db.pool()).await.unwrap();
+    let summary = sqlx::query_scalar("SELECT summary FROM syncline.issue").fetch_one(rig.db.pool()).await.unwrap();
     let bodies = sqlx::query_scalar("SELECT id || ': ' || body FROM syncline.comment ORDER BY id")
         .fetch_all(rig.db.pool())
         .await
@@ -153,7 +152,8 @@ async fn stored(rig: &Rig) -> (String, Vec<String>) {
 #[tokio::test]
 async fn an_earlier_answer_never_overwrites_a_later_one() {
     let rig = Rig::new(one_project()).await;
-    let (first, then) = (DateTime::UNIX_EPOCH + TimeDelta::days(20_000), DateTime::UNIX_EPOCH + TimeDelta::days(20_001));
+    let (first, then) =
+        (DateTime::UNIX_EPOCH + TimeDelta::days(20_000), DateTime::UNIX_EPOCH + TimeDelta::days(20_001));
     let dated = first - TimeDelta::days(1);
     // Whatever the dates say: the earlier answer is dated later, later, and as the other.
     for (seconds, by_id) in [(-60, false), (60, true), (0, true)] {
@@ -172,7 +172,8 @@ async fn what_was_read_later_wins_although_it_is_dated_earlier() {
     let first = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
     let dated = first - TimeDelta::days(1);
     let restored = dated - TimeDelta::days(100);
-    write(&rig, ("edited", dated), Look { asked_at: first, by_id: false }, &[comment(1, dated), comment(2, dated)]).await;
+    write(&rig, ("edited", dated), Look { asked_at: first, by_id: false }, &[comment(1, dated), comment(2, dated)])
+        .await;
 
     // A search may be behind what was read before: it is not believed, and a direct read decides.
     let look = Look { asked_at: first + TimeDelta::minutes(1), by_id: false };

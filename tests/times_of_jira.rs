@@ -98,7 +98,11 @@ async fn what_is_ahead_is_told_until_it_is_over() {
     let (rig, worker) = synced().await;
     worker.stop().await; // whose own rounds would observe too
     assert_eq!((observe(&rig).await, rig.count(ALERT).await), (0, 0));
-    execute(&rig, "UPDATE syncline.issue SET updated_at = '2031-01-01' WHERE id = (SELECT min(id) FROM syncline.issue)").await;
+    execute(
+        &rig,
+        "UPDATE syncline.issue SET updated_at = '2031-01-01' WHERE id = (SELECT min(id) FROM syncline.issue)",
+    )
+    .await;
     assert_eq!((observe(&rig).await, observe(&rig).await, rig.count(ALERT).await), (1, 0, 1), "told once");
     let ahead = ahead::list(rig.db.pool(), None).await.unwrap().remove(0);
     assert!(ahead.sentence().contains("2031-01-01 00:00:00 UTC, which is ahead of the clock"), "{}", ahead.sentence());
@@ -122,7 +126,10 @@ async fn a_cursor_that_stands_ahead_is_put_back_and_told() {
         .unwrap();
     assert!(told.contains("stood at 2031-01-01 00:00:00 UTC, ahead of the clock; it was put back to "), "{told}");
     let stood = ahead::list(rig.db.pool(), None).await.unwrap().remove(0).sentence();
-    assert!(stood.contains("cursor stood at 2031-01-01 00:00:00 UTC, ahead of the clock, and was put back to "), "{stood}");
+    assert!(
+        stood.contains("cursor stood at 2031-01-01 00:00:00 UTC, ahead of the clock, and was put back to "),
+        "{stood}"
+    );
     sync(&rig, "incremental").await;
     assert_eq!(rig.count("SELECT count(*) FROM syncline.sync_log WHERE event = 'cursor_put_back'").await, 1, "once");
     worker.stop().await;
@@ -180,7 +187,7 @@ async fn what_was_dated_back_is_as_jira_shows_it_afterwards() {
         date(&rig, 2, -3 * 86_400);
         let report = rig.verify(&rig.projects[0], &verify::Options::default()).await.unwrap();
         assert_eq!(report.stale.len(), 2, "{report:#?}");
-        let ids: Vec<i64> = report.repairable().collect();
+        let ids: Vec<i64> = report.stale.iter().map(|stale| stale.id).collect();
         match mend {
             "full" => sync(&rig, "full").await,
             "repair" => assert_eq!(rig.repair(&rig.projects[0], &ids).await, "succeeded"),

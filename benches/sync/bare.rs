@@ -71,8 +71,7 @@ async fn write(database: &Database, site: Uuid, project: Uuid, body: &[u8], fiel
     let comments: Vec<_> = page.issues.iter().flat_map(|issue| &issue.comments).collect();
     let worklogs: Vec<_> = page.issues.iter().flat_map(|issue| &issue.worklogs).collect();
     let asked_at = syncline::store::clock::now(&database.pool).await.unwrap();
-    let versions: Vec<_> =
-        issues.iter().map(|issue| replica::Version { issue_id: issue.id, asked_at }).collect();
+    let versions: Vec<_> = issues.iter().map(|issue| replica::Version { issue_id: issue.id, asked_at }).collect();
     let look = replica::Look { asked_at, by_id: false };
     let mut tx = database.pool.begin().await.unwrap();
     replica::plan_afresh(&mut tx).await.unwrap();

@@ -11,8 +11,8 @@ use super::{Context, Error, Fields, Row, project};
 use crate::domain::alert::class;
 use crate::domain::failure::FailureCode;
 use crate::store::ahead;
-use crate::store::queue_view;
 use crate::store::health::{self, HealthRow};
+use crate::store::queue_view;
 
 /// See which projects are well, and what ails the others
 #[derive(Debug, clap::Args)]

@@ -92,8 +92,14 @@ fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// What time it is where an answer comes from, as its `Date` says; `now`, our time, where it says none, or one that is no time
+/// of today's.
+pub(super) fn time_of(headers: &HeaderMap, now: DateTime<Utc>) -> DateTime<Utc> {
+    date(headers).filter(|date| (*date - now).abs() < TimeDelta::days(1)).unwrap_or(now)
+}
+
 /// The `Date` of an answer.
-pub(super) fn date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
+fn date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
     http_date::parse(headers.get(DATE)?.to_str().ok()?, None)
 }
 

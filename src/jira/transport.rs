@@ -9,7 +9,6 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::header::{ACCEPT, ACCEPT_LANGUAGE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Request, RequestBuilder, Response, StatusCode, redirect};
 use tracing::{Instrument, Span};
@@ -144,13 +143,6 @@ impl HttpPool {
         outcome
     }
 
-    /// What time it is where an answer comes from, as its `Date` says; our time where it says none, or one that is no time of
-    /// today's.
-    fn site_time(&self, headers: &HeaderMap) -> DateTime<Utc> {
-        let now = self.clock.now();
-        site_clock::date(headers).filter(|date| (*date - now).abs() < TimeDelta::days(1)).unwrap_or(now)
-    }
-
     fn delay(&self, attempt: u32) -> Duration {
         let full = self.first_delay.saturating_mul(1 << (attempt - 1)).min(LONGEST_DELAY);
         full.mul_f64(1.0 - self.clock.jitter() / 2.0)
@@ -210,7 +202,7 @@ impl HttpPool {
         trace::http_answered(span, response.status().as_u16());
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         // Moments that an answer names are the site's: they are measured from its own clock, not from ours.
-        let now = self.site_time(&headers);
+        let now = site_clock::time_of(&headers, self.clock.now());
         *told = pacer::told(&headers, now);
         let limit = if status.is_success() { self.body_limit_bytes } else { REFUSAL_LIMIT_BYTES };
         let read = read(&mut response, limit).await.map_err(broken)?;

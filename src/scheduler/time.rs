@@ -11,13 +11,16 @@ use crate::engine::Engine;
 use crate::observe::{events, metrics};
 use crate::store::{Connections, clock};
 
-/// Between two readings; in between this process' monotonic clock counts on.
+/// Between two readings; in between this process' monotonic clock counts on. The first ones follow each other sooner: the worker
+/// with which they are kept is written by the first pulse.
 const EVERY: Duration = Duration::from_secs(10);
+const AT_FIRST: Duration = Duration::from_secs(1);
+const FIRST_READINGS: u32 = 3;
 
 /// Follows the database's clock until `stop`.
 pub async fn keep_time(engine: Engine, connections: Connections, clock: Clock, stop: CancellationToken) {
     let mut told = false;
-    loop {
+    for reading in 0_u32.. {
         match clock::follow(&connections.now(), &clock).await {
             Ok(Some(ahead)) => {
                 told = tell(ahead, told);
@@ -33,7 +36,7 @@ pub async fn keep_time(engine: Engine, connections: Connections, clock: Clock, s
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(EVERY) => {}
+            () = tokio::time::sleep(if reading < FIRST_READINGS { AT_FIRST } else { EVERY }) => {}
         }
     }
 }

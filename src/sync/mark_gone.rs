@@ -17,7 +17,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 
 use super::asked::{self, Asked as Answer};
-use super::repair_batch::{compare_steps, repair_steps_named};
+use super::by_id::{compare_steps, repair_steps_named};
 use super::workshop::{Job, Workshop};
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::queue::Queue;

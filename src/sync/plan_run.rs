@@ -10,10 +10,10 @@ use std::time::Instant;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::BoxFuture;
 
+use super::by_id::repair_steps;
 use super::fetch_catalogue;
 use super::fetch_page;
 use super::ranges::{Extent, Planned, Ranges};
-use super::repair_batch::repair_steps;
 use super::sweep_ids;
 use super::workshop::{self, Job, Workshop};
 use crate::domain::cursor;
@@ -218,7 +218,9 @@ fn put_back_notice(it: &PutBack) -> Entry {
         event: "cursor_put_back",
         code: None,
         message: format!("the cursor stood at {}, ahead of the clock; it was put back to {to}", time(it.stood_at)),
-        advice: Some("Nothing: this run reads what was passed over. See whether the clocks of Jira's servers are right."),
+        advice: Some(
+            "Nothing: this run reads what was passed over. See whether the clocks of Jira's servers are right.",
+        ),
         details: Some(serde_json::json!({"stood_at": it.stood_at, "to": it.to})),
     }
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::repair_batch::compare_steps;
+use super::by_id::compare_steps;
 use super::workshop::{self, Job, Workshop};
 use super::{advance_cursor, fetch_changes, fetch_collection, fetch_page, fetch_worklogs, report};
 use crate::domain::failure::{Failure, FailureCode};

@@ -171,7 +171,9 @@ impl Workshop {
             auth,
             request_timeout: options.request_timeout,
         };
-        let jira = JiraClient::new(&self.http, access)?.paced(self.fleet.site(work.site_id)).reading(self.clock_of(work.site_id));
+        let jira = JiraClient::new(&self.http, access)?
+            .paced(self.fleet.site(work.site_id))
+            .reading(self.clock_of(work.site_id));
         let fields = work.field_map.as_ref().map(field_map).unwrap_or_default();
         let fields = fields.with_story_points(work.story_points_field.as_deref());
         let limit = settings::Limit::new(&set, work.running_seconds);

@@ -78,9 +78,7 @@ pub(super) async fn check_server(context: &Context, report: &mut Report) {
     let skew = server.now - (asked + (answered - asked) / 2);
     let text = format!("the database's clock is {:+.1} s off this machine's", skew.as_seconds_f64());
     match skew.abs() > SKEW_LIMIT + (answered - asked) {
-        true => {
-            report.warn("clock", text, "set both clocks (NTP); until then all goes by the database's")
-        }
+        true => report.warn("clock", text, "set both clocks (NTP); until then all goes by the database's"),
         false => report.pass("clock", text),
     }
     check_notifications(context, report).await;
