@@ -3,12 +3,15 @@
 //! Everything that decides by time or chance takes a [`Clock`]; nothing else in the crate may ask the operating system
 //! (`.clippy.toml` refuses it). Tests move a [`VirtualClock`] by hand and get the same ids and the same jitter each time.
 //!
-//! Two clocks exist on purpose. *This* one decides schedules, windows and waits. *Leases and ready times of steps* are
-//! compared by the database's own clock, because the clocks of pods differ (`docs/decisions/0002-two-clocks.md`).
+//! The clocks of machines differ, and one of them may be wrong by years. So a process tells the time by the database's clock:
+//! it is read every few seconds ([`Clock::follow`]), and between two readings this process' monotonic clock counts on. The
+//! machine's own time ([`Clock::own`]) decides nothing; how far it is off is told. *Leases and ready times of steps* are
+//! compared in the database itself (`docs/decisions/0020-one-clock.md`).
 
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use rand::rngs::StdRng;
@@ -27,8 +30,43 @@ struct Inner {
 
 #[derive(Debug)]
 enum Source {
-    System,
+    System(Followed),
     Virtual(VirtualClock),
+}
+
+/// The machine's clock until another one is followed.
+#[derive(Debug)]
+struct Followed {
+    began: Instant,
+    /// Microseconds since 1970 at `began`, by the clock that is followed.
+    theirs: AtomicI64,
+    /// How far this machine's clock is off by itself; for tests and rehearsals.
+    off_by: TimeDelta,
+}
+
+/// No clock is followed yet.
+const NOBODY: i64 = i64::MIN;
+
+impl Followed {
+    fn new(off_by: TimeDelta) -> Self {
+        Self { began: Instant::now(), theirs: AtomicI64::new(NOBODY), off_by }
+    }
+
+    #[allow(clippy::disallowed_methods)] // the one place that may
+    fn own(&self) -> DateTime<Utc> {
+        (Utc::now() + self.off_by).trunc_subsecs(6)
+    }
+
+    fn now(&self) -> DateTime<Utc> {
+        let theirs = self.theirs.load(Ordering::Relaxed);
+        let micros = theirs.saturating_add(micros(self.began.elapsed()));
+        let followed = DateTime::from_timestamp_micros(micros).filter(|_| theirs != NOBODY);
+        followed.unwrap_or_else(|| self.own())
+    }
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// The hands of a clock that only tests and rehearsals move.
@@ -56,9 +94,14 @@ impl VirtualClock {
 
 impl Clock {
     /// The machine's clock and a generator seeded by the operating system.
-    #[allow(clippy::disallowed_methods)] // the one place that may
     pub fn system() -> Self {
-        Self(Arc::new(Inner { source: Source::System, rng: Mutex::new(StdRng::from_os_rng()) }))
+        Self::off_by(TimeDelta::zero())
+    }
+
+    /// The clock of a machine that is so far ahead (or, negative, behind), for tests and rehearsals.
+    pub fn off_by(off_by: TimeDelta) -> Self {
+        let source = Source::System(Followed::new(off_by));
+        Self(Arc::new(Inner { source, rng: Mutex::new(StdRng::from_os_rng()) }))
     }
 
     /// A clock that stands still until moved, with a generator that repeats for the same `seed`.
@@ -70,12 +113,31 @@ impl Clock {
     }
 
     /// The time now, UTC, in whole microseconds: PostgreSQL keeps no more, and a time must read back as it was written.
-    #[allow(clippy::disallowed_methods)] // the one place that may
     pub fn now(&self) -> DateTime<Utc> {
         match &self.0.source {
-            Source::System => Utc::now().trunc_subsecs(6),
+            Source::System(followed) => followed.now(),
             Source::Virtual(hands) => hands.now(),
         }
+    }
+
+    /// The time by this machine's own clock, which decides nothing where another one is followed.
+    pub fn own(&self) -> DateTime<Utc> {
+        match &self.0.source {
+            Source::System(followed) => followed.own(),
+            Source::Virtual(hands) => hands.now(),
+        }
+    }
+
+    /// Whether there is a clock to be followed; a virtual one is moved by hand.
+    pub fn follows(&self) -> bool {
+        matches!(self.0.source, Source::System(_))
+    }
+
+    /// Follows another clock from now on, which showed `theirs` somewhere between `asked` and now.
+    pub fn follow(&self, theirs: DateTime<Utc>, asked: Instant) {
+        let Source::System(followed) = &self.0.source else { return };
+        let since = asked.saturating_duration_since(followed.began) + asked.elapsed() / 2;
+        followed.theirs.store(theirs.timestamp_micros().saturating_sub(micros(since)), Ordering::Relaxed);
     }
 
     /// A UUIDv7 of this instant: sorts by the time it was made.
@@ -116,6 +178,24 @@ mod tests {
         assert_eq!(id, b.new_id());
         assert_ne!(id, other.new_id());
         assert_eq!(id.get_version_num(), 7);
+    }
+
+    #[test]
+    fn a_clock_that_is_wrong_tells_the_time_of_the_one_it_follows() {
+        let clock = Clock::off_by(TimeDelta::days(400));
+        assert_eq!(
+            clock.now(),
+            clock.now().max(Clock::system().now() + TimeDelta::days(399)),
+            "nobody is followed yet"
+        );
+        let theirs = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
+        clock.follow(theirs, Instant::now());
+        let passed = clock.now() - theirs;
+        assert!(passed >= TimeDelta::zero() && passed < TimeDelta::minutes(1), "{passed}");
+        assert!(clock.own() > Clock::system().now() + TimeDelta::days(399), "its own time is known");
+        let (hands, _) = Clock::virtual_at(theirs, 1);
+        hands.follow(theirs + TimeDelta::days(1), Instant::now());
+        assert_eq!(hands.now(), theirs, "a virtual clock is moved by hand alone");
     }
 
     #[test]

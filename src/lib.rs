@@ -18,10 +18,10 @@
 //! 3. **No transaction across a network call.** A transaction awaits PostgreSQL only.
 //! 4. **One active run per project**, held by a partial unique index. A trigger that meets an active run is kept and runs
 //!    next, never dropped and never doubled.
-//! 5. **A cursor moves forward only, over applied pages only.** When it says T, every issue that Jira showed as updated
-//!    before T has been applied.
+//! 5. **A cursor moves forward only, over applied pages only**, and no further than the clock. When it says T, every issue
+//!    that Jira showed as updated before T has been applied. One that stands ahead of the clock all the same is put back.
 //! 6. **Retry is the engine's, by error class**, and survives restarts. A wait for Jira's rate limit spends no attempt.
-//! 7. **Clock and randomness are injected** ([`clock`]).
+//! 7. **Clock and randomness are injected** ([`clock`]); every process goes by the database's clock.
 //! 8. **Bounded.** Memory does not grow with the number of issues, nor tables with time.
 //! 9. **Nothing Jira says is trusted**: unknown shapes become a recorded drift or a per-issue error, never a panic.
 //! 10. **Every acknowledged request ends** in a visible outcome: succeeded, failed with a class and advice, or cancelled.

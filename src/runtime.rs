@@ -49,6 +49,8 @@ impl Worker {
     /// Checks the schema's version and starts everything: admin server, queue workers, scheduler.
     pub async fn start(config: &Config, pool: PgPool, clock: Clock) -> anyhow::Result<Self> {
         warn_of_newer_schema(store::check_version(&pool).await?);
+        // Before anything is decided: this machine's clock may be wrong.
+        store::clock::follow(&pool, &clock).await?;
         let connections = Connections::from(pool);
         let readiness = Readiness::default();
         let heartbeats = Heartbeats::default();
@@ -78,6 +80,7 @@ impl Worker {
         tasks.spawn(scheduler::run(connections.clone(), clock.clone(), heard.schedules, stop.clone()));
         tasks.spawn(telemetry::watch(connections.clone(), clock.clone(), rules, stop.clone()));
         tasks.spawn(telemetry::probe(connections.clone(), clock.clone(), channels, stop.clone()));
+        tasks.spawn(scheduler::keep_time(engine.clone(), connections.clone(), clock.clone(), stop.clone()));
         let keeper = Keeper::new(connections.clone(), clock.clone(), timings(config), templates(config));
         tasks.spawn(telemetry::keep(keeper, heard.alerts, stop.clone()));
         let set = Arc::new(Notify::new());

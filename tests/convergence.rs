@@ -4,6 +4,9 @@
 //! search behind writes, lost credentials, workers that are killed. Then everything is calm for one more sync, and `verify`
 //! must find nothing but issues that are gone, and nothing at all after its repair.
 //!
+//! Some sites have clocks that are wrong, or nodes whose clocks differ, some issues are dated ahead or back, and some workers
+//! run on machines whose clocks are off by hours or by years.
+//!
 //! One in four plays on a Data Center. `SYNCLINE_SEEDS=1000` tries more seeds than the usual 200, `SYNCLINE_SEED=42` a single
 //! one, `SYNCLINE_KIND=data-center` (or `cloud`) has all of them play there, `SYNCLINE_REPEAT=60` plays each so often side by
 //! side, for what a busy machine's timing brings out.
@@ -14,6 +17,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use sqlx::PgPool;
@@ -23,7 +27,7 @@ use syncline::domain::site_kind::SiteKind;
 use syncline::jira::{Auth, HttpPool, JiraClient, SiteAccess};
 use syncline::runtime::Worker;
 use syncline::simulator::{
-    self, Amount, FaultKind, FaultPlan, FaultRule, Handle, Kind, Options, ProjectSpec, Simulator,
+    self, Amount, FaultKind, FaultPlan, FaultRule, Handle, Kind, Mutation, Options, ProjectSpec, Simulator,
 };
 use syncline::store::{self, PoolOptions};
 use syncline::verify::{self, Reason, Report, Scope};
@@ -106,6 +110,10 @@ struct History<'a> {
     db: &'a TestDb,
     seed: u64,
     dice: SmallRng,
+    /// Decides about clocks; apart from the rest, so that a history is what it was before there were any.
+    clocks: SmallRng,
+    /// Issues were dated back: only a run that looks at all of them sees that.
+    dated_back: bool,
     jira: Handle,
     kind: SiteKind,
     site: String,
@@ -144,6 +152,11 @@ impl<'a> History<'a> {
         options.latency = Duration::from_millis(dice.random_range(0..6));
         options.latency_jitter = Duration::from_millis(dice.random_range(0..6));
         let jira = Simulator::start(options, ([127, 0, 0, 1], 0).into()).await.unwrap();
+        let mut clocks = SmallRng::seed_from_u64(seed ^ 0x00C1_0C45);
+        if clocks.random_bool(0.4) {
+            const OFFSETS: [&[i64]; 5] = [&[480], &[-480], &[0, 480], &[0, -480], &[-30, 0, 30]];
+            jira.control().set_clock_offsets(OFFSETS[clocks.random_range(0..OFFSETS.len())]);
+        }
 
         let mut token = tempfile::NamedTempFile::new().unwrap();
         token.write_all(simulator::DEFAULT_TOKEN.as_bytes()).unwrap();
@@ -181,7 +194,8 @@ impl<'a> History<'a> {
         config.sync.partition_target_issues = dice.random_range(8..=20);
         config.sync.overlap_seconds = OVERLAP_SECONDS;
         config.sync.request_timeout_seconds = 1;
-        Self { db, seed, dice, jira, kind, site, site_id, token, config, workers: Vec::new() }
+        let (dated_back, workers) = (false, Vec::new());
+        Self { db, seed, dice, clocks, dated_back, jira, kind, site, site_id, token, config, workers }
     }
 
     async fn run(mut self) {
@@ -202,10 +216,13 @@ impl<'a> History<'a> {
     /// One that does not come up is started again, as an orchestrator does with a pod.
     async fn start_worker(&mut self) {
         let options = PoolOptions { max_connections: 6, ..PoolOptions::default() };
+        const OFF_HOURS: [i64; 4] = [2, -2, 400 * 24, -400 * 24];
+        let off_hours = if self.clocks.random_bool(0.3) { OFF_HOURS[self.clocks.random_range(0..4)] } else { 0 };
         for last in [false, false, false, true] {
             let started = async {
                 let pool = store::connect(&self.db.secret_url(), &options).await?;
-                let worker = Worker::start(&self.config, pool.clone(), Clock::system()).await?;
+                let clock = Clock::off_by(TimeDelta::hours(off_hours));
+                let worker = Worker::start(&self.config, pool.clone(), clock).await?;
                 Ok::<_, anyhow::Error>((worker, pool))
             };
             match started.await {
@@ -248,6 +265,7 @@ impl<'a> History<'a> {
         }
         control.set_mutations_per_second(self.dice.random_range(20.0..400.0));
         tokio::time::sleep(Duration::from_millis(self.dice.random_range(5..250))).await;
+        self.date_some();
         if expired {
             std::fs::write(self.token.path(), simulator::DEFAULT_TOKEN).unwrap();
         }
@@ -267,6 +285,23 @@ impl<'a> History<'a> {
         control.set_mutations_per_second(0.0);
         for run in runs {
             ended(self.db.pool(), run).await;
+        }
+    }
+
+    /// Dates issues by a clock that is wrong; rarely back, as a restore does.
+    fn date_some(&mut self) {
+        const AHEAD: [i64; 4] = [5, 480, 86_400, 5 * 365 * 86_400];
+        for _ in 0..self.clocks.random_range(0..3) {
+            let ids = self.jira.control().issue_ids(PROJECTS[self.clocks.random_range(0..PROJECTS.len())]);
+            if ids.is_empty() {
+                continue;
+            }
+            let issue = ids[self.clocks.random_range(0..ids.len())].to_string();
+            let back = self.clocks.random_bool(0.15);
+            let seconds = AHEAD[self.clocks.random_range(0..AHEAD.len())] * if back { -1 } else { 1 };
+            self.dated_back |= back;
+            // It may have been deleted meanwhile.
+            let _ = self.jira.control().apply(Mutation::DateIssue { issue, seconds });
         }
     }
 
@@ -324,8 +359,9 @@ impl<'a> History<'a> {
 
     async fn sync_until_it_succeeds(&self) {
         for key in PROJECTS {
+            let kind = if self.dated_back { "full" } else { "incremental" };
             for attempt in 1.. {
-                let run = enqueue(self.db.pool(), &self.project(key), "incremental").await;
+                let run = enqueue(self.db.pool(), &self.project(key), kind).await;
                 if ended(self.db.pool(), run).await == "succeeded" {
                     break;
                 }

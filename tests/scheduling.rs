@@ -3,9 +3,12 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 use syncline::clock::Clock;
+use syncline::config::Config;
+use syncline::runtime::Worker;
 use syncline::scheduler;
+use syncline::store::queue_view;
 
-use crate::support::TestDb;
+use crate::support::{TestDb, eventually};
 
 fn noon() -> DateTime<Utc> {
     "2026-03-02T12:00:00Z".parse().unwrap()
@@ -139,4 +142,77 @@ async fn due_schedules_are_found_by_their_index() {
     .await
     .unwrap();
     assert!(plan.iter().any(|line| line.contains("schedule_due")), "{plan:#?}");
+}
+
+/// Clocks of machines that are wrong: hours ahead, years ahead, hours behind.
+fn wrong_clocks() -> [Clock; 3] {
+    [TimeDelta::hours(2), TimeDelta::days(400), TimeDelta::hours(-2)].map(Clock::off_by)
+}
+
+/// Whether the schedules stand where the database's clock has them: the slot that has just begun was served, or is due, and
+/// the next is within its fifteen minutes (and as long again, over which projects are spread).
+const STAND_RIGHT: &str = "SELECT count(*) FROM syncline.schedule
+  WHERE next_slot_at <= clock_timestamp() + interval '15 minutes' AND next_run_at <= clock_timestamp() + interval '30 minutes'
+    AND coalesce(last_slot_at <= clock_timestamp(), true)";
+
+#[tokio::test]
+async fn a_worker_with_a_wrong_clock_moves_no_slot() {
+    for clock in wrong_clocks() {
+        let db = TestDb::new().await;
+        projects(db.pool(), 3, "*/15 * * * *").await;
+        sqlx::query("UPDATE syncline.schedule SET next_slot_at = clock_timestamp(), next_run_at = clock_timestamp()")
+            .execute(db.pool())
+            .await
+            .unwrap();
+        for _ in 0..2 {
+            scheduler::tick(db.pool(), &clock).await.unwrap();
+        }
+        assert_eq!(number(db.pool(), "SELECT count(*) FROM syncline.sync_run").await, 3, "what is due runs, once");
+        assert_eq!(number(db.pool(), STAND_RIGHT).await, 3, "{:?}", clock.own());
+        assert_eq!(scheduler::put_right(db.pool(), &clock).await.unwrap(), 0, "nothing is to be put right");
+    }
+}
+
+#[tokio::test]
+async fn schedules_that_a_fast_clock_pushed_ahead_are_put_right() {
+    let db = TestDb::new().await;
+    projects(db.pool(), 4, "*/15 * * * *").await;
+    let push = "WITH p AS (SELECT project_id, row_number() OVER (ORDER BY project_id) AS n FROM syncline.schedule)
+        UPDATE syncline.schedule s
+           SET last_slot_at = CASE p.n WHEN 1 THEN clock_timestamp() + interval '2 hours' WHEN 2 THEN clock_timestamp() + interval '400 days' END,
+               next_slot_at = clock_timestamp() + CASE p.n WHEN 4 THEN interval '0' WHEN 1 THEN interval '135 minutes' ELSE interval '400 days' END,
+               next_run_at = clock_timestamp() + CASE p.n WHEN 4 THEN interval '0' WHEN 1 THEN interval '135 minutes' ELSE interval '400 days' END
+          FROM p WHERE p.project_id = s.project_id";
+    sqlx::query(push).execute(db.pool()).await.unwrap();
+    let served = "INSERT INTO syncline.sync_run (id, project_id, kind, trigger, state, requested_by, slot_at)
+        SELECT syncline.new_id(), project_id, 'incremental', 'schedule', 'succeeded', 'scheduler', last_slot_at
+          FROM syncline.schedule WHERE last_slot_at IS NOT NULL";
+    sqlx::query(served).execute(db.pool()).await.unwrap();
+    let clock = Clock::off_by(TimeDelta::hours(-3));
+    assert_eq!(scheduler::put_right(db.pool(), &clock).await.unwrap(), 3, "the fourth stands right");
+    assert_eq!(number(db.pool(), STAND_RIGHT).await, 4);
+    assert_eq!(number(db.pool(), "SELECT count(*) FROM syncline.sync_run WHERE slot_at IS NOT NULL").await, 0);
+    assert_eq!(number(db.pool(), "SELECT count(*) FROM syncline.sync_log WHERE event = 'schedule_put_right'").await, 3);
+    assert_eq!(scheduler::put_right(db.pool(), &clock).await.unwrap(), 0, "once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_says_how_far_its_clock_is_off() {
+    for (clock, ahead) in wrong_clocks().into_iter().zip([7_200.0, 400.0 * 86_400.0, -7_200.0]) {
+        let db = TestDb::new().await;
+        let mut config = Config::default();
+        config.http.address = None;
+        let worker = Worker::start(&config, db.pool().clone(), clock.clone()).await.unwrap();
+        let told = std::cell::Cell::new(None);
+        eventually("the worker's clock to be told of", async || {
+            let workers = queue_view::workers(db.pool()).await.unwrap();
+            told.set(workers.first().and_then(|worker| worker.clock_ahead_seconds));
+            told.get().is_some()
+        })
+        .await;
+        let told: Option<f64> = told.get();
+        assert!((told.unwrap() - ahead).abs() < 60.0, "{told:?}");
+        assert!((clock.now() - Clock::system().now()).abs() < TimeDelta::minutes(1), "it goes by the database's");
+        worker.stop().await;
+    }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use syncline::clock::Clock;
 use syncline::domain::record::{CommentRecord, IssueRecord};
 use syncline::simulator::Options;
-use syncline::store::replica::{self, Version};
+use syncline::store::replica::{self, Look, UpsertedIssues, Version};
 use uuid::Uuid;
 
 use crate::support::Rig;
@@ -122,25 +122,79 @@ fn comment(id: i64, at: DateTime<Utc>) -> CommentRecord {
     .sealed()
 }
 
-#[tokio::test]
-async fn an_older_version_never_overwrites_a_newer_one_nor_its_comments() {
-    let rig = Rig::new(one_project()).await;
+/// Writes an issue and its comments as they were answered to a question of `asked_at`, dated `updated`; answers what came of it.
+async fn write(
+    rig: &Rig,
+    (summary, updated): (&str, DateTime<Utc>),
+    look: Look,
+    comments: &[CommentRecord],
+) -> UpsertedIssues {
     let project: Uuid = sqlx::query_scalar("SELECT id FROM syncline.project").fetch_one(rig.db.pool()).await.unwrap();
-    let (site, newer) = (rig.site_id, DateTime::UNIX_EPOCH + TimeDelta::days(20_000));
-    let older = newer - TimeDelta::minutes(1);
-    for (summary, at, comments) in [("new", newer, vec![comment(2, newer)]), ("old", older, vec![comment(1, older)])] {
-        let mut tx = rig.db.pool().begin().await.unwrap();
-        let upserted = replica::upsert_issues(&mut tx, site, project, &[&record(summary, at)]).await.unwrap();
-        assert_eq!(upserted.current.contains(&7), summary == "new");
-        let comments: Vec<_> = comments.iter().collect();
-        let version = [Version { issue_id: 7, updated_at: at }];
-        replica::apply_comments(&mut tx, site, &comments, &version, &[7], &[]).await.unwrap();
-        tx.commit().await.unwrap();
+    let mut tx = rig.db.pool().begin().await.unwrap();
+    let upserted =
+        replica::upsert_issues(&mut tx, rig.site_id, project, &[&record(summary, updated)], look).await.unwrap();
+    let comments: Vec<_> = comments.iter().collect();
+    let version = [Version { issue_id: 7, asked_at: look.asked_at }];
+    replica::apply_comments(&mut tx, rig.site_id, &comments, &version, &[7], &[]).await.unwrap();
+    tx.commit().await.unwrap();
+    upserted
+}
+
+async fn stored(rig: &Rig) -> (String, Vec<String>) {
+    let summary = sqlx::query_scalar("SELECT summary FROM syncline.issue").fetch_one(rig.db.pool()).await.unwrap();
+    let bodies = sqlx::query_scalar("SELECT id || ': ' || body FROM syncline.comment ORDER BY id")
+        .fetch_all(rig.db.pool())
+        .await
+        .unwrap();
+    (summary, bodies)
+}
+
+#[tokio::test]
+async fn an_earlier_answer_never_overwrites_a_later_one() {
+    let rig = Rig::new(one_project()).await;
+    let (first, then) =
+        (DateTime::UNIX_EPOCH + TimeDelta::days(20_000), DateTime::UNIX_EPOCH + TimeDelta::days(20_001));
+    let dated = first - TimeDelta::days(1);
+    // Whatever the dates say: the earlier answer is dated later, later, and as the other.
+    for (seconds, by_id) in [(-60, false), (60, true), (0, true)] {
+        sqlx::query("DELETE FROM syncline.issue").execute(rig.db.pool()).await.unwrap();
+        write(&rig, ("later", dated), Look { asked_at: then, by_id }, &[comment(2, dated)]).await;
+        let early = dated + TimeDelta::seconds(seconds);
+        let upserted = write(&rig, ("earlier", early), Look { asked_at: first, by_id }, &[comment(1, early)]).await;
+        assert!(upserted.current.is_empty() && upserted.doubtful.is_empty(), "{seconds}: {upserted:?}");
+        assert_eq!(stored(&rig).await, ("later".to_owned(), vec!["2: comment 2".to_owned()]), "{seconds}");
     }
-    let summary: String =
-        sqlx::query_scalar("SELECT summary FROM syncline.issue").fetch_one(rig.db.pool()).await.unwrap();
-    assert_eq!(summary, "new");
-    let comments: Vec<i64> =
-        sqlx::query_scalar("SELECT id FROM syncline.comment").fetch_all(rig.db.pool()).await.unwrap();
-    assert_eq!(comments, [2]);
+}
+
+#[tokio::test]
+async fn what_was_read_later_wins_although_it_is_dated_earlier() {
+    let rig = Rig::new(one_project()).await;
+    let first = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
+    let dated = first - TimeDelta::days(1);
+    let restored = dated - TimeDelta::days(100);
+    write(&rig, ("edited", dated), Look { asked_at: first, by_id: false }, &[comment(1, dated), comment(2, dated)])
+        .await;
+
+    // A search may be behind what was read before: it is not believed, and a direct read decides.
+    let look = Look { asked_at: first + TimeDelta::minutes(1), by_id: false };
+    let mut back = comment(1, restored);
+    back.body = "restored".to_owned();
+    let back = [back.sealed()];
+    let upserted = write(&rig, ("restored", restored), look, &back).await;
+    assert_eq!((upserted.current.len(), upserted.doubtful), (0, vec![7]));
+    let upserted = write(&rig, ("restored", restored), Look { by_id: true, ..look }, &back).await;
+    assert_eq!((upserted.updated, upserted.doubtful.len()), (1, 0));
+    assert_eq!(stored(&rig).await, ("restored".to_owned(), vec!["1: restored".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_look_dated_by_a_clock_since_put_back_holds_nothing_up() {
+    let rig = Rig::new(one_project()).await;
+    let now = Utc::now();
+    let look = |asked_at| Look { asked_at, by_id: true };
+    write(&rig, ("by a fast clock", now), look(now + TimeDelta::days(400)), &[comment(1, now)]).await;
+    let mut newer = comment(1, now);
+    newer.body = "newer".to_owned();
+    write(&rig, ("by a right clock", now), look(now), &[newer.sealed()]).await;
+    assert_eq!(stored(&rig).await, ("by a right clock".to_owned(), vec!["1: newer".to_owned()]));
 }

@@ -70,12 +70,13 @@ async fn write(database: &Database, site: Uuid, project: Uuid, body: &[u8], fiel
     let ids: Vec<i64> = issues.iter().map(|issue| issue.id).collect();
     let comments: Vec<_> = page.issues.iter().flat_map(|issue| &issue.comments).collect();
     let worklogs: Vec<_> = page.issues.iter().flat_map(|issue| &issue.worklogs).collect();
-    let versions: Vec<_> =
-        issues.iter().map(|issue| replica::Version { issue_id: issue.id, updated_at: issue.updated_at }).collect();
+    let asked_at = syncline::store::clock::now(&database.pool).await.unwrap();
+    let versions: Vec<_> = issues.iter().map(|issue| replica::Version { issue_id: issue.id, asked_at }).collect();
+    let look = replica::Look { asked_at, by_id: false };
     let mut tx = database.pool.begin().await.unwrap();
     replica::plan_afresh(&mut tx).await.unwrap();
     replica::upsert_users(&mut tx, site, &page.users).await.unwrap();
-    replica::upsert_issues(&mut tx, site, project, &issues).await.unwrap();
+    replica::upsert_issues(&mut tx, site, project, &issues, look).await.unwrap();
     replica::apply_comments(&mut tx, site, &comments, &versions, &ids, &[]).await.unwrap();
     replica::apply_worklogs(&mut tx, site, &worklogs, &versions, &ids, &[]).await.unwrap();
     tx.commit().await.unwrap();

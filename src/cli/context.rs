@@ -132,6 +132,8 @@ impl Context {
             Ok(pool) => pool,
             Err(problem) => return Err(problem.into()),
         };
+        // Commands decide by the database's clock as workers do; one that cannot be read is told by what comes next.
+        let _ = store::clock::follow(&pool, &clock).await;
         Ok(Self { config, pool, database_url, clock, output, cluster })
     }
 

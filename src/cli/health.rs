@@ -1,12 +1,18 @@
 //! `syncline health`: which projects are well, and what ails the others.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use uuid::Uuid;
 
 use super::output::{time, time_or_dash};
 use super::{Context, Error, Fields, Row, project};
+use crate::domain::alert::class;
 use crate::domain::failure::FailureCode;
+use crate::store::ahead;
 use crate::store::health::{self, HealthRow};
+use crate::store::queue_view;
 
 /// See which projects are well, and what ails the others
 #[derive(Debug, clap::Args)]
@@ -23,12 +29,22 @@ pub(super) async fn run(args: HealthArgs, context: &Context) -> Result<(), Error
         Some(text) => Some(project::find(context, text, false).await?.id),
         None => None,
     };
-    let rows: Vec<_> = health::health_rows(&context.pool, only).await?.into_iter().map(Shown::of).collect();
+    let mut ahead: HashMap<Uuid, String> = ahead::list(&context.pool, only)
+        .await?
+        .into_iter()
+        .filter(ahead::Ahead::is_any)
+        .map(|one| (one.project_id, one.sentence()))
+        .collect();
+    let rows = health::health_rows(&context.pool, only).await?.into_iter();
+    let rows: Vec<_> = rows.map(|row| (ahead.remove(&row.project_id), row)).map(Shown::of).collect();
     match (&args.project, rows.first()) {
         (Some(_), Some(row)) => context.output.fields(row)?,
         _ => context.output.rows(&rows, "no project yet: add one with `syncline project add SITE KEY`")?,
     }
     let sick = rows.iter().filter(|row| row.state == "failing" || row.state == "site failing").count();
+    for trouble in queue_view::workers(&context.pool).await?.iter().filter_map(queue_view::Worker::clock_trouble) {
+        context.output.note(&format!("{trouble}; it decides nothing, and should be set (NTP)"));
+    }
     if args.check && sick > 0 {
         return Err(Error::unhealthy(format!("{sick} of {} projects fail", rows.len())));
     }
@@ -47,6 +63,8 @@ struct Shown {
     last_success_at: Option<DateTime<Utc>>,
     last_failure_at: Option<DateTime<Utc>>,
     last_error: Option<String>,
+    /// What is ahead of the clock.
+    ahead: Option<String>,
     advice: Option<&'static str>,
     alerting: Vec<String>,
     rung: i16,
@@ -54,7 +72,10 @@ struct Shown {
 }
 
 impl Shown {
-    fn of(row: HealthRow) -> Self {
+    fn of((ahead, mut row): (Option<String>, HealthRow)) -> Self {
+        if ahead.is_some() && row.alerting.iter().all(|class| class != class::DATED_AHEAD) {
+            row.alerting.push(class::DATED_AHEAD.to_owned());
+        }
         let state = match &row {
             row if row.project_state == "paused" => "paused",
             row if row.site_cause.is_some() => "site failing",
@@ -69,7 +90,8 @@ impl Shown {
             state,
             advice,
             since: row.site_since.or(row.failing_since),
-            code: row.code,
+            code: row.code.or_else(|| ahead.as_ref().map(|_| class::DATED_AHEAD.to_owned())),
+            ahead,
             failure_streak: row.failure_streak,
             success_streak: row.success_streak,
             slow_streak: row.slow_streak,
@@ -120,6 +142,7 @@ impl Fields for Shown {
             ("last success", self.last_success_at.map(time).unwrap_or_default()),
             ("last failure", self.last_failure_at.map(time).unwrap_or_default()),
             ("last error", self.last_error.clone().unwrap_or_default()),
+            ("ahead", self.ahead.clone().unwrap_or_default()),
             ("what to do", self.advice.unwrap_or_default().to_owned()),
             ("alerts", self.alerting.join(", ")),
             ("rung", if self.rung > 0 { self.rung.to_string() } else { String::new() }),

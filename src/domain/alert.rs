@@ -58,6 +58,8 @@ pub mod class {
     pub const NO_RECENT_SUCCESS: &str = "NO_RECENT_SUCCESS";
     /// A site's token ends soon.
     pub const TOKEN_ENDS: &str = "TOKEN_ENDS";
+    /// Jira dates an issue ahead of the clock, or a cursor stood there.
+    pub const DATED_AHEAD: &str = "DATED_AHEAD";
     /// An alert channel does not take messages.
     pub const CHANNEL_FAILING: &str = "CHANNEL_FAILING";
 }

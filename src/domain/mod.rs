@@ -14,6 +14,7 @@ pub mod estimate;
 pub mod failure;
 pub mod health;
 pub mod hours;
+pub mod http_date;
 pub mod ladder;
 pub mod night;
 pub mod queue;

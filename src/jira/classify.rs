@@ -23,6 +23,7 @@ use super::endpoint::Endpoint;
 use super::shape::Shape;
 use crate::domain::failure::FailureCode as Code;
 use crate::domain::failure::{Failure, PauseScope};
+use crate::domain::http_date;
 use crate::domain::scrub::Secrets;
 
 /// One answer that is not what was asked for.
@@ -38,7 +39,7 @@ pub struct Answer<'a> {
     pub endpoint: Endpoint,
     /// Where it was asked, for the message: the path of the request.
     pub path: &'a str,
-    /// Our time, which turns a moment to wait for into a duration.
+    /// The site's time, or ours where it does not tell: turns a moment to wait for into a duration.
     pub now: DateTime<Utc>,
     /// What the request carried, to be taken out of whatever the answer repeats of it.
     pub secrets: &'a Secrets,
@@ -215,14 +216,13 @@ fn wait(answer: &Answer<'_>, code: Code) -> Option<Duration> {
     Some(wait.clamp(SHORTEST_WAIT, LONGEST_WAIT))
 }
 
-/// `Retry-After`: seconds, or a date in the form of RFC 9110.
+/// `Retry-After`: seconds, or a date in one of the forms of RFC 9110.
 fn retry_after(answer: &Answer<'_>) -> Option<Duration> {
     let value = header(answer.headers, RETRY_AFTER.as_str()).trim();
     if let Ok(seconds) = value.parse::<f64>() {
         return Duration::try_from_secs_f64(seconds).ok();
     }
-    let date = DateTime::parse_from_rfc2822(value).ok()?;
-    Some(until(date.to_utc(), answer.now))
+    Some(until(http_date::parse(value, Some(answer.now))?, answer.now))
 }
 
 fn reset(answer: &Answer<'_>) -> Option<Duration> {

@@ -117,6 +117,9 @@ const TABLE: &[Row] = {
         // Failures on the other side.
         ("maintenance, in seconds", 503, &[("retry-after", "120")], USUAL, Search, Maintenance, Some(120), Site),
         ("maintenance, until a date", 503, &[("retry-after", "Wed, 01 May 2024 10:25:00 GMT"), HTML_TYPE], HTML, Search, Maintenance, Some(300), Site),
+        ("until a date, as RFC 850 has it", 503, &[("retry-after", "Wednesday, 01-May-24 10:25:00 GMT"), HTML_TYPE], HTML, Search, Maintenance, Some(300), Site),
+        ("until a date, as asctime has it", 503, &[("retry-after", "Wed May  1 10:25:00 2024"), HTML_TYPE], HTML, Search, Maintenance, Some(300), Site),
+        ("a limit until a date, as asctime has it", 429, &[("retry-after", "Wed May  1 10:25:00 2024")], "", Search, RateLimit, Some(300), Site),
         ("unavailable, without a time", 503, &[], USUAL, Search, ServerError, None, Site),
         ("unavailable, HTML", 503, &[HTML_TYPE], HTML, Search, GatewayHtml, None, Site),
         ("Envoy's plain text", 503, &[("content-type", "text/plain")], "upstream connect error or disconnect/reset before headers", Search, GatewayHtml, None, Site),

@@ -26,6 +26,7 @@ use super::manners::{Manners, Spared, leaves_out};
 use super::members::Members;
 use super::pacer::Pacer;
 use super::search::is_bare;
+use super::site_clock::SiteClock;
 use super::transport::{HttpPool, Refused};
 use crate::clock::Clock;
 use crate::domain::entity::FieldRecord;
@@ -70,6 +71,7 @@ pub struct JiraClient {
     pub(super) search_way: Arc<AtomicU8>,
     /// What the site is spared when it is searched.
     pub(super) manners: Arc<Manners>,
+    site_clock: Arc<SiteClock>,
 }
 
 impl fmt::Debug for JiraClient {
@@ -118,6 +120,7 @@ impl JiraClient {
             request_timeout: access.request_timeout,
             search_way: Arc::default(),
             manners: Arc::default(),
+            site_clock: Arc::default(),
         })
     }
 
@@ -144,9 +147,20 @@ impl JiraClient {
         self
     }
 
+    /// The same, reading the site's clock together with other clients of the site.
+    pub fn reading(mut self, site_clock: Arc<SiteClock>) -> Self {
+        self.site_clock = site_clock;
+        self
+    }
+
     /// The clock of the pool.
     pub fn clock(&self) -> &Clock {
         self.pool.clock()
+    }
+
+    /// What time it is on the site, as the answers to this client show it.
+    pub fn site_clock(&self) -> &SiteClock {
+        &self.site_clock
     }
 
     /// The account. An answer without one is `AUTH_INVALID`: without it, searches would answer that there is nothing.
@@ -297,7 +311,7 @@ impl JiraClient {
             Some(header) => request().header(AUTHORIZATION, header.clone()),
             None => request(),
         };
-        let sent = self.pool.send(endpoint, pacer, with_ticket).await;
+        let sent = self.pool.send(endpoint, pacer, Some(&self.site_clock), with_ticket).await;
         if let Err(Refused { failure, limit: Some(reason), .. }) = &sent {
             metrics::jira_rate_limited(&self.site, reason, failure.retry_after.unwrap_or_default());
         }

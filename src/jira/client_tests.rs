@@ -110,6 +110,25 @@ async fn a_search_sends_what_was_asked_and_nothing_unknown() {
 }
 
 #[tokio::test]
+async fn a_wait_is_measured_from_the_clock_of_whoever_names_it() {
+    // Our clock stands at the beginning of 1970, and the site's five minutes later.
+    for (until, seconds) in [
+        ("Thu, 01 Jan 1970 00:05:30 GMT", 30),
+        ("Thursday, 01-Jan-70 00:06:00 GMT", 60),
+        ("Thu Jan  1 00:06:30 1970", 90),
+    ] {
+        let headers = [("date", "Thu, 01 Jan 1970 00:05:00 GMT"), ("retry-after", until)];
+        let (url, _) = server(vec![answer(429, &headers, "{}")]).await;
+        let failure = client(&url).myself().await.unwrap_err();
+        assert_eq!(failure.retry_after, Some(Duration::from_secs(seconds)), "{until}");
+    }
+    // A date that is no clock's is not believed.
+    let headers = [("date", "Sun, 01 Jan 2034 00:00:00 GMT"), ("retry-after", "Thu, 01 Jan 1970 00:00:45 GMT")];
+    let (url, _) = server(vec![answer(429, &headers, "{}")]).await;
+    assert_eq!(client(&url).myself().await.unwrap_err().retry_after, Some(Duration::from_secs(45)));
+}
+
+#[tokio::test]
 async fn what_a_moment_may_heal_is_asked_three_times() {
     let (url, asked) = server(vec![answer(500, &[], "{}"), answer(502, &[], "<html>"), answer(200, &[], ME)]).await;
     assert!(client(&url).myself().await.is_ok());

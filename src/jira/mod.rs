@@ -9,7 +9,7 @@
 //! * [`normalise`] makes records of issues and what belongs to them, with [`adf`] for their texts, [`sprint`] for their
 //!   sprints and [`repair`] for what cannot be read; [`catalogue`] makes those of lists;
 //! * [`mod@landing`] finds where an address leads that is not Jira's;
-//! * [`jql`] writes the query of a window;
+//! * [`jql`] writes the query of a window; [`site_clock`] knows what time it is on a site;
 //! * [`oauth`] is the dance that ends in an access token; [`personal_token`] says how long Data Center's live.
 //!
 //! What must hold: nothing here touches the database; nothing Jira sends can panic, be lost without being counted, or
@@ -56,6 +56,7 @@ pub mod presence;
 mod repair;
 mod search;
 mod shape;
+pub mod site_clock;
 mod sprint;
 #[cfg(test)]
 mod test_server;

@@ -176,7 +176,7 @@ impl OAuthClient {
             let request = pool.client().get(url.clone()).timeout(self.request_timeout);
             request.header(ACCEPT, "application/json").bearer_auth(access_token.expose_secret())
         };
-        let body = pool.send(Endpoint::OAuthResources, None, request).await.map_err(|refused| refused.failure)?;
+        let body = pool.send(Endpoint::OAuthResources, None, None, request).await.map_err(|refused| refused.failure)?;
         decode(Endpoint::OAuthResources.template(), &body)
     }
 

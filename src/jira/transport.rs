@@ -17,6 +17,7 @@ use super::carried::Carried;
 use super::classify::{Answer, classify, limit_reason};
 use super::endpoint::Endpoint;
 use super::pacer::{self, Answered, Pacer};
+use super::site_clock::{self, SiteClock};
 use crate::clock::Clock;
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::rate::Told;
@@ -91,6 +92,7 @@ impl HttpPool {
         &self,
         endpoint: Endpoint,
         pacer: Option<&dyn Pacer>,
+        site_clock: Option<&SiteClock>,
         request: impl Fn() -> RequestBuilder,
     ) -> Result<Bytes, Refused> {
         let mut attempt = 1;
@@ -100,7 +102,7 @@ impl HttpPool {
                 None => None,
             };
             let (started, mut told) = (Instant::now(), Told::default());
-            let outcome = self.traced_attempt(endpoint, request(), attempt - 1, &mut told).await;
+            let outcome = self.traced_attempt(endpoint, request(), attempt - 1, &mut told, site_clock).await;
             let status_class = match &outcome {
                 Ok(_) => "2xx",
                 Err(refused) => refused.status_class(),
@@ -136,7 +138,7 @@ impl HttpPool {
     /// One attempt, for what must not be sent twice.
     pub(super) async fn send_once(&self, endpoint: Endpoint, request: RequestBuilder) -> Result<Bytes, Refused> {
         let started = Instant::now();
-        let outcome = self.traced_attempt(endpoint, request, 0, &mut Told::default()).await;
+        let outcome = self.traced_attempt(endpoint, request, 0, &mut Told::default(), None).await;
         let status_class = outcome.as_ref().map_or_else(Refused::status_class, |_| "2xx");
         metrics::jira_request(endpoint.template(), status_class, started.elapsed().as_secs_f64());
         outcome
@@ -154,6 +156,7 @@ impl HttpPool {
         request: RequestBuilder,
         resend_count: u32,
         told: &mut Told,
+        site_clock: Option<&SiteClock>,
     ) -> Result<Bytes, Refused> {
         let request = request.build().map_err(|error| Refused {
             failure: classify_transport(&error, endpoint.template()),
@@ -171,7 +174,7 @@ impl HttpPool {
             port: url.port_or_known_default().unwrap_or_default(),
             resend_count,
         });
-        let outcome = self.attempt(endpoint, request, &span, told).instrument(span.clone()).await;
+        let outcome = self.attempt(endpoint, request, &span, told, site_clock).instrument(span.clone()).await;
         if let Err(refused) = &outcome {
             trace::failed(&span, refused.failure.code.as_str(), &refused.failure.message);
         }
@@ -184,6 +187,7 @@ impl HttpPool {
         request: Request,
         span: &Span,
         told: &mut Told,
+        site_clock: Option<&SiteClock>,
     ) -> Result<Bytes, Refused> {
         let path = request.url().path().to_owned();
         let (began, limit) = (Instant::now(), request.timeout().copied());
@@ -198,10 +202,14 @@ impl HttpPool {
             site_is_away: false,
             says_invalid_grant: false,
         };
+        let sent = Instant::now();
         let mut response = self.client.execute(request).await.map_err(broken)?;
+        let after = sent.elapsed();
         trace::http_answered(span, response.status().as_u16());
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
-        *told = pacer::told(&headers, self.clock.now());
+        // Moments that an answer names are the site's: they are measured from its own clock, not from ours.
+        let now = site_clock::time_of(&headers, self.clock.now());
+        *told = pacer::told(&headers, now);
         let limit = if status.is_success() { self.body_limit_bytes } else { REFUSAL_LIMIT_BYTES };
         let read = read(&mut response, limit).await.map_err(broken)?;
         trace::http_read(span, read.body.len());
@@ -223,12 +231,14 @@ impl HttpPool {
         }
         let anonymous = headers.get("x-seraph-loginreason").is_some_and(|reason| reason != "OK");
         let json = matches!(read.body.trim_ascii_start().first(), Some(b'{' | b'['));
+        if let Some(site_clock) = site_clock.filter(|_| status.is_success() && json) {
+            site_clock.heard(&headers, sent, after);
+        }
         if status.is_success() && json && !anonymous {
             return Ok(read.body);
         }
         let body_prefix = &read.body[..read.body.len().min(REFUSAL_LIMIT_BYTES)];
         let secrets = carried.secrets();
-        let now = self.clock.now();
         let answer = Answer { status, headers: &headers, body_prefix, endpoint, path: &path, now, secrets: &secrets };
         let failure = carried.sent_on(status, &headers).unwrap_or_else(|| classify(&answer));
         if status.is_success() && json && failure.code == FailureCode::SchemaChanged {

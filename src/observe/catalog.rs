@@ -92,6 +92,8 @@ catalog! {
 
     SCHEDULER_LAG = Gauge, "scheduler_lag_seconds", "seconds", [],
         "How late the last due schedule was enqueued.";
+    CLOCK_AHEAD = Gauge, "clock_ahead_seconds", "seconds", [],
+        "How far the clock of this machine is ahead of the database's (negative: behind). It decides nothing.";
     SCHEDULE_MISSED = Counter, "schedule_missed_total", "slots", [],
         "Slots that passed without a run of their own; they were merged into one.";
 

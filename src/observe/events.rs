@@ -41,6 +41,7 @@ events! {
     STEP_DEAD = "step_dead", "error", "step_id, code, message", "A step was given up and waits for an operator.";
     VERIFY_WAITS = "verify_waits", "info", "code, seconds", "A verification waits because Jira asked it to, or did not answer.";
     WALK_RESTARTED = "walk_restarted", "warn", "partition, seq, message", "Jira refused its own page token: the walk begins anew.";
+    CURSOR_PUT_BACK = "cursor_put_back", "warn", "project, stood_at, to", "A cursor stood ahead of the clock and was put back; the run reads what it had passed over.";
     RUN_PLANNED = "run_planned", "info", "project, kind, estimate, partitions, repairs", "A run knows what it will read.";
     RUN_STOPPED = "run_stopped", "error", "run_id, code, message", "A run was stopped because another one of its site lost its credentials.";
     RUN_STARTED = "run_started", "info", "run_id, project, kind, trigger", "A run has begun.";
@@ -51,6 +52,9 @@ events! {
     SITE_STOPPED = "site_stopped", "error", "site, code, advice", "Nothing is tried on a site until somebody acts.";
     SCHEDULER_FAILED = "scheduler_failed", "warn", "error", "Due schedules could not be read; it is tried again.";
     SCHEDULE_PAUSED = "schedule_paused", "error", "project_id, problem", "A schedule cannot be read and was paused.";
+    SCHEDULE_PUT_RIGHT = "schedule_put_right", "warn", "project_id, stood_at, next_run", "A wrong clock had pushed a schedule ahead; it starts with its next slot.";
+    CLOCK_OFF = "clock_off", "warn", "ahead_seconds", "The machine's clock and the database's are far apart; the database's decides.";
+    CLOCK_RIGHT = "clock_right", "info", "ahead_seconds", "The machine's clock is as the database's again.";
     SCHEDULE_MISSED = "schedule_missed", "warn", "project, slots", "Slots passed without a run; one run makes up for them.";
     RECORD_SKIPPED = "record_skipped", "warn", "run_id, entity, code", "A record could not be read; the page went on.";
     SCHEMA_DRIFT = "schema_drift", "warn", "entity, path", "Jira answered with a shape that is not known.";

@@ -82,6 +82,11 @@ pub fn scheduler_lag(lag: Duration) {
     gauge!(catalog::SCHEDULER_LAG.name).set(lag.as_secs_f64());
 }
 
+/// Sets how far this machine's clock is ahead of the database's.
+pub fn clock_ahead(seconds: f64) {
+    gauge!(catalog::CLOCK_AHEAD.name).set(seconds);
+}
+
 /// Counts slots that were merged into a later run.
 pub fn schedule_missed(slots: u32) {
     counter!(catalog::SCHEDULE_MISSED.name).increment(u64::from(slots));

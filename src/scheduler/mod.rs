@@ -4,33 +4,42 @@
 //! and moved on in the same transaction that requests its run; a unique key on project and slot stands behind it. Slots
 //! that passed while nobody looked become one run, and are counted as missed.
 //!
-//! What must hold: each slot is enqueued at most once, by any number of schedulers, whatever the clock does; the loop
-//! sleeps until something is due or a schedule changes.
+//! What must hold: each slot is enqueued at most once, by any number of schedulers, whatever the clock does; slots are judged
+//! by the database's clock, which is read before each look; the loop sleeps until something is due or a schedule changes.
 
 pub mod janitor;
 mod misfire;
+mod put_right;
+mod time;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use sqlx::PgPool;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 pub use misfire::move_on;
+pub use put_right::put_right;
+pub use time::keep_time;
 
 use crate::clock::Clock;
 use crate::domain::failure::sanitise;
 use crate::observe::{events, metrics, trace};
-use crate::store::{Connections, Result, due};
+use crate::store::{Connections, Result, clock as store_clock, due};
 
 /// Schedules that are handled in one transaction.
 const BATCH: i64 = 500;
 /// The longest sleep: the wall clock may be set while we sleep, and a notification may be lost.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+/// How often schedules that stand too far ahead are looked for.
+const CHECK_STANDING_EVERY: TimeDelta = TimeDelta::minutes(10);
 
 /// Turns schedules into runs until `stop`. `changed` is told when a schedule was added or changed.
 pub async fn run(connections: Connections, clock: Clock, changed: Arc<Notify>, stop: CancellationToken) {
+    let mut next_look = clock.now() + CHECK_STANDING_EVERY;
+    check_standing(&connections.now(), &clock).await;
     loop {
         let sleep = match tick(&connections.now(), &clock).await {
             Ok(sleep) => sleep,
@@ -39,6 +48,10 @@ pub async fn run(connections: Connections, clock: Clock, changed: Arc<Notify>, s
                 Duration::from_secs(2)
             }
         };
+        if clock.now() >= next_look {
+            next_look = clock.now() + CHECK_STANDING_EVERY;
+            check_standing(&connections.now(), &clock).await;
+        }
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
@@ -50,6 +63,7 @@ pub async fn run(connections: Connections, clock: Clock, changed: Arc<Notify>, s
 
 /// Enqueues everything that is due now; answers how long there is nothing to do.
 pub async fn tick(pool: &PgPool, clock: &Clock) -> Result<Duration> {
+    store_clock::follow(pool, clock).await?;
     loop {
         let now = clock.now();
         let mut tx = pool.begin().await?;
@@ -84,4 +98,10 @@ pub async fn tick(pool: &PgPool, clock: &Clock) -> Result<Duration> {
     let wait = next.map(|next| (next - clock.now()).to_std().unwrap_or_default());
     // Due, but held by another scheduler just now: it will have moved it on in a moment.
     Ok(wait.map_or(LONGEST_SLEEP, |wait| wait.max(Duration::from_millis(50))))
+}
+
+async fn check_standing(pool: &PgPool, clock: &Clock) {
+    if let Err(error) = put_right(pool, clock).await {
+        tracing::warn!(event = events::SCHEDULER_FAILED, error = %sanitise(&error.to_string()), "looking again in 10 minutes");
+    }
 }

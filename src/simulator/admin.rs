@@ -94,6 +94,14 @@ async fn mutate(State(control): State<Control>, body: Bytes) -> Reply {
     }
 }
 
+/// Of one node, or of several.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Offsets {
+    One(i64),
+    Nodes(Vec<i64>),
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SettingsBody {
@@ -103,6 +111,7 @@ struct SettingsBody {
     search_lag_milliseconds: Option<u64>,
     mutations_per_second: Option<f64>,
     omit_is_last: Option<bool>,
+    clock_offset_seconds: Option<Offsets>,
     suspended: Option<bool>,
     anonymous: Option<bool>,
 }
@@ -127,6 +136,11 @@ async fn settings(State(control): State<Control>, body: Bytes) -> Reply {
     }
     if let Some(omit) = body.omit_is_last {
         control.set_omit_is_last(omit);
+    }
+    match body.clock_offset_seconds {
+        Some(Offsets::One(seconds)) => control.set_clock_offsets(&[seconds]),
+        Some(Offsets::Nodes(seconds)) => control.set_clock_offsets(&seconds),
+        None => {}
     }
     if let Some(suspended) = body.suspended {
         control.set_suspended(suspended);

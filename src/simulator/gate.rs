@@ -47,6 +47,10 @@ pub(super) async fn gate(State(site): State<Arc<Site>>, mut request: Request, ne
     };
     let reply = site.language.apply(reply).await;
     site.count_status(reply.status().as_u16());
+    // By the clock of the node that has served it.
+    let now = chrono::DateTime::from_timestamp_millis(site.world.now_of_node_ms(number));
+    let date = now.map(|now| now.format("%a, %d %b %Y %H:%M:%S GMT").to_string()).unwrap_or_default();
+    let reply = reply::with(reply, "date", &date);
     reply::with(reply, "atl-traceid", &format!("{number:032x}"))
 }
 

@@ -1,7 +1,7 @@
 //! What people do to issues while a sync runs.
 //!
-//! What must hold: a mutation moves the `updated` of every issue that it touches strictly forward, and the same seed and the
-//! same calls give the same history.
+//! What must hold: a mutation moves the `updated` of every issue that it touches strictly forward, but for the one that dates
+//! an issue otherwise and for issues that are dated ahead of the clock, and the same seed and the same calls give the same history.
 
 use super::catalogue::{Catalogue, FIRST_DONE, SprintState, kind};
 use super::history::{Event, Item, difference};
@@ -12,6 +12,9 @@ use super::seed::{Dice, Purpose};
 use super::store::Store;
 use super::threads::total_seconds;
 use super::world::World;
+
+/// A lead that comes from another clock, and not from changes within one millisecond.
+const AHEAD_MS: i64 = 1_000;
 
 impl World {
     /// Carries out one mutation.
@@ -83,6 +86,7 @@ impl World {
                 issue.priority = dice.below(5) as u8;
                 true
             })?,
+            M::DateIssue { issue, seconds } => self.date(store, issue, *seconds, dice)?,
             M::Transition { issue } => self.change(store, issue, |issue, _, now_ms| {
                 issue.status = (issue.status + 1 + dice.below(4) as u8) % 5;
                 issue.resolved_ms = (issue.status >= FIRST_DONE).then_some(now_ms);
@@ -158,7 +162,10 @@ impl World {
         let before = issue.clone();
         // What was generated so far is written down before it could come out differently.
         issue.threads_mut(&catalogue);
-        issue.updated_ms = self.now_ms().max(issue.updated_ms + 1);
+        let node_ms = self.now_of_node_ms(store.mutations);
+        // What another clock has dated ahead is dated by this one now, and so goes back.
+        let is_ahead = issue.updated_ms > node_ms + AHEAD_MS;
+        issue.updated_ms = if is_ahead { node_ms } else { node_ms.max(issue.updated_ms + 1) };
         let now_ms = issue.updated_ms;
         if !change(&mut issue, store, now_ms) {
             return Err(Error::NothingThere(named.to_owned()));
@@ -168,6 +175,24 @@ impl World {
         if spent != now_spent {
             items.push(Item::TimeSpent(spent, now_spent));
         }
+        self.record(store, &catalogue, &mut issue, items);
+        store.write(issue.clone(), self.search_due_ms());
+        Ok(issue)
+    }
+
+    /// Edits an issue and what belongs to it, and dates that `seconds` off the site's clock.
+    fn date(&self, store: &mut Store, named: &str, seconds: i64, dice: &mut Dice) -> Result<Issue, Error> {
+        let catalogue = self.catalogue();
+        let mut issue = self.existing(store, named)?;
+        let before = issue.clone();
+        let at_ms = self.now_ms().saturating_add(seconds.saturating_mul(1_000));
+        let by = writer(&catalogue, dice);
+        let threads = issue.threads_mut(&catalogue);
+        edit_one(&mut threads.comments, by, at_ms, dice);
+        edit_one(&mut threads.worklogs, by, at_ms, dice);
+        issue.edits += 1;
+        issue.updated_ms = at_ms;
+        let items = difference(&catalogue, &before, &issue);
         self.record(store, &catalogue, &mut issue, items);
         store.write(issue.clone(), self.search_due_ms());
         Ok(issue)

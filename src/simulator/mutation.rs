@@ -14,6 +14,12 @@ pub enum Mutation {
     EditIssue {
         issue: String,
     },
+    /// An edit, also of a comment and a worklog where there are any, that is dated so many seconds off the site's clock, ahead
+    /// or (negative) behind: by a wrong clock, a restore, an import. `updated` may move back.
+    DateIssue {
+        issue: String,
+        seconds: i64,
+    },
     /// Another status; into and out of the resolved ones.
     Transition {
         issue: String,

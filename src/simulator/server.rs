@@ -199,6 +199,12 @@ impl Control {
         self.0.world.set_search_lag_ms(i64::try_from(lag.as_millis()).unwrap_or(i64::MAX / 2));
     }
 
+    /// Puts the clocks of the site's nodes so many seconds off; requests and changes go to the nodes in turn.
+    pub fn set_clock_offsets(&self, seconds: &[i64]) {
+        let offsets: Vec<i64> = seconds.iter().map(|seconds| seconds.saturating_mul(1_000)).collect();
+        self.0.world.set_offsets_ms(&offsets);
+    }
+
     /// Leaves `isLast` out of search pages.
     pub fn set_omit_is_last(&self, omit: bool) {
         self.0.omit_is_last.store(omit, Ordering::Relaxed);

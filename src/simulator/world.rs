@@ -19,6 +19,8 @@ const HISTORY_END_MS: i64 = 1_748_736_000_000;
 pub(super) struct World {
     catalogue: RwLock<Arc<Catalogue>>,
     clock: Clock,
+    /// How far the clocks of the site's nodes are off, in milliseconds; never empty.
+    offsets_ms: RwLock<Vec<i64>>,
     search_lag_ms: AtomicI64,
     store: RwLock<Store>,
 }
@@ -32,6 +34,7 @@ impl World {
         let world = Self {
             catalogue: RwLock::new(Arc::new(catalogue)),
             clock: options.clock.clone(),
+            offsets_ms: RwLock::new(vec![0]),
             search_lag_ms: AtomicI64::new(0),
             store,
         };
@@ -50,8 +53,27 @@ impl World {
         change(Arc::make_mut(&mut guard))
     }
 
-    pub(super) fn now_ms(&self) -> i64 {
+    /// The time, whatever the clocks of the nodes say.
+    fn true_ms(&self) -> i64 {
         self.clock.now().timestamp_millis()
+    }
+
+    /// The time by the first node's clock.
+    pub(super) fn now_ms(&self) -> i64 {
+        self.now_of_node_ms(0)
+    }
+
+    /// The time by the clock of the node that serves the request, or the change, of this number.
+    pub(super) fn now_of_node_ms(&self, number: u64) -> i64 {
+        let offsets = self.offsets_ms.read().unwrap_or_else(PoisonError::into_inner);
+        let node = usize::try_from(number).unwrap_or(0) % offsets.len().max(1);
+        self.true_ms() + offsets.get(node).copied().unwrap_or(0)
+    }
+
+    /// Puts the clocks of the nodes so far off; there are as many nodes as there are numbers.
+    pub(super) fn set_offsets_ms(&self, offsets_ms: &[i64]) {
+        let offsets_ms = if offsets_ms.is_empty() { vec![0] } else { offsets_ms.to_vec() };
+        *self.offsets_ms.write().unwrap_or_else(PoisonError::into_inner) = offsets_ms;
     }
 
     pub(super) fn set_search_lag_ms(&self, lag_ms: i64) {
@@ -62,13 +84,13 @@ impl World {
     pub(super) fn search_due_ms(&self) -> Option<i64> {
         match self.search_lag_ms.load(Ordering::Relaxed) {
             0 => None,
-            lag_ms => Some(self.now_ms() + lag_ms),
+            lag_ms => Some(self.true_ms() + lag_ms),
         }
     }
 
     /// The issues for reading, with what search is due to show.
     pub(super) fn read(&self) -> RwLockReadGuard<'_, Store> {
-        let now_ms = self.now_ms();
+        let now_ms = self.true_ms();
         let store = self.store.read().unwrap_or_else(PoisonError::into_inner);
         if !store.unsettled(now_ms) {
             return store;

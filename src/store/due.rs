@@ -117,3 +117,97 @@ pub async fn next_due(pool: &PgPool) -> Result<Option<DateTime<Utc>>> {
     .await?;
     Ok(next)
 }
+
+/// How an active schedule stands.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// The project.
+    pub project_id: Uuid,
+    /// Its cron expression.
+    pub cron: String,
+    /// The zone whose wall clock counts.
+    pub time_zone: String,
+    /// The next slot, as cron says.
+    pub next_slot_at: DateTime<Utc>,
+    /// When the project starts in it.
+    pub next_run_at: DateTime<Utc>,
+    /// The slot that was served last.
+    pub last_slot_at: Option<DateTime<Utc>>,
+    /// Whether it is held back.
+    pub hold: bool,
+    /// How long it is put off, in seconds.
+    pub hold_seconds: f64,
+    /// Since when.
+    pub held_since: Option<DateTime<Utc>>,
+}
+
+/// Every active schedule.
+pub async fn standing(pool: &PgPool) -> Result<Vec<Standing>> {
+    let standing = sqlx::query_as!(
+        Standing,
+        r#"SELECT s.project_id, s.cron, s.time_zone, s.next_slot_at, s.next_run_at, s.last_slot_at, s.hold IS NOT NULL AS "hold!",
+                  s.hold_seconds, s.held_since
+             FROM syncline.schedule s JOIN syncline.project p ON p.id = s.project_id
+            WHERE s.state = 'active' AND p.state = 'active'"#
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(standing)
+}
+
+/// A schedule that stood wrong.
+#[derive(Clone, Copy, Debug)]
+pub struct Righted {
+    /// The project.
+    pub project_id: Uuid,
+    /// When it was to start, wrongly.
+    pub stood_at: DateTime<Utc>,
+    /// Its next slot.
+    pub next_slot_at: DateTime<Utc>,
+    /// When it starts in it.
+    pub next_run_at: DateTime<Utc>,
+}
+
+/// Makes schedules start when they should, unless somebody has moved them meanwhile. Slots after `ahead` that count as served
+/// are free again: their time has not come. Answers how many schedules were put right.
+pub async fn put_right(pool: &PgPool, righted: &[Righted], ahead: DateTime<Utc>) -> Result<usize> {
+    if righted.is_empty() {
+        return Ok(0);
+    }
+    let projects: Vec<Uuid> = righted.iter().map(|r| r.project_id).collect();
+    let stood: Vec<DateTime<Utc>> = righted.iter().map(|r| r.stood_at).collect();
+    let slots: Vec<DateTime<Utc>> = righted.iter().map(|r| r.next_slot_at).collect();
+    let runs: Vec<DateTime<Utc>> = righted.iter().map(|r| r.next_run_at).collect();
+    let done = sqlx::query_scalar!(
+        r#"
+        WITH righted AS (
+            UPDATE syncline.schedule s
+               SET next_slot_at = n.next_slot_at, next_run_at = n.next_run_at,
+                   last_slot_at = CASE WHEN s.last_slot_at > $5 THEN NULL ELSE s.last_slot_at END,
+                   held_since = least(s.held_since, clock_timestamp()),
+                   hold_until = CASE WHEN s.hold IS NOT NULL THEN n.next_run_at ELSE s.hold_until END
+              FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::timestamptz[])
+                   AS n (project_id, stood_at, next_slot_at, next_run_at)
+             WHERE s.project_id = n.project_id AND s.next_run_at = n.stood_at
+            RETURNING s.project_id, n.stood_at, n.next_run_at
+        ), freed AS (
+            UPDATE syncline.sync_run r SET slot_at = NULL FROM righted WHERE r.project_id = righted.project_id AND r.slot_at > $5
+        ), told AS (
+            INSERT INTO syncline.sync_log (project_id, level, event, message)
+            SELECT project_id, 'warn', 'schedule_put_right',
+                   'a wrong clock had put the next run off until ' || to_char(stood_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')
+                   || ' UTC; it starts at ' || to_char(next_run_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC'
+              FROM righted
+        )
+        SELECT count(*) AS "n!" FROM righted
+        "#,
+        &projects,
+        &stood,
+        &slots,
+        &runs,
+        ahead,
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(usize::try_from(done).unwrap_or(0))
+}

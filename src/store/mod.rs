@@ -5,11 +5,13 @@
 //!
 //! What must hold: nothing outside this module sends SQL, and no text that leaves it (errors, logs) shows a password.
 
+pub mod ahead;
 pub mod alert;
 mod audit;
 pub mod bundle;
 pub mod capability;
 pub mod catalogue;
+pub mod clock;
 pub mod connect;
 mod connections;
 pub mod doctor;

@@ -31,6 +31,10 @@ pub struct Staged<'a> {
     pub body_bytes: i32,
     /// The parameters of the next page's fetch; `None` on the last.
     pub next_walk: Option<&'a serde_json::Value>,
+    /// When Jira was asked for it, by the database's clock.
+    pub asked_at: DateTime<Utc>,
+    /// No cursor passes this by the word of the page: when it was asked for, by the database's clock or by Jira's.
+    pub cursor_bound: DateTime<Utc>,
 }
 
 /// What a partition looks at.
@@ -42,6 +46,8 @@ pub struct Range {
     pub users: Option<Vec<QueriedUser>>,
     /// How many issues the whole run was expected to meet; 0 where nobody could tell.
     pub estimate: Option<u64>,
+    /// The time of this answer, by the database's clock.
+    pub now: DateTime<Utc>,
 }
 
 /// A user whom a query names.
@@ -56,7 +62,7 @@ pub struct QueriedUser {
 /// The partition's range.
 pub async fn range(pool: &PgPool, run_id: Uuid, partition: i32) -> Result<Option<Range>> {
     let row = sqlx::query!(
-        r#"SELECT q.window_from, q.window_to, q.account_ids, r.estimated_issues,
+        r#"SELECT q.window_from, q.window_to, q.account_ids, r.estimated_issues, clock_timestamp() AS "now!",
                   CASE WHEN q.account_ids IS NOT NULL THEN ARRAY(
                       SELECT coalesce(u.username, a.id) FROM unnest(q.account_ids) WITH ORDINALITY AS a (id, place)
                         LEFT JOIN syncline.jira_user u ON u.site_id = p.site_id AND u.account_id = a.id
@@ -75,7 +81,7 @@ pub async fn range(pool: &PgPool, run_id: Uuid, partition: i32) -> Result<Option
             accounts.into_iter().zip(names).map(|(account_id, name)| QueriedUser { account_id, name }).collect()
         });
         let estimate = row.estimated_issues.and_then(|estimate| u64::try_from(estimate).ok());
-        Range { window: Window { from: row.window_from, to: row.window_to }, users, estimate }
+        Range { window: Window { from: row.window_from, to: row.window_to }, users, estimate, now: row.now }
     }))
 }
 
@@ -85,7 +91,8 @@ pub async fn stage(conn: &mut PgConnection, page: PageId, staged: &Staged<'_>, b
     let go_on = sqlx::query_scalar!(
         r#"
         WITH page AS (
-            INSERT INTO syncline.sync_page (run_id, partition, seq, body, body_bytes) VALUES ($1, $2, $3, $4, $5)
+            INSERT INTO syncline.sync_page (run_id, partition, seq, body, body_bytes, asked_at, cursor_bound)
+            VALUES ($1, $2, $3, $4, $5, $8, $9)
         )
         UPDATE syncline.sync_partition
            SET pages_fetched = pages_fetched + 1, next_walk = $6, fetched_all = $6::jsonb IS NULL,
@@ -100,6 +107,8 @@ pub async fn stage(conn: &mut PgConnection, page: PageId, staged: &Staged<'_>, b
         staged.body_bytes,
         staged.next_walk,
         bound,
+        staged.asked_at,
+        staged.cursor_bound,
     )
     .fetch_one(conn)
     .instrument(trace::batch("INSERT", "syncline.sync_page", 1))
@@ -119,6 +128,19 @@ pub async fn body(pool: &PgPool, page: PageId) -> Result<Option<(Vec<u8>, i32)>>
     .fetch_optional(pool)
     .await?;
     Ok(row.map(|row| (row.body, row.body_bytes)))
+}
+
+/// When a page that an older program has staged came.
+pub async fn fetched_at(pool: &PgPool, page: PageId) -> Result<DateTime<Utc>> {
+    let at = sqlx::query_scalar!(
+        r#"SELECT coalesce(asked_at, fetched_at) AS "at!" FROM syncline.sync_page WHERE run_id = $1 AND partition = $2 AND seq = $3"#,
+        page.run_id,
+        page.partition,
+        page.seq
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(at)
 }
 
 /// What writing a page did.
@@ -246,8 +268,8 @@ pub struct PageState {
     pub applied: Option<bool>,
     /// The newest `updated` on it.
     pub newest: Option<DateTime<Utc>>,
-    /// When it was fetched, by the database's clock.
-    pub fetched_at: Option<DateTime<Utc>>,
+    /// No cursor passes this by the word of the page.
+    pub bound: Option<DateTime<Utc>>,
     /// Collections that are still being fetched.
     pub comments_pending: i32,
     /// As above.
@@ -261,7 +283,8 @@ pub async fn states<'e>(executor: impl PgExecutor<'e>, run_id: Uuid) -> Result<V
     let rows = sqlx::query_as!(
         PageState,
         r#"SELECT p.chain, p.number AS partition, p.fetched_all, g.applied AS "applied?", g.max_updated_at AS newest,
-                  g.fetched_at AS "fetched_at?",
+                  -- A page that an older program has staged says only when it came.
+                  coalesce(g.cursor_bound, g.fetched_at) AS bound,
                   coalesce(g.comments_pending, 0) AS "comments_pending!", coalesce(g.worklogs_pending, 0) AS "worklogs_pending!",
                   coalesce(g.changes_pending, 0) AS "changes_pending!"
              FROM syncline.sync_partition p

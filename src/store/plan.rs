@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
+use super::ahead::PutBack;
 use super::work::Work;
 use crate::domain::window::Window;
 use crate::store::Result;
@@ -25,6 +26,22 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// The same with the cursors that were ahead where they were put.
+    pub fn put_back(mut self, it: &PutBack) -> Self {
+        for cursor in &mut self.cursors {
+            *cursor = if *cursor > Some(it.limit) { it.to } else { *cursor };
+        }
+        self
+    }
+
+    /// The same, reaching back to `to` at least; where it is not known, by as much as the site may be `behind`.
+    pub fn back_to(mut self, to: Option<DateTime<Utc>>, behind: chrono::TimeDelta) -> Self {
+        for cursor in self.cursors.iter_mut().flatten() {
+            *cursor = to.map_or(*cursor - behind, |to| to.min(*cursor));
+        }
+        self
+    }
+
     /// Collections of an issue that is as it was need to be fetched only if it was updated at or after this instant: a run
     /// that did not end well may have written the issue and not its collections. It may have done so within the overlap of
     /// its window too: an issue that Jira's search showed late lies before the cursor.

@@ -97,7 +97,8 @@ pub async fn list(pool: &PgPool, filter: &ProjectFilter) -> Result<Vec<Project>>
              LEFT JOIN LATERAL (
                   SELECT (array_agg(t.status ORDER BY array_position(
                              ARRAY['failed', 'running', 'cancelled', 'never', 'succeeded'], t.status)))[1] AS status,
-                         CASE WHEN bool_and(t.cursor_at IS NOT NULL) THEN min(t.cursor_at) END AS cursor_at,
+                         -- Nothing is fresh until a time that has not come; the next run puts such a cursor back.
+                         CASE WHEN bool_and(t.cursor_at IS NOT NULL) THEN least(min(t.cursor_at), clock_timestamp()) END AS cursor_at,
                          min(t.last_sync_time) AS last_sync_time
                     FROM syncline.sync_state t WHERE t.project_id = p.id) e ON true
             WHERE ($1::text IS NULL OR s.name = $1) AND ($2::text IS NULL OR p.key = $2)

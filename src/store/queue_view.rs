@@ -6,7 +6,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::audit;
-use crate::store::Result;
+use crate::store::{Result, clock};
 
 /// One queue, counted.
 #[derive(Clone, Debug, Serialize)]
@@ -51,8 +51,18 @@ pub struct Worker {
     pub version: String,
     /// Since when.
     pub started_at: DateTime<Utc>,
+    /// How far its machine's clock is ahead of the database's, where it is more than a second.
+    pub clock_ahead_seconds: Option<f64>,
     /// Steps that it executes now.
     pub running: i64,
+}
+
+impl Worker {
+    /// What is wrong with its machine's clock, if anything.
+    pub fn clock_trouble(&self) -> Option<String> {
+        let ahead = self.clock_ahead_seconds.filter(|ahead| ahead.abs() > clock::SKEW_LIMIT.as_seconds_f64())?;
+        Some(format!("the clock of {} (pid {}) is {ahead:+.0} s off the database's", self.host, self.pid))
+    }
 }
 
 /// A step that nobody tries any more.
@@ -136,7 +146,7 @@ pub async fn shut_gates(pool: &PgPool) -> Result<Vec<ShutGate>> {
 pub async fn workers(pool: &PgPool) -> Result<Vec<Worker>> {
     let workers = sqlx::query_as!(
         Worker,
-        r#"SELECT w.id, w.host, w.pid, w.version, w.started_at,
+        r#"SELECT w.id, w.host, w.pid, w.version, w.started_at, w.clock_ahead_seconds,
                   (SELECT count(*) FROM syncline.sync_step t WHERE t.owner = w.id AND t.state = 'running') AS "running!"
              FROM syncline.worker w
             WHERE w.lease_until > clock_timestamp()

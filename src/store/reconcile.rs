@@ -59,13 +59,14 @@ pub struct Sum {
     pub max_share: f64,
 }
 
-/// Adds up. `began` is when the sweep began: what was created since is none of its business.
+/// Adds up. `began` is when the sweep began: what was created since, and so was not seen before either, is none of its
+/// business. One that was seen before was there, whenever Jira says that it was created.
 pub async fn sum(pool: &PgPool, run_id: Uuid, project_id: Uuid, began: DateTime<Utc>) -> Result<Sum> {
     let row = sqlx::query_as!(
         Sum,
         r#"
         SELECT count(*) AS "shown!",
-               count(*) FILTER (WHERE s.issue_id IS NULL AND i.created_at < $3) AS "unmet!",
+               count(*) FILTER (WHERE s.issue_id IS NULL AND (i.created_at < $3 OR coalesce(i.observed_at, i.synced_at) < $3)) AS "unmet!",
                (SELECT count(*) FROM syncline.reconcile_seen WHERE run_id = $1) AS "met!",
                coalesce((SELECT (v.value #>> '{}')::float8
                            FROM syncline.setting v JOIN syncline.project p ON p.id = $2
@@ -115,7 +116,8 @@ pub async fn unmet(
     let rows = sqlx::query_as!(
         Unmet,
         r#"SELECT i.id FROM syncline.issue i
-            WHERE i.project_id = $2 AND i.deleted_at IS NULL AND i.created_at < $3 AND i.id > $4
+            WHERE i.project_id = $2 AND i.deleted_at IS NULL AND i.id > $4
+              AND (i.created_at < $3 OR coalesce(i.observed_at, i.synced_at) < $3)
               AND NOT EXISTS (SELECT 1 FROM syncline.reconcile_seen s WHERE s.run_id = $1 AND s.issue_id = i.id)
             ORDER BY i.id LIMIT $5"#,
         run_id,

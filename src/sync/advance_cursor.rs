@@ -66,7 +66,7 @@ fn through(states: &[PageState], collected: fn(&PageState) -> bool) -> Option<Da
         .filter(|states| states.first().is_some_and(|state| state.chain != BACKFILL))
         .map(|states| Chain {
             partitions: partitions(states, collected),
-            last_fetched: states.iter().filter_map(|state| state.fetched_at).max(),
+            last_asked: states.iter().filter_map(|state| state.bound).max(),
         })
         .collect();
     cursor::applied_by_all(&chains)
@@ -80,7 +80,8 @@ fn partitions(states: &[PageState], collected: fn(&PageState) -> bool) -> Vec<Pa
             pages: pages
                 .iter()
                 .filter_map(|page| {
-                    page.applied.map(|applied| Page { applied: applied && collected(page), newest: page.newest })
+                    let (applied, bound) = page.applied.zip(page.bound)?;
+                    Some(Page { applied: applied && collected(page), newest: page.newest, bound })
                 })
                 .collect(),
         })

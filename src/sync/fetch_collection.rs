@@ -1,7 +1,7 @@
 //! `fetch_collection`: the comments or worklogs of one issue, in full, because Jira inlined only some of them.
 //!
-//! What must hold: what disappeared is removed only after the whole list was read, and only if no newer version of the
-//! issue was written meanwhile (whose own steps see to it then).
+//! What must hold: what disappeared is removed only after the whole list was read, and only if nothing of the issue was
+//! written meanwhile that was asked for later (whose own steps see to it then).
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::jira::normalise::{self, ParsedCollection, ParsedIssue};
 use crate::jira::withheld::{LOOKS_BEFORE_WITHHELD, is_withheld};
 use crate::store::page::PageId;
 use crate::store::replica::{self, Version};
-use crate::store::{bundle, capability};
+use crate::store::{bundle, capability, clock};
 
 pub(super) struct FetchCollection(pub Arc<Workshop>);
 
@@ -45,6 +45,9 @@ struct Walk {
     /// The page that waits for this collection; none for a repair.
     page: Option<(i32, i32)>,
     start_at: u64,
+    /// When the first step of this walk asked, by the database's clock.
+    #[serde(default)]
+    asked_at: Option<DateTime<Utc>>,
     /// The ids read by earlier steps of this walk.
     seen: Vec<i64>,
 }
@@ -106,6 +109,7 @@ fn first(
         version,
         page: page.map(|page| (page.partition, page.seq)),
         start_at: 0,
+        asked_at: None,
         seen: Vec::new(),
     };
     step(job, &walk, priority)
@@ -176,6 +180,11 @@ impl FetchCollection {
         let mut walk: Walk = context.payload()?;
         let job = self.0.job(context).await?;
         let run_id = workshop::run_id(context)?;
+        let asked_at = match walk.asked_at {
+            Some(asked_at) => asked_at,
+            None => clock::now(&context.pool).await?,
+        };
+        walk.asked_at = Some(asked_at);
         let mut answer = read(&job, &walk).await;
         for _ in 0..LOOKS_BEFORE_WITHHELD {
             match &answer {
@@ -220,8 +229,8 @@ impl FetchCollection {
                 let complete = if last { vec![walk.issue_id] } else { Vec::new() };
                 replica::plan_afresh(conn).await?;
                 replica::upsert_users(conn, site_id, &read.people).await?;
-                if replica::lock_if_current(conn, site_id, walk.issue_id, walk.version).await? {
-                    let version = [Version { issue_id: walk.issue_id, updated_at: walk.version }];
+                if replica::lock_if_current(conn, site_id, walk.issue_id, asked_at).await? {
+                    let version = [Version { issue_id: walk.issue_id, asked_at }];
                     let comments: Vec<_> = read.comments.iter().collect();
                     let worklogs: Vec<_> = read.worklogs.iter().collect();
                     applied = match walk.collection {

@@ -4,12 +4,14 @@
 //! n+1 is under way while page n is written.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use super::workshop::{Job, Workshop};
 use super::{report, tracked, unknown_users, upsert_batch};
+use crate::domain::cursor;
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::queue::Queue;
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
@@ -88,6 +90,7 @@ impl FetchPage {
         let range = page::range(&context.pool, id.run_id, id.partition).await?;
         let range = range
             .ok_or_else(|| Failure::new(FailureCode::Internal, format!("partition {} is not planned", id.partition)))?;
+        let asked = Instant::now();
         let (from, to) = job.jira.window(range.window.from, range.window.to);
         let clauses = jql::clauses(&job.work.project_key, from, to);
         let concerning = range.users.as_deref().map(tracked::clause).unwrap_or_default();
@@ -128,6 +131,7 @@ impl FetchPage {
                 return Err(failure.into());
             }
         };
+        let cursor_bound = cursor::bound(range.now, job.jira.site_clock().lowest(asked));
         let head = raw.head()?;
         if head.issue_count == 0 {
             // Lost credentials look like this too, and a cursor must not pass what nobody was allowed to see.
@@ -157,9 +161,10 @@ impl FetchPage {
             Box::pin(async move {
                 let next_fetch = ahead.map(|ahead| step(&job, &ahead, priority));
                 let next_walk = next_fetch.as_ref().map(|step| &step.payload);
-                let staged = Staged { body: &compressed, body_bytes, next_walk };
+                let asked_at = range.now;
+                let staged = Staged { body: &compressed, body_bytes, next_walk, asked_at, cursor_bound };
                 let go_on = page::stage(conn, id, &staged, job.options.pages_in_flight).await?;
-                let mut next = vec![upsert_batch::step(id, fetch, priority)];
+                let mut next = vec![upsert_batch::step(id, fetch, asked_at, priority)];
                 next.extend(next_fetch.filter(|_| go_on));
                 report::missing(conn, &job, KIND, head.missing).await?;
                 workshop.pages.put(fetch, body);

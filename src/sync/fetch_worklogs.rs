@@ -4,11 +4,12 @@
 //! to the feeds (what was logged or edited, these worklogs, what was removed) stand for one or more per issue.
 //!
 //! What must hold: the feeds leave out the last minute and are cut by time, so their word counts only for issues that did not
-//! change after what they cover, that were stored whole before, and whose number of worklogs is right afterwards. Every
+//! change before or after what they cover (by no clock later than when they were asked for), that were stored whole before, and whose number of worklogs is right afterwards. Every
 //! other issue is read in full, by a step of its own.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::workshop::{self, Job, Workshop};
 use super::{fetch_collection, report};
+use crate::domain::cursor;
 use crate::domain::failure::{Failure, RetryPolicy};
 use crate::domain::queue::Queue;
 use crate::domain::record::{UserRecord, WorklogRecord};
@@ -25,7 +27,7 @@ use crate::jira::history::WORKLOG_LIST_LIMIT;
 use crate::jira::normalise::{Drift, ParsedIssue, RecordError};
 use crate::store::page::PageId;
 use crate::store::replica::{self, Version};
-use crate::store::{bundle, capability};
+use crate::store::{bundle, capability, clock};
 
 pub(super) struct FetchWorklogs(pub Arc<Workshop>);
 
@@ -103,7 +105,11 @@ impl FetchWorklogs {
         let page = PageId { run_id: workshop::run_id(context)?, partition: which.partition, seq: which.seq };
         let since = which.since - job.options.overlap;
         let withheld = capability::is_withheld(&context.pool, job.work.site_id, FEATURE).await?;
+        let (asked_at, asked) = (clock::now(&context.pool).await?, Instant::now());
         let fed = if withheld { Fed::default() } else { Fed::read(&job, since).await? };
+        // A feed tells of nothing that came after it was asked for, whatever it says.
+        let bound = cursor::bound(asked_at, job.jira.site_clock().lowest(asked));
+        let until = fed.until.map(|until| until.min(bound));
         let priority = context.step.priority;
         Ok(Commit::effects(move |conn| {
             Box::pin(async move {
@@ -112,9 +118,9 @@ impl FetchWorklogs {
                     .issues
                     .iter()
                     .copied()
-                    .partition(|issue| fed.until.is_some_and(|until| issue.version < until));
+                    .partition(|issue| issue.version >= since && until.is_some_and(|until| issue.version < until));
                 let versions: Vec<Version> =
-                    covered.iter().map(|issue| Version { issue_id: issue.id, updated_at: issue.version }).collect();
+                    covered.iter().map(|issue| Version { issue_id: issue.id, asked_at }).collect();
                 let ids: BTreeSet<i64> = covered.iter().map(|issue| issue.id).collect();
                 let records: Vec<&WorklogRecord> =
                     fed.worklogs.iter().filter(|worklog| ids.contains(&worklog.issue_id)).collect();

@@ -17,12 +17,13 @@ use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 
 use super::asked::{self, Asked as Answer};
-use super::repair_batch::{compare_steps, repair_steps_named};
+use super::by_id::{compare_steps, repair_steps_named};
 use super::workshop::{Job, Workshop};
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::queue::Queue;
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
 use crate::jira::client::BULK_FETCH_LIMIT;
+use crate::store::clock;
 use crate::store::reconcile::{self, Sum, Unmet};
 use crate::store::replica;
 
@@ -104,13 +105,14 @@ async fn mark(context: &StepContext, job: &Arc<Job>, place: Place) -> Result<Com
     let following =
         unmet.last().filter(|_| unmet.len() == ISSUES_PER_STEP).map(|last| Place { after: last.id, ..place });
     let following = following.unwrap_or(Place { stage: Stage::Missing, after: i64::MIN, ..place });
+    let asked_at = clock::now(&context.pool).await?;
     let mut asked = if unmet.is_empty() { Asked::default() } else { ask(context, job, place, &unmet).await? };
     asked.there = reconcile::not_asked_for(&context.pool, run_id, &asked.there).await?;
     let (job, priority) = (Arc::clone(job), context.step.priority);
     Ok(Commit::effects(move |conn| {
         Box::pin(async move {
             let (ids, reasons): (Vec<i64>, Vec<&str>) = asked.gone.into_iter().unzip();
-            let marked = replica::mark_deleted(conn, job.work.site_id, project_id, &ids, &reasons).await?;
+            let marked = replica::mark_deleted(conn, job.work.site_id, project_id, &ids, &reasons, asked_at).await?;
             reconcile::marked(conn, run_id, marked).await?;
             let mut next = repair_steps_named(job.work.site_id, "there", &asked.there);
             next.push(step(&job, following, priority));
@@ -236,7 +238,7 @@ async fn fetch_missing(context: &StepContext, job: &Arc<Job>, place: Place) -> R
             match last {
                 Some(after) => next.push(step(&job, Place { after, ..place }, priority)),
                 None => {
-                    next.extend(compare_steps(job.work.site_id, &contents));
+                    next.extend(compare_steps(job.work.site_id, "content", &contents));
                     reconcile::done(conn, run_id, project_id, contents.last().copied(), now).await?;
                 }
             }

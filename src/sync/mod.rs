@@ -12,6 +12,7 @@
 
 mod advance_cursor;
 mod asked;
+mod by_id;
 mod catalogue;
 mod fetch_catalogue;
 mod fetch_changes;
@@ -37,7 +38,7 @@ mod workshop;
 
 use std::sync::Arc;
 
-pub use repair_batch::{RepairBatch, repair_steps};
+pub use by_id::{RepairBatch, repair_steps};
 use unknown_shape::Watched;
 pub use workshop::{Options, Workshop};
 

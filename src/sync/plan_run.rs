@@ -5,16 +5,18 @@
 //! is asked for by Jira's id: its key may have been changed, and given to another one.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use chrono::DateTime;
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::BoxFuture;
 
+use super::by_id::repair_steps;
 use super::fetch_catalogue;
 use super::fetch_page;
 use super::ranges::{Extent, Planned, Ranges};
-use super::repair_batch::repair_steps;
 use super::sweep_ids;
 use super::workshop::{self, Job, Workshop};
+use crate::domain::cursor;
 use crate::domain::entity::FieldRecord;
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::site_kind::SiteKind;
@@ -23,7 +25,9 @@ use crate::jira::answers::Offered;
 use crate::jira::withheld::is_withheld;
 use crate::jira::{FieldMap, Project};
 use crate::observe::events;
+use crate::store::ahead::{self, PutBack};
 use crate::store::catalogue;
+use crate::store::clock as store_clock;
 use crate::store::plan::{self, Plan, Progress};
 use crate::store::reconcile;
 use crate::store::replica;
@@ -49,22 +53,24 @@ impl PlanRun {
         self.0.forget(workshop::run_id(context)?);
         let job = self.0.job(context).await?;
         let progress = plan::progress(&context.pool, job.work.project_id).await?;
+        let (now, asked) = (store_clock::now(&context.pool).await?, Instant::now());
         if job.jira.kind() == SiteKind::DataCenter {
             // Alone: a password that does not count any more, tried three times at once, locks the account.
             job.jira.myself().await?;
         }
-        let (_, project, (discovered, field_catalogue), ahead) = futures::try_join!(
+        let (_, project, (discovered, field_catalogue), extent) = futures::try_join!(
             self.let_in(&job),
             project(context, &job),
             self.fields(&job),
             look_ahead(&job, &progress)
         )?;
         let seen = sighting_of(&project);
-        let (progress, ahead) = match project.key == job.work.project_key {
-            true => (progress, ahead),
+        let (progress, extent) = match project.key == job.work.project_key {
+            true => (progress, extent),
             // A new key changes those of all issues without moving their `updated`: everything is read again.
             false => (Progress::default(), None),
         };
+        let (progress, put_back) = by_the_clocks(context, &job, progress, (now, asked)).await?;
         let repairs = plan::repair_ids(&context.pool, job.work.run_id).await?;
         let repairs = repair_steps(job.work.site_id, &repairs);
         let users = match job.work.listed {
@@ -79,7 +85,7 @@ impl PlanRun {
             Planned::default()
         } else {
             let ranges = Ranges { job: &job, options: &job.options, fields: &discovered, project: &project.key };
-            ranges.plan(ranges.window(&progress), users.as_deref(), ahead).await?
+            ranges.plan(ranges.window(&progress), users.as_deref(), extent).await?
         };
         tracing::info!(
             event = events::RUN_PLANNED, project = %project.key, kind = %job.work.kind, estimate = plan.estimate,
@@ -98,7 +104,11 @@ impl PlanRun {
         let mut commit = Commit::effects(move |conn| {
             Box::pin(async move {
                 let before = sighting::seen(conn, job.work.project_id, &seen).await?;
-                let notices = notices(&seen, before.as_deref(), nobody);
+                let mut notices = notices(&seen, before.as_deref(), nobody);
+                if let Some(it) = &put_back {
+                    ahead::put_back(conn, job.work.project_id, it).await?;
+                    notices.push(put_back_notice(it));
+                }
                 journal(&mut *conn, Some(job.work.run_id), KIND, &notices).await?;
                 let plan = Plan {
                     window: plan.window,
@@ -165,6 +175,54 @@ async fn look_ahead(job: &Job, progress: &Progress) -> Result<Option<Extent>, Fa
     }
     let ranges = Ranges { job, options: &job.options, fields: &job.fields, project: &job.work.project_key };
     Ok(ranges.extent(ranges.window(progress)).await.ok())
+}
+
+/// A cursor that is less ahead than this is not told of: clocks are read one after the other.
+const READ_AT_ONCE: TimeDelta = TimeDelta::seconds(2);
+
+/// Looks at the cursors by the clocks. One that stands where no clock has come yet (an older program took it there, or a clock
+/// was put back) is put back to when the last run began that has read all that was new: nothing shows what was updated since
+/// and passed over. And while a node of the site is behind, what it is told now it dates earlier: the run reaches back as far.
+async fn by_the_clocks(
+    context: &StepContext,
+    job: &Job,
+    progress: Progress,
+    (now, asked): (DateTime<Utc>, Instant),
+) -> Result<(Progress, Option<PutBack>), StepError> {
+    let clock = job.jira.site_clock();
+    let limit = cursor::bound(now, clock.highest(asked)) + READ_AT_ONCE;
+    let stood_at = progress.cursors.iter().copied().max().flatten().filter(|stood| *stood > limit);
+    // Runs are dated by the database's clock, and cursors by Jira's.
+    let behind = now - cursor::bound(now, clock.lowest(asked));
+    if stood_at.is_none() && behind <= READ_AT_ONCE {
+        return Ok((progress, None));
+    }
+    let applied = ahead::applied_since(&context.pool, job.work.project_id).await?;
+    let to = applied.map(|applied| applied.min(now) - behind);
+    let Some(stood_at) = stood_at else {
+        return Ok((progress.back_to(to, behind), None));
+    };
+    tracing::warn!(
+        event = events::CURSOR_PUT_BACK, project = %job.work.project_key, %stood_at,
+        to = to.map(tracing::field::display), "the cursor stood ahead of the clock"
+    );
+    let it = PutBack { stood_at, limit, to };
+    Ok((progress.put_back(&it), Some(it)))
+}
+
+fn put_back_notice(it: &PutBack) -> Entry {
+    let time = |at: DateTime<Utc>| at.format("%Y-%m-%d %H:%M:%S UTC").to_string();
+    let to = it.to.map_or_else(|| "the beginning: everything is read again".to_owned(), time);
+    Entry {
+        level: Level::Warn,
+        event: "cursor_put_back",
+        code: None,
+        message: format!("the cursor stood at {}, ahead of the clock; it was put back to {to}", time(it.stood_at)),
+        advice: Some(
+            "Nothing: this run reads what was passed over. See whether the clocks of Jira's servers are right.",
+        ),
+        details: Some(serde_json::json!({"stood_at": it.stood_at, "to": it.to})),
+    }
 }
 
 /// The project as Jira shows it now.

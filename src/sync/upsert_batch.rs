@@ -1,7 +1,7 @@
 //! `upsert_batch`: a staged page becomes rows.
 //!
 //! What must hold: one issue that cannot be read is recorded and skipped, the page goes on; comments and worklogs are
-//! applied only for issues of which this page holds the newest version; a collection that Jira inlined in part is fetched
+//! applied only for issues of which nothing is stored that was asked for later; a collection that Jira inlined in part is fetched
 //! in full by a step of its own, and holds the cursor of its entity back until then.
 
 use std::collections::{BTreeSet, HashSet};
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::by_id::compare_steps;
 use super::workshop::{self, Job, Workshop};
 use super::{advance_cursor, fetch_changes, fetch_collection, fetch_page, fetch_worklogs, report};
 use crate::domain::failure::{Failure, FailureCode};
@@ -21,7 +22,7 @@ use crate::domain::queue::Queue;
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
 use crate::jira::normalise::{self, ParsedIssue, ParsedPage};
 use crate::store::page::{self, PageCounts, PageId, Pending};
-use crate::store::replica::{self, Source, Version};
+use crate::store::replica::{self, Look, Source, Version};
 
 pub(super) struct UpsertBatch(pub Arc<Workshop>);
 
@@ -33,12 +34,15 @@ struct Which {
     seq: i32,
     /// Names the body that was staged; see [`super::page_cache`].
     fetch: Uuid,
+    /// When Jira was asked for it, by the database's clock; a step of an older program does not say.
+    #[serde(default)]
+    asked_at: Option<DateTime<Utc>>,
 }
 
 /// The writing of a staged page. More urgent than fetching: what is written no longer takes space.
-pub(super) fn step(page: PageId, fetch: Uuid, priority: i16) -> NewStep {
+pub(super) fn step(page: PageId, fetch: Uuid, asked_at: DateTime<Utc>, priority: i16) -> NewStep {
     NewStep::new(Queue::Store, KIND, format!("{}/{}", page.partition, page.seq))
-        .with(&Which { partition: page.partition, seq: page.seq, fetch })
+        .with(&Which { partition: page.partition, seq: page.seq, fetch, asked_at: Some(asked_at) })
         .priority(priority.saturating_add(1))
 }
 
@@ -64,8 +68,13 @@ impl UpsertBatch {
         };
         let page = normalise::parse_page(&body, &job.fields)?;
         drop(body);
+        let asked_at = match which.asked_at {
+            Some(asked_at) => asked_at,
+            None => page::fetched_at(&context.pool, id).await?,
+        };
+        let look = Look { asked_at, by_id: false };
         let priority = context.step.priority;
-        Ok(Commit::effects(move |conn| Box::pin(async move { write(conn, &job, id, &page, priority).await })))
+        Ok(Commit::effects(move |conn| Box::pin(async move { write(conn, &job, (id, &page), look, priority).await })))
     }
 }
 
@@ -82,11 +91,11 @@ async fn staged_body(context: &StepContext, id: PageId) -> Result<Bytes, StepErr
 async fn write(
     conn: &mut PgConnection,
     job: &Job,
-    id: PageId,
-    page: &ParsedPage,
+    (id, page): (PageId, &ParsedPage),
+    look: Look,
     priority: i16,
 ) -> Result<Vec<NewStep>, StepError> {
-    let written = write_page(conn, job, page).await?;
+    let written = write_page(conn, job, page, look).await?;
     let mut next: Vec<NewStep> = Vec::new();
     for issue in &written.short_comments {
         next.push(fetch_collection::comments(job, id, issue, priority));
@@ -107,6 +116,8 @@ async fn write(
     if after.bundled {
         next.push(fetch_changes::bundle(job, id, priority));
     }
+    // Nothing that waits for the page waits for these: what is stored of them is not older than what was to be written.
+    next.extend(compare_steps(job.work.site_id, &format!("doubtful/{}.{}", id.partition, id.seq), &written.doubtful));
     next.extend(advance_cursor::step_after(id, after.complete));
     report::page(conn, job, KIND, page).await?;
     Ok(next)
@@ -120,6 +131,8 @@ pub(super) struct Written<'a> {
     pub short_changes: Vec<i64>,
     /// Issues that the replica showed before.
     pub known: HashSet<i64>,
+    /// Issues that a direct read is to decide about.
+    pub doubtful: Vec<i64>,
 }
 
 /// Writes people, issues and what was inlined with them: one statement per table, and none where there is nothing.
@@ -127,6 +140,7 @@ pub(super) async fn write_page<'a>(
     conn: &mut PgConnection,
     job: &Job,
     page: &'a ParsedPage,
+    look: Look,
 ) -> Result<Written<'a>, StepError> {
     let site_id = job.work.site_id;
     let mut issues: Vec<&ParsedIssue> = page.issues.iter().collect();
@@ -141,12 +155,12 @@ pub(super) async fn write_page<'a>(
     replica::upsert_versions(conn, site_id, project, &page.versions, Source::Issues).await?;
     replica::upsert_components(conn, site_id, project, &page.components, Source::Issues).await?;
     let records: Vec<_> = issues.iter().map(|issue| &issue.issue).collect();
-    let upserted = replica::upsert_issues(conn, site_id, job.work.project_id, &records).await?;
+    let upserted = replica::upsert_issues(conn, site_id, job.work.project_id, &records, look).await?;
 
     let current: Vec<&ParsedIssue> =
         issues.into_iter().filter(|issue| upserted.current.contains(&issue.issue.id)).collect();
     let versions: Vec<Version> =
-        current.iter().map(|issue| Version { issue_id: issue.issue.id, updated_at: issue.issue.updated_at }).collect();
+        current.iter().map(|issue| Version { issue_id: issue.issue.id, asked_at: look.asked_at }).collect();
     let parts = Parts::of(&current);
     // Of an issue whose list is short, what was inlined is written already; the rest, and removals, come with its own step.
     let comments: Vec<_> = current.iter().flat_map(|issue| &issue.comments).collect();
@@ -181,6 +195,7 @@ pub(super) async fn write_page<'a>(
     Ok(Written {
         counts,
         known: &upserted.current - &upserted.created_ids,
+        doubtful: upserted.doubtful,
         short_comments: parts.short_comments.into_iter().filter(|issue| wanted(issue)).collect(),
         short_worklogs: parts.short_worklogs.into_iter().filter(|issue| wanted(issue)).collect(),
         short_changes: parts.short_changes.into_iter().filter(|issue| wanted(issue)).map(|i| i.issue.id).collect(),

@@ -18,6 +18,7 @@ use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::setting::Settings;
 use crate::domain::site_kind::SiteKind;
 use crate::engine::{StepContext, StepError};
+use crate::jira::site_clock::SiteClock;
 use crate::jira::{Auth, FieldMap, HttpPool, JiraClient, SiteAccess};
 use crate::store::Connections;
 use crate::store::work::{self, Work};
@@ -60,6 +61,8 @@ pub struct Workshop {
     jobs: Mutex<HashMap<Uuid, Arc<Job>>>,
     /// Of sites that are read by OAuth: kept, so that their tokens are asked for once.
     tokens: Mutex<HashMap<Uuid, Arc<SiteTokens>>>,
+    /// What time it is on each site.
+    clocks: Mutex<HashMap<Uuid, Arc<SiteClock>>>,
 }
 
 /// A run that is being worked on, with its site's client.
@@ -93,6 +96,7 @@ impl Workshop {
             connections,
             jobs: Mutex::default(),
             tokens: Mutex::default(),
+            clocks: Mutex::default(),
         })
     }
 
@@ -131,6 +135,11 @@ impl Workshop {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner).remove(&run_id);
     }
 
+    fn clock_of(&self, site_id: Uuid) -> Arc<SiteClock> {
+        let mut clocks = self.clocks.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(clocks.entry(site_id).or_default())
+    }
+
     fn tokens_of(&self, work: &Work, clock: &Clock) -> Arc<SiteTokens> {
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         let make = || {
@@ -162,7 +171,9 @@ impl Workshop {
             auth,
             request_timeout: options.request_timeout,
         };
-        let jira = JiraClient::new(&self.http, access)?.paced(self.fleet.site(work.site_id));
+        let jira = JiraClient::new(&self.http, access)?
+            .paced(self.fleet.site(work.site_id))
+            .reading(self.clock_of(work.site_id));
         let fields = work.field_map.as_ref().map(field_map).unwrap_or_default();
         let fields = fields.with_story_points(work.story_points_field.as_deref());
         let limit = settings::Limit::new(&set, work.running_seconds);

@@ -10,6 +10,7 @@
 //! episode is decided by whoever holds its row, so that two processes never tell the same twice; nothing is sent from inside
 //! a transaction; what nobody takes goes to the log.
 
+mod ahead;
 mod analyse_run;
 mod compose;
 mod conditions;
@@ -22,6 +23,7 @@ mod silence;
 mod token;
 mod words;
 
+pub use ahead::observe_ahead;
 pub use analyse_run::{AnalyseRun, analyse};
 pub use compose::{Occasion, enqueue_test, test_message};
 pub use deliver_alert::{Channels, DeliverAlert};

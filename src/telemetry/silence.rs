@@ -9,6 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 
+use super::ahead::observe_ahead;
 use super::token::observe_tokens;
 use super::words;
 use crate::clock::Clock;
@@ -22,7 +23,7 @@ use crate::store::{Connections, Result, alert};
 
 const EVERY: Duration = Duration::from_secs(30);
 
-/// Looks for silent projects, and for tokens that will end, until `stop`.
+/// Looks for silent projects, for tokens that will end, and for what is ahead of the clock, until `stop`.
 pub async fn watch(connections: Connections, clock: Clock, rules: Rules, stop: CancellationToken) {
     loop {
         tokio::select! {
@@ -40,6 +41,7 @@ async fn look(pool: &PgPool, now: DateTime<Utc>, rules: &Rules) -> Result<()> {
     let mut transaction = pool.begin().await?;
     observe_silence(&mut transaction, now, rules).await?;
     observe_tokens(&mut transaction, now).await?;
+    observe_ahead(&mut transaction, now).await?;
     transaction.commit().await?;
     Ok(())
 }

@@ -8,14 +8,15 @@ use std::error::Error as StdError;
 use std::io;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use reqwest::header::RETRY_AFTER;
+use chrono::{DateTime, TimeDelta, Utc};
+use reqwest::header::{DATE, HeaderMap, HeaderName, RETRY_AFTER};
 use reqwest::{Client, ClientBuilder, RequestBuilder, StatusCode, redirect};
 
 use super::reason::{Reason, ReasonCode, Undelivered};
 use super::settings::Problem;
 use super::webhook::Forbidden;
 use crate::clock::Clock;
+use crate::domain::http_date;
 
 /// As much of an answer as is read, in bytes.
 const ANSWER_LIMIT_BYTES: usize = 64 << 10;
@@ -82,8 +83,12 @@ impl Answer {
 pub(super) async fn ask(request: RequestBuilder, clock: &Clock) -> Result<Answer, Undelivered> {
     let mut response = request.send().await.map_err(|error| no_answer(&error))?;
     let status = response.status();
-    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-    let retry_after = retry_after.and_then(|text| wait(text, clock.now()));
+    let retry_after = text(response.headers(), &RETRY_AFTER).and_then(|text| {
+        // A moment is the service's own: it is measured from its clock where it tells.
+        let now = clock.now();
+        let theirs = date_of(response.headers()).filter(|theirs| (*theirs - now).abs() < TimeDelta::days(1));
+        wait(text, theirs.unwrap_or(now))
+    });
     let mut body = Vec::new();
     // An answer that breaks off has been given all the same: its status says what became of the message.
     while let Ok(Some(chunk)) = response.chunk().await {
@@ -95,13 +100,21 @@ pub(super) async fn ask(request: RequestBuilder, clock: &Clock) -> Result<Answer
     Ok(Answer { status, retry_after, body: String::from_utf8_lossy(&body).into_owned() })
 }
 
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn date_of(headers: &HeaderMap) -> Option<DateTime<Utc>> {
+    http_date::parse(text(headers, &DATE)?, None)
+}
+
 /// `Retry-After`: seconds, or a date.
 fn wait(text: &str, now: DateTime<Utc>) -> Option<Duration> {
     let wait = match text.trim().parse::<u64>() {
         Ok(seconds) => Duration::from_secs(seconds),
         Err(_) => {
-            let until = DateTime::parse_from_rfc2822(text.trim()).ok()?;
-            (until.with_timezone(&Utc) - now).to_std().unwrap_or_default()
+            let until = http_date::parse(text, Some(now))?;
+            (until - now).to_std().unwrap_or_default()
         }
     };
     Some(wait.min(LONGEST_WAIT))

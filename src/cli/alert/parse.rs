@@ -64,6 +64,7 @@ pub(super) fn classes() -> Vec<&'static str> {
         class::WATERMARK_LAG,
         class::NO_RECENT_SUCCESS,
         class::TOKEN_ENDS,
+        class::DATED_AHEAD,
         class::CHANNEL_FAILING,
     ];
     FailureCode::ALL.iter().map(|code| code.as_str()).chain(own).collect()

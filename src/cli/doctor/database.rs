@@ -2,17 +2,14 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
-
 use super::super::{Context, Output};
 use super::Report;
 use crate::config::Config;
 use crate::domain::failure::sanitise;
 use crate::postgres::Programs;
+use crate::store::clock::SKEW_LIMIT;
 use crate::store::{self, doctor};
 
-/// Schedules are decided by the process' clock, leases by the database's: more than this apart, and runs start visibly off.
-const SKEW_LIMIT: TimeDelta = TimeDelta::seconds(5);
 /// A notification takes milliseconds; without any, workers look once a second.
 const NOTIFY_LIMIT: Duration = Duration::from_secs(3);
 /// Vacuum removes nothing that is younger than the oldest transaction.
@@ -66,12 +63,12 @@ fn private_server(config: &Config, report: &mut Report) -> bool {
 
 /// Settings, connections, clock, notifications, size.
 pub(super) async fn check_server(context: &Context, report: &mut Report) {
-    let asked = context.clock.now();
+    let asked = context.clock.own();
     let server = match doctor::server(&context.pool).await {
         Ok(server) => server,
         Err(problem) => return report.refused("connection", &problem),
     };
-    let answered = context.clock.now();
+    let answered = context.clock.own();
     report.pass("connection", format!("PostgreSQL {}, {}", server.version, size(server.size_bytes)));
     check_settings(&server, report);
     match store::is_pooled(&context.pool) {
@@ -82,9 +79,7 @@ pub(super) async fn check_server(context: &Context, report: &mut Report) {
     let skew = server.now - (asked + (answered - asked) / 2);
     let text = format!("the database's clock is {:+.1} s off this machine's", skew.as_seconds_f64());
     match skew.abs() > SKEW_LIMIT + (answered - asked) {
-        true => {
-            report.warn("clock", text, "set both clocks (NTP): schedules start by the one, leases end by the other")
-        }
+        true => report.warn("clock", text, "set both clocks (NTP); until then all goes by the database's"),
         false => report.pass("clock", text),
     }
     check_notifications(context, report).await;

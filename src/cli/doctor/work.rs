@@ -3,6 +3,7 @@
 use super::super::Context;
 use super::{Report, some_of};
 use crate::domain::cron;
+use crate::store::ahead;
 use crate::store::doctor::{self, TroubledProject};
 use crate::store::project::{self, ProjectFilter};
 use crate::store::queue_view;
@@ -22,6 +23,22 @@ pub(super) async fn check(context: &Context, report: &mut Report) {
     check_schedules(context, report).await;
     check_projects(context, report).await;
     check_janitor(context, report).await;
+    check_times(context, report).await;
+}
+
+/// What Jira has dated ahead of the clock, and cursors that stood there.
+async fn check_times(context: &Context, report: &mut Report) {
+    let ahead = match ahead::list(&context.pool, None).await {
+        Ok(ahead) => ahead,
+        Err(problem) => return report.refused("times", &problem),
+    };
+    let found: Vec<String> =
+        ahead.iter().filter(|one| one.is_any()).map(|one| format!("{}: {}", one.name, one.sentence())).collect();
+    if found.is_empty() {
+        return report.pass("times", "no issue and no cursor is ahead of the clock");
+    }
+    let remedy = "see whether the clocks of Jira's servers are right; nothing is lost, and an edit dates an issue anew";
+    report.warn("times", some_of(found.iter().map(String::as_str)), remedy);
 }
 
 async fn check_workers(context: &Context, report: &mut Report) {
@@ -39,6 +56,7 @@ async fn check_workers(context: &Context, report: &mut Report) {
             Err(problem) => report.refused("workers", &problem),
         };
     }
+    check_clocks(&workers, report);
     let own = env!("CARGO_PKG_VERSION");
     let strangers: Vec<String> = workers
         .iter()
@@ -71,6 +89,16 @@ async fn check_janitor(context: &Context, report: &mut Report) {
         found,
         "keep a worker running, whose janitor removes them; its log says upkeep_failed if it cannot",
     );
+}
+
+/// Workers whose machines have another time than the database.
+fn check_clocks(workers: &[queue_view::Worker], report: &mut Report) {
+    let off: Vec<String> = workers.iter().filter_map(queue_view::Worker::clock_trouble).collect();
+    if off.is_empty() {
+        return report.pass("workers' clocks", "as the database's");
+    }
+    let remedy = "set these machines' clocks (NTP); until then they go by the database's, and only their logs are off";
+    report.warn("workers' clocks", some_of(off.iter().map(String::as_str)), remedy);
 }
 
 async fn check_queue(context: &Context, report: &mut Report) {

@@ -16,7 +16,7 @@ use crate::jira::{HttpPool, JiraClient, Offered, detect};
 use crate::store::oauth;
 use crate::store::site::{self, Learnt, Site, TOKEN_ENDS_SOON};
 
-/// A clock that is further off than this makes windows miss changes.
+/// A site whose clock is further off than this is told of. Nothing is lost by it: cursors go by the slower clock.
 const SKEW_LIMIT: TimeDelta = TimeDelta::seconds(60);
 /// What a site answered.
 #[derive(Debug, Default, Serialize)]
@@ -34,6 +34,8 @@ struct Checked {
     token: Option<String>,
     #[serde(flatten)]
     view: View,
+    /// What works, and should be looked at.
+    warning: Option<String>,
     problem: Option<String>,
     advice: Option<String>,
 }
@@ -46,6 +48,7 @@ impl Fields for Checked {
             ("url", self.url.clone()),
             ("result", if self.ok { "ok: Jira lets the account in".into() } else { text(&self.problem) }),
             ("advice", text(&self.advice)),
+            ("warning", text(&self.warning)),
             ("account", text(&self.account)),
             ("token", text(&self.token)),
             ("time zone", text(&self.account_time_zone)),
@@ -135,9 +138,13 @@ async fn ask(client: &JiraClient, site: &Site, context: &Context, checked: &mut 
     let skew = server.server_time.map(|theirs| theirs - context.clock.now());
     checked.clock_skew_seconds = skew.map(|skew| skew.as_seconds_f64());
     checked.version.clone_from(&server.version);
-    if skew.is_some_and(|skew| skew.abs() > SKEW_LIMIT) {
-        checked.problem = Some("this machine's clock and Jira's are far apart".into());
-        checked.advice = Some("set this machine's clock (NTP)".into());
+    if let Some(skew) = skew.filter(|skew| skew.abs() > SKEW_LIMIT) {
+        let seconds = skew.num_seconds().abs();
+        let side = if skew > TimeDelta::zero() { "ahead of" } else { "behind" };
+        checked.warning = Some(format!(
+            "Jira's clock is {seconds} s {side} the database's: nothing is lost by it, but times in the replica are Jira's, and \
+             each run reads that much again; set the clocks (NTP)"
+        ));
     }
     checked.deployment = Some(server.deployment_type).filter(|deployment| !deployment.is_empty());
     checked.visible_projects = Some(client.projects(0).await?.total);

@@ -178,3 +178,39 @@ async fn what_search_shows_agrees_with_the_store_after_any_history() {
         }
     }
 }
+
+#[tokio::test]
+async fn clocks_may_be_off_and_dates_may_go_back() {
+    let site = Rehearsal::new(exactly(1, 1));
+    let updated = async |key: &str| {
+        let (_, issue) = site.get(&format!("/issue/{key}?fields=updated,summary,comment")).await;
+        let of = |value: &Value| text(value).to_owned();
+        (of(&issue["fields"]["updated"]), of(&issue["fields"]["comment"]["comments"][0]["updated"]))
+    };
+    let dated = |seconds| Mutation::DateIssue { issue: "ACME-7".to_owned(), seconds };
+    let edit = || Mutation::EditIssue { issue: "ACME-7".to_owned() };
+    site.apply(dated(86_400));
+    assert_eq!(updated("ACME-7").await.0, "2026-01-06T12:00:30.000+0000");
+    site.apply(edit());
+    assert_eq!(updated("ACME-7").await.0, "2026-01-05T12:00:30.000+0000", "an edit dates it anew");
+    site.apply(dated(-86_400 * 365));
+    let long_ago = "2025-01-05T12:00:30.000+0000".to_owned();
+    assert_eq!(updated("ACME-7").await, (long_ago.clone(), long_ago), "with its comment");
+
+    // Two nodes, the second eight minutes behind: in turn they answer, and date what is changed.
+    let body = json!({"clock_offset_seconds": [0, -480]});
+    assert_eq!(site.send(Method::POST, "/__sim/settings", Some(body)).await.0, StatusCode::OK);
+    let mut dates = BTreeSet::new();
+    for _ in 0..2 {
+        let (_, headers, _) = site.reply(Method::GET, "/rest/api/3/myself", None).await;
+        dates.insert(headers["date"].to_str().unwrap().to_owned());
+    }
+    let both = ["Mon, 05 Jan 2026 11:52:30 GMT", "Mon, 05 Jan 2026 12:00:30 GMT"];
+    assert_eq!(dates.iter().map(String::as_str).collect::<Vec<_>>(), both);
+    let mut stamps = BTreeSet::new();
+    for issue in ["ACME-8", "ACME-9"] {
+        site.apply(Mutation::EditIssue { issue: issue.to_owned() });
+        stamps.insert(updated(issue).await.0);
+    }
+    assert_eq!(stamps.len(), 2, "{stamps:?}");
+}

@@ -10,6 +10,7 @@ use crate::store::Result;
 #[derive(Clone, Debug)]
 #[allow(missing_docs)] // the names are the columns'
 pub struct HealthRow {
+    pub project_id: Uuid,
     pub site: String,
     pub key: String,
     pub project_state: String,
@@ -34,7 +35,7 @@ pub struct HealthRow {
 pub async fn health_rows(pool: &PgPool, project_id: Option<Uuid>) -> Result<Vec<HealthRow>> {
     let rows = sqlx::query_as!(
         HealthRow,
-        r#"SELECT t.name AS site, p.key, p.state AS project_state, h.last_success_at AS "last_success_at?",
+        r#"SELECT p.id AS project_id, t.name AS site, p.key, p.state AS project_state, h.last_success_at AS "last_success_at?",
                   h.last_failure_at AS "last_failure_at?", coalesce(h.success_streak, 0) AS "success_streak!",
                   coalesce(h.failure_streak, 0) AS "failure_streak!", coalesce(h.class_streak, 0) AS "class_streak!",
                   coalesce(h.slow_streak, 0) AS "slow_streak!", h.code AS "code?", h.failing_since AS "failing_since?",

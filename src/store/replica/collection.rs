@@ -18,24 +18,29 @@ pub struct Applied {
     pub removed: i64,
 }
 
-/// Which version of an issue its comments and worklogs were read with.
+/// When what belongs to an issue was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Version {
-    /// Jira's id.
+    /// Jira's id of the issue.
     pub issue_id: i64,
-    /// The issue's `updated`.
-    pub updated_at: DateTime<Utc>,
+    /// By the database's clock.
+    pub asked_at: DateTime<Utc>,
 }
 
 impl Version {
     pub(super) fn columns(versions: &[Self]) -> (Vec<i64>, Vec<DateTime<Utc>>) {
-        versions.iter().map(|version| (version.issue_id, version.updated_at)).unzip()
+        versions.iter().map(|version| (version.issue_id, version.asked_at)).unzip()
+    }
+
+    /// When the earliest of them was asked for.
+    fn first_asked(versions: &[Self]) -> Option<DateTime<Utc>> {
+        versions.iter().map(|version| version.asked_at).min()
     }
 }
 
-/// Writes comments, except those of issues that are stored in a newer version than in `versions` by now: an issue that did
-/// not change is not locked, so another transaction may have written a newer one since. One statement sees that version
-/// and its comments, or neither.
+/// Writes comments, except those of issues that are stored by now as they were asked for later than in `versions`: an issue
+/// that did not change is not locked, so another transaction may have written it since. One statement sees that version and
+/// its comments, or neither. Of one comment, too, what was asked for later wins, whatever its `updated`.
 ///
 /// Of the issues in `complete`, every comment that is not in the batch is removed.
 pub async fn apply_comments(
@@ -68,18 +73,20 @@ pub async fn apply_comments(
                 AS n (id, issue_id, author, editor, body, created_at, updated_at, content_hash, restriction, restricted_to, internal)
         ), current AS (
             -- One look-up by key for each row, whatever the statistics: before the first ANALYZE a join reads the whole site.
-            SELECT v.id FROM unnest($12::int8[], $13::timestamptz[]) AS v (id, updated_at)
-             CROSS JOIN LATERAL (SELECT i.updated_at, i.deleted_at FROM syncline.issue i
+            SELECT v.id FROM unnest($12::int8[], $13::timestamptz[]) AS v (id, asked_at)
+             CROSS JOIN LATERAL (SELECT i.observed_at, i.deleted_at FROM syncline.issue i
                                   WHERE i.site_id = $1 AND i.id = v.id LIMIT 1) i
-             WHERE i.updated_at <= v.updated_at AND i.deleted_at IS NULL
+             WHERE (i.observed_at IS NULL OR i.observed_at <= v.asked_at OR i.observed_at > clock_timestamp())
+               AND i.deleted_at IS NULL
         ), same AS (
             SELECT n.id FROM input n
              CROSS JOIN LATERAL (SELECT c.content_hash FROM syncline.comment c WHERE c.site_id = $1 AND c.id = n.id LIMIT 1) c
              WHERE c.content_hash = n.content_hash
         ), written AS (
             INSERT INTO syncline.comment AS c (site_id, id, issue_id, author_account_id, update_author_account_id, body, created_at, updated_at, content_hash,
-                   restriction_type, restricted_to, is_internal)
-            SELECT $1, n.id, n.issue_id, n.author, n.editor, n.body, n.created_at, n.updated_at, n.content_hash, n.restriction, n.restricted_to, n.internal
+                   restriction_type, restricted_to, is_internal, observed_at)
+            SELECT $1, n.id, n.issue_id, n.author, n.editor, n.body, n.created_at, n.updated_at, n.content_hash, n.restriction, n.restricted_to, n.internal,
+                   $17::timestamptz
               FROM input n
              WHERE n.id NOT IN (SELECT id FROM same) AND n.issue_id IN (SELECT id FROM current)
              ORDER BY n.id
@@ -87,8 +94,9 @@ pub async fn apply_comments(
                SET issue_id = excluded.issue_id, author_account_id = excluded.author_account_id,
                    update_author_account_id = excluded.update_author_account_id, body = excluded.body,
                    created_at = excluded.created_at, updated_at = excluded.updated_at, content_hash = excluded.content_hash,
-                   restriction_type = excluded.restriction_type, restricted_to = excluded.restricted_to, is_internal = excluded.is_internal
-             WHERE c.updated_at <= excluded.updated_at
+                   restriction_type = excluded.restriction_type, restricted_to = excluded.restricted_to, is_internal = excluded.is_internal,
+                   observed_at = excluded.observed_at
+             WHERE (c.observed_at IS NULL OR c.observed_at <= excluded.observed_at OR c.observed_at > clock_timestamp())
             RETURNING 1
         ), removed AS (
             DELETE FROM syncline.comment c
@@ -114,6 +122,7 @@ pub async fn apply_comments(
         &restrictions as &[Option<&str>],
         &restricted_to as &[Option<&str>],
         &internal,
+        Version::first_asked(versions),
     )
     .fetch_one(conn)
     .instrument(trace::batch("INSERT", "syncline.comment", ids.len()))
@@ -153,19 +162,21 @@ pub async fn apply_worklogs(
                 AS n (id, issue_id, author, editor, comment, started_at, seconds, created_at, updated_at, content_hash, restriction, restricted_to)
         ), current AS (
             -- One look-up by key for each row, whatever the statistics: before the first ANALYZE a join reads the whole site.
-            SELECT v.id FROM unnest($14::int8[], $15::timestamptz[]) AS v (id, updated_at)
-             CROSS JOIN LATERAL (SELECT i.updated_at, i.deleted_at FROM syncline.issue i
+            SELECT v.id FROM unnest($14::int8[], $15::timestamptz[]) AS v (id, asked_at)
+             CROSS JOIN LATERAL (SELECT i.observed_at, i.deleted_at FROM syncline.issue i
                                   WHERE i.site_id = $1 AND i.id = v.id LIMIT 1) i
-             WHERE i.updated_at <= v.updated_at AND i.deleted_at IS NULL
+             WHERE (i.observed_at IS NULL OR i.observed_at <= v.asked_at OR i.observed_at > clock_timestamp())
+               AND i.deleted_at IS NULL
         ), same AS (
             SELECT n.id FROM input n
              CROSS JOIN LATERAL (SELECT w.content_hash FROM syncline.worklog w WHERE w.site_id = $1 AND w.id = n.id LIMIT 1) w
              WHERE w.content_hash = n.content_hash
         ), written AS (
             INSERT INTO syncline.worklog AS w (site_id, id, issue_id, author_account_id, update_author_account_id, comment,
-                   started_at, time_spent_seconds, created_at, updated_at, content_hash, restriction_type, restricted_to)
+                   started_at, time_spent_seconds, created_at, updated_at, content_hash, restriction_type, restricted_to,
+                   observed_at)
             SELECT $1, n.id, n.issue_id, n.author, n.editor, n.comment, n.started_at, n.seconds, n.created_at, n.updated_at, n.content_hash,
-                   n.restriction, n.restricted_to
+                   n.restriction, n.restricted_to, $18::timestamptz
               FROM input n
              WHERE n.id NOT IN (SELECT id FROM same) AND n.issue_id IN (SELECT id FROM current)
              ORDER BY n.id
@@ -174,8 +185,9 @@ pub async fn apply_worklogs(
                    update_author_account_id = excluded.update_author_account_id, comment = excluded.comment,
                    started_at = excluded.started_at, time_spent_seconds = excluded.time_spent_seconds,
                    created_at = excluded.created_at, updated_at = excluded.updated_at, content_hash = excluded.content_hash,
-                   restriction_type = excluded.restriction_type, restricted_to = excluded.restricted_to
-             WHERE w.updated_at <= excluded.updated_at
+                   restriction_type = excluded.restriction_type, restricted_to = excluded.restricted_to,
+                   observed_at = excluded.observed_at
+             WHERE (w.observed_at IS NULL OR w.observed_at <= excluded.observed_at OR w.observed_at > clock_timestamp())
             RETURNING 1
         ), removed AS (
             DELETE FROM syncline.worklog w
@@ -202,6 +214,7 @@ pub async fn apply_worklogs(
         &version_times,
         &restrictions as &[Option<&str>],
         &restricted_to as &[Option<&str>],
+        Version::first_asked(versions),
     )
     .fetch_one(conn)
     .instrument(trace::batch("INSERT", "syncline.worklog", ids.len()))

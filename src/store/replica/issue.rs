@@ -19,25 +19,44 @@ pub struct UpsertedIssues {
     pub created: i64,
     /// Changed rows.
     pub updated: i64,
-    /// Rows that were as Jira shows them, or newer.
+    /// Rows that were as Jira shows them, or were asked for later.
     pub unchanged: i64,
-    /// The issues of which the batch held the newest version: only theirs are the comments and worklogs to be applied.
+    /// The issues of which nothing was stored that was asked for later: only theirs are the comments and worklogs to be applied.
     pub current: HashSet<i64>,
     /// Those of them that were written, and so are locked until the transaction ends.
     pub written: HashSet<i64>,
     /// Those of them that are new, or were marked as gone.
     pub created_ids: HashSet<i64>,
+    /// Issues that were not written because two signs of their age contradict each other: the time that Jira puts on them and
+    /// the time at which a search showed them. A direct read decides.
+    pub doubtful: Vec<i64>,
+}
+
+/// How Jira was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// When it was asked, by the database's clock; before the request was sent.
+    pub asked_at: DateTime<Utc>,
+    /// Issues were asked for by id: the answer is what Jira holds. A search may show an older version than one that was read
+    /// by id before, since its index is behind.
+    pub by_id: bool,
 }
 
 /// Joins what travels as one text; labels are short words, and this character is in none.
 const UNIT_SEPARATOR: &str = "\u{1f}";
 
 /// Writes issues of one project. The batch must not hold an id twice.
+///
+/// What was asked for later wins, so that a row whose `updated` went back (a restore, an import, a clock that was corrected)
+/// becomes what Jira shows. A search that shows an issue as older than it is stored is not believed: it is [doubtful].
+///
+/// [doubtful]: UpsertedIssues::doubtful
 pub async fn upsert_issues(
     conn: &mut PgConnection,
     site_id: Uuid,
     project_id: Uuid,
     issues: &[&IssueRecord],
+    look: Look,
 ) -> Result<UpsertedIssues> {
     let mut sorted: Vec<&IssueRecord> = issues.to_vec();
     sorted.sort_unstable_by_key(|issue| issue.id);
@@ -75,13 +94,13 @@ pub async fn upsert_issues(
                    labels, story_points, created_at, updated_at, resolved_at, due_date, content_hash, synced_at,
                    issue_type_id, is_subtask, status_id, priority_id, resolution_id, environment, security_level,
                    status_category_changed_at, original_estimate_seconds, remaining_estimate_seconds, time_spent_seconds,
-                   component_ids, fix_version_ids, affects_version_ids, sprint_ids, fields, votes, watchers)
+                   component_ids, fix_version_ids, affects_version_ids, sprint_ids, fields, votes, watchers, observed_at)
             SELECT $1, n.id, $2, n.key, n.summary, n.description, n.issue_type, n.status, n.status_category, n.priority, n.resolution,
                    n.assignee, n.reporter, n.creator, n.parent_id, n.parent_key, string_to_array(n.labels, $24),
                    n.story_points, n.created_at, n.updated_at, n.resolved_at, n.due_date, n.content_hash, clock_timestamp(),
                    d.issue_type_id, d.is_subtask, d.status_id, d.priority_id, d.resolution_id, d.environment, d.security_level,
                    d.status_category_changed_at, d.original_estimate_seconds, d.remaining_estimate_seconds, d.time_spent_seconds,
-                   d.component_ids, d.fix_version_ids, d.affects_version_ids, d.sprint_ids, d.fields, d.votes, d.watchers
+                   d.component_ids, d.fix_version_ids, d.affects_version_ids, d.sprint_ids, d.fields, d.votes, d.watchers, $26::timestamptz
               FROM input n
              CROSS JOIN LATERAL jsonb_to_record(n.details::jsonb) AS d (
                    issue_type_id int8, is_subtask bool, status_id int8, priority_id int8, resolution_id int8, environment text,
@@ -109,8 +128,9 @@ pub async fn upsert_issues(
                    time_spent_seconds = excluded.time_spent_seconds, component_ids = excluded.component_ids,
                    fix_version_ids = excluded.fix_version_ids, affects_version_ids = excluded.affects_version_ids,
                    sprint_ids = excluded.sprint_ids, fields = excluded.fields, votes = excluded.votes,
-                   watchers = excluded.watchers
-             WHERE i.updated_at <= excluded.updated_at
+                   watchers = excluded.watchers, observed_at = excluded.observed_at
+             WHERE (i.observed_at IS NULL OR i.observed_at <= excluded.observed_at OR i.observed_at > clock_timestamp())
+               AND ($27 OR i.updated_at <= excluded.updated_at)
             RETURNING i.id, i.xmax = 0 AS created
         )
         SELECT id AS "id!", created AS "created?" FROM written
@@ -142,8 +162,10 @@ pub async fn upsert_issues(
         &hashes,
         UNIT_SEPARATOR,
         &details,
+        look.asked_at,
+        look.by_id,
     )
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
     .instrument(trace::batch("INSERT", "syncline.issue", issues.len()))
     .await?;
     let mut result = UpsertedIssues::default();
@@ -162,7 +184,36 @@ pub async fn upsert_issues(
         result.current.insert(row.id);
     }
     result.unchanged = i64::try_from(issues.len()).unwrap_or(0) - result.created - result.updated;
+    let passed_over: Vec<&IssueRecord> =
+        sorted.into_iter().filter(|issue| !look.by_id && !result.current.contains(&issue.id)).collect();
+    if !passed_over.is_empty() {
+        result.doubtful = doubtful(conn, site_id, &passed_over, look.asked_at).await?;
+    }
     Ok(result)
+}
+
+/// Of issues that were not written, those that one sign calls older than what is stored and the other newer.
+async fn doubtful(
+    conn: &mut PgConnection,
+    site_id: Uuid,
+    issues: &[&IssueRecord],
+    asked_at: DateTime<Utc>,
+) -> Result<Vec<i64>> {
+    let (ids, updated): (Vec<i64>, Vec<DateTime<Utc>>) =
+        issues.iter().map(|issue| (issue.id, issue.updated_at)).unzip();
+    let ids = sqlx::query_scalar!(
+        r#"SELECT n.id AS "id!" FROM unnest($2::int8[], $3::timestamptz[]) AS n (id, updated_at)
+             JOIN syncline.issue i ON i.site_id = $1 AND i.id = n.id
+            WHERE (i.updated_at <= n.updated_at)
+                  <> (i.observed_at IS NULL OR i.observed_at <= $4 OR i.observed_at > clock_timestamp())"#,
+        site_id,
+        &ids,
+        &updated,
+        asked_at,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(ids)
 }
 
 /// The columns of `details` as one JSON object: an array of arrays could not travel as a column, and the names keep eighteen
@@ -191,18 +242,21 @@ fn details(details: &IssueDetails) -> String {
     .to_string()
 }
 
-/// Locks an issue until the transaction ends, if the stored version is not newer than `version`.
+/// Locks an issue until the transaction ends, if what is stored was not asked for after `asked_at`.
 pub async fn lock_if_current(
     conn: &mut PgConnection,
     site_id: Uuid,
     issue_id: i64,
-    version: DateTime<Utc>,
+    asked_at: DateTime<Utc>,
 ) -> Result<bool> {
     let found = sqlx::query_scalar!(
-        r#"SELECT 1 AS "one!" FROM syncline.issue WHERE site_id = $1 AND id = $2 AND updated_at <= $3 FOR NO KEY UPDATE"#,
+        r#"SELECT 1 AS "one!" FROM syncline.issue i
+            WHERE i.site_id = $1 AND i.id = $2
+              AND (i.observed_at IS NULL OR i.observed_at <= $3 OR i.observed_at > clock_timestamp())
+              FOR NO KEY UPDATE"#,
         site_id,
         issue_id,
-        version
+        asked_at
     )
     .fetch_optional(conn)
     .await?;
@@ -226,24 +280,27 @@ pub async fn distrust(conn: &mut PgConnection, site_id: Uuid, ids: &[i64]) -> Re
 }
 
 /// Marks issues that Jira no longer shows in this project, with the reason. Their rows stay, and with them comments,
-/// worklogs and history: what was there is not forgotten.
+/// worklogs and history: what was there is not forgotten. One that somebody who asked after `asked_at` was shown stays.
 pub async fn mark_deleted(
     conn: &mut PgConnection,
     site_id: Uuid,
     project_id: Uuid,
     ids: &[i64],
     reasons: &[&str],
+    asked_at: DateTime<Utc>,
 ) -> Result<i64> {
     let marked = sqlx::query!(
         r#"
-        UPDATE syncline.issue i SET deleted_at = clock_timestamp(), deleted_reason = n.reason
+        UPDATE syncline.issue i SET deleted_at = clock_timestamp(), deleted_reason = n.reason, observed_at = $5
           FROM unnest($2::int8[], $4::text[]) AS n (id, reason)
          WHERE i.site_id = $1 AND i.id = n.id AND i.project_id = $3 AND i.deleted_at IS NULL
+           AND (i.observed_at IS NULL OR i.observed_at <= $5 OR i.observed_at > clock_timestamp())
         "#,
         site_id,
         ids,
         project_id,
         reasons as &[&str],
+        asked_at,
     )
     .execute(conn)
     .await?;

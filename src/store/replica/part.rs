@@ -10,8 +10,8 @@ use crate::domain::entity::{AttachmentRecord, LinkRecord};
 use crate::observe::trace;
 use crate::store::Result;
 
-/// Makes the links of the issues in `versions` what `links` says, except of issues that are stored in a newer version by
-/// now. Answers how many rows were written or removed.
+/// Makes the links of the issues in `versions` what `links` says, except of issues that are stored by now as they were
+/// asked for later. Answers how many rows were written or removed.
 pub async fn apply_links(
     conn: &mut PgConnection,
     site_id: Uuid,
@@ -32,9 +32,9 @@ pub async fn apply_links(
     let touched = sqlx::query_scalar!(
         r#"
         WITH current AS (
-            SELECT v.id FROM unnest($9::int8[], $10::timestamptz[]) AS v (id, updated_at)
-             CROSS JOIN LATERAL (SELECT i.updated_at FROM syncline.issue i WHERE i.site_id = $1 AND i.id = v.id LIMIT 1) i
-             WHERE i.updated_at <= v.updated_at
+            SELECT v.id FROM unnest($9::int8[], $10::timestamptz[]) AS v (id, asked_at)
+             CROSS JOIN LATERAL (SELECT i.observed_at FROM syncline.issue i WHERE i.site_id = $1 AND i.id = v.id LIMIT 1) i
+             WHERE (i.observed_at IS NULL OR i.observed_at <= v.asked_at OR i.observed_at > clock_timestamp())
         ), input AS (
             SELECT * FROM unnest($2::int8[], $3::int8[], $4::text[], $5::text[], $6::text[], $7::int8[], $8::text[])
                 AS n (issue_id, id, link_type, relation, direction, other_issue_id, other_key)
@@ -94,9 +94,9 @@ pub async fn apply_attachments(
     let touched = sqlx::query_scalar!(
         r#"
         WITH current AS (
-            SELECT v.id FROM unnest($9::int8[], $10::timestamptz[]) AS v (id, updated_at)
-             CROSS JOIN LATERAL (SELECT i.updated_at FROM syncline.issue i WHERE i.site_id = $1 AND i.id = v.id LIMIT 1) i
-             WHERE i.updated_at <= v.updated_at
+            SELECT v.id FROM unnest($9::int8[], $10::timestamptz[]) AS v (id, asked_at)
+             CROSS JOIN LATERAL (SELECT i.observed_at FROM syncline.issue i WHERE i.site_id = $1 AND i.id = v.id LIMIT 1) i
+             WHERE (i.observed_at IS NULL OR i.observed_at <= v.asked_at OR i.observed_at > clock_timestamp())
         ), input AS (
             SELECT * FROM unnest($2::int8[], $3::int8[], $4::text[], $5::text[], $6::timestamptz[], $7::int8[], $8::text[])
                 AS n (id, issue_id, file_name, author, created_at, size_bytes, mime_type)

@@ -6,16 +6,16 @@ use uuid::Uuid;
 use super::Version;
 use crate::store::Result;
 
-/// Removes worklogs by id, those of issues that are stored in no newer version than in `versions`.
+/// Removes worklogs by id, those of issues that are stored as they were asked for no later than in `versions`.
 pub async fn remove_worklogs(conn: &mut PgConnection, site_id: Uuid, ids: &[i64], versions: &[Version]) -> Result<i64> {
     if ids.is_empty() || versions.is_empty() {
         return Ok(0);
     }
     let (version_ids, version_times) = Version::columns(versions);
     let removed = sqlx::query!(
-        r#"DELETE FROM syncline.worklog w USING unnest($3::int8[], $4::timestamptz[]) AS v (id, updated_at), syncline.issue i
+        r#"DELETE FROM syncline.worklog w USING unnest($3::int8[], $4::timestamptz[]) AS v (id, asked_at), syncline.issue i
             WHERE w.site_id = $1 AND w.id = ANY ($2) AND w.issue_id = v.id
-              AND i.site_id = $1 AND i.id = v.id AND i.updated_at <= v.updated_at"#,
+              AND i.site_id = $1 AND i.id = v.id AND (i.observed_at IS NULL OR i.observed_at <= v.asked_at OR i.observed_at > clock_timestamp())"#,
         site_id,
         ids,
         &version_ids,
