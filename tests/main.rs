@@ -31,6 +31,7 @@ mod enqueueing;
 mod flavours;
 mod healthcheck;
 mod limits;
+mod mangled_values;
 mod oauth;
 mod people;
 mod points;

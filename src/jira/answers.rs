@@ -165,6 +165,8 @@ impl ServerInfo {
 pub struct WorklogFeed {
     /// The ids with the time of the change, oldest first.
     pub changes: Vec<(i64, DateTime<Utc>)>,
+    /// How many changes name no worklog that can be read.
+    pub unreadable: usize,
     /// From where to ask on; absent on the last page.
     pub next_since: Option<DateTime<Utc>>,
     /// Up to when the feed is complete, which is a minute ago: newer changes come later.

@@ -2,6 +2,8 @@
 //!
 //! What must hold: what is gone or hidden is left out in silence; one id that the site does not know costs no other.
 
+use std::cell::OnceCell;
+
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
@@ -12,6 +14,7 @@ use super::answers::RawPage;
 use super::client::{Api, BULK_FETCH_LIMIT, JiraClient};
 use super::endpoint::Endpoint;
 use super::presence::Presence;
+use super::repair;
 use super::search::{Frame, OFFSET_PAGE_SIZE, Question};
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::site_kind::SiteKind;
@@ -87,17 +90,17 @@ fn join(bodies: &[Bytes]) -> Result<RawPage, Failure> {
     if let [body] = bodies {
         return Ok(RawPage::new(body.clone()));
     }
-    let mut issues: Vec<&[u8]> = Vec::new();
+    let mut issues: Vec<Vec<u8>> = Vec::new();
     for body in bodies {
-        let page: Page<'_> = serde_json::from_slice(body).map_err(|error| {
-            Failure::new(FailureCode::SchemaChanged, format!("a page of issues cannot be read: {error}"))
-        })?;
-        issues.extend(page.issues.into_iter().map(|issue| issue.get().as_bytes()));
+        let (text, mended) = (repair::text(body), OnceCell::new());
+        let page: Page<'_> =
+            repair::read(&text, &mended).map_err(|error| repair::unreadable("a page of issues", body, &error))?;
+        issues.extend(page.issues.into_iter().map(|issue| issue.get().as_bytes().to_vec()));
     }
     Ok(page_of(&issues))
 }
 
-fn page_of(issues: &[&[u8]]) -> RawPage {
-    let body = [br#"{"issues":["#.as_slice(), &issues.join(b",".as_slice()), b"]}"].concat();
+fn page_of<T: AsRef<[u8]>>(issues: &[T]) -> RawPage {
+    let body = [br#"{"issues":["#.as_slice(), &issues.iter().map(AsRef::as_ref).collect::<Vec<&[u8]>>().join(b",".as_slice()), b"]}"].concat();
     RawPage::new(Bytes::from(body))
 }

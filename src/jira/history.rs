@@ -7,13 +7,16 @@
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
+use serde::de::MapAccess;
+use serde::de::value::MapAccessDeserializer;
 use serde_json::{Value, json};
 
 use super::answers::{Offered, RawPage, WorklogFeed};
 use super::client::{Api, JiraClient, decode, offered};
 use super::endpoint::Endpoint;
-use super::loose::{Id, Loose, Moment};
+use super::loose::{FromJson, Id, Loose, Moment};
 use super::normalise::{self, ParsedBulk, ParsedCollection};
+use super::repair;
 use crate::domain::entity::ChangeRecord;
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::record::WorklogRecord;
@@ -151,7 +154,7 @@ fn going_on(body: Bytes, list: &str, start_at: u64, asked: u32) -> Result<Bytes,
         return Ok(body);
     }
     // What cannot be read is for whoever reads the elements.
-    let Ok(page) = serde_json::from_slice::<serde_json::Map<String, Value>>(&body) else { return Ok(body) };
+    let Ok(page) = repair::read_owned::<serde_json::Map<String, Value>>(&body) else { return Ok(body) };
     let number = |name: &str| page.get(name).and_then(Value::as_u64);
     let held = page.get(list).and_then(Value::as_array).map_or(0, Vec::len) as u64;
     let (begins, total) = (number("startAt").unwrap_or(start_at), number("total").unwrap_or_default());
@@ -173,7 +176,7 @@ fn feed(asked: &str, body: &[u8], since: DateTime<Utc>) -> Result<WorklogFeed, F
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Page {
-        values: Vec<Change>,
+        values: Vec<Loose<Change>>,
         #[serde(default)]
         until: Loose<Moment>,
         #[serde(default)]
@@ -189,23 +192,28 @@ fn feed(asked: &str, body: &[u8], since: DateTime<Utc>) -> Result<WorklogFeed, F
         #[serde(default)]
         updated_time: Loose<Moment>,
     }
+    impl<'de> FromJson<'de> for Change {
+        const EXPECTED: &'static str = "change of a worklog";
+        fn map<A: MapAccess<'de>>(map: A) -> Result<Option<Self>, A::Error> {
+            Self::deserialize(MapAccessDeserializer::new(map)).map(Some)
+        }
+    }
     let page: Page = decode(asked, body)?;
-    let incomplete = || {
-        let problem = format!("a page of {asked} has an element without id or time");
-        Failure::new(FailureCode::SchemaChanged, problem)
-    };
-    let changes: Vec<(i64, DateTime<Utc>)> = page
-        .values
-        .into_iter()
-        .map(|change| match (change.worklog_id, change.updated_time) {
-            (Loose::Good(Id(id)), Loose::Good(Moment(at))) => Ok((id, at)),
-            _ => Err(incomplete()),
-        })
-        .collect::<Result<_, _>>()?;
+    let mut unreadable = 0;
+    let mut changes: Vec<(i64, DateTime<Utc>)> = Vec::with_capacity(page.values.len());
+    for change in page.values {
+        match change {
+            // Without its time it is a change all the same.
+            Loose::Good(Change { worklog_id: Loose::Good(Id(id)), updated_time }) => {
+                changes.push((id, if let Loose::Good(Moment(at)) = updated_time { at } else { since }));
+            }
+            _ => unreadable += 1,
+        }
+    }
     let until = if let Loose::Good(Moment(until)) = page.until { Some(until) } else { None };
     let more = !page.last_page.unwrap_or(page.next_page.is_none()) && !changes.is_empty();
     // A page that ends where it began has more changes in one millisecond than fit: the walk would never end.
     let newest = until.or_else(|| changes.iter().map(|(_, at)| *at).max());
     let next_since = newest.filter(|newest| more && *newest > since);
-    Ok(WorklogFeed { changes, next_since, until })
+    Ok(WorklogFeed { changes, unreadable, next_since, until })
 }

@@ -12,6 +12,7 @@ use super::answers::{Offered, Project, ProjectPage};
 use super::catalogue::{self, ListPage, Listed};
 use super::client::{Api, JiraClient, decode, offered};
 use super::endpoint::Endpoint;
+use super::repair;
 use super::transport::Refused;
 use super::{jql, time};
 use crate::domain::entity::{
@@ -191,7 +192,7 @@ impl JiraClient {
         }
         let answer = self.try_get(Endpoint::MyPermissions, Api::Platform, "mypermissions", &query).await;
         readable(offered(answer)?, |body| {
-            let value: Value = serde_json::from_slice(body).unwrap_or_default();
+            let value: Value = repair::read_owned(body).unwrap_or_default();
             let list = value.get("permissions").and_then(Value::as_object).ok_or_else(|| {
                 Failure::new(FailureCode::SchemaChanged, "the answer about permissions has no list of them")
             })?;

@@ -1,8 +1,8 @@
 //! Reading JSON without trust: a value that has another type than expected is noted and skipped, it does not end the
 //! reading of what stands around it.
 //!
-//! What must hold: reading a [`Loose`] fails only where the text is no JSON or cannot be held in memory (half a surrogate
-//! pair, a number beyond all bounds); then the caller reads it again as [`super::repair`] mends it.
+//! What must hold: reading a [`Loose`] fails only where the text is no JSON, cannot be held in memory (half a surrogate
+//! pair, a number beyond all bounds) or names a member twice; then it is read again as [`super::repair`] mends it.
 
 use std::borrow::Cow;
 use std::fmt;

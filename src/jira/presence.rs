@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::answers::{Offered, RawPage};
 use super::client::{Api, JiraClient, offered};
+use super::repair;
 use super::endpoint::Endpoint;
 use crate::domain::failure::Failure;
 use crate::domain::site_kind::SiteKind;
@@ -50,7 +51,7 @@ impl JiraClient {
         let path = format!("project/{project_id}/securitylevel");
         let levels = self.try_get(Endpoint::SecurityLevels, Api::Platform, &path, &[]).await;
         let Offered::Available(body) = offered(levels)? else { return Ok(false) };
-        let value: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let value: Value = repair::read_owned(&body).unwrap_or_default();
         Ok(value.get("levels").and_then(Value::as_array).is_some_and(|levels| !levels.is_empty()))
     }
 }

@@ -7,6 +7,7 @@
 //! What must hold: a way is left for another one only where it is absent. What a site refuses (a 400 above all) is a
 //! failure and never 'nothing found'.
 
+use std::cell::OnceCell;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
@@ -21,6 +22,7 @@ use super::endpoint::Endpoint;
 use super::loose::{Id, Loose, Moment, Whole};
 use super::manners::{FEW_ROWS, Spared, leaves_out};
 use super::page;
+use super::repair;
 use super::transport::Refused;
 use super::walk::{Place, Row, Rows, Verdict};
 use crate::domain::failure::{Failure, FailureCode};
@@ -186,7 +188,8 @@ impl First {
             #[serde(borrow)]
             issues: Vec<&'a RawValue>,
         }
-        let page: Page<'_> = serde_json::from_slice(body).ok()?;
+        let (text, mended) = (repair::text(body), OnceCell::new());
+        let page: Page<'_> = repair::read(&text, &mended).ok()?;
         let Some(first) = page.issues.first() else { return Some(Self::Nothing) };
         Some(if is_bare(first.get().as_bytes()) { Self::Bare } else { Self::Whole })
     }
@@ -199,7 +202,11 @@ pub(super) fn is_bare(issue: &[u8]) -> bool {
         #[serde(default)]
         fields: serde_json::Map<String, Value>,
     }
-    serde_json::from_slice::<Issue>(issue).is_ok_and(|issue| issue.fields.is_empty())
+    repair::read_owned::<Issue>(issue).is_ok_and(|issue| issue.fields.is_empty())
+}
+
+fn number(value: Loose<Whole>) -> Option<u64> {
+    if let Loose::Good(Whole(number)) = value { u64::try_from(number).ok() } else { None }
 }
 
 impl Frame {
@@ -212,7 +219,6 @@ impl Frame {
             _ => (0, 0),
         });
         let (ids, versions) = rows.unzip();
-        let number = |value| if let Loose::Good(Whole(number)) = value { u64::try_from(number).ok() } else { None };
         let limit = number(frame.max_results).filter(|limit| *limit > 0).unwrap_or(u64::from(asked));
         Ok(Rows { ids, versions, limit, total: number(frame.total), is_last: frame.is_last })
     }
@@ -255,13 +261,15 @@ impl JiraClient {
         let fields = ["id".to_owned()];
         let raw =
             self.search(&SearchRequest { jql, fields: &fields, page_size: ID_PAGE_SIZE, next_page_token }).await?;
-        let rows = Frame::rows(&raw.body, ID_PAGE_SIZE)?;
-        if rows.ids.contains(&0) {
+        let mut rows = Frame::rows(&raw.body, ID_PAGE_SIZE)?;
+        if !rows.ids.is_empty() && rows.ids.iter().all(|id| *id == 0) {
             return Err(Failure::new(
                 FailureCode::SchemaChanged,
                 "a search for ids answers issues without a numeric id",
             ));
         }
+        // One without an id is as good as not met: whoever misses it asks for it by itself.
+        rows.ids.retain(|id| *id != 0);
         Ok(IdPage { ids: rows.ids, head: raw.head()? })
     }
 
@@ -270,14 +278,15 @@ impl JiraClient {
     pub async fn approximate_count(&self, jql: &str) -> Result<Option<u64>, Failure> {
         #[derive(Deserialize)]
         struct Count {
-            count: u64,
+            #[serde(default)]
+            count: Loose<Whole>,
         }
         if self.kind == SiteKind::Cloud {
             let body = json!({ "jql": jql });
             let endpoint = Endpoint::ApproximateCount;
             let answer = self.try_post(endpoint, Api::Version(3), "search/approximate-count", &body).await;
             if let Offered::Available(body) = offered(answer)? {
-                return decode::<Count>(endpoint.template(), &body).map(|answer| Some(answer.count));
+                return decode::<Count>(endpoint.template(), &body).map(|answer| number(answer.count));
             }
             if self.known_way().is_none_or(Way::is_by_token) {
                 return Ok(None);

@@ -16,6 +16,7 @@ use tracing::{Instrument, Span};
 use super::classify::{Answer, classify, limit_reason};
 use super::endpoint::Endpoint;
 use super::pacer::{self, Answered, Pacer};
+use super::repair;
 use crate::clock::Clock;
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::rate::Told;
@@ -197,7 +198,10 @@ impl HttpPool {
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         *told = pacer::told(&headers, self.clock.now());
         let limit = if status.is_success() { self.body_limit_bytes } else { REFUSAL_LIMIT_BYTES };
-        let read = read(&mut response, limit).await.map_err(broken)?;
+        let mut read = read(&mut response, limit).await.map_err(broken)?;
+        if read.body.starts_with(repair::BYTE_ORDER_MARK) {
+            read.body = read.body.slice(repair::BYTE_ORDER_MARK.len()..);
+        }
         trace::http_read(span, read.body.len());
         if status.is_success() && read.cut {
             let failure = Failure::new(
@@ -207,16 +211,14 @@ impl HttpPool {
                     endpoint.asked_at(&path)
                 ),
             );
-            return Err(Refused {
-                failure,
-                status: Some(status),
-                limit: None,
-                site_is_away: false,
-                says_invalid_grant: false,
-            });
+            return Err(Refused { status: Some(status), ..failure.into() });
         }
         let anonymous = headers.get("x-seraph-loginreason").is_some_and(|reason| reason != "OK");
         let json = matches!(read.body.trim_ascii_start().first(), Some(b'{' | b'['));
+        if status.is_success() && json && repair::is_cut_off(&read.body) {
+            let problem = format!("the answer of {} ends in the middle", endpoint.asked_at(&path));
+            return Err(Refused { status: Some(status), ..Failure::new(FailureCode::NetworkGlitch, problem).into() });
+        }
         if status.is_success() && json && !anonymous {
             return Ok(read.body);
         }

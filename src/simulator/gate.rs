@@ -15,6 +15,7 @@ use super::auth::{Caller, captcha, unauthenticated};
 use super::connection::Connection;
 use super::faults::{Fault, FaultKind};
 use super::limits::{Objects, Room};
+use super::mangle;
 use super::reply::{self, Reply};
 use super::seed::{Dice, Purpose};
 use super::site::{Site, lock};
@@ -186,7 +187,19 @@ async fn before(site: &Site, fault: Fault, endpoint: &str, connection: Option<&C
             reply::html(StatusCode::GATEWAY_TIMEOUT, "504 Gateway Timeout")
         }
         F::WrongShape => reply::ok(br#"{"unexpected":{"shape":true}}"#.to_vec()),
-        F::Slow | F::Truncated | F::BrokenJson | F::Anonymous | F::RepeatedToken | F::EmptyPage => return None,
+        F::Slow
+        | F::Truncated
+        | F::BrokenJson
+        | F::ControlCharacter
+        | F::BadEscape
+        | F::Nan
+        | F::ByteOrderMark
+        | F::Twice
+        | F::MissingUpdated
+        | F::OddDates
+        | F::Anonymous
+        | F::RepeatedToken
+        | F::EmptyPage => return None,
     })
 }
 
@@ -194,6 +207,17 @@ async fn before(site: &Site, fault: Fault, endpoint: &str, connection: Option<&C
 async fn after(site: &Site, kind: FaultKind, reply: Reply, connection: Option<Connection>) -> Reply {
     match kind {
         FaultKind::Slow => hold(site, Duration::from_secs(5)).await,
+        FaultKind::ControlCharacter
+        | FaultKind::BadEscape
+        | FaultKind::Nan
+        | FaultKind::ByteOrderMark
+        | FaultKind::Twice
+        | FaultKind::MissingUpdated
+        | FaultKind::OddDates => {
+            let (parts, body) = reply.into_parts();
+            let whole = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+            return Reply::from_parts(parts, Body::from(mangle::mangle(kind, &whole)));
+        }
         FaultKind::Truncated | FaultKind::BrokenJson => {
             let (mut parts, body) = reply.into_parts();
             let whole = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();

@@ -18,7 +18,7 @@ use crate::domain::entity::{
 };
 use crate::jira::fields::FieldMap;
 use crate::jira::loose::{Flag, Id, List, Loose, Moment, Whole};
-use crate::jira::repair::repair;
+use crate::jira::repair;
 use crate::jira::{sprint, wire};
 
 /// The keys of status categories, the same in every language.
@@ -175,11 +175,11 @@ impl Details {
 /// Any value, whatever it holds; what no number or text can be is mended and noted.
 fn readable(report: &mut Report, id: &str, raw: &str) -> Value {
     serde_json::from_str(raw).unwrap_or_else(|_| {
-        let mended = repair(raw);
+        let mended = repair::mend(raw).unwrap_or(Cow::Borrowed(raw));
         if matches!(mended, Cow::Owned(_)) && !raw.contains("\\ud") && !raw.contains("\\uD") {
             report.drift("issue", id.to_owned(), "number", "number beyond all bounds");
         }
-        // Nested deeper than anything that can be read: its text is all that can be had.
+        // What no mending helps is kept as its text.
         serde_json::from_str(&mended).unwrap_or_else(|_| Value::String(raw.to_owned()))
     })
 }
