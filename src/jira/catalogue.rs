@@ -131,6 +131,7 @@ impl ListPage {
                     listed.rejected.push(RecordError {
                         issue_id: None,
                         key: None,
+                        record_id: None,
                         field: format!("{entity}.id"),
                         problem: "an element of the list has no id that can be read".to_owned(),
                     });

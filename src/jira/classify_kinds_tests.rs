@@ -50,7 +50,8 @@ const fn origin(code: Code) -> Origin {
         | Code::Internal
         | Code::StepTimeout
         | Code::WorkerLost
-        | Code::ReconcileGuard => Origin::Ourselves,
+        | Code::ReconcileGuard
+        | Code::RecordsRejected => Origin::Ourselves,
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! What must hold: one malformed issue costs that issue, one malformed comment that comment, and both are counted; a
 //! value of an unexpected type in an optional field is a [`Drift`] and absent; only a page that has no list of issues at
-//! all fails. Nothing is guessed: an issue without `updated` is rejected, since no cursor may pass over it unseen.
+//! all fails. An issue without `updated` has that of its creation (see [`dated`]).
 //! A field without a column of its own is kept as it came (see [`details`]), so that nothing is lost by not being known.
 //!
 //! A page of 100 issues is read in one pass over borrowed text; see [`super::loose`] for how it stays tolerant.
@@ -27,12 +27,14 @@ use crate::domain::record::{CommentRecord, IssueRecord, UserRecord, WorklogRecor
 
 mod bulk;
 mod collection;
+mod dated;
 mod details;
 mod report;
 
 pub use bulk::{ParsedBulk, parse_changelog_bulk, parse_worklog_list};
 use collection::{comment, inlined, inlined_history, worklog};
 pub use collection::{parse_changelog, parse_comments, parse_issue_changelog, parse_worklogs};
+use dated::{Dated, Times};
 use details::Details;
 pub(super) use details::kind_of;
 use report::Report;
@@ -289,9 +291,10 @@ fn issue(report: &mut Report, wire: wire::Issue<'_>, map: &FieldMap) -> Result<P
     let project = need(std::mem::take(&mut fields.project), "project")?;
     let project_id = need(project.id, "project.id")?.0;
     let project_key = need(project.key, "project.key")?.into_string();
-    let created_at = need(std::mem::take(&mut fields.created), "created")?.0;
-    let updated_at = need(std::mem::take(&mut fields.updated), "updated")?.0;
-    let read = Details::read(report, id, &key, &mut fields, map);
+    let Times { created_at, updated_at } = Times::take(report, &mut fields.rest)?;
+    let dated = Dated::take(report, &mut fields.rest);
+    let (resolved_at, due_date) = (dated.resolved_at, dated.due_date);
+    let read = Details::read(report, id, &key, &mut fields, dated, map);
     let parent = report.optional("issue", "parent", fields.parent).unwrap_or_default();
     let summary = report.expected("issue", "summary", fields.summary).map(Text::into_string).unwrap_or_default();
     let description = report.optional("issue", "description", fields.description);
@@ -316,8 +319,8 @@ fn issue(report: &mut Report, wire: wire::Issue<'_>, map: &FieldMap) -> Result<P
         story_points: read.story_points,
         created_at,
         updated_at,
-        resolved_at: report.moment("resolutiondate", fields.resolution_date),
-        due_date: report.optional("issue", "duedate", fields.due_date).map(|day| day.0),
+        resolved_at,
+        due_date,
         details: read.details,
         content_hash: [0; 16],
     };

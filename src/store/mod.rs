@@ -30,6 +30,7 @@ pub mod queue_view;
 pub mod quota;
 pub mod rate;
 pub mod reconcile;
+pub mod rejected;
 pub mod replica;
 pub mod run_view;
 pub mod schedule_admin;

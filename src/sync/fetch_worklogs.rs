@@ -196,6 +196,7 @@ impl Fed {
             self.rejected.extend((0..page.unreadable).map(|_| RecordError {
                 issue_id: None,
                 key: None,
+                record_id: None,
                 field: "worklog.worklogId".to_owned(),
                 problem: "a change of a worklog names none".to_owned(),
             }));

@@ -1,6 +1,6 @@
 //! The ranges of `updated` that a run walks side by side.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::tracked;
@@ -96,6 +96,8 @@ impl Ranges<'_> {
         let (Some(oldest), Some(newest)) = (oldest, newest) else {
             return Ok(vec![part(Window::FULL, i64::try_from(estimate).ok())]);
         };
+        // One clock that is wrong must not make all other ranges empty; the last one is open anyway.
+        let newest = newest.min(self.job.jira.clock().now() + TimeDelta::days(1));
         if oldest >= newest {
             // All at one time, or a server that does not sort: there is nothing to divide by.
             return Ok(vec![part(Window::FULL, i64::try_from(estimate).ok())]);

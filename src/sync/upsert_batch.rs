@@ -19,7 +19,7 @@ use super::{advance_cursor, fetch_changes, fetch_collection, fetch_page, fetch_w
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::queue::Queue;
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
-use crate::jira::normalise::{self, ParsedIssue, ParsedPage};
+use crate::jira::normalise::{self, ParsedIssue, ParsedPage, RecordError};
 use crate::store::page::{self, PageCounts, PageId, Pending};
 use crate::store::replica::{self, Source, Version};
 
@@ -108,7 +108,18 @@ async fn write(
         next.push(fetch_changes::bundle(job, id, priority));
     }
     next.extend(advance_cursor::step_after(id, after.complete));
-    report::page(conn, job, KIND, page).await?;
+    // What is read again in a list of its own is rejected there, if it still is.
+    let ids = |issues: &[&ParsedIssue]| issues.iter().map(|issue| issue.issue.id).collect::<HashSet<i64>>();
+    let (comments, worklogs) = (ids(&written.short_comments), ids(&written.short_worklogs));
+    let changes: HashSet<i64> = written.short_changes.iter().copied().collect();
+    let again = |error: &&RecordError| match (error.entity(), error.issue_id) {
+        ("comment", Some(id)) => comments.contains(&id),
+        ("worklog", Some(id)) => worklogs.contains(&id),
+        ("changelog", Some(id)) => changes.contains(&id),
+        _ => false,
+    };
+    let rejected: Vec<RecordError> = page.rejected.iter().filter(|error| !again(error)).cloned().collect();
+    report::records(conn, job, KIND, &rejected, &page.drifts).await?;
     Ok(next)
 }
 
@@ -171,7 +182,7 @@ pub(super) async fn write_page<'a>(
         issues_created: upserted.created,
         issues_updated: upserted.updated,
         issues_unchanged: upserted.unchanged,
-        issues_rejected: i64::try_from(page.rejected.len()).unwrap_or(i64::MAX),
+        issues_rejected: page.rejected.iter().map(|error| i64::from(error.entity() == "issue")).sum(),
         comments_written: comments.written,
         comments_removed: comments.removed,
         worklogs_written: worklogs.written,

@@ -32,6 +32,7 @@ pub(super) fn failing(code: FailureCode, about: &str) -> String {
         FailureCode::Internal => "a defect of Syncline stops its runs",
         FailureCode::StepTimeout => "steps take longer than their limit",
         FailureCode::ReconcileGuard => "more issues seem gone than may be marked at once",
+        FailureCode::RecordsRejected => "too many of its issues cannot be read",
         FailureCode::WorkerLost => "workers die while they run its steps",
     };
     let mut about = about.to_owned();

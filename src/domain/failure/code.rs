@@ -41,6 +41,8 @@ pub enum FailureCode {
     WorkerLost,
     /// A reconciliation found more issues gone than it may mark at once.
     ReconcileGuard,
+    /// So much of what a run read could not be read that it is no success.
+    RecordsRejected,
 }
 
 /// Who or what a failure is about; alerts are routed by it.
@@ -124,7 +126,7 @@ pub enum RetryPolicy {
 
 impl FailureCode {
     /// Every code, in the order of this file.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::AuthInvalid,
         Self::AuthExpired,
         Self::Captcha,
@@ -151,6 +153,7 @@ impl FailureCode {
         Self::StepTimeout,
         Self::WorkerLost,
         Self::ReconcileGuard,
+        Self::RecordsRejected,
     ];
 
     /// The code as stored and printed, e.g. `AUTH_INVALID`.
@@ -182,6 +185,7 @@ impl FailureCode {
             Self::StepTimeout => "STEP_TIMEOUT",
             Self::WorkerLost => "WORKER_LOST",
             Self::ReconcileGuard => "RECONCILE_GUARD",
+            Self::RecordsRejected => "RECORDS_REJECTED",
         }
     }
 
@@ -199,7 +203,7 @@ impl FailureCode {
             Self::SiteUnavailable | Self::Maintenance | Self::ServerError | Self::GatewayHtml => Category::Availability,
             Self::RateLimit | Self::Quota => Category::RateLimit,
             Self::Config | Self::BadQuery => Category::Configuration,
-            Self::ApiRemoved | Self::SchemaChanged | Self::Unknown => Category::Contract,
+            Self::ApiRemoved | Self::SchemaChanged | Self::Unknown | Self::RecordsRejected => Category::Contract,
             Self::Timeout | Self::NetworkGlitch | Self::Dns | Self::Tls => Category::Network,
             Self::Database | Self::Internal | Self::StepTimeout | Self::WorkerLost => Category::Internal,
         }
@@ -231,6 +235,7 @@ impl FailureCode {
             | Self::ApiRemoved
             | Self::SchemaChanged
             | Self::ReconcileGuard
+            | Self::RecordsRejected
             | Self::Config => RetryPolicy::FailRun,
             _ => RetryPolicy::Backoff,
         }
@@ -305,6 +310,9 @@ impl FailureCode {
             }
             Self::ReconcileGuard => {
                 "So many issues gone at once look like a lost permission: a Jira administrator should check what the account may browse. If they are gone indeed, raise the setting `reconcile_max_share` for the project and start `syncline sync start PROJECT --reconcile`."
+            }
+            Self::RecordsRejected => {
+                "Too many of the issues could not be read: see which and why with `syncline log list --run RUN`. If Jira shows them right, upgrade Syncline or report it; if they are broken in Jira, have them mended there, or raise the setting `rejected_share_max` for the project."
             }
             Self::WorkerLost => {
                 "Workers died while running this step: check their memory limits and logs, then `syncline queue requeue`."

@@ -176,7 +176,7 @@ pub(super) fn elements_of<W, T>(
         report.drift(if entity == "issuelinks" { "link" } else { entity }, known, expected, found);
         let field = if field.is_empty() { entity.to_owned() } else { format!("{entity}.{field}") };
         let problem = id.map_or_else(|| problem.clone(), |id| format!("{entity} {id}: {problem}"));
-        report.reject(Some(issue_id), key.map(str::to_owned), field, problem);
+        report.reject_part((Some(issue_id), id), key.map(str::to_owned), field, problem);
     }
     records
 }
