@@ -163,7 +163,8 @@ impl Fields for Run {
             (0, 0) => String::new(),
             (0, n) => format!("{n} could not be read: syncline log list --run {}", self.id),
             (all, issues) => {
-                let what = if all == issues { String::new() } else { format!(" ({})", rejected::in_words(&unreadable)) };
+                let what =
+                    if all == issues { String::new() } else { format!(" ({})", rejected::in_words(&unreadable)) };
                 format!("{all} could not be read{what}: syncline log list --run {}", self.id)
             }
         };

@@ -176,7 +176,17 @@ impl Verdict {
 
 impl Row for Verdict {
     const HEADERS: &'static [&'static str] = &[
-        "SITE", "PROJECT", "ISSUES", "COMMENTS", "WORKLOGS", "CHANGES", "LINKS", "FILES", "MISSING", "STALE", "EXTRA",
+        "SITE",
+        "PROJECT",
+        "ISSUES",
+        "COMMENTS",
+        "WORKLOGS",
+        "CHANGES",
+        "LINKS",
+        "FILES",
+        "MISSING",
+        "STALE",
+        "EXTRA",
         "RESULT",
         "UNREADABLE",
     ];

@@ -101,6 +101,11 @@ fn join(bodies: &[Bytes]) -> Result<RawPage, Failure> {
 }
 
 fn page_of<T: AsRef<[u8]>>(issues: &[T]) -> RawPage {
-    let body = [br#"{"issues":["#.as_slice(), &issues.iter().map(AsRef::as_ref).collect::<Vec<&[u8]>>().join(b",".as_slice()), b"]}"].concat();
+    let body = [
+        br#"{"issues":["#.as_slice(),
+        &issues.iter().map(AsRef::as_ref).collect::<Vec<&[u8]>>().join(b",".as_slice()),
+        b"]}",
+    ]
+    .concat();
     RawPage::new(Bytes::from(body))
 }

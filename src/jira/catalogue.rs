@@ -273,8 +273,7 @@ pub(super) fn project(members: &Members<'_>) -> Option<Project> {
 
 /// Reads `/project/{key}`.
 pub(super) fn parse_project(body: &[u8]) -> Result<Project, Failure> {
-    let value: Value =
-        repair::read_owned(body).map_err(|error| repair::unreadable("a project", body, &error))?;
+    let value: Value = repair::read_owned(body).map_err(|error| repair::unreadable("a project", body, &error))?;
     value.as_object().and_then(|members| project(&Members::new(members))).ok_or_else(|| {
         let problem = format!("a project of {} bytes cannot be read: it has no id or no key", body.len());
         Failure::new(FailureCode::SchemaChanged, problem)

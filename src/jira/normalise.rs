@@ -175,8 +175,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Page<'a> {
 /// `SCHEMA_CHANGED` where the body is not an object with an array `issues`.
 pub fn parse_page(body: &[u8], fields: &FieldMap) -> Result<ParsedPage, Failure> {
     let (text, mended) = (repair::text(body), OnceCell::new());
-    let page: Page<'_> =
-        repair::read(&text, &mended).map_err(|error| unreadable("a page of issues", body, &error))?;
+    let page: Page<'_> = repair::read(&text, &mended).map_err(|error| unreadable("a page of issues", body, &error))?;
     let issues = page.issues.ok_or_else(|| {
         let problem = format!("a page of issues of {} bytes cannot be read: it has no issues", body.len());
         Failure::new(FailureCode::SchemaChanged, problem)
@@ -215,8 +214,7 @@ pub fn updated_times(body: &[u8]) -> Vec<DateTime<Utc>> {
 /// `SCHEMA_CHANGED` where the body is not JSON.
 pub fn parse_single(body: &[u8], fields: &FieldMap) -> Result<ParsedPage, Failure> {
     let (text, mended) = (repair::text(body), OnceCell::new());
-    let raw: &RawValue =
-        repair::read(&text, &mended).map_err(|error| unreadable("an issue", body, &error))?;
+    let raw: &RawValue = repair::read(&text, &mended).map_err(|error| unreadable("an issue", body, &error))?;
     Ok(parse_issues(std::iter::once(raw.get()), fields))
 }
 

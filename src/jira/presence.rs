@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::answers::{Offered, RawPage};
 use super::client::{Api, JiraClient, offered};
-use super::repair;
 use super::endpoint::Endpoint;
+use super::repair;
 use crate::domain::failure::Failure;
 use crate::domain::site_kind::SiteKind;
 

@@ -401,9 +401,12 @@ pub(super) fn names_within(source: &str) -> (Option<i64>, Option<String>) {
         let looks = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
         Some(&after[..after.find(|c| !looks(c)).unwrap_or(after.len())])
     };
-    let key = value("key").filter(|key| key.len() <= 255 && key.split_once('-').is_some_and(|(project, number)| {
-        !project.is_empty() && !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit())
-    }));
+    let key = value("key").filter(|key| {
+        key.len() <= 255
+            && key.split_once('-').is_some_and(|(project, number)| {
+                !project.is_empty() && !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit())
+            })
+    });
     (value("id").and_then(|id| id.parse().ok()), key.map(str::to_owned))
 }
 

@@ -18,8 +18,10 @@ fn a_half_of_a_pair_is_replaced_and_a_whole_one_is_kept() {
 #[test]
 fn a_number_or_word_that_json_lacks_becomes_its_text() {
     assert_eq!(mended(r#"{"a":[-1e400,1.5e3],"b":2}"#), r#"{"a":["-1e400",1.5e3],"b":2}"#);
-    assert_eq!(mended(r#"[NaN, -Infinity,Infinity, +5, 007, .5, 5., undefined, True, 0x1F, -]"#),
-        r#"["NaN","-Infinity","Infinity","+5","007",".5","5.","undefined","True","0x1F","-"]"#);
+    assert_eq!(
+        mended(r#"[NaN, -Infinity,Infinity, +5, 007, .5, 5., undefined, True, 0x1F, -]"#),
+        r#"["NaN","-Infinity","Infinity","+5","007",".5","5.","undefined","True","0x1F","-"]"#
+    );
     let long = "9".repeat(400);
     assert_eq!(mended(&format!("[{long}]")), format!("[\"{long}\"]"));
     assert!(matches!(mend(r#"{"a":[1e300,-0.5,0,true,null]}"#), Some(Cow::Borrowed(_))));

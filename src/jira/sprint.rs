@@ -48,7 +48,8 @@ fn one(value: &Value) -> Option<SprintRecord> {
 pub(super) fn of_object(members: &Map<String, Value>) -> Option<SprintRecord> {
     let text = |name: &str| members.get(name).and_then(Value::as_str).map(clean).filter(|text| !text.is_empty());
     let number = |name: &str| members.get(name).and_then(whole);
-    let moment = |name: &str| members.get(name).and_then(Value::as_str).and_then(|text| super::time::instant(text).at());
+    let moment =
+        |name: &str| members.get(name).and_then(Value::as_str).and_then(|text| super::time::instant(text).at());
     Some(SprintRecord {
         id: number("id")?,
         name: text("name").unwrap_or_default(),

@@ -211,7 +211,13 @@ mod tests {
         for beyond in ["292278994-08-17T07:12:55.807+0000", "-0044-03-15T12:00:00Z", "0000-01-01T00:00:00Z"] {
             assert_eq!(instant(beyond), Told::Beyond, "{beyond}");
         }
-        for odd in ["2024-05-01 10:11", "20224-02-30T00:00:00Z", "99999999999-01-01T00:00:00Z", "+-2024-05-01T00:00:00Z", "soon"] {
+        for odd in [
+            "2024-05-01 10:11",
+            "20224-02-30T00:00:00Z",
+            "99999999999-01-01T00:00:00Z",
+            "+-2024-05-01T00:00:00Z",
+            "soon",
+        ] {
             assert_eq!(instant(odd), Told::Nothing, "{odd}");
         }
         assert_eq!(day("12024-05-01"), Told::At(NaiveDate::from_ymd_opt(12_024, 5, 1).unwrap()));

@@ -67,13 +67,7 @@ pub async fn standing(executor: impl PgExecutor<'_>, run_id: Uuid) -> Result<Sta
 }
 
 /// Fails a run that has not failed yet.
-pub async fn fail(
-    executor: impl PgExecutor<'_>,
-    run_id: Uuid,
-    code: &str,
-    message: &str,
-    advice: &str,
-) -> Result<()> {
+pub async fn fail(executor: impl PgExecutor<'_>, run_id: Uuid, code: &str, message: &str, advice: &str) -> Result<()> {
     sqlx::query!(
         r#"UPDATE syncline.sync_run SET error_code = $2, error_message = $3, error_advice = $4
             WHERE id = $1 AND error_code IS NULL"#,
@@ -90,7 +84,10 @@ pub async fn fail(
 /// The counts as they are stored; what is none counts as nothing.
 pub fn counts(stored: &serde_json::Value) -> Counts {
     let members = stored.as_object().into_iter().flatten();
-    members.filter_map(|(entity, count)| Some((entity.clone(), count.as_i64()?))).filter(|(_, count)| *count > 0).collect()
+    members
+        .filter_map(|(entity, count)| Some((entity.clone(), count.as_i64()?)))
+        .filter(|(_, count)| *count > 0)
+        .collect()
 }
 
 /// Counts in words: `changelog 993, issue 1`.

@@ -95,7 +95,11 @@ fn entry(outcome: &Outcome) -> Entry {
         format!(
             "{} issues seen: {} created, {} updated, {} unchanged",
             outcome.issues_seen, outcome.issues_created, outcome.issues_updated, outcome.issues_unchanged
-        ) + &if unreadable.is_empty() { String::new() } else { format!("; could not be read: {}", rejected::in_words(&unreadable)) }
+        ) + &if unreadable.is_empty() {
+            String::new()
+        } else {
+            format!("; could not be read: {}", rejected::in_words(&unreadable))
+        }
     });
     Entry {
         level,
@@ -103,7 +107,9 @@ fn entry(outcome: &Outcome) -> Entry {
         code: code.map(FailureCode::as_str),
         message,
         advice: code.map(FailureCode::advice),
-        details: Some(serde_json::json!({"duration_seconds": outcome.duration_seconds, "next_run": outcome.next_run, "rejected": outcome.rejected})),
+        details: Some(
+            serde_json::json!({"duration_seconds": outcome.duration_seconds, "next_run": outcome.next_run, "rejected": outcome.rejected}),
+        ),
     }
 }
 

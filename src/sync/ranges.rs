@@ -8,7 +8,7 @@ use super::workshop::{Job, Options};
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::window::{self, Window};
 use crate::engine::StepError;
-use crate::jira::{FieldMap, SearchRequest, jql, normalise};
+use crate::jira::{SearchRequest, jql, normalise};
 use crate::store::plan::{ListedUser, Part, Progress};
 
 /// So many issues at either end are looked at for one that says when it was updated.
@@ -28,7 +28,6 @@ pub(super) struct Planned {
 pub(super) struct Ranges<'a> {
     pub job: &'a Job,
     pub options: &'a Options,
-    pub fields: &'a FieldMap,
     /// The project's key, as Jira shows it now.
     pub project: &'a str,
 }

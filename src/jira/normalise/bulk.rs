@@ -72,7 +72,8 @@ pub fn parse_changelog_bulk(body: &[u8]) -> Result<ParsedBulk<ChangeRecord>, Fai
     let page: Page<'_> =
         repair::read(&text, &mended).map_err(|error| unreadable("a page of histories", body, &error))?;
     let mut report = Report::default();
-    for member in envelope::unknown(mended.get().map_or(&*text, String::as_str), &["issueChangeLogs", "nextPageToken"]) {
+    for member in envelope::unknown(mended.get().map_or(&*text, String::as_str), &["issueChangeLogs", "nextPageToken"])
+    {
         report.drift("page", format!("changelog.{member}"), "nothing", "a new member");
     }
     let (mut records, mut received) = (Vec::new(), 0);

@@ -47,8 +47,7 @@ pub fn parse_worklogs(body: &[u8], issue_id: i64) -> Result<ParsedCollection<Wor
 /// `SCHEMA_CHANGED` where the body is not an object with an array `values` (or `histories`).
 pub fn parse_changelog(body: &[u8], issue_id: i64) -> Result<ParsedCollection<ChangeRecord>, Failure> {
     let (text, mended) = (repair::text(body), OnceCell::new());
-    let read =
-        collection(&text, &mended, issue_id, "changelog", |report, element| entry(report, issue_id, element))?;
+    let read = collection(&text, &mended, issue_id, "changelog", |report, element| entry(report, issue_id, element))?;
     let ParsedCollection { records, rejected, drifts, users, total, start_at, received } = read;
     let records = records.into_iter().flatten().collect();
     Ok(ParsedCollection { records, rejected, drifts, users, total, start_at, received })

@@ -49,14 +49,8 @@ impl Times {
 }
 
 /// A time without which there is no record. `None` where there is none, or no column holds it; it stays in `rest` then.
-fn instant(
-    report: &mut Report,
-    rest: &mut Rest<'_>,
-    field: &'static str,
-) -> Result<Option<DateTime<Utc>>, Reject> {
-    let refused = |found| {
-        Reject::new(field, format!("time expected, {found} found"), "time", found)
-    };
+fn instant(report: &mut Report, rest: &mut Rest<'_>, field: &'static str) -> Result<Option<DateTime<Utc>>, Reject> {
+    let refused = |found| Reject::new(field, format!("time expected, {found} found"), "time", found);
     let Some(place) = rest.iter().position(|(id, _)| id == field) else {
         report.drift("issue", field, "time", "nothing");
         return Ok(None);
