@@ -45,6 +45,7 @@ mod reconcile_alert;
 mod reconcile_night;
 mod reconcile_reasons;
 mod rehearsal;
+mod rejected_records;
 mod scheduling;
 mod scrape;
 mod settings;

@@ -46,7 +46,8 @@ async fn a_value_that_is_slightly_wrong_stops_nothing() {
         assert_eq!(state, "succeeded", "{} at {path}: {}", kind.name(), rig.said().await);
         assert_eq!(rig.count("SELECT count(*) FROM syncline.issue").await, 12, "{} at {path}", kind.name());
         assert_eq!(rig.count("SELECT max(issues_rejected) FROM syncline.sync_run").await, 0);
-        let met = |sql| async move { sqlx::query_scalar::<_, bool>(sql).fetch_one(rig.db.pool()).await.unwrap() };
+        let pool = rig.db.pool();
+        let met = |sql| async move { sqlx::query_scalar::<_, bool>(sql).fetch_one(pool).await.unwrap() };
         match (kind, path) {
             // What was mangled is kept as it came.
             (F::ControlCharacter, "/search/jql") => {
@@ -80,5 +81,34 @@ async fn an_issue_without_sense_at_either_end_keeps_no_other_out() {
     let pages: Vec<Value> =
         sqlx::query_scalar("SELECT to_jsonb(pages) FROM syncline.sync_run").fetch_all(rig.db.pool()).await.unwrap();
     assert!(pages.iter().all(|pages| pages.as_i64() > Some(1)), "{pages:?}");
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_date_without_a_place_stays_among_the_fields() {
+    let rig = Rig::new(options(12)).await;
+    let worker = rig.worker().await;
+    rig.jira.control().set_faults(always(FaultKind::OddDates, "/search/jql"));
+    assert_eq!(rig.sync(&rig.projects[0], "full").await, "succeeded", "{}", rig.said().await);
+    assert_eq!(rig.count("SELECT count(*) FROM syncline.issue").await, 12);
+    let odd = "SELECT count(*) FROM syncline.issue WHERE due_date = '12024-05-01' AND resolved_at IS NULL
+                  AND fields ->> 'resolutiondate' = '292278994-08-17T07:12:55.807+0000'";
+    assert_eq!(rig.count(odd).await, 1);
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_too_large_is_asked_for_in_parts() {
+    let mut rig = Rig::new(options(40)).await;
+    rig.config.sync.answer_limit_mebibytes = 1;
+    let worker = rig.worker().await;
+    for (path, met) in [("/search/jql", 3), ("/bulkfetch", 6)] {
+        let rule = FaultRule { path: Some(path.into()), ..FaultRule::next(FaultKind::Oversize, 3) };
+        rig.jira.control().set_faults(FaultPlan { rules: vec![rule], ..FaultPlan::default() });
+        assert_eq!(rig.sync(&rig.projects[0], "full").await, "succeeded", "{path}: {}", rig.said().await);
+        assert_eq!(rig.jira.control().stats().faults.get(&FaultKind::Oversize).copied(), Some(met), "{path}");
+        assert_eq!(rig.count("SELECT count(*) FROM syncline.issue").await, 40);
+        assert_eq!(rig.count("SELECT max(issues_rejected) FROM syncline.sync_run").await, 0);
+    }
     worker.stop().await;
 }

@@ -224,10 +224,14 @@ impl JiraClient {
         let mut whole = Listed::default();
         let mut start_at = 0;
         let mut before: Option<Value> = None;
+        let mut query = query.clone();
         for _ in 0..MAX_PAGES {
-            let mut query = query.clone();
-            query.push(("startAt", start_at.to_string()));
-            let body = self.try_get(endpoint, api, path, &query).await?;
+            let mut asked = query.clone();
+            asked.push(("startAt", start_at.to_string()));
+            let body = match self.try_get(endpoint, api, path, &asked).await {
+                Err(refused) if refused.too_large && fewer(&mut query) => continue,
+                answer => answer?,
+            };
             let page = ListPage::read(&body, path)?;
             let first = page.values.first().cloned();
             if first.is_none() || first == before {
@@ -245,6 +249,14 @@ impl JiraClient {
         }
         Err(Failure::new(FailureCode::SchemaChanged, format!("a list of {path} has no end")).into())
     }
+}
+
+/// Halves the rows that are asked for; false where it is one already.
+fn fewer(query: &mut Query<'_>) -> bool {
+    let Some((_, rows)) = query.iter_mut().find(|(name, _)| *name == "maxResults") else { return false };
+    let half = rows.parse::<u32>().unwrap_or_default() / 2;
+    *rows = half.to_string();
+    half > 0
 }
 
 fn readable<T, B: AsRef<[u8]>>(

@@ -18,7 +18,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::fields::FieldMap;
-use super::loose::{FromJson, Id, Key, Loose, Moment, Text};
+use super::loose::{FromJson, Id, Key, List, Loose, Moment, Text};
 use super::repair::{self, unreadable};
 use super::wire;
 use crate::domain::entity::{AttachmentRecord, ChangeRecord, ComponentRecord, LinkRecord, SprintRecord, VersionRecord};
@@ -96,6 +96,8 @@ pub struct ParsedIssue {
     pub links: Vec<LinkRecord>,
     /// All of the issue's attachments.
     pub attachments: Vec<AttachmentRecord>,
+    /// Of links (`issuelinks`) and attachments (`attachment`), what was too large to be read: what is stored stays.
+    pub lists_left_out: Vec<String>,
 }
 
 /// A page of one issue's comments or worklogs, read.
@@ -285,6 +287,18 @@ fn known_text(text: &Loose<Text<'_>>) -> Option<String> {
 fn issue(report: &mut Report, wire: wire::Issue<'_>, map: &FieldMap) -> Result<ParsedIssue, Reject> {
     let id = need(wire.id, "id")?.0;
     let key = need(wire.key, "key")?.into_string();
+    if let Loose::Good(Text(why)) = &wire.left_out {
+        return Err(Reject::new("issue", why.to_string(), "an issue that can be read", "one that is too large"));
+    }
+    let mut lists_left_out = Vec::new();
+    if let Loose::Good(List(lists)) = wire.lists_left_out {
+        for list in lists {
+            let Loose::Good(Text(list)) = list else { continue };
+            let problem = "too large to be read; what is stored of it stays".to_owned();
+            report.reject_part((Some(id), Some(0)), Some(sanitise(&key)), list.clone(), problem);
+            lists_left_out.push(list.into_owned());
+        }
+    }
     let mut fields = need(wire.fields, "fields")?;
     let project = need(std::mem::take(&mut fields.project), "project")?;
     let project_id = need(project.id, "project.id")?.0;
@@ -338,6 +352,7 @@ fn issue(report: &mut Report, wire: wire::Issue<'_>, map: &FieldMap) -> Result<P
         changes_total,
         links: read.links,
         attachments: read.attachments,
+        lists_left_out,
     })
 }
 

@@ -15,6 +15,7 @@ use url::Url;
 
 use super::client::decode;
 use super::endpoint::Endpoint;
+use super::loose::{Loose, Whole};
 use super::transport::{HttpPool, Refused};
 use crate::domain::failure::{Failure, FailureCode};
 
@@ -77,9 +78,9 @@ struct WireTokens {
     #[serde(default)]
     refresh_token: Option<SecretString>,
     #[serde(default)]
-    expires_in: Option<u64>,
+    expires_in: Loose<Whole>,
     #[serde(default)]
-    scope: String,
+    scope: Option<String>,
 }
 
 const SHORT_LIFE: Duration = Duration::from_secs(600);
@@ -149,11 +150,13 @@ impl OAuthClient {
             .await;
         let body = sent.map_err(|refused| final_refusal(refused, help))?;
         let tokens: WireTokens = decode(Endpoint::OAuthToken.template(), &body)?;
+        let lives_for =
+            if let Loose::Good(Whole(seconds)) = tokens.expires_in { u64::try_from(seconds).ok() } else { None };
         Ok(Tokens {
             access_token: tokens.access_token,
             refresh_token: tokens.refresh_token,
-            lives_for: tokens.expires_in.map_or(SHORT_LIFE, Duration::from_secs),
-            scope: tokens.scope,
+            lives_for: lives_for.map_or(SHORT_LIFE, Duration::from_secs),
+            scope: tokens.scope.unwrap_or_default(),
         })
     }
 

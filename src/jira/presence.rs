@@ -34,6 +34,10 @@ impl JiraClient {
     pub async fn presence(&self, issue_id: i64, fields: &[String]) -> Result<Presence, Failure> {
         match self.single_issue(&issue_id.to_string(), fields).await {
             Ok(body) => Ok(Presence::There(RawPage::new(body))),
+            Err(refused) if refused.too_large => {
+                let slim = self.slim_issue(issue_id, None, fields).await?;
+                Ok(slim.map_or(Presence::Gone, |body| Presence::There(RawPage::new(body))))
+            }
             Err(refused) if refused.is_gone() => Ok(Presence::Gone),
             Err(refused) if refused.is_hidden() => Ok(Presence::Hidden),
             Err(refused) => Err(refused.failure),

@@ -67,6 +67,11 @@ pub(super) fn is_cut_off(body: &[u8]) -> bool {
     text.last() != Some(&closing) && serde_json::from_slice::<IgnoredAny>(text).is_err_and(|error| error.is_eof())
 }
 
+/// Whether no mending makes JSON of it.
+pub(super) fn is_broken(body: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(body).is_err() && mend(&text(body)).is_none()
+}
+
 /// A body as text: without a byte order mark, with U+FFFD for what is no UTF-8.
 pub(super) fn text(body: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body))

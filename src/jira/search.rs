@@ -17,6 +17,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::answers::{IdPage, Offered, RawPage, SearchRequest};
+use super::bounded;
 use super::client::{Api, JiraClient, decode, offered};
 use super::endpoint::Endpoint;
 use super::loose::{Id, Loose, Moment, Whole};
@@ -225,34 +226,34 @@ impl Frame {
 }
 
 impl JiraClient {
-    /// A page of issues. `BAD_QUERY` is also the answer to an expired token and to a project that does not exist: ask
-    /// [`JiraClient::project`] to tell.
-    pub async fn search(&self, request: &SearchRequest<'_>) -> Result<RawPage, Failure> {
+    /// A page of at most so many issues.
+    pub(super) async fn search_rows(&self, request: &SearchRequest<'_>, rows: u32) -> Result<RawPage, Refused> {
         let place = request.next_page_token.as_deref().and_then(Place::parse);
         let mut question = Question {
             jql: request.jql,
             fields: request.fields,
-            rows: request.page_size.clamp(1, ID_PAGE_SIZE),
+            rows,
             token: request.next_page_token.as_deref().filter(|_| place.is_none()),
             begin: place.as_ref().map(|place| place.begin),
             lenient: false,
         };
-        let (way, body) = self.ask(&question).await.map_err(|refused| refused.failure)?;
+        let (way, body) = self.ask(&question).await?;
         if way.is_by_token() && place.is_none() {
             // A page that has no word of tokens, only a total, is walked by places all the same.
-            if let Some(head) = page::head_by_token(&body)? {
-                return Ok(RawPage { body, head: Some(head) });
+            if let Some(head) = page::head_by_token(&body).map_err(|failure| bounded::of_body(failure, &body))? {
+                return Ok(RawPage { head: Some(head), ..RawPage::new(body) });
             }
         }
         let place = place.unwrap_or_default();
         let (mut begin, mut body) = (place.begin, body);
         loop {
-            match place.judge(begin, &Frame::rows(&body, question.rows)?)? {
-                Verdict::Take(head) => return Ok(RawPage { body, head: Some(head) }),
+            let frame = Frame::rows(&body, question.rows).map_err(|failure| bounded::of_body(failure, &body))?;
+            match place.judge(begin, &frame)? {
+                Verdict::Take(head) => return Ok(RawPage { head: Some(head), ..RawPage::new(body) }),
                 Verdict::StepBack(to) => begin = to,
             }
             question.begin = Some(begin);
-            body = self.ask(&question).await.map_err(|refused| refused.failure)?.1;
+            body = self.ask(&question).await?.1;
         }
     }
 

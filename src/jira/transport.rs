@@ -77,6 +77,12 @@ impl HttpPool {
         self
     }
 
+    /// The same with another limit for the size of answers: the most memory that one of them takes.
+    pub fn with_answer_limit(mut self, bytes: usize) -> Self {
+        self.body_limit_bytes = bytes;
+        self
+    }
+
     pub(super) fn client(&self) -> &Client {
         &self.client
     }
@@ -155,13 +161,8 @@ impl HttpPool {
         resend_count: u32,
         told: &mut Told,
     ) -> Result<Bytes, Refused> {
-        let request = request.build().map_err(|error| Refused {
-            failure: classify_transport(&error, endpoint.template()),
-            status: None,
-            limit: None,
-            site_is_away: false,
-            says_invalid_grant: false,
-        })?;
+        let request =
+            request.build().map_err(|error| Refused::from(classify_transport(&error, endpoint.template())))?;
         let url = request.url();
         let span = trace::http_request(&trace::HttpRequest {
             method: request.method().as_str(),
@@ -186,13 +187,7 @@ impl HttpPool {
         told: &mut Told,
     ) -> Result<Bytes, Refused> {
         let path = request.url().path().to_owned();
-        let broken = |error: reqwest::Error| Refused {
-            failure: classify_transport(&error, &endpoint.asked_at(&path)),
-            status: None,
-            limit: None,
-            site_is_away: false,
-            says_invalid_grant: false,
-        };
+        let broken = |error: reqwest::Error| Refused::from(classify_transport(&error, &endpoint.asked_at(&path)));
         let mut response = self.client.execute(request).await.map_err(broken)?;
         trace::http_answered(span, response.status().as_u16());
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
@@ -207,11 +202,12 @@ impl HttpPool {
             let failure = Failure::new(
                 FailureCode::Config,
                 format!(
-                    "the answer of {} is larger than {limit} bytes: lower the number of issues per page",
+                    "the answer of {} is larger than {limit} bytes and cannot be asked for in parts: raise \
+                     sync.answer_limit_mebibytes",
                     endpoint.asked_at(&path)
                 ),
             );
-            return Err(Refused { status: Some(status), ..failure.into() });
+            return Err(Refused { status: Some(status), too_large: true, ..failure.into() });
         }
         let anonymous = headers.get("x-seraph-loginreason").is_some_and(|reason| reason != "OK");
         let json = matches!(read.body.trim_ascii_start().first(), Some(b'{' | b'['));
@@ -232,7 +228,7 @@ impl HttpPool {
         let limit = limit_reason(&answer);
         let site_is_away = answer.is_of_front_door();
         let says_invalid_grant = answer.says_invalid_grant();
-        Err(Refused { failure, status: Some(status), limit, site_is_away, says_invalid_grant })
+        Err(Refused { status: Some(status), limit, site_is_away, says_invalid_grant, ..failure.into() })
     }
 }
 
@@ -248,11 +244,13 @@ pub(super) struct Refused {
     pub site_is_away: bool,
     /// Whether a token endpoint says that the grant itself does not count any more.
     pub says_invalid_grant: bool,
+    /// Whether an answer came that is larger than is read, or that no mending makes readable: less may be had.
+    pub too_large: bool,
 }
 
 impl From<Failure> for Refused {
     fn from(failure: Failure) -> Self {
-        Self { failure, status: None, limit: None, site_is_away: false, says_invalid_grant: false }
+        Self { failure, status: None, limit: None, site_is_away: false, says_invalid_grant: false, too_large: false }
     }
 }
 

@@ -170,6 +170,12 @@ pub(super) struct Issue<'a> {
     pub fields: Loose<Fields<'a>>,
     #[serde(borrow)]
     pub changelog: Loose<Collection<Entry<'a>>>,
+    /// Why the issue stands here by its names only; never Jira's, see [`super::bounded`].
+    #[serde(borrow, rename = "syncline:left_out")]
+    pub left_out: Loose<Text<'a>>,
+    /// Lists of it that were too large to be read; never Jira's.
+    #[serde(borrow, rename = "syncline:lists_left_out")]
+    pub lists_left_out: Loose<List<Text<'a>>>,
 }
 object!(Issue, "issue");
 

@@ -95,6 +95,8 @@ kinds! {
     MissingUpdated => "missing-updated",
     /// The first issue of a page is due in the year 12024 and was resolved in 292278994.
     OddDates => "odd-dates",
+    /// The answer is padded with white space to more than a mebibyte.
+    Oversize => "oversize",
     /// A search page carries the token that it was asked with.
     RepeatedToken => "repeated-token",
     /// A search page has no issues but a token; the walk goes on from where it was.

@@ -197,6 +197,7 @@ async fn before(site: &Site, fault: Fault, endpoint: &str, connection: Option<&C
         | F::Twice
         | F::MissingUpdated
         | F::OddDates
+        | F::Oversize
         | F::Anonymous
         | F::RepeatedToken
         | F::EmptyPage => return None,
@@ -213,7 +214,8 @@ async fn after(site: &Site, kind: FaultKind, reply: Reply, connection: Option<Co
         | FaultKind::ByteOrderMark
         | FaultKind::Twice
         | FaultKind::MissingUpdated
-        | FaultKind::OddDates => {
+        | FaultKind::OddDates
+        | FaultKind::Oversize => {
             let (parts, body) = reply.into_parts();
             let whole = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
             return Reply::from_parts(parts, Body::from(mangle::mangle(kind, &whole)));

@@ -10,6 +10,9 @@ use super::faults::FaultKind;
 /// The first text of an answer begins after the first of these.
 const TEXTS: [&str; 5] = ["\"summary\":\"", "\"displayName\":\"", "\"name\":\"", "\"text\":\"", "\"body\":\""];
 
+/// More than the least limit for answers that can be set.
+const OVERSIZE_BYTES: usize = (1 << 20) + 1;
+
 /// The answer with a value mangled; as it is, where it has nothing of the kind.
 pub(super) fn mangle(kind: FaultKind, body: &[u8]) -> Vec<u8> {
     match kind {
@@ -23,6 +26,10 @@ pub(super) fn mangle(kind: FaultKind, body: &[u8]) -> Vec<u8> {
             fields.insert("duedate".to_owned(), "12024-05-01".into());
             fields.insert("resolutiondate".to_owned(), "292278994-08-17T07:12:55.807+0000".into());
         }),
+        FaultKind::Oversize => match body.split_last() {
+            Some((end, rest)) => [rest, " ".repeat(OVERSIZE_BYTES).as_bytes(), &[*end]].concat(),
+            None => Vec::new(),
+        },
         _ => body.to_vec(),
     }
 }

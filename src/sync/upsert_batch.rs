@@ -168,8 +168,12 @@ pub(super) async fn write_page<'a>(
     if !upserted.written.is_empty() || job.work.kind == "full" {
         let links: Vec<_> = current.iter().flat_map(|issue| &issue.links).collect();
         let attachments: Vec<_> = current.iter().flat_map(|issue| &issue.attachments).collect();
-        replica::apply_links(conn, site_id, &links, &versions).await?;
-        replica::apply_attachments(conn, site_id, &attachments, &versions).await?;
+        let with = |list: &str| -> Vec<Version> {
+            let read = current.iter().filter(|issue| !issue.lists_left_out.iter().any(|left| left == list));
+            read.map(|issue| Version { issue_id: issue.issue.id, updated_at: issue.issue.updated_at }).collect()
+        };
+        replica::apply_links(conn, site_id, &links, &with("issuelinks")).await?;
+        replica::apply_attachments(conn, site_id, &attachments, &with("attachment")).await?;
     }
     let changes: Vec<_> = current.iter().flat_map(|issue| &issue.changes).collect();
     let changes = replica::insert_changes(conn, site_id, &changes).await?;

@@ -35,6 +35,16 @@ pub struct ParsedBulk<T> {
 }
 
 impl<T> ParsedBulk<T> {
+    /// Adds what another page holds, which comes in the place of this one's successor.
+    pub fn append(&mut self, other: Self) {
+        self.records.extend(other.records);
+        self.rejected.extend(other.rejected);
+        self.drifts.extend(other.drifts);
+        self.users.extend(other.users);
+        self.next_page_token = other.next_page_token;
+        self.received += other.received;
+    }
+
     fn new(report: Report, records: Vec<T>, received: usize, next_page_token: Option<String>) -> Self {
         let Report { rejected, drifts, users, .. } = report;
         Self { records, rejected, drifts, users, next_page_token, received: count(received) }
