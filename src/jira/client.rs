@@ -234,19 +234,6 @@ impl JiraClient {
         self.try_get(endpoint, Api::Platform, path, query).await.map_err(|refused| refused.failure)
     }
 
-    pub(super) async fn get_if_there(
-        &self,
-        endpoint: Endpoint,
-        path: &str,
-        query: &[(&str, String)],
-    ) -> Result<Option<RawPage>, Failure> {
-        match self.try_get(endpoint, Api::Platform, path, query).await {
-            Ok(body) => Ok(Some(RawPage::new(body))),
-            Err(refused) if refused.is_gone() => Ok(None),
-            Err(refused) => Err(refused.failure),
-        }
-    }
-
     pub(super) async fn try_get(
         &self,
         endpoint: Endpoint,
