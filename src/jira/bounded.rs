@@ -100,10 +100,7 @@ impl JiraClient {
         let mut missing = Vec::new();
         for list in FIELDS {
             match self.single_issue(&id.to_string(), &[list.to_owned()]).await {
-                Ok(body) => match field(&body, list) {
-                    Some(raw) => members.push(format!("\"{list}\":{raw}")),
-                    None => missing.push(list),
-                },
+                Ok(body) => members.extend(field(&body, list).map(|raw| format!("\"{list}\":{raw}"))),
                 Err(refused) if refused.too_large => missing.push(list),
                 Err(refused) => return Err(refused.failure),
             }

@@ -168,7 +168,7 @@ fn a_collection_that_cannot_be_read_is_never_taken_for_an_empty_one() {
         ("/fields/comment", json!([])),
         ("/fields/comment/comments", json!({})),
         ("/fields/comment/comments", Value::Null),
-        ("/fields/comment/total", json!("1")),
+        ("/fields/comment/total", json!("many")),
         ("/fields/comment/total", Value::Null),
     ] {
         let read = page(&[with(pointer, value)]);
