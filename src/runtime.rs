@@ -64,7 +64,7 @@ impl Worker {
             None => None,
         };
         let fleet = Fleet::new(connections.clone(), clock.clone());
-        let http = HttpPool::new(clock.clone())?;
+        let http = HttpPool::new(clock.clone())?.with_answer_limit(config.sync.answer_limit_bytes());
         let workshop = Workshop::new(sync_options(config), http, fleet, config.secrets.clone(), connections.clone());
         let rules = config.telemetry.rules();
         let channels = Channels::new(config.secrets.clone(), clock.clone());

@@ -320,6 +320,8 @@ impl<'a> History<'a> {
             F::Reset,
             F::Truncated,
             F::BrokenJson,
+            F::ByteOrderMark,
+            F::Twice,
             F::SignInPage,
             F::WrongShape,
             F::Unauthorized,

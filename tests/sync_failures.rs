@@ -43,7 +43,7 @@ async fn a_failure_is_on_the_run_and_in_the_log_with_its_code_message_and_advice
         (F::ServerError, C::ServerError),
         (F::Reset, C::NetworkGlitch),
         (F::WrongShape, C::SchemaChanged),
-        (F::BrokenJson, C::SchemaChanged),
+        (F::BrokenJson, C::NetworkGlitch),
         (F::RepeatedToken, C::SchemaChanged),
     ] {
         rig.jira.control().set_faults(searches(kind));

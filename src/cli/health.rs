@@ -13,6 +13,7 @@ use crate::domain::failure::FailureCode;
 use crate::store::ahead;
 use crate::store::health::{self, HealthRow};
 use crate::store::queue_view;
+use crate::store::rejected::{self, Counts};
 
 /// See which projects are well, and what ails the others
 #[derive(Debug, clap::Args)]
@@ -67,6 +68,7 @@ struct Shown {
     ahead: Option<String>,
     advice: Option<&'static str>,
     alerting: Vec<String>,
+    rejected: Counts,
     rung: i16,
     next_run_at: Option<DateTime<Utc>>,
 }
@@ -80,7 +82,7 @@ impl Shown {
             row if row.project_state == "paused" => "paused",
             row if row.site_cause.is_some() => "site failing",
             row if row.failure_streak > 0 => "failing",
-            row if !row.alerting.is_empty() => "ailing",
+            row if !row.alerting.is_empty() || !rejected::counts(&row.rejected).is_empty() => "ailing",
             row if row.last_success_at.is_none() => "never",
             _ => "well",
         };
@@ -99,6 +101,7 @@ impl Shown {
             last_failure_at: row.last_failure_at,
             last_error: row.last_error,
             alerting: row.alerting,
+            rejected: rejected::counts(&row.rejected),
             rung: row.rung,
             next_run_at: row.next_run_at,
         }
@@ -145,6 +148,7 @@ impl Fields for Shown {
             ("ahead", self.ahead.clone().unwrap_or_default()),
             ("what to do", self.advice.unwrap_or_default().to_owned()),
             ("alerts", self.alerting.join(", ")),
+            ("unreadable", rejected::in_words(&self.rejected)),
             ("rung", if self.rung > 0 { self.rung.to_string() } else { String::new() }),
             ("next run", self.next_run_at.map(time).unwrap_or_default()),
         ]

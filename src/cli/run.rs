@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::output::{span, time, time_or_dash};
 use super::progress::{ProgressView, watch};
 use super::{Context, Error, Fields, Row, project, sync};
+use crate::store::rejected;
 use crate::store::run_view::{self, Run, RunFilter, RunProgress};
 
 /// List, show, watch, cancel or retry runs
@@ -126,7 +127,7 @@ fn took(run: &Run) -> String {
 
 impl Row for Run {
     const HEADERS: &'static [&'static str] =
-        &["RUN", "PROJECT", "KIND", "TRIGGER", "STATE", "ISSUES", "NEW", "CHANGED", "CREATED", "TOOK"];
+        &["RUN", "PROJECT", "KIND", "TRIGGER", "STATE", "ISSUES", "NEW", "CHANGED", "CREATED", "TOOK", "REJECTED"];
 
     fn cells(&self) -> Vec<String> {
         let state = match &self.error_code {
@@ -144,6 +145,7 @@ impl Row for Run {
             self.issues_updated.to_string(),
             time(self.created_at),
             took(self),
+            rejected::counts(&self.rejected).values().sum::<i64>().max(self.issues_rejected).to_string(),
         ]
     }
 }
@@ -156,9 +158,15 @@ impl Fields for Run {
             (None, _) => "everything".into(),
             (Some(from), to) => format!("updated from {} to {}", time(from), to.map_or("now".into(), time)),
         };
-        let rejected = match self.issues_rejected {
-            0 => String::new(),
-            n => format!("{n} could not be read: syncline log list --run {}", self.id),
+        let unreadable = rejected::counts(&self.rejected);
+        let rejected = match (unreadable.values().sum::<i64>(), self.issues_rejected) {
+            (0, 0) => String::new(),
+            (0, n) => format!("{n} could not be read: syncline log list --run {}", self.id),
+            (all, issues) => {
+                let what =
+                    if all == issues { String::new() } else { format!(" ({})", rejected::in_words(&unreadable)) };
+                format!("{all} could not be read{what}: syncline log list --run {}", self.id)
+            }
         };
         vec![
             ("run", self.id.to_string()),

@@ -176,8 +176,19 @@ impl Verdict {
 
 impl Row for Verdict {
     const HEADERS: &'static [&'static str] = &[
-        "SITE", "PROJECT", "ISSUES", "COMMENTS", "WORKLOGS", "CHANGES", "LINKS", "FILES", "MISSING", "STALE", "EXTRA",
+        "SITE",
+        "PROJECT",
+        "ISSUES",
+        "COMMENTS",
+        "WORKLOGS",
+        "CHANGES",
+        "LINKS",
+        "FILES",
+        "MISSING",
+        "STALE",
+        "EXTRA",
         "RESULT",
+        "UNREADABLE",
     ];
 
     fn cells(&self) -> Vec<String> {
@@ -200,6 +211,7 @@ impl Row for Verdict {
             report.stale.len().to_string(),
             report.extra.len().to_string(),
             result,
+            report.unreadable.len().to_string(),
         ]
     }
 }

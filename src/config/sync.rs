@@ -9,6 +9,7 @@
 //! | `SYNCLINE__SYNC__PAGES_IN_FLIGHT` | 4 | pages fetched but not written yet, per partition |
 //! | `SYNCLINE__SYNC__PARTITION_TARGET_ISSUES` | 500 | a full run is split into parts of about this size |
 //! | `SYNCLINE__SYNC__REQUEST_TIMEOUT_SECONDS` | 30 | the longest that one request to Jira may take |
+//! | `SYNCLINE__SYNC__ANSWER_LIMIT_MEBIBYTES` | 64 | the largest answer of Jira that is read; a larger page is asked for in smaller parts |
 //! | `SYNCLINE__SYNC__FRESHNESS_OBJECTIVE_SECONDS` | 3600 | a project is stale, in metrics and alerts, that has had no success for so long (or for two intervals of its schedule) |
 
 use serde::Deserialize;
@@ -34,8 +35,17 @@ pub struct SyncConfig {
     pub partition_target_issues: u32,
     /// The longest that one request to Jira may take.
     pub request_timeout_seconds: u32,
+    /// The largest answer of Jira that is read.
+    pub answer_limit_mebibytes: u32,
     /// A project that has had no success for so long is stale, unless its schedule is slower.
     pub freshness_objective_seconds: u32,
+}
+
+impl SyncConfig {
+    /// The largest answer of Jira that is read, in bytes.
+    pub fn answer_limit_bytes(&self) -> usize {
+        usize::try_from(self.answer_limit_mebibytes).unwrap_or(usize::MAX >> 20) << 20
+    }
 }
 
 impl Default for SyncConfig {
@@ -48,6 +58,7 @@ impl Default for SyncConfig {
             pages_in_flight: 4,
             partition_target_issues: 500,
             request_timeout_seconds: 30,
+            answer_limit_mebibytes: 64,
             freshness_objective_seconds: 3600,
         }
     }
@@ -89,6 +100,12 @@ pub(super) const KEYS: &[Key] = &[
         default: "30",
         kind: Kind::Integer(1, 600),
         expects: "a number of seconds",
+    },
+    Key {
+        path: "sync.answer_limit_mebibytes",
+        default: "64",
+        kind: Kind::Integer(1, 1_024),
+        expects: "a number of mebibytes",
     },
     Key {
         path: "sync.freshness_objective_seconds",

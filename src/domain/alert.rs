@@ -46,7 +46,8 @@ impl Scope {
     }
 }
 
-/// Conditions that are no failure of a run; the class of those is their failure code.
+/// Conditions that are no failure of a run; the class of those is their failure code. Records that single runs reject while
+/// they succeed have the class of runs that fail for it, `RECORDS_REJECTED`: it is one trouble.
 pub mod class {
     /// Runs take far longer than this project's runs do.
     pub const SLOW_RUNS: &str = "SLOW_RUNS";

@@ -3,6 +3,7 @@
 //! What must hold: reading is a function of what was known, the run and the rules, so that reading again is the same; a
 //! cancelled run says nothing; one success ends a streak of failures.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -78,6 +79,10 @@ pub struct RunEnd {
     pub sluggish: Option<bool>,
     /// The run compared the ids of all issues, too.
     pub reconciled: bool,
+    /// The run read everything.
+    pub full: bool,
+    /// What it could not read: numbers of records by entity.
+    pub rejected: BTreeMap<String, i64>,
 }
 
 /// How a project is doing.
@@ -115,6 +120,10 @@ pub struct Health {
     pub guard: Streak,
     /// What the guard said last.
     pub guard_error: Option<String>,
+    /// What runs could not read, as the newest of them that rejected something says; nothing once everything was read.
+    pub rejected: BTreeMap<String, i64>,
+    /// Since when runs reject records.
+    pub rejected_since: Option<DateTime<Utc>>,
     /// Classes that are observed as firing for this project.
     pub alerting: Vec<String>,
 }
@@ -146,6 +155,7 @@ impl Health {
     pub fn read(&mut self, run: &RunEnd, base: Duration, backed_off: bool, rules: &Rules) -> bool {
         self.last_run_id = Some(run.run_id);
         self.last_run_at = Some(run.finished_at);
+        self.see_rejected(run);
         match &run.end {
             End::Cancelled => return false,
             End::Succeeded => self.succeed(run, base, backed_off, rules),
@@ -168,6 +178,21 @@ impl Health {
             }
         }
         true
+    }
+
+    /// A run that looked at some issues and rejected none says nothing of the others: what was rejected stands until a full
+    /// run read everything, or a reconciliation, which asks for each issue that is missing, found none that cannot be read.
+    fn see_rejected(&mut self, run: &RunEnd) {
+        if !run.rejected.is_empty() {
+            self.rejected.clone_from(&run.rejected);
+            self.rejected_since.get_or_insert(run.finished_at);
+            return;
+        }
+        let issues_only = self.rejected.keys().all(|entity| entity == "issue");
+        if run.end == End::Succeeded && (run.full || run.reconciled && issues_only) {
+            self.rejected.clear();
+            self.rejected_since = None;
+        }
     }
 
     fn succeed(&mut self, run: &RunEnd, base: Duration, backed_off: bool, rules: &Rules) {
@@ -196,8 +221,10 @@ impl Health {
     /// while the new one is of the same category, so that one trouble is one episode.
     pub fn failure_class(&self, rules: &LadderRules) -> Option<FailureCode> {
         let code = self.code?;
+        // Neither of these two is the class of a streak: they stand beside it.
+        let beside = |code: &FailureCode| matches!(code, FailureCode::ReconcileGuard | FailureCode::RecordsRejected);
         let mut told = self.alerting.iter().filter_map(|class| FailureCode::parse(class));
-        let told = told.find(|code| *code != FailureCode::ReconcileGuard);
+        let told = told.find(|told| !beside(told) || *told == code && code == FailureCode::RecordsRejected);
         if rules.rung(code, self.class_streak, self.failure_streak, 0) == 0 {
             return told;
         }
@@ -231,6 +258,8 @@ mod tests {
             slow,
             sluggish: None,
             reconciled: false,
+            full: false,
+            rejected: BTreeMap::new(),
         }
     }
 
@@ -266,6 +295,22 @@ mod tests {
         last.reconciled = true;
         health.read(&last, BASE, false, &Rules::default());
         assert_eq!((health.guard, health.guard_error), (Streak::default(), None));
+    }
+
+    #[test]
+    fn what_was_rejected_stands_until_everything_was_read() {
+        let mut health = Health::default();
+        let mut look = |minute, full, reconciled, rejected: &[(&str, i64)]| {
+            let rejected = rejected.iter().map(|(entity, count)| ((*entity).to_owned(), *count)).collect();
+            let run = RunEnd { full, reconciled, rejected, ..run(minute, End::Succeeded, None) };
+            health.read(&run, BASE, false, &Rules::default());
+            (health.rejected.values().sum::<i64>(), health.rejected_since.is_some())
+        };
+        assert_eq!(look(0, false, false, &[("issue", 1), ("changelog", 993)]), (994, true));
+        assert_eq!(look(15, false, false, &[]), (994, true), "it looked at other issues");
+        assert_eq!(look(30, false, true, &[]), (994, true), "a reconciliation does not read histories");
+        assert_eq!(look(45, true, false, &[("issue", 2)]), (2, true));
+        assert_eq!(look(60, false, true, &[]), (0, false));
     }
 
     #[test]

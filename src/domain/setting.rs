@@ -168,6 +168,14 @@ pub const RECONCILE_MAX_SHARE: Key = Key {
     meaning: "a reconciliation that would mark more than this share of a project's issues as gone stops and tells",
     ..run(0.2, 0.0, 1.0)
 };
+/// What a run may fail to read.
+pub const REJECTED_SHARE_MAX: Key = Key {
+    name: "rejected_share_max",
+    unit: "share",
+    whole: false,
+    meaning: "a run that cannot read more than this share of its issues fails, from ten issues on; one that can read none fails always",
+    ..run(0.5, 0.0, 1.0)
+};
 /// Requests under way.
 pub const MAX_CONCURRENCY: Key = Key {
     name: "max_concurrency",
@@ -222,7 +230,7 @@ pub const RETENTION_AUDIT: Key = Key {
 };
 
 /// Every key, in the order of the documentation.
-pub const KEYS: [&Key; 20] = [
+pub const KEYS: [&Key; 21] = [
     &PAGE_SIZE,
     &WORKERS,
     &PAGES_IN_FLIGHT,
@@ -236,6 +244,7 @@ pub const KEYS: [&Key; 20] = [
     &OVERLAP,
     &PARTITION_TARGET,
     &RECONCILE_MAX_SHARE,
+    &REJECTED_SHARE_MAX,
     &MAX_CONCURRENCY,
     &CONNECTION_POOL,
     &RETENTION_STEPS,

@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
+use serde_json::Value;
 
+use super::members::Members;
 use super::page::PageHead;
 use crate::domain::failure::Failure;
 use crate::domain::record::UserRecord;
@@ -29,11 +31,18 @@ pub struct RawPage {
     pub body: Bytes,
     /// What the client found out of a page that has no token of Jira's.
     pub(super) head: Option<PageHead>,
+    /// See [`RawPage::rows`].
+    pub(super) rows: Option<u32>,
 }
 
 impl RawPage {
     pub(super) const fn new(body: Bytes) -> Self {
-        Self { body, head: None }
+        Self { body, head: None, rows: None }
+    }
+
+    /// Of a page that was too large as it was asked for: how many rows it was asked for with in the end.
+    pub const fn rows(&self) -> Option<u32> {
+        self.rows
     }
 
     /// What the page says of its successor. A page of Data Center says it together with the one before, and so only here.
@@ -126,28 +135,39 @@ impl Myself {
     }
 }
 
-/// What the site says of itself.
+/// What the site says of itself. A value of another type than expected counts as not told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(try_from = "Value")]
 pub struct ServerInfo {
     /// `Cloud`, `Server` or `Data Center`; empty where the site does not tell.
-    #[serde(default)]
     pub deployment_type: String,
     /// The site's own address.
-    #[serde(default)]
     pub base_url: Option<String>,
     /// For example `1001.0.0-SNAPSHOT`.
-    #[serde(default)]
     pub version: Option<String>,
     /// The same in numbers.
-    #[serde(default)]
     pub version_numbers: Vec<i64>,
     /// The site's clock, where it tells: for measuring the skew of ours.
-    #[serde(default, deserialize_with = "super::time::lenient")]
     pub server_time: Option<DateTime<Utc>>,
     /// The site's name.
-    #[serde(default)]
     pub server_title: Option<String>,
+}
+
+impl TryFrom<Value> for ServerInfo {
+    type Error = &'static str;
+
+    fn try_from(answer: Value) -> Result<Self, Self::Error> {
+        let members = Members::new(answer.as_object().ok_or("it is no object")?);
+        let numbers = answer.get("versionNumbers").and_then(Value::as_array);
+        Ok(Self {
+            deployment_type: members.text("deploymentType").unwrap_or_default(),
+            base_url: members.text("baseUrl"),
+            version: members.text("version"),
+            version_numbers: numbers.into_iter().flatten().map_while(Value::as_i64).collect(),
+            server_time: members.moment("serverTime"),
+            server_title: members.text("serverTitle"),
+        })
+    }
 }
 
 impl ServerInfo {
@@ -170,6 +190,8 @@ impl ServerInfo {
 pub struct WorklogFeed {
     /// The ids with the time of the change, oldest first.
     pub changes: Vec<(i64, DateTime<Utc>)>,
+    /// How many changes name no worklog that can be read.
+    pub unreadable: usize,
     /// From where to ask on; absent on the last page.
     pub next_since: Option<DateTime<Utc>>,
     /// Up to when the feed is complete, which is a minute ago: newer changes come later.

@@ -10,7 +10,7 @@ use super::answers::Project;
 use super::envelope::MAX_UNKNOWN;
 use super::members::{Members, Notes};
 use super::normalise::{Drift, RecordError};
-use super::repair::repair;
+use super::repair;
 use super::sprint;
 use crate::domain::entity::{
     BoardRecord, ComponentRecord, FieldRecord, SprintRecord, StatusRecord, TermKind, TermRecord, VersionRecord,
@@ -88,12 +88,12 @@ pub(super) struct ListPage {
 impl ListPage {
     /// Reads the frame.
     pub(super) fn read(body: &[u8], what: &str) -> Result<Self, Failure> {
-        let text = String::from_utf8_lossy(body);
         let unreadable = |problem: String| {
             let problem = format!("a list of {what} of {} bytes cannot be read: {problem}", body.len());
             Failure::new(FailureCode::SchemaChanged, problem)
         };
-        match serde_json::from_str(&repair(&text)).map_err(|error| unreadable(error.to_string()))? {
+        let read = repair::read_owned(body);
+        match read.map_err(|error| repair::unreadable(&format!("a list of {what}"), body, &error))? {
             Value::Array(values) => {
                 Ok(Self { values, start_at: None, total: None, is_last: None, bare: true, unknown: Vec::new() })
             }
@@ -131,6 +131,7 @@ impl ListPage {
                     listed.rejected.push(RecordError {
                         issue_id: None,
                         key: None,
+                        record_id: None,
                         field: format!("{entity}.id"),
                         problem: "an element of the list has no id that can be read".to_owned(),
                     });
@@ -272,8 +273,7 @@ pub(super) fn project(members: &Members<'_>) -> Option<Project> {
 
 /// Reads `/project/{key}`.
 pub(super) fn parse_project(body: &[u8]) -> Result<Project, Failure> {
-    let text = String::from_utf8_lossy(body);
-    let value: Value = serde_json::from_str(&repair(&text)).unwrap_or_default();
+    let value: Value = repair::read_owned(body).map_err(|error| repair::unreadable("a project", body, &error))?;
     value.as_object().and_then(|members| project(&Members::new(members))).ok_or_else(|| {
         let problem = format!("a project of {} bytes cannot be read: it has no id or no key", body.len());
         Failure::new(FailureCode::SchemaChanged, problem)

@@ -52,7 +52,8 @@ const fn origin(code: Code) -> Origin {
         | Code::EndlessPages
         | Code::RunTimeout
         | Code::WorkerLost
-        | Code::ReconcileGuard => Origin::Ourselves,
+        | Code::ReconcileGuard
+        | Code::RecordsRejected => Origin::Ourselves,
     }
 }
 

@@ -25,6 +25,7 @@ use super::endpoint::Endpoint;
 use super::manners::{Manners, Spared, leaves_out};
 use super::members::Members;
 use super::pacer::Pacer;
+use super::repair;
 use super::search::is_bare;
 use super::site_clock::SiteClock;
 use super::transport::{HttpPool, Refused};
@@ -171,7 +172,7 @@ impl JiraClient {
             Err(refused) if refused.is_absent() && self.server_info().await.is_ok() => return Ok(Myself::unknown()),
             Err(refused) => return Err(refused.failure),
         };
-        let value: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+        let value: serde_json::Value = decode(&self.named(Endpoint::Myself), &body)?;
         let user = value.as_object().and_then(|members| Members::new(members).user());
         user.map(|user| Myself {
             account_id: user.account_id,
@@ -245,19 +246,6 @@ impl JiraClient {
 
     async fn get(&self, endpoint: Endpoint, path: &str, query: &[(&str, String)]) -> Result<Bytes, Failure> {
         self.try_get(endpoint, Api::Platform, path, query).await.map_err(|refused| refused.failure)
-    }
-
-    pub(super) async fn get_if_there(
-        &self,
-        endpoint: Endpoint,
-        path: &str,
-        query: &[(&str, String)],
-    ) -> Result<Option<RawPage>, Failure> {
-        match self.try_get(endpoint, Api::Platform, path, query).await {
-            Ok(body) => Ok(Some(RawPage::new(body))),
-            Err(refused) if refused.is_gone() => Ok(None),
-            Err(refused) => Err(refused.failure),
-        }
     }
 
     pub(super) async fn try_get(
@@ -370,8 +358,5 @@ pub(super) fn segment(text: &str) -> String {
 }
 
 pub(super) fn decode<T: DeserializeOwned>(asked: &str, body: &[u8]) -> Result<T, Failure> {
-    serde_json::from_slice(body).map_err(|error| {
-        let problem = format!("the answer of {asked} ({} bytes) cannot be read: {error}", body.len());
-        Failure::new(FailureCode::SchemaChanged, problem)
-    })
+    repair::read_owned(body).map_err(|error| repair::unreadable(&format!("the answer of {asked}"), body, &error))
 }

@@ -12,6 +12,7 @@ use super::answers::{Offered, Project, ProjectPage};
 use super::catalogue::{self, ListPage, Listed};
 use super::client::{Api, JiraClient, decode, offered};
 use super::endpoint::Endpoint;
+use super::repair;
 use super::transport::Refused;
 use super::{jql, time};
 use crate::domain::entity::{
@@ -192,7 +193,7 @@ impl JiraClient {
         }
         let answer = self.try_get(Endpoint::MyPermissions, Api::Platform, "mypermissions", &query).await;
         readable(offered(answer)?, |body| {
-            let value: Value = serde_json::from_slice(body).unwrap_or_default();
+            let value: Value = repair::read_owned(body).unwrap_or_default();
             let list = value.get("permissions").and_then(Value::as_object).ok_or_else(|| {
                 Failure::new(FailureCode::SchemaChanged, "the answer about permissions has no list of them")
             })?;
@@ -224,10 +225,14 @@ impl JiraClient {
         let mut whole = Listed::default();
         let mut start_at = 0;
         let mut met: Vec<Value> = Vec::new();
+        let mut query = query.clone();
         for _ in 0..MAX_PAGES {
-            let mut query = query.clone();
-            query.push(("startAt", start_at.to_string()));
-            let body = self.try_get(endpoint, api, path, &query).await?;
+            let mut asked = query.clone();
+            asked.push(("startAt", start_at.to_string()));
+            let body = match self.try_get(endpoint, api, path, &asked).await {
+                Err(refused) if refused.too_large && fewer(&mut query) => continue,
+                answer => answer?,
+            };
             let page = ListPage::read(&body, path)?;
             let first = page.values.first().filter(|first| !met.contains(first)).cloned();
             let Some(first) = first else {
@@ -250,6 +255,14 @@ impl JiraClient {
 fn endless(path: &str) -> Failure {
     let problem = format!("a list of {path} never ends: {MAX_PAGES} pages, and the site says that there are more");
     Failure::new(FailureCode::EndlessPages, problem)
+}
+
+/// Halves the rows that are asked for; false where it is one already.
+fn fewer(query: &mut Query<'_>) -> bool {
+    let Some((_, rows)) = query.iter_mut().find(|(name, _)| *name == "maxResults") else { return false };
+    let half = rows.parse::<u32>().unwrap_or_default() / 2;
+    *rows = half.to_string();
+    half > 0
 }
 
 fn readable<T, B: AsRef<[u8]>>(

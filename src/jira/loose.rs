@@ -1,8 +1,8 @@
 //! Reading JSON without trust: a value that has another type than expected is noted and skipped, it does not end the
 //! reading of what stands around it.
 //!
-//! What must hold: reading a [`Loose`] fails only where the text is no JSON or cannot be held in memory (half a surrogate
-//! pair, a number beyond all bounds); then the caller reads it again as [`super::repair`] mends it.
+//! What must hold: reading a [`Loose`] fails only where the text is no JSON, cannot be held in memory (half a surrogate
+//! pair, a number beyond all bounds) or names a member twice; then it is read again as [`super::repair`] mends it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,6 +10,8 @@ use std::marker::PhantomData;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::time::Told;
 
 /// A value that may be absent (or null), as expected, or of another type.
 #[derive(Debug, Default)]
@@ -134,19 +136,22 @@ pub(super) struct Id(pub i64);
 impl FromJson<'_> for Id {
     const EXPECTED: &'static str = "numeric id";
     fn text(text: Cow<'_, str>) -> Option<Self> {
-        text.parse().ok().map(Self)
+        text.trim().parse().ok().map(Self)
     }
     fn integer(value: i64) -> Option<Self> {
         Some(Self(value))
     }
 }
 
-/// Any finite number.
+/// Any finite number, also one that is written as text.
 #[derive(Debug)]
 pub(super) struct Number(pub f64);
 
 impl FromJson<'_> for Number {
     const EXPECTED: &'static str = "number";
+    fn text(text: Cow<'_, str>) -> Option<Self> {
+        Self::float(text.trim().parse().ok()?)
+    }
     #[allow(clippy::cast_precision_loss)] // an estimate of 2^53 points is none
     fn integer(value: i64) -> Option<Self> {
         Some(Self(value as f64))
@@ -156,12 +161,16 @@ impl FromJson<'_> for Number {
     }
 }
 
-/// A whole number, also one that is written as `5.0`.
+/// A whole number, also one that is written as `5.0` or as text.
 #[derive(Debug)]
 pub(super) struct Whole(pub i64);
 
 impl FromJson<'_> for Whole {
     const EXPECTED: &'static str = "whole number";
+    fn text(text: Cow<'_, str>) -> Option<Self> {
+        let text = text.trim();
+        text.parse().ok().map(Self).or_else(|| Self::float(text.parse().ok()?))
+    }
     #[allow(clippy::cast_possible_truncation)] // in range, by the guard
     fn float(value: f64) -> Option<Self> {
         (value.fract() == 0.0 && value.abs() < 9e15).then_some(Self(value as i64))
@@ -202,7 +211,7 @@ impl FromJson<'_> for Flag {
     }
 }
 
-/// An instant.
+/// An instant; the last one that columns hold where Jira names one beyond it.
 #[derive(Debug)]
 pub(super) struct Moment(pub DateTime<Utc>);
 
@@ -216,7 +225,11 @@ impl FromJson<'_> for Moment {
         (value >= EARLIEST_EPOCH_MILLISECONDS).then(|| DateTime::from_timestamp_millis(value).map(Self))?
     }
     fn text(text: Cow<'_, str>) -> Option<Self> {
-        super::time::parse(&text).map(Self)
+        match super::time::instant(&text) {
+            Told::At(at) => Some(Self(at)),
+            Told::Beyond => Some(Self(super::time::last())),
+            Told::Nothing => None,
+        }
     }
 }
 
@@ -227,7 +240,7 @@ pub(super) struct Day(pub NaiveDate);
 impl FromJson<'_> for Day {
     const EXPECTED: &'static str = "date";
     fn text(text: Cow<'_, str>) -> Option<Self> {
-        super::time::parse_date(&text).map(Self)
+        super::time::day(&text).at().map(Self)
     }
 }
 

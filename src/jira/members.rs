@@ -118,12 +118,12 @@ impl<'a> Members<'a> {
     pub(super) fn day(&self, name: &'static str) -> Option<NaiveDate> {
         self.read(name, "date", |value| {
             let text = value.as_str()?;
-            time::parse_date(text).or_else(|| time::parse_date(text.get(..10)?))
+            time::day(text).at().or_else(|| time::parse_date(text.get(..10)?))
         })
     }
 
     pub(super) fn moment(&self, name: &'static str) -> Option<DateTime<Utc>> {
-        self.read(name, "time", |value| time::parse(value.as_str()?))
+        self.read(name, "time", |value| time::instant(value.as_str()?).at())
     }
 
     pub(super) fn inside(&self, name: &'static str) -> Option<Members<'a>> {

@@ -3,6 +3,7 @@
 //! * [`client`] asks, over [`transport`]'s one connection pool, with three attempts per request and the account's [`auth`];
 //! * [`search`] finds issues in each of the ways that sites know, with [`walk`] for those that page by places and
 //!   [`manners`] for those that understand a part of the query language;
+//! * [`bounded`] asks for less where an answer is too large, and leaves out what is too large alone;
 //! * [`lists`] and [`history`] have the methods for everything else, [`presence`] those that tell gone from hidden;
 //! * [`classify`] says what a refusal means, by status, headers and shape, never by text;
 //! * [`page`] reads what a page says of its successor and guards against walks that never end;
@@ -21,6 +22,7 @@ pub mod answers;
 #[cfg(test)]
 mod asked_tests;
 pub mod auth;
+mod bounded;
 pub mod brought;
 mod by_id;
 mod carried;

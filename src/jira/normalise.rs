@@ -2,22 +2,24 @@
 //!
 //! What must hold: one malformed issue costs that issue, one malformed comment that comment, and both are counted; a
 //! value of an unexpected type in an optional field is a [`Drift`] and absent; only a page that has no list of issues at
-//! all fails. Nothing is guessed: an issue without `updated` is rejected, since no cursor may pass over it unseen.
+//! all fails. An issue without `updated` has that of its creation (see [`dated`]).
 //! A field without a column of its own is kept as it came (see [`details`]), so that nothing is lost by not being known.
 //!
 //! A page of 100 issues is read in one pass over borrowed text; see [`super::loose`] for how it stays tolerant.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::fmt;
 use std::marker::PhantomData;
 
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::fields::FieldMap;
-use super::loose::{FromJson, Id, Key, Loose, Text};
-use super::repair::repair;
+use super::loose::{FromJson, Id, Key, List, Loose, Moment, Text};
+use super::repair::{self, unreadable};
 use super::wire;
 use crate::domain::entity::{AttachmentRecord, ChangeRecord, ComponentRecord, LinkRecord, SprintRecord, VersionRecord};
 use crate::domain::failure::{Failure, FailureCode, sanitise};
@@ -25,12 +27,14 @@ use crate::domain::record::{CommentRecord, IssueRecord, UserRecord, WorklogRecor
 
 mod bulk;
 mod collection;
+mod dated;
 mod details;
 mod report;
 
 pub use bulk::{ParsedBulk, parse_changelog_bulk, parse_worklog_list};
 use collection::{comment, inlined, inlined_history, worklog};
 pub use collection::{parse_changelog, parse_comments, parse_issue_changelog, parse_worklogs};
+use dated::{Dated, Times};
 use details::Details;
 pub(super) use details::kind_of;
 use report::Report;
@@ -92,6 +96,8 @@ pub struct ParsedIssue {
     pub links: Vec<LinkRecord>,
     /// All of the issue's attachments.
     pub attachments: Vec<AttachmentRecord>,
+    /// Of links (`issuelinks`) and attachments (`attachment`), what was too large to be read: what is stored stays.
+    pub lists_left_out: Vec<String>,
 }
 
 /// A page of one issue's comments or worklogs, read.
@@ -170,8 +176,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Page<'a> {
 /// # Errors
 /// `SCHEMA_CHANGED` where the body is not an object with an array `issues`.
 pub fn parse_page(body: &[u8], fields: &FieldMap) -> Result<ParsedPage, Failure> {
-    let text = String::from_utf8_lossy(body);
-    let page: Page<'_> = serde_json::from_str(&text).map_err(|error| unreadable("a page of issues", body, &error))?;
+    let (text, mended) = (repair::text(body), OnceCell::new());
+    let page: Page<'_> = repair::read(&text, &mended).map_err(|error| unreadable("a page of issues", body, &error))?;
     let issues = page.issues.ok_or_else(|| {
         let problem = format!("a page of issues of {} bytes cannot be read: it has no issues", body.len());
         Failure::new(FailureCode::SchemaChanged, problem)
@@ -183,18 +189,35 @@ pub fn parse_page(body: &[u8], fields: &FieldMap) -> Result<ParsedPage, Failure>
     Ok(parsed)
 }
 
+/// When the issues of a page were updated, in its order; those that do not say it are left out, and so is a page that is none.
+pub fn updated_times(body: &[u8]) -> Vec<DateTime<Utc>> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Fields {
+        updated: Loose<Moment>,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Issue {
+        fields: Fields,
+    }
+    let (text, mended) = (repair::text(body), OnceCell::new());
+    let page: Page<'_> = repair::read(&text, &mended).unwrap_or_default();
+    let updated = |raw: &&RawValue| match repair::read_owned::<Issue>(raw.get().as_bytes()) {
+        Ok(Issue { fields: Fields { updated: Loose::Good(Moment(at)) } }) => Some(at),
+        _ => None,
+    };
+    page.issues.unwrap_or_default().iter().filter_map(updated).collect()
+}
+
 /// Reads the answer of `/issue/{id}`: a page of one.
 ///
 /// # Errors
 /// `SCHEMA_CHANGED` where the body is not JSON.
 pub fn parse_single(body: &[u8], fields: &FieldMap) -> Result<ParsedPage, Failure> {
-    let text = String::from_utf8_lossy(body);
-    let raw: &RawValue = serde_json::from_str(&text).map_err(|error| unreadable("an issue", body, &error))?;
+    let (text, mended) = (repair::text(body), OnceCell::new());
+    let raw: &RawValue = repair::read(&text, &mended).map_err(|error| unreadable("an issue", body, &error))?;
     Ok(parse_issues(std::iter::once(raw.get()), fields))
-}
-
-fn unreadable(what: &str, body: &[u8], error: &serde_json::Error) -> Failure {
-    Failure::new(FailureCode::SchemaChanged, format!("{what} of {} bytes cannot be read: {error}", body.len()))
 }
 
 /// Why one record cannot be kept.
@@ -218,16 +241,9 @@ fn parse_issues<'a>(issues: impl Iterator<Item = &'a str>, fields: &FieldMap) ->
     let mut report = Report::default();
     let mut parsed = Vec::with_capacity(issues.size_hint().0);
     for raw in issues {
-        // A text that cannot be held is rare: only then is the issue read a second time, with the text repaired.
-        let repaired;
-        let read = match serde_json::from_str::<Loose<wire::Issue<'_>>>(raw) {
-            Ok(read) => Ok(read),
-            Err(_) => {
-                repaired = repair(raw);
-                serde_json::from_str(&repaired)
-            }
-        };
-        match read {
+        // What cannot be held is rare: only then is the issue read a second time, mended.
+        let mended = OnceCell::new();
+        match repair::read::<Loose<wire::Issue<'_>>>(raw, &mended) {
             Ok(Loose::Good(wire)) => {
                 let (id, key) = (known_id(&wire.id), known_text(&wire.key));
                 match issue(&mut report, wire, fields) {
@@ -244,26 +260,20 @@ fn parse_issues<'a>(issues: impl Iterator<Item = &'a str>, fields: &FieldMap) ->
             }
             Ok(Loose::Wrong(found)) => {
                 report.drift("page", "issues", "object", found);
-                report.reject(None, None, "issue", format!("{found} instead of an object"));
+                // An object in which nothing follows from what has become text.
+                let source = serde_json::from_str::<String>(raw).unwrap_or_default();
+                let (id, key) = repair::names_within(&source);
+                report.reject(id, key, "issue", format!("{found} instead of an object"));
             }
             Err(error) => {
-                let head = serde_json::from_str::<Head<'_>>(raw).unwrap_or_default();
+                let (id, key) = repair::names_within(raw);
                 report.drift("page", "issues", "an issue that can be read", "one that cannot");
-                report.reject(known_id(&head.id), known_text(&head.key), "issue", sanitise(&error.to_string()));
+                report.reject(id, key, "issue", sanitise(&error.to_string()));
             }
         }
     }
     let Report { rejected, drifts, users, sprints, versions, components, .. } = report;
     ParsedPage { issues: parsed, rejected, drifts, users, sprints, versions, components }
-}
-
-/// What names an issue of which the rest cannot be read.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Head<'a> {
-    id: Loose<Id>,
-    #[serde(borrow)]
-    key: Loose<Text<'a>>,
 }
 
 fn known_id(id: &Loose<Id>) -> Option<i64> {
@@ -277,13 +287,26 @@ fn known_text(text: &Loose<Text<'_>>) -> Option<String> {
 fn issue(report: &mut Report, wire: wire::Issue<'_>, map: &FieldMap) -> Result<ParsedIssue, Reject> {
     let id = need(wire.id, "id")?.0;
     let key = need(wire.key, "key")?.into_string();
+    if let Loose::Good(Text(why)) = &wire.left_out {
+        return Err(Reject::new("issue", why.to_string(), "an issue that can be read", "one that is too large"));
+    }
+    let mut lists_left_out = Vec::new();
+    if let Loose::Good(List(lists)) = wire.lists_left_out {
+        for list in lists {
+            let Loose::Good(Text(list)) = list else { continue };
+            let problem = "too large to be read; what is stored of it stays".to_owned();
+            report.reject_part((Some(id), Some(0)), Some(sanitise(&key)), list.clone(), problem);
+            lists_left_out.push(list.into_owned());
+        }
+    }
     let mut fields = need(wire.fields, "fields")?;
     let project = need(std::mem::take(&mut fields.project), "project")?;
     let project_id = need(project.id, "project.id")?.0;
     let project_key = need(project.key, "project.key")?.into_string();
-    let created_at = need(std::mem::take(&mut fields.created), "created")?.0;
-    let updated_at = need(std::mem::take(&mut fields.updated), "updated")?.0;
-    let read = Details::read(report, id, &key, &mut fields, map);
+    let Times { created_at, updated_at } = Times::take(report, &mut fields.rest)?;
+    let dated = Dated::take(report, &mut fields.rest);
+    let (resolved_at, due_date) = (dated.resolved_at, dated.due_date);
+    let read = Details::read(report, id, &key, &mut fields, dated, map);
     let parent = report.optional("issue", "parent", fields.parent).unwrap_or_default();
     let summary = report.expected("issue", "summary", fields.summary).map(Text::into_string).unwrap_or_default();
     let description = report.optional("issue", "description", fields.description);
@@ -308,8 +331,8 @@ fn issue(report: &mut Report, wire: wire::Issue<'_>, map: &FieldMap) -> Result<P
         story_points: read.story_points,
         created_at,
         updated_at,
-        resolved_at: report.moment("resolutiondate", fields.resolution_date),
-        due_date: report.optional("issue", "duedate", fields.due_date).map(|day| day.0),
+        resolved_at,
+        due_date,
         details: read.details,
         content_hash: [0; 16],
     };
@@ -329,6 +352,7 @@ fn issue(report: &mut Report, wire: wire::Issue<'_>, map: &FieldMap) -> Result<P
         changes_total,
         links: read.links,
         attachments: read.attachments,
+        lists_left_out,
     })
 }
 

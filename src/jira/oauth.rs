@@ -15,6 +15,7 @@ use url::Url;
 
 use super::client::decode;
 use super::endpoint::Endpoint;
+use super::loose::{Loose, Whole};
 use super::transport::{HttpPool, Refused};
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::scrub::Secrets;
@@ -78,9 +79,9 @@ struct WireTokens {
     #[serde(default)]
     refresh_token: Option<SecretString>,
     #[serde(default)]
-    expires_in: Option<u64>,
+    expires_in: Loose<Whole>,
     #[serde(default)]
-    scope: String,
+    scope: Option<String>,
 }
 
 const SHORT_LIFE: Duration = Duration::from_secs(600);
@@ -149,7 +150,7 @@ impl OAuthClient {
             .send_once(Endpoint::OAuthToken, pool.client().post(url).timeout(self.request_timeout).json(body))
             .await;
         let answer = sent.map_err(|refused| final_refusal(refused, help))?;
-        let tokens: WireTokens = serde_json::from_slice(&answer).map_err(|_| {
+        let tokens: WireTokens = decode(Endpoint::OAuthToken.template(), &answer).map_err(|_| {
             // The parser's words could repeat a token.
             let asked = Endpoint::OAuthToken.template();
             Failure::new(
@@ -157,12 +158,14 @@ impl OAuthClient {
                 format!("the answer of {asked} ({} bytes) holds no tokens in the form that is known", answer.len()),
             )
         })?;
+        let lives_for =
+            if let Loose::Good(Whole(seconds)) = tokens.expires_in { u64::try_from(seconds).ok() } else { None };
         Ok(Tokens {
             access_token: tokens.access_token,
             refresh_token: tokens.refresh_token,
-            lives_for: tokens.expires_in.map_or(SHORT_LIFE, Duration::from_secs),
+            lives_for: lives_for.map_or(SHORT_LIFE, Duration::from_secs),
             // It is stored and shown.
-            scope: secrets_of(body.to_string().as_bytes()).scrub(&tokens.scope),
+            scope: secrets_of(body.to_string().as_bytes()).scrub(&tokens.scope.unwrap_or_default()),
         })
     }
 

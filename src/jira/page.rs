@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::brought::Brought;
 use super::loose::{Loose, Whole};
+use super::repair;
 use crate::domain::failure::{Failure, FailureCode};
 
 /// The frame of one page.
@@ -61,12 +62,9 @@ pub(super) fn head_by_token(body: &[u8]) -> Result<Option<PageHead>, Failure> {
 }
 
 fn read(body: &[u8]) -> Result<Head, Failure> {
-    serde_json::from_slice(body).map_err(|error| {
-        Failure::new(
-            FailureCode::SchemaChanged,
-            format!("a page of search results of {} bytes cannot be read: {error}", body.len()),
-        )
-    })
+    // The bytes first: that their texts are UTF-8 is for whoever reads the issues.
+    let head = serde_json::from_slice(body).or_else(|_| repair::read_owned(body));
+    head.map_err(|error| repair::unreadable("a page of search results", body, &error))
 }
 
 /// The frame from its parts; see [`page_head`].

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::answers::{Offered, RawPage};
 use super::client::{Api, JiraClient, offered};
 use super::endpoint::Endpoint;
+use super::repair;
 use crate::domain::failure::Failure;
 use crate::domain::site_kind::SiteKind;
 
@@ -33,6 +34,10 @@ impl JiraClient {
     pub async fn presence(&self, issue_id: i64, fields: &[String]) -> Result<Presence, Failure> {
         match self.single_issue(&issue_id.to_string(), fields).await {
             Ok(body) => Ok(Presence::There(RawPage::new(body))),
+            Err(refused) if refused.too_large => {
+                let slim = self.slim_issue(issue_id, None, fields).await?;
+                Ok(slim.map_or(Presence::Gone, |body| Presence::There(RawPage::new(body))))
+            }
             Err(refused) if refused.is_gone() => Ok(Presence::Gone),
             Err(refused) if refused.is_hidden() => Ok(Presence::Hidden),
             Err(refused) => Err(refused.failure),
@@ -50,7 +55,7 @@ impl JiraClient {
         let path = format!("project/{project_id}/securitylevel");
         let levels = self.try_get(Endpoint::SecurityLevels, Api::Platform, &path, &[]).await;
         let Offered::Available(body) = offered(levels)? else { return Ok(false) };
-        let value: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let value: Value = repair::read_owned(&body).unwrap_or_default();
         Ok(value.get("levels").and_then(Value::as_array).is_some_and(|levels| !levels.is_empty()))
     }
 }

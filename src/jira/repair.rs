@@ -1,93 +1,99 @@
-//! Mends the two things that make JSON unreadable although Jira sends them: halves of surrogate pairs (Jira cuts texts in
-//! the middle of an emoji) and numbers beyond all bounds (a custom number field takes `1e400`).
+//! Mends JSON that is slightly wrong in one value, so that a fault of a value costs that value and not the page: raw
+//! control characters, bad escapes, `NaN`, halves of surrogate pairs, numbers beyond all bounds, names that come twice.
 //!
-//! What must hold: what needs no mending is given back as it is; mended text is JSON where the text was JSON in form. A
-//! half becomes U+FFFD, a number its own digits as a text, so that the reader meets another type and says so.
+//! What must hold:
+//! * what can be read is never touched: [`read`] mends only what a strict reader has refused, so that good answers cost
+//!   nothing, and JSON that is as it should be is given back as it is;
+//! * the same text is always mended to the same text: a staged page is mended again when it is written;
+//! * what was cut off is not mended ([`mend`] gives `None`): the rest of it is to be asked for again, not guessed.
+//!
+//! What becomes of a fault: a control character is kept, as an escape. An escape that JSON does not have stays as the
+//! characters that it is written with; half a surrogate pair becomes U+FFFD. A number or word that JSON does not have becomes
+//! its own text, so that a reader meets another type and says so. Of names that come twice in an object the last one counts.
+//! An object in which nothing follows from what, and what is nested deeper than can be read, becomes its own text too: whoever
+//! expects an object there rejects that one record.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
-/// `json` in a form that can be read.
-pub(super) fn repair(json: &str) -> Cow<'_, str> {
-    let mut mended = String::new();
-    let (mut copied, mut at) = (0, 0);
-    let bytes = json.as_bytes();
-    let mut inside_text = false;
-    while let Some(byte) = bytes.get(at) {
-        match byte {
-            b'"' => {
-                inside_text = !inside_text;
-                at += 1;
-            }
-            b'\\' if inside_text => {
-                let (length, half) = escape(json, at);
-                if half {
-                    mended.push_str(&json[copied..at]);
-                    mended.push_str("\\ufffd");
-                    copied = at + length;
-                }
-                at += length;
-            }
-            b'-' | b'0'..=b'9' if !inside_text => {
-                let length = bytes[at..].iter().take_while(|byte| is_of_number(**byte)).count();
-                let number = &json[at..at + length];
-                if number.parse::<f64>().is_ok_and(f64::is_infinite) {
-                    mended.push_str(&json[copied..at]);
-                    mended.extend(["\"", number, "\""]);
-                    copied = at + length;
-                }
-                at += length;
-            }
-            _ => at += 1,
-        }
-    }
-    if copied == 0 {
-        return Cow::Borrowed(json);
-    }
-    mended.push_str(&json[copied..]);
-    Cow::Owned(mended)
-}
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
-/// The length of the escape at `at`, and whether it is half a surrogate pair that stands alone.
-fn escape(json: &str, at: usize) -> (usize, bool) {
-    let code = |at: usize| -> Option<u32> {
-        let digits = json.get(at..at + 6)?.strip_prefix("\\u")?;
-        u32::from_str_radix(digits, 16).ok()
+use crate::domain::failure::{Failure, FailureCode};
+
+mod mender;
+pub(super) use mender::mend;
+
+/// How a text in UTF-8 may begin.
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// Reads JSON, and where that fails reads it mended; `mended` keeps what is borrowed from then.
+///
+/// # Errors
+/// The strict reader's, where mending does not help.
+pub(super) fn read<'a, T: Deserialize<'a>>(json: &'a str, mended: &'a OnceCell<String>) -> serde_json::Result<T> {
+    let strict = match serde_json::from_str(json) {
+        Ok(read) => return Ok(read),
+        Err(error) => error,
     };
-    match code(at) {
-        Some(0xD800..=0xDBFF) if matches!(code(at + 6), Some(0xDC00..=0xDFFF)) => (12, false),
-        Some(0xD800..=0xDFFF) => (6, true),
-        Some(_) => (6, false),
-        None => (2, false),
-    }
+    let Some(Cow::Owned(text)) = mend(json) else { return Err(strict) };
+    serde_json::from_str(mended.get_or_init(|| text)).map_err(|_| strict)
 }
 
-const fn is_of_number(byte: u8) -> bool {
-    matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')
+/// The same of bytes, for what borrows nothing. What is no UTF-8 becomes U+FFFD.
+pub(super) fn read_owned<T: DeserializeOwned>(body: &[u8]) -> serde_json::Result<T> {
+    read(&text(body), &OnceCell::new())
+}
+
+/// What it means that `what` cannot be read: what ends too early was cut off on the way and is asked for again.
+pub(super) fn unreadable(what: &str, body: &[u8], error: &serde_json::Error) -> Failure {
+    let (code, problem) = match error.is_eof() && !body.is_empty() {
+        true => (FailureCode::NetworkGlitch, "was cut off"),
+        false => (FailureCode::SchemaChanged, "cannot be read"),
+    };
+    Failure::new(code, format!("{what} of {} bytes {problem}: {error}", body.len()))
+}
+
+/// Whether an object or an array ends before its end. One look at the last byte tells for nearly all.
+pub(super) fn is_cut_off(body: &[u8]) -> bool {
+    let text = body.trim_ascii();
+    let closing = match text.first() {
+        Some(b'{') => b'}',
+        Some(b'[') => b']',
+        _ => return false,
+    };
+    text.last() != Some(&closing) && serde_json::from_slice::<IgnoredAny>(text).is_err_and(|error| error.is_eof())
+}
+
+/// Whether no mending makes JSON of it.
+pub(super) fn is_broken(body: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(body).is_err() && mend(&text(body)).is_none()
+}
+
+/// A body as text: without a byte order mark, with U+FFFD for what is no UTF-8.
+pub(super) fn text(body: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body))
+}
+
+/// The first values of the members `id` and `key` in the source of an issue that cannot be read: its names, as far as they
+/// look like some.
+pub(super) fn names_within(source: &str) -> (Option<i64>, Option<String>) {
+    let value = |name: &str| -> Option<&str> {
+        let quoted = format!("\"{name}\"");
+        let after = source.split_once(quoted.as_str())?.1.trim_start().strip_prefix(':')?.trim_start();
+        let after = after.strip_prefix('"').unwrap_or(after);
+        let looks = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
+        Some(&after[..after.find(|c| !looks(c)).unwrap_or(after.len())])
+    };
+    let key = value("key").filter(|key| {
+        key.len() <= 255
+            && key.split_once('-').is_some_and(|(project, number)| {
+                !project.is_empty() && !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit())
+            })
+    });
+    (value("id").and_then(|id| id.parse().ok()), key.map(str::to_owned))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_half_of_a_pair_is_replaced_and_a_whole_one_is_kept() {
-        let json = r#"["\\ud83d \ud83d \ude00 \ud83d\ude00 \n", "1e999"]"#;
-        assert_eq!(repair(json), r#"["\\ud83d \ufffd \ufffd \ud83d\ude00 \n", "1e999"]"#);
-    }
-
-    #[test]
-    fn a_number_beyond_all_bounds_becomes_text() {
-        assert_eq!(repair(r#"{"a":[-1e400,1.5e3],"b":2}"#), r#"{"a":["-1e400",1.5e3],"b":2}"#);
-        let long = "9".repeat(400);
-        assert_eq!(repair(&long), format!("\"{long}\""));
-        assert!(matches!(repair(r#"{"a":1e300}"#), Cow::Borrowed(_)));
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn what_can_be_read_means_the_same_after_it(text in "\\PC{0,40}", number in proptest::num::f64::NORMAL) {
-            let json = serde_json::json!({"a": text, "b": [number, text]}).to_string();
-            proptest::prop_assert_eq!(repair(&json), json.as_str());
-        }
-    }
-}
+#[path = "repair_tests.rs"]
+mod tests;

@@ -7,6 +7,7 @@
 //! What must hold: a way is left for another one only where it is absent. What a site refuses (a 400 above all) is a
 //! failure and never 'nothing found'.
 
+use std::cell::OnceCell;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
@@ -16,11 +17,13 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::answers::{IdPage, Offered, RawPage, SearchRequest};
+use super::bounded;
 use super::client::{Api, JiraClient, decode, offered};
 use super::endpoint::Endpoint;
 use super::loose::{Id, Loose, Moment, Whole};
 use super::manners::{FEW_ROWS, Spared, leaves_out};
 use super::page;
+use super::repair;
 use super::transport::Refused;
 use super::walk::{Place, Row, Rows, Verdict};
 use crate::domain::failure::{Failure, FailureCode};
@@ -186,7 +189,8 @@ impl First {
             #[serde(borrow)]
             issues: Vec<&'a RawValue>,
         }
-        let page: Page<'_> = serde_json::from_slice(body).ok()?;
+        let (text, mended) = (repair::text(body), OnceCell::new());
+        let page: Page<'_> = repair::read(&text, &mended).ok()?;
         let Some(first) = page.issues.first() else { return Some(Self::Nothing) };
         Some(if is_bare(first.get().as_bytes()) { Self::Bare } else { Self::Whole })
     }
@@ -199,7 +203,11 @@ pub(super) fn is_bare(issue: &[u8]) -> bool {
         #[serde(default)]
         fields: serde_json::Map<String, Value>,
     }
-    serde_json::from_slice::<Issue>(issue).is_ok_and(|issue| issue.fields.is_empty())
+    repair::read_owned::<Issue>(issue).is_ok_and(|issue| issue.fields.is_empty())
+}
+
+fn number(value: Loose<Whole>) -> Option<u64> {
+    if let Loose::Good(Whole(number)) = value { u64::try_from(number).ok() } else { None }
 }
 
 impl Frame {
@@ -212,7 +220,6 @@ impl Frame {
             _ => (0, 0),
         });
         let (ids, versions) = rows.unzip();
-        let number = |value| if let Loose::Good(Whole(number)) = value { u64::try_from(number).ok() } else { None };
         let limit = number(frame.max_results).filter(|limit| *limit > 0).unwrap_or(u64::from(asked));
         Ok(Rows { ids, versions, limit, total: number(frame.total), is_last: frame.is_last })
     }
@@ -225,34 +232,34 @@ pub(super) fn ids(body: &[u8]) -> Vec<i64> {
 }
 
 impl JiraClient {
-    /// A page of issues. `BAD_QUERY` is also the answer to an expired token and to a project that does not exist: ask
-    /// [`JiraClient::project`] to tell.
-    pub async fn search(&self, request: &SearchRequest<'_>) -> Result<RawPage, Failure> {
+    /// A page of at most so many issues.
+    pub(super) async fn search_rows(&self, request: &SearchRequest<'_>, rows: u32) -> Result<RawPage, Refused> {
         let place = request.next_page_token.as_deref().and_then(Place::parse);
         let mut question = Question {
             jql: request.jql,
             fields: request.fields,
-            rows: request.page_size.clamp(1, ID_PAGE_SIZE),
+            rows,
             token: request.next_page_token.as_deref().filter(|_| place.is_none()),
             begin: place.as_ref().map(|place| place.begin),
             lenient: false,
         };
-        let (way, body) = self.ask(&question).await.map_err(|refused| refused.failure)?;
+        let (way, body) = self.ask(&question).await?;
         if way.is_by_token() && place.is_none() {
             // A page that has no word of tokens, only a total, is walked by places all the same.
-            if let Some(head) = page::head_by_token(&body)? {
-                return Ok(RawPage { body, head: Some(head) });
+            if let Some(head) = page::head_by_token(&body).map_err(|failure| bounded::of_body(failure, &body))? {
+                return Ok(RawPage { head: Some(head), ..RawPage::new(body) });
             }
         }
         let place = place.unwrap_or_default();
         let (mut begin, mut body) = (place.begin, body);
         loop {
-            match place.judge(begin, &Frame::rows(&body, question.rows)?)? {
-                Verdict::Take(head) => return Ok(RawPage { body, head: Some(head) }),
+            let frame = Frame::rows(&body, question.rows).map_err(|failure| bounded::of_body(failure, &body))?;
+            match place.judge(begin, &frame)? {
+                Verdict::Take(head) => return Ok(RawPage { head: Some(head), ..RawPage::new(body) }),
                 Verdict::StepBack(to) => begin = to,
             }
             question.begin = Some(begin);
-            body = self.ask(&question).await.map_err(|refused| refused.failure)?.1;
+            body = self.ask(&question).await?.1;
         }
     }
 
@@ -261,13 +268,15 @@ impl JiraClient {
         let fields = ["id".to_owned()];
         let raw =
             self.search(&SearchRequest { jql, fields: &fields, page_size: ID_PAGE_SIZE, next_page_token }).await?;
-        let rows = Frame::rows(&raw.body, ID_PAGE_SIZE)?;
-        if rows.ids.contains(&0) {
+        let mut rows = Frame::rows(&raw.body, ID_PAGE_SIZE)?;
+        if !rows.ids.is_empty() && rows.ids.iter().all(|id| *id == 0) {
             return Err(Failure::new(
                 FailureCode::SchemaChanged,
                 "a search for ids answers issues without a numeric id",
             ));
         }
+        // One without an id is as good as not met: whoever misses it asks for it by itself.
+        rows.ids.retain(|id| *id != 0);
         Ok(IdPage { ids: rows.ids, head: raw.head()? })
     }
 
@@ -276,14 +285,15 @@ impl JiraClient {
     pub async fn approximate_count(&self, jql: &str) -> Result<Option<u64>, Failure> {
         #[derive(Deserialize)]
         struct Count {
-            count: u64,
+            #[serde(default)]
+            count: Loose<Whole>,
         }
         if self.kind == SiteKind::Cloud {
             let body = json!({ "jql": jql });
             let endpoint = Endpoint::ApproximateCount;
             let answer = self.try_post(endpoint, Api::Version(3), "search/approximate-count", &body).await;
             if let Offered::Available(body) = offered(answer)? {
-                return decode::<Count>(endpoint.template(), &body).map(|answer| Some(answer.count));
+                return decode::<Count>(endpoint.template(), &body).map(|answer| number(answer.count));
             }
             if self.known_way().is_none_or(Way::is_by_token) {
                 return Ok(None);

@@ -5,6 +5,8 @@
 
 use serde_json::Value;
 
+use super::repair;
+
 /// What a body is, told from its first bytes.
 #[derive(Debug)]
 pub(super) enum Shape {
@@ -42,7 +44,7 @@ impl Shape {
         let text = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body).trim_ascii_start();
         match text.first() {
             None => Self::Empty,
-            Some(b'{' | b'[') => Self::Json(refusal(&serde_json::from_slice(text).unwrap_or(Value::Null))),
+            Some(b'{' | b'[') => Self::Json(refusal(&repair::read_owned(text).unwrap_or(Value::Null))),
             Some(b'<') => Self::Html,
             Some(_) if content_type.trim_start().to_ascii_lowercase().starts_with("text/html") => Self::Html,
             Some(_) => Self::Text(String::from_utf8_lossy(text).into_owned()),

@@ -7,6 +7,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
+use super::time::Told;
 use crate::domain::entity::SprintRecord;
 
 /// How the text of a sprint begins on Data Center.
@@ -47,7 +48,8 @@ fn one(value: &Value) -> Option<SprintRecord> {
 pub(super) fn of_object(members: &Map<String, Value>) -> Option<SprintRecord> {
     let text = |name: &str| members.get(name).and_then(Value::as_str).map(clean).filter(|text| !text.is_empty());
     let number = |name: &str| members.get(name).and_then(whole);
-    let moment = |name: &str| members.get(name).and_then(Value::as_str).and_then(super::time::parse);
+    let moment =
+        |name: &str| members.get(name).and_then(Value::as_str).and_then(|text| super::time::instant(text).at());
     Some(SprintRecord {
         id: number("id")?,
         name: text("name").unwrap_or_default(),
@@ -101,7 +103,7 @@ fn of_text(text: &str) -> Option<SprintRecord> {
     let members = members(inside);
     let value = |name: &str| members.iter().find(|(member, _)| *member == name).map(|(_, value)| *value);
     let known = |name: &str| value(name).filter(|value| *value != "<null>" && !value.is_empty());
-    let moment = |name: &str| -> Option<DateTime<Utc>> { super::time::parse(known(name)?) };
+    let moment = |name: &str| -> Option<DateTime<Utc>> { super::time::instant(known(name)?).at() };
     Some(SprintRecord {
         id: known("id")?.parse().ok()?,
         name: known("name").map(clean).unwrap_or_default(),
@@ -141,7 +143,7 @@ fn fits(form: Form, value: &str) -> bool {
         _ if head == "<null>" || form == Form::Free => true,
         Form::Number => !head.is_empty() && head.bytes().all(|byte| byte.is_ascii_digit()),
         Form::Word => !head.is_empty() && head.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_'),
-        Form::Time => super::time::parse(head).is_some(),
+        Form::Time => super::time::instant(head) != Told::Nothing,
         Form::Free => true,
     }
 }

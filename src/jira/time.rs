@@ -1,9 +1,82 @@
 //! Jira's way of writing times: `2024-05-01T10:11:12.345+0200`, without a colon in the offset, in the account's zone.
 
-use std::fmt;
+use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+/// What a text says of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told<T> {
+    /// This.
+    At(T),
+    /// One that no column holds: before the year 1, or after [`LAST_YEAR`]. Jira's own limit is the year 292278994.
+    Beyond,
+    /// None.
+    Nothing,
+}
+
+impl<T> Told<T> {
+    pub(super) fn at(self) -> Option<T> {
+        if let Self::At(at) = self { Some(at) } else { None }
+    }
+}
+
+/// The last year that is kept in columns: PostgreSQL goes to 294276, what reads it here not quite as far.
+const LAST_YEAR: i32 = 262_142;
+
+/// The last instant that columns hold, for times that cannot do without one.
+pub(super) fn last() -> DateTime<Utc> {
+    let last = NaiveDate::from_ymd_opt(LAST_YEAR, 12, 31).and_then(|day| day.and_hms_opt(0, 0, 0));
+    last.map_or(DateTime::<Utc>::MAX_UTC, |last| last.and_utc())
+}
+
+/// As [`parse`], for years of any length: ISO 8601 gives those beyond 9999 a sign, Java does not.
+pub(super) fn instant(text: &str) -> Told<DateTime<Utc>> {
+    if let Some(at) = parse(text) {
+        return within(at);
+    }
+    let Some((year, rest)) = long_year(text) else { return Told::Nothing };
+    // The rest is read in a year that has a 29 February where the written one has.
+    let like = if is_leap(year) { 2000 } else { 2001 };
+    let Some(at) = parse(&format!("{like}{rest}")) else { return Told::Nothing };
+    match i32::try_from(year).ok().and_then(|year| at.with_year(year + at.year() - like)) {
+        Some(at) => within(at),
+        None => Told::Beyond,
+    }
+}
+
+/// As [`parse_date`], for years of any length, and with a time behind it, which is dropped: the day is the one that is written.
+pub(super) fn day(text: &str) -> Told<NaiveDate> {
+    let date = match instant(text) {
+        Told::Nothing => text,
+        Told::At(_) | Told::Beyond => text.split(['T', ' ']).next().unwrap_or(text),
+    };
+    if let Some(day) = parse_date(date) {
+        return if day.year() < 1 { Told::Beyond } else { Told::At(day) };
+    }
+    let Some((year, rest)) = long_year(date) else { return Told::Nothing };
+    let like = if is_leap(year) { 2000 } else { 2001 };
+    let Some(day) = parse_date(&format!("{like}{rest}")) else { return Told::Nothing };
+    match i32::try_from(year).ok().filter(|year| (1..=LAST_YEAR).contains(year)).and_then(|year| day.with_year(year)) {
+        Some(day) => Told::At(day),
+        None => Told::Beyond,
+    }
+}
+
+fn within(at: DateTime<Utc>) -> Told<DateTime<Utc>> {
+    if (1..=LAST_YEAR).contains(&at.year()) { Told::At(at) } else { Told::Beyond }
+}
+
+/// The year and what follows it, of a text that begins with a sign or with more than four digits.
+fn long_year(text: &str) -> Option<(i64, &str)> {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let digits = unsigned.bytes().take_while(u8::is_ascii_digit).count();
+    let (year, rest) = unsigned.split_at_checked(digits).filter(|_| (4..=9).contains(&digits))?;
+    let year: i64 = year.parse().ok()?;
+    rest.starts_with('-').then_some((if text.starts_with('-') { -year } else { year }, rest))
+}
+
+const fn is_leap(year: i64) -> bool {
+    year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+}
 
 /// The UTC instant that `text` names, cut to milliseconds. Takes ISO 8601 with an offset (`Z`, `+02:00`, `+0200`, `+02`)
 /// and any number of fractional digits; seconds may be missing. Written by hand because a page holds a thousand of them.
@@ -67,44 +140,6 @@ fn two_digits(bytes: &[u8]) -> Option<(u32, &[u8])> {
     }
 }
 
-/// For serde: a time where there is one that can be read, nothing otherwise.
-pub(super) fn lenient<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
-    struct Lenient;
-    impl<'de> Visitor<'de> for Lenient {
-        type Value = Option<DateTime<Utc>>;
-        fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-            f.write_str("a time")
-        }
-        fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-            Ok(parse(text))
-        }
-        fn visit_unit<E>(self) -> Result<Self::Value, E> {
-            Ok(None)
-        }
-        fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-            Ok(None)
-        }
-        fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
-            Ok(None)
-        }
-        fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
-            Ok(None)
-        }
-        fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-            Ok(None)
-        }
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-            Ok(None)
-        }
-        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-            while seq.next_element::<IgnoredAny>()?.is_some() {}
-            Ok(None)
-        }
-    }
-    deserializer.deserialize_any(Lenient)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,6 +159,32 @@ mod tests {
         }
         assert_eq!(parse("2024-05-01T08:11Z"), "2024-05-01T08:11:00Z".parse().ok());
         assert_eq!(parse("2024-05-01T08:11:12.3Z"), "2024-05-01T08:11:12.300Z".parse().ok());
+    }
+
+    #[test]
+    fn years_of_any_length_are_told_from_what_is_no_time() {
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        assert_eq!(instant("20224-05-01T10:11:12.345+0200"), Told::At(at("+20224-05-01T08:11:12.345Z")));
+        assert_eq!(instant("+20224-02-29T00:00:00Z"), Told::At(at("+20224-02-29T00:00:00Z")));
+        assert_eq!(instant("20223-12-31T23:30:00-0100"), Told::At(at("+20224-01-01T00:30:00Z")));
+        for beyond in ["292278994-08-17T07:12:55.807+0000", "-0044-03-15T12:00:00Z", "0000-01-01T00:00:00Z"] {
+            assert_eq!(instant(beyond), Told::Beyond, "{beyond}");
+        }
+        for odd in [
+            "2024-05-01 10:11",
+            "20224-02-30T00:00:00Z",
+            "99999999999-01-01T00:00:00Z",
+            "+-2024-05-01T00:00:00Z",
+            "soon",
+        ] {
+            assert_eq!(instant(odd), Told::Nothing, "{odd}");
+        }
+        assert_eq!(day("12024-05-01"), Told::At(NaiveDate::from_ymd_opt(12_024, 5, 1).unwrap()));
+        for text in ["2024-05-01", "2024-05-01T23:30:00.000-0500", "2024-05-01 00:00:00Z"] {
+            assert_eq!(day(text), Told::At(NaiveDate::from_ymd_opt(2024, 5, 1).unwrap()), "{text}");
+        }
+        assert_eq!((day("292278994-08-17"), day("-0044-03-15")), (Told::Beyond, Told::Beyond));
+        assert_eq!((day("20223-02-29"), day("2024-5-1"), day("")), (Told::Nothing, Told::Nothing, Told::Nothing));
     }
 
     #[test]
@@ -154,7 +215,14 @@ mod tests {
 
         #[test]
         fn no_text_makes_the_parser_panic(text in "\\PC{0,40}") {
-            let _ = (parse(&text), parse_date(&text));
+            let _ = (parse(&text), parse_date(&text), instant(&text), day(&text));
+        }
+
+        #[test]
+        fn no_year_makes_the_parser_panic(year in any::<i64>(), month in 0u32..15, day_of_month in 0u32..35) {
+            for text in [format!("{year}-{month:02}-{day_of_month:02}"), format!("+{year}-{month:02}-{day_of_month:02}T23:59:59-2359")] {
+                let _ = (instant(&text), day(&text));
+            }
         }
     }
 }

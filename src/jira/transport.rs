@@ -17,6 +17,7 @@ use super::carried::Carried;
 use super::classify::{Answer, classify, limit_reason};
 use super::endpoint::Endpoint;
 use super::pacer::{self, Answered, Pacer};
+use super::repair;
 use super::site_clock::{self, SiteClock};
 use crate::clock::Clock;
 use crate::domain::failure::{Failure, FailureCode};
@@ -75,6 +76,12 @@ impl HttpPool {
     pub(super) fn with_limits(mut self, first_delay: Duration, body_limit_bytes: usize) -> Self {
         self.first_delay = first_delay;
         self.body_limit_bytes = body_limit_bytes;
+        self
+    }
+
+    /// The same with another limit for the size of answers: the most memory that one of them takes.
+    pub fn with_answer_limit(mut self, bytes: usize) -> Self {
+        self.body_limit_bytes = bytes;
         self
     }
 
@@ -158,13 +165,8 @@ impl HttpPool {
         told: &mut Told,
         site_clock: Option<&SiteClock>,
     ) -> Result<Bytes, Refused> {
-        let request = request.build().map_err(|error| Refused {
-            failure: classify_transport(&error, endpoint.template()),
-            status: None,
-            limit: None,
-            site_is_away: false,
-            says_invalid_grant: false,
-        })?;
+        let request =
+            request.build().map_err(|error| Refused::from(classify_transport(&error, endpoint.template())))?;
         let url = request.url();
         let span = trace::http_request(&trace::HttpRequest {
             method: request.method().as_str(),
@@ -192,15 +194,11 @@ impl HttpPool {
         let path = request.url().path().to_owned();
         let (began, limit) = (Instant::now(), request.timeout().copied());
         let carried = Carried::by(&request, endpoint);
-        let broken = |error: reqwest::Error| Refused {
-            failure: match (error.is_timeout(), error.is_connect()) {
+        let broken = |error: reqwest::Error| {
+            Refused::from(match (error.is_timeout(), error.is_connect()) {
                 (true, connecting) => timed_out(&endpoint.asked_at(&path), connecting, began.elapsed(), limit),
                 _ => classify_transport(&error, &endpoint.asked_at(&path)),
-            },
-            status: None,
-            limit: None,
-            site_is_away: false,
-            says_invalid_grant: false,
+            })
         };
         let sent = Instant::now();
         let mut response = self.client.execute(request).await.map_err(broken)?;
@@ -211,26 +209,28 @@ impl HttpPool {
         let now = site_clock::time_of(&headers, self.clock.now());
         *told = pacer::told(&headers, now);
         let limit = if status.is_success() { self.body_limit_bytes } else { REFUSAL_LIMIT_BYTES };
-        let read = read(&mut response, limit).await.map_err(broken)?;
+        let mut read = read(&mut response, limit).await.map_err(broken)?;
+        if read.body.starts_with(repair::BYTE_ORDER_MARK) {
+            read.body = read.body.slice(repair::BYTE_ORDER_MARK.len()..);
+        }
         trace::http_read(span, read.body.len());
         if status.is_success() && read.cut {
             let failure = Failure::new(
                 FailureCode::Config,
                 format!(
-                    "the answer of {} is larger than {limit} bytes: lower the number of issues per page",
+                    "the answer of {} is larger than {limit} bytes and cannot be asked for in parts: raise \
+                     sync.answer_limit_mebibytes",
                     endpoint.asked_at(&path)
                 ),
             );
-            return Err(Refused {
-                failure,
-                status: Some(status),
-                limit: None,
-                site_is_away: false,
-                says_invalid_grant: false,
-            });
+            return Err(Refused { status: Some(status), too_large: true, ..failure.into() });
         }
         let anonymous = headers.get("x-seraph-loginreason").is_some_and(|reason| reason != "OK");
         let json = matches!(read.body.trim_ascii_start().first(), Some(b'{' | b'['));
+        if status.is_success() && json && repair::is_cut_off(&read.body) {
+            let problem = format!("the answer of {} ends in the middle", endpoint.asked_at(&path));
+            return Err(Refused { status: Some(status), ..Failure::new(FailureCode::NetworkGlitch, problem).into() });
+        }
         if let Some(site_clock) = site_clock.filter(|_| status.is_success() && json) {
             site_clock.heard(&headers, sent, after);
         }
@@ -248,7 +248,7 @@ impl HttpPool {
         let limit = limit_reason(&answer);
         let site_is_away = answer.is_of_front_door();
         let says_invalid_grant = answer.says_invalid_grant();
-        Err(Refused { failure, status: Some(status), limit, site_is_away, says_invalid_grant })
+        Err(Refused { status: Some(status), limit, site_is_away, says_invalid_grant, ..failure.into() })
     }
 }
 
@@ -264,11 +264,13 @@ pub(super) struct Refused {
     pub site_is_away: bool,
     /// Whether a token endpoint says that the grant itself does not count any more.
     pub says_invalid_grant: bool,
+    /// Whether an answer came that is larger than is read, or that no mending makes readable: less may be had.
+    pub too_large: bool,
 }
 
 impl From<Failure> for Refused {
     fn from(failure: Failure) -> Self {
-        Self { failure, status: None, limit: None, site_is_away: false, says_invalid_grant: false }
+        Self { failure, status: None, limit: None, site_is_away: false, says_invalid_grant: false, too_large: false }
     }
 }
 

@@ -11,7 +11,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::adf::Document;
-use super::loose::{Day, Flag, FromJson, Id, Key, List, Loose, Moment, Text, Whole};
+use super::loose::{Flag, FromJson, Id, Key, List, Loose, Moment, Text, Whole};
 
 /// Makes a struct of loose fields readable from an object and from nothing else.
 macro_rules! object {
@@ -170,6 +170,12 @@ pub(super) struct Issue<'a> {
     pub fields: Loose<Fields<'a>>,
     #[serde(borrow)]
     pub changelog: Loose<Collection<Entry<'a>>>,
+    /// Why the issue stands here by its names only; never Jira's, see [`super::bounded`].
+    #[serde(borrow, rename = "syncline:left_out")]
+    pub left_out: Loose<Text<'a>>,
+    /// Lists of it that were too large to be read; never Jira's.
+    #[serde(borrow, rename = "syncline:lists_left_out")]
+    pub lists_left_out: Loose<List<Text<'a>>>,
 }
 object!(Issue, "issue");
 
@@ -179,7 +185,7 @@ macro_rules! fields {
         #[derive(Debug, Default)]
         pub(super) struct Fields<'a> {
             $($(#[$doc])* pub $member: Loose<$type>,)*
-            /// All others as they came, by id.
+            /// All others as they came, by id; dates and amounts too, so that one without a place in a column is not lost.
             pub rest: Vec<(Cow<'a, str>, &'a RawValue)>,
         }
 
@@ -216,14 +222,6 @@ fields! {
     affects_versions: List<Version<'a>> = "versions",
     links: List<Link<'a>> = "issuelinks",
     attachments: List<Attachment<'a>> = "attachment",
-    created: Moment = "created",
-    updated: Moment = "updated",
-    resolution_date: Moment = "resolutiondate",
-    status_category_changed: Moment = "statuscategorychangedate",
-    due_date: Day = "duedate",
-    original_estimate: Whole = "timeoriginalestimate",
-    remaining_estimate: Whole = "timeestimate",
-    time_spent: Whole = "timespent",
     time_tracking: TimeTracking = "timetracking",
     votes: Votes = "votes",
     watches: Watches = "watches",

@@ -83,6 +83,22 @@ kinds! {
     WrongShape => "wrong-shape",
     /// 200 whose JSON ends too early, on a sound connection.
     BrokenJson => "broken-json",
+    /// A raw line feed and a vertical tab inside the first text of the answer.
+    ControlCharacter => "control-character",
+    /// An escape that JSON does not have inside the first text.
+    BadEscape => "bad-escape",
+    /// `NaN` as a number of a field of the first issue.
+    Nan => "nan",
+    /// The answer begins with a byte order mark.
+    ByteOrderMark => "byte-order-mark",
+    /// A name that comes twice in an object; the last one is right.
+    Twice => "twice",
+    /// The first issue of a page has no `updated`.
+    MissingUpdated => "missing-updated",
+    /// The first issue of a page is due in the year 12024 and was resolved in 292278994.
+    OddDates => "odd-dates",
+    /// The answer is padded with white space to more than a mebibyte.
+    Oversize => "oversize",
     /// A search page carries the token that it was asked with.
     RepeatedToken => "repeated-token",
     /// A search page has no issues but a token; the walk goes on from where it was.

@@ -15,6 +15,7 @@ use super::auth::{Caller, captcha, unauthenticated};
 use super::connection::Connection;
 use super::faults::{Fault, FaultKind};
 use super::limits::{Objects, Room};
+use super::mangle;
 use super::reply::{self, Reply};
 use super::seed::{Dice, Purpose};
 use super::site::{Site, lock};
@@ -190,8 +191,23 @@ async fn before(site: &Site, fault: Fault, endpoint: &str, connection: Option<&C
             reply::html(StatusCode::GATEWAY_TIMEOUT, "504 Gateway Timeout")
         }
         F::WrongShape => reply::ok(br#"{"unexpected":{"shape":true}}"#.to_vec()),
-        F::Slow | F::Dribble | F::Truncated | F::BrokenJson => return None,
-        F::Anonymous | F::RepeatedToken | F::EmptyPage | F::Endless | F::EndlessInvented => return None,
+        F::Slow
+        | F::Dribble
+        | F::Truncated
+        | F::BrokenJson
+        | F::ControlCharacter
+        | F::BadEscape
+        | F::Nan
+        | F::ByteOrderMark
+        | F::Twice
+        | F::MissingUpdated
+        | F::OddDates
+        | F::Oversize
+        | F::Anonymous
+        | F::RepeatedToken
+        | F::EmptyPage
+        | F::Endless
+        | F::EndlessInvented => return None,
     })
 }
 
@@ -210,6 +226,17 @@ async fn after(site: &Site, kind: FaultKind, reply: Reply, connection: Option<Co
                 Some((Ok::<_, std::io::Error>(byte), (rest.slice(1..), closing)))
             });
             return Reply::from_parts(parts, Body::from_stream(drops));
+        FaultKind::ControlCharacter
+        | FaultKind::BadEscape
+        | FaultKind::Nan
+        | FaultKind::ByteOrderMark
+        | FaultKind::Twice
+        | FaultKind::MissingUpdated
+        | FaultKind::OddDates
+        | FaultKind::Oversize => {
+            let (parts, body) = reply.into_parts();
+            let whole = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+            return Reply::from_parts(parts, Body::from(mangle::mangle(kind, &whole)));
         }
         FaultKind::Truncated | FaultKind::BrokenJson => {
             let (mut parts, body) = reply.into_parts();

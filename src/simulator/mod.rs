@@ -35,6 +35,7 @@ mod language;
 mod limits;
 mod links;
 mod lists;
+mod mangle;
 mod mutate;
 mod mutate_site;
 mod mutation;

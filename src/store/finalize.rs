@@ -37,6 +37,8 @@ pub struct Outcome {
     pub issues_unchanged: i64,
     /// Could not be read.
     pub issues_rejected: i64,
+    /// Records that could not be read, by entity.
+    pub rejected: serde_json::Value,
     /// Marked as gone.
     pub issues_deleted: i64,
     /// Comments written.
@@ -74,7 +76,11 @@ pub async fn finalize(
         WITH totals AS (
             SELECT coalesce(sum(pages_applied), 0)::int AS pages, coalesce(sum(issues_seen), 0)::int8 AS issues_seen,
                    coalesce(sum(issues_created), 0)::int8 AS issues_created, coalesce(sum(issues_updated), 0)::int8 AS issues_updated,
-                   coalesce(sum(issues_unchanged), 0)::int8 AS issues_unchanged, coalesce(sum(issues_rejected), 0)::int8 AS issues_rejected,
+                   coalesce(sum(issues_unchanged), 0)::int8 AS issues_unchanged,
+                   -- Pages overlap, and each counts what it met: what is told are the records.
+                   (SELECT count(*) FROM syncline.sync_rejected WHERE run_id = $1 AND entity = 'issue') AS issues_rejected,
+                   (SELECT coalesce(jsonb_object_agg(e.entity, e.records), '{}')
+                      FROM (SELECT entity, count(*) AS records FROM syncline.sync_rejected WHERE run_id = $1 GROUP BY entity) e) AS rejected,
                    coalesce(sum(comments_written), 0)::int8 AS comments_written, coalesce(sum(comments_removed), 0)::int8 AS comments_removed,
                    coalesce(sum(worklogs_written), 0)::int8 AS worklogs_written, coalesce(sum(worklogs_removed), 0)::int8 AS worklogs_removed,
                    coalesce(sum(changes_written), 0)::int8 AS changes_written
@@ -83,13 +89,13 @@ pub async fn finalize(
         UPDATE syncline.sync_run r
            SET state = CASE WHEN r.error_code IS NOT NULL THEN 'failed' WHEN r.cancel_requested_at IS NOT NULL THEN 'cancelled' ELSE 'succeeded' END,
                finished_at = clock_timestamp(), pages = t.pages, issues_seen = t.issues_seen, issues_created = t.issues_created,
-               issues_updated = t.issues_updated, issues_unchanged = t.issues_unchanged, issues_rejected = t.issues_rejected,
+               issues_updated = t.issues_updated, issues_unchanged = t.issues_unchanged, issues_rejected = t.issues_rejected, rejected = t.rejected,
                comments_written = t.comments_written, comments_removed = t.comments_removed,
                worklogs_written = t.worklogs_written, worklogs_removed = t.worklogs_removed,
                changes_written = t.changes_written
           FROM totals t
          WHERE r.id = $1 AND r.state = 'running'
-        RETURNING r.state, r.kind, r.trigger, r.issues_seen, r.issues_created, r.issues_updated, r.issues_unchanged, r.issues_rejected, r.issues_deleted,
+        RETURNING r.state, r.kind, r.trigger, r.issues_seen, r.issues_created, r.issues_updated, r.issues_unchanged, r.issues_rejected, r.rejected, r.issues_deleted,
                   r.comments_written, r.comments_removed, r.worklogs_written, r.worklogs_removed, r.changes_written, r.error_code, r.error_message,
                   r.created_at, r.finished_at AS "finished_at!", r.trace_context, r.rescues,
                   (SELECT s.name || '/' || p.key FROM syncline.project p JOIN syncline.site s ON s.id = p.site_id
@@ -104,6 +110,7 @@ pub async fn finalize(
         r#"
         WITH pages AS (DELETE FROM syncline.sync_page WHERE run_id = $1),
         seen AS (DELETE FROM syncline.reconcile_seen WHERE run_id = $1),
+        rejected AS (DELETE FROM syncline.sync_rejected WHERE run_id = $1),
         backfilled AS (
             UPDATE syncline.tracked_user u SET backfilled_at = clock_timestamp(), unknown_since = NULL
              WHERE u.project_id = $2 AND (u.backfilled_at IS NULL OR u.unknown_since IS NOT NULL) AND $3 = 'succeeded'
@@ -168,6 +175,7 @@ pub async fn finalize(
         issues_updated: row.issues_updated,
         issues_unchanged: row.issues_unchanged,
         issues_rejected: row.issues_rejected,
+        rejected: row.rejected,
         issues_deleted: row.issues_deleted,
         comments_written: row.comments_written,
         comments_removed: row.comments_removed,

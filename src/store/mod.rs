@@ -34,6 +34,7 @@ pub mod queue_view;
 pub mod quota;
 pub mod rate;
 pub mod reconcile;
+pub mod rejected;
 pub mod replica;
 pub mod role;
 pub mod run_view;

@@ -200,14 +200,14 @@ pub async fn applied(
         ), page AS (
             UPDATE syncline.sync_page
                SET body = NULL, applied = true, max_updated_at = $4, comments_pending = $5, worklogs_pending = $6,
-                   change_ids = $17, changes_pending = (cardinality($17::int8[]) > 0)::int
+                   issues_rejected = least($11::int8, 2147483647)::int, change_ids = $17, changes_pending = (cardinality($17::int8[]) > 0)::int
              WHERE run_id = $1 AND partition = $2 AND seq = $3
         )
         UPDATE syncline.sync_partition p
            SET pages_applied = p.pages_applied + 1, stalled = false,
                issues_seen = p.issues_seen + $7, issues_created = p.issues_created + $8,
                issues_updated = p.issues_updated + $9, issues_unchanged = p.issues_unchanged + $10,
-               issues_rejected = p.issues_rejected + $11,
+               issues_rejected = p.issues_rejected + $11::int8,
                comments_written = p.comments_written + $12, comments_removed = p.comments_removed + $13,
                worklogs_written = p.worklogs_written + $14, worklogs_removed = p.worklogs_removed + $15,
                changes_written = p.changes_written + $16,
@@ -270,6 +270,8 @@ pub struct PageState {
     pub newest: Option<DateTime<Utc>>,
     /// No cursor passes this by the word of the page.
     pub bound: Option<DateTime<Utc>>,
+    /// Issues of the page that could not be read.
+    pub issues_rejected: i32,
     /// Collections that are still being fetched.
     pub comments_pending: i32,
     /// As above.
@@ -284,7 +286,7 @@ pub async fn states<'e>(executor: impl PgExecutor<'e>, run_id: Uuid) -> Result<V
         PageState,
         r#"SELECT p.chain, p.number AS partition, p.fetched_all, g.applied AS "applied?", g.max_updated_at AS newest,
                   -- A page that an older program has staged says only when it came.
-                  coalesce(g.cursor_bound, g.fetched_at) AS bound,
+                  coalesce(g.cursor_bound, g.fetched_at) AS bound, coalesce(g.issues_rejected, 0) AS "issues_rejected!",
                   coalesce(g.comments_pending, 0) AS "comments_pending!", coalesce(g.worklogs_pending, 0) AS "worklogs_pending!",
                   coalesce(g.changes_pending, 0) AS "changes_pending!"
              FROM syncline.sync_partition p

@@ -50,6 +50,8 @@ pub struct Run {
     pub issues_unchanged: i64,
     /// Issues that could not be read.
     pub issues_rejected: i64,
+    /// Everything that could not be read, by entity: `{"issue": 1, "changelog": 993}`.
+    pub rejected: serde_json::Value,
     /// Comments written.
     pub comments_written: i64,
     /// Comments that had disappeared.
@@ -100,7 +102,8 @@ pub async fn list(pool: &PgPool, filter: &RunFilter) -> Result<Vec<Run>> {
                   greatest(r.issues_created, t.issues_created) AS "issues_created!",
                   greatest(r.issues_updated, t.issues_updated) AS "issues_updated!",
                   greatest(r.issues_unchanged, t.issues_unchanged) AS "issues_unchanged!",
-                  greatest(r.issues_rejected, t.issues_rejected) AS "issues_rejected!",
+                  greatest(r.issues_rejected, (j.rejected ->> 'issue')::int8, 0) AS "issues_rejected!",
+                  r.rejected || coalesce(j.rejected, '{}') AS "rejected!",
                   greatest(r.comments_written, t.comments_written) AS "comments_written!",
                   greatest(r.comments_removed, t.comments_removed) AS "comments_removed!",
                   greatest(r.worklogs_written, t.worklogs_written) AS "worklogs_written!",
@@ -117,12 +120,15 @@ pub async fn list(pool: &PgPool, filter: &RunFilter) -> Result<Vec<Run>> {
                          coalesce(sum(issues_created), 0)::int8 AS issues_created,
                          coalesce(sum(issues_updated), 0)::int8 AS issues_updated,
                          coalesce(sum(issues_unchanged), 0)::int8 AS issues_unchanged,
-                         coalesce(sum(issues_rejected), 0)::int8 AS issues_rejected,
                          coalesce(sum(comments_written), 0)::int8 AS comments_written,
                          coalesce(sum(comments_removed), 0)::int8 AS comments_removed,
                          coalesce(sum(worklogs_written), 0)::int8 AS worklogs_written,
                          coalesce(sum(worklogs_removed), 0)::int8 AS worklogs_removed
                     FROM syncline.sync_partition WHERE run_id = r.id) t ON true
+             LEFT JOIN LATERAL (
+                  SELECT jsonb_object_agg(e.entity, e.records) AS rejected
+                    FROM (SELECT entity, count(*) AS records FROM syncline.sync_rejected
+                           WHERE run_id = r.id AND r.finished_at IS NULL GROUP BY entity) e) j ON true
             ORDER BY r.created_at DESC"#,
         filter.id,
         filter.project_id,

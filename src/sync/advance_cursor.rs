@@ -37,7 +37,7 @@ impl Step for AdvanceCursor {
             let job = self.0.job(context).await?;
             Ok(Commit::effects(move |conn| {
                 Box::pin(async move {
-                    advance(conn, job.work.run_id, job.work.project_id).await?;
+                    advance(conn, job.work.run_id, job.work.project_id, Rejects::Hold).await?;
                     Ok(Vec::new())
                 })
             }))
@@ -45,10 +45,27 @@ impl Step for AdvanceCursor {
     }
 }
 
+/// Whether a page with issues that could not be read holds the cursor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rejects {
+    /// It does: the run may still fail for them, and then they are to be read again.
+    Hold,
+    /// It does not: the run ends well without them. They are told, and would else be read with all that follows for ever.
+    Pass,
+}
+
 /// Moves the cursors of the run's project over what is applied. A run that repairs single issues walks nothing and moves
 /// nothing.
-pub(super) async fn advance(conn: &mut PgConnection, run_id: Uuid, project_id: Uuid) -> Result<(), StepError> {
-    let states = page::states(&mut *conn, run_id).await?;
+pub(super) async fn advance(
+    conn: &mut PgConnection,
+    run_id: Uuid,
+    project_id: Uuid,
+    rejects: Rejects,
+) -> Result<(), StepError> {
+    let mut states = page::states(&mut *conn, run_id).await?;
+    for state in states.iter_mut().filter(|state| rejects == Rejects::Hold && state.issues_rejected > 0) {
+        state.applied = Some(false);
+    }
     let through = [
         through(&states, |_| true),
         through(&states, |state| state.comments_pending == 0),

@@ -35,6 +35,29 @@ struct Walk {
     /// How often the walk began anew because Jira did not take its own token.
     #[serde(default)]
     restarts: u32,
+    /// Rows of a page, while they are fewer than is set because pages were too large.
+    #[serde(default)]
+    rows: Option<u32>,
+    /// Pages of so many rows that were not too large since.
+    #[serde(default)]
+    good: u32,
+}
+
+/// After so many pages that were not too large, twice as many rows are asked for again.
+const GOOD_PAGES: u32 = 4;
+
+impl Walk {
+    /// Takes note of how a page came, of which `asked` rows are asked for where nothing is too large.
+    fn came(&mut self, rows: Option<u32>, asked: u32) {
+        if let Some(rows) = rows {
+            (self.rows, self.good) = (Some(rows), 0);
+        } else if let Some(rows) = self.rows {
+            self.good += 1;
+            if self.good >= GOOD_PAGES {
+                (self.rows, self.good) = (Some(rows.saturating_mul(2)).filter(|rows| *rows < asked), 0);
+            }
+        }
+    }
 }
 
 /// A token that Jira refuses (it expires after seven days, and a site that is moved forgets it) costs a new walk, so often.
@@ -43,7 +66,7 @@ const MAX_RESTARTS: u32 = 3;
 /// The fetch of a partition's first page.
 pub(super) fn first(job: &Job, partition: i32, priority: i16) -> NewStep {
     let guard = TokenGuard::new(TokenGuard::ALLOWED_EMPTY_PAGES);
-    step(job, &Walk { partition, seq: 0, token: None, guard, restarts: 0 }, priority)
+    step(job, &Walk { partition, seq: 0, token: None, guard, restarts: 0, rows: None, good: 0 }, priority)
 }
 
 /// The fetch that a stalled walk goes on with.
@@ -99,7 +122,7 @@ impl FetchPage {
         let request = SearchRequest {
             jql: &query,
             fields: &fields,
-            page_size: job.options.page_size,
+            page_size: walk.rows.unwrap_or(job.options.page_size).min(job.options.page_size),
             next_page_token: walk.token.clone(),
         };
         let raw = match job.jira.search(&request).await {
@@ -133,6 +156,7 @@ impl FetchPage {
         };
         let cursor_bound = cursor::bound(range.now, job.jira.site_clock().lowest(asked));
         let head = raw.head()?;
+        walk.came(raw.rows(), job.options.page_size);
         if head.issue_count == 0 {
             // Lost credentials look like this too, and a cursor must not pass what nobody was allowed to see.
             job.jira.myself().await?;
@@ -171,5 +195,25 @@ impl FetchPage {
                 Ok(next)
             })
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_walk_asks_for_fewer_rows_and_for_more_again_later() {
+        let guard = TokenGuard::default();
+        let mut walk = Walk { partition: 0, seq: 0, token: None, guard, restarts: 0, rows: None, good: 0 };
+        walk.came(Some(25), 100);
+        let mut asked = Vec::new();
+        for _ in 0..9 {
+            asked.push(walk.rows);
+            walk.came(None, 100);
+        }
+        assert_eq!(asked, [Some(25), Some(25), Some(25), Some(25), Some(50), Some(50), Some(50), Some(50), None]);
+        walk.came(Some(1), 100);
+        assert_eq!((walk.rows, walk.good), (Some(1), 0));
     }
 }

@@ -198,6 +198,14 @@ impl Fed {
         for _ in 0..MAX_FEED_PAGES {
             let Some(page) = self.offered(ask(from).await)? else { return Ok(None) };
             ids.extend(page.changes.iter().map(|(id, _)| *id));
+            // Whose worklog it is cannot be told: each issue whose list does not count right is read by itself.
+            self.rejected.extend((0..page.unreadable).map(|_| RecordError {
+                issue_id: None,
+                key: None,
+                record_id: None,
+                field: "worklog.worklogId".to_owned(),
+                problem: "a change of a worklog names none".to_owned(),
+            }));
             match (page.next_since, page.until) {
                 (Some(next), _) => from = next,
                 (None, Some(until)) => {

@@ -6,13 +6,15 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use uuid::Uuid;
 
-use super::advance_cursor;
+use super::advance_cursor::{self, Rejects};
 use super::workshop::Workshop;
 use crate::domain::failure::FailureCode;
+use crate::domain::setting::{REJECTED_SHARE_MAX, Settings};
 use crate::engine::{Commit, FINAL_STEP, Step, StepContext, StepError};
 use crate::observe::{events, metrics, trace};
 use crate::store::finalize::{self, Outcome};
 use crate::store::health;
+use crate::store::rejected::{self, Standing};
 use crate::store::step::{Entry, Level, journal};
 
 pub(super) struct FinalizeRun(pub Arc<Workshop>);
@@ -28,12 +30,21 @@ impl Step for FinalizeRun {
             let run_id = super::workshop::run_id(context)?;
             let workshop = Arc::clone(&self.0);
             let (clock, now) = (context.clock.clone(), context.clock.now());
-            let project_id = workshop.project_of(context).await?;
+            let work = workshop.work_of(context).await?;
+            let project_id = work.project_id;
+            let share = Settings::new(&work.settings).number(&REJECTED_SHARE_MAX).unwrap_or(REJECTED_SHARE_MAX.default);
             let ended = Arc::new(OnceLock::new());
             let told = Arc::clone(&ended);
             let commit = Commit::effects(move |conn| {
                 Box::pin(async move {
-                    advance_cursor::advance(conn, run_id, project_id).await?;
+                    let standing = rejected::standing(&mut *conn, run_id).await?;
+                    let refused = too_many(&standing, share).filter(|_| standing.well && work.trigger != "repair");
+                    if let Some(problem) = &refused {
+                        let code = FailureCode::RecordsRejected;
+                        rejected::fail(&mut *conn, run_id, code.as_str(), problem, code.advice()).await?;
+                    }
+                    let rejects = if standing.well && refused.is_none() { Rejects::Pass } else { Rejects::Hold };
+                    advance_cursor::advance(conn, run_id, project_id, rejects).await?;
                     let outcome = finalize::finalize(conn, run_id, project_id, now).await?;
                     journal(&mut *conn, Some(run_id), FINAL_STEP, &[entry(&outcome)]).await?;
                     health::enqueue_analysis(conn, &clock, run_id).await?;
@@ -51,10 +62,32 @@ impl Step for FinalizeRun {
     }
 }
 
+/// Below so many issues a share says nothing; that none at all can be read always does.
+const LEAST_FOR_SHARE: i64 = 10;
+
+/// Why a run that would be a success is none: too much of what it was to read could not be read.
+fn too_many(standing: &Standing, max_share: f64) -> Option<String> {
+    let Standing { read, rejected, .. } = *standing;
+    let all = read.saturating_add(rejected);
+    if rejected == 0 {
+        return None;
+    }
+    if read == 0 {
+        return Some(format!("none of the {rejected} issues could be read"));
+    }
+    #[allow(clippy::cast_precision_loss)] // numbers of issues
+    let over = all >= LEAST_FOR_SHARE && rejected as f64 > max_share * all as f64;
+    over.then(|| {
+        format!("{rejected} of {all} issues could not be read, more than rejected_share_max ({max_share}) allows")
+    })
+}
+
 fn entry(outcome: &Outcome) -> Entry {
     let code = outcome.error_code.as_deref().and_then(FailureCode::parse);
+    let unreadable = rejected::counts(&outcome.rejected);
     let (level, event) = match outcome.state.as_str() {
-        "succeeded" => (Level::Info, "run_succeeded"),
+        "succeeded" if unreadable.is_empty() => (Level::Info, "run_succeeded"),
+        "succeeded" => (Level::Warn, "run_succeeded"),
         "cancelled" => (Level::Warn, "run_cancelled"),
         _ => (Level::Error, "run_failed"),
     };
@@ -62,7 +95,11 @@ fn entry(outcome: &Outcome) -> Entry {
         format!(
             "{} issues seen: {} created, {} updated, {} unchanged",
             outcome.issues_seen, outcome.issues_created, outcome.issues_updated, outcome.issues_unchanged
-        )
+        ) + &if unreadable.is_empty() {
+            String::new()
+        } else {
+            format!("; could not be read: {}", rejected::in_words(&unreadable))
+        }
     });
     Entry {
         level,
@@ -70,7 +107,9 @@ fn entry(outcome: &Outcome) -> Entry {
         code: code.map(FailureCode::as_str),
         message,
         advice: code.map(FailureCode::advice),
-        details: Some(serde_json::json!({"duration_seconds": outcome.duration_seconds, "next_run": outcome.next_run})),
+        details: Some(
+            serde_json::json!({"duration_seconds": outcome.duration_seconds, "next_run": outcome.next_run, "rejected": outcome.rejected}),
+        ),
     }
 }
 
@@ -116,5 +155,22 @@ fn announce(run_id: Uuid, outcome: &Outcome) {
         ("changelog", "written", outcome.changes_written),
     ] {
         metrics::records(entity, operation, count(records));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(read: i64, rejected: i64, max_share: f64) -> bool {
+        too_many(&Standing { well: true, read, rejected }, max_share).is_some()
+    }
+
+    #[test]
+    fn a_run_fails_that_can_read_none_or_less_than_its_share() {
+        assert!(verdict(0, 1, 1.0) && verdict(0, 900, 0.5), "none at all");
+        assert!(verdict(4, 6, 0.5) && !verdict(5, 5, 0.5), "more than the share");
+        assert!(!verdict(1, 8, 0.5), "too few to tell");
+        assert!(verdict(99, 1, 0.0) && !verdict(1, 99, 1.0) && !verdict(0, 0, 0.0));
     }
 }

@@ -84,7 +84,7 @@ impl PlanRun {
         let plan = if job.work.trigger == "repair" || !live {
             Planned::default()
         } else {
-            let ranges = Ranges { job: &job, options: &job.options, fields: &discovered, project: &project.key };
+            let ranges = Ranges { job: &job, options: &job.options, project: &project.key };
             ranges.plan(ranges.window(&progress), users.as_deref(), extent).await?
         };
         tracing::info!(
@@ -173,7 +173,7 @@ async fn look_ahead(job: &Job, progress: &Progress) -> Result<Option<Extent>, Fa
     if job.jira.kind() == SiteKind::DataCenter || job.work.listed || job.work.trigger == "repair" {
         return Ok(None);
     }
-    let ranges = Ranges { job, options: &job.options, fields: &job.fields, project: &job.work.project_key };
+    let ranges = Ranges { job, options: &job.options, project: &job.work.project_key };
     Ok(ranges.extent(ranges.window(progress)).await.ok())
 }
 

@@ -1,6 +1,6 @@
 //! The ranges of `updated` that a run walks side by side.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::tracked;
@@ -8,9 +8,11 @@ use super::workshop::{Job, Options};
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::window::{self, Window};
 use crate::engine::StepError;
-use crate::jira::{FieldMap, SearchRequest, jql, normalise};
+use crate::jira::{SearchRequest, jql, normalise};
 use crate::store::plan::{ListedUser, Part, Progress};
 
+/// So many issues at either end are looked at for one that says when it was updated.
+const EDGE_ISSUES: u32 = 20;
 /// A part of the time range that holds far more than its share is counted in so many smaller ones.
 const FINER: usize = 4;
 
@@ -26,7 +28,6 @@ pub(super) struct Planned {
 pub(super) struct Ranges<'a> {
     pub job: &'a Job,
     pub options: &'a Options,
-    pub fields: &'a FieldMap,
     /// The project's key, as Jira shows it now.
     pub project: &'a str,
 }
@@ -92,8 +93,10 @@ impl Ranges<'_> {
         }
         let (oldest, newest) = futures::try_join!(self.edge("ASC"), self.edge("DESC"))?;
         let (Some(oldest), Some(newest)) = (oldest, newest) else {
-            return Ok(vec![part(Window::FULL, None)]);
+            return Ok(vec![part(Window::FULL, i64::try_from(estimate).ok())]);
         };
+        // One clock that is wrong must not make all other ranges empty; the last one is open anyway.
+        let newest = newest.min(self.job.jira.clock().now() + TimeDelta::days(1));
         if oldest >= newest {
             // All at one time, or a server that does not sort: there is nothing to divide by.
             return Ok(vec![part(Window::FULL, i64::try_from(estimate).ok())]);
@@ -131,19 +134,17 @@ impl Ranges<'_> {
         Ok(counts.buffered(at_once).try_collect().await?)
     }
 
-    /// The `updated` of the project's first or last issue.
+    /// The `updated` of the project's first or last issue that has one. `None` where none of the first issues has: then
+    /// nothing is divided, and whatever is wrong with them is for the walk to say.
     async fn edge(&self, direction: &str) -> Result<Option<DateTime<Utc>>, StepError> {
         let query = format!("{} ORDER BY updated {direction}", jql::clauses(self.project, None, None));
-        let wanted = crate::jira::search_fields(self.fields);
-        let request = SearchRequest { jql: &query, fields: &wanted, page_size: 1, next_page_token: None };
-        let page = self.job.jira.search(&request).await?;
-        let parsed = normalise::parse_page(&page.body, self.fields)?;
-        if parsed.issues.is_empty() && !parsed.rejected.is_empty() {
-            return Err(
-                Failure::new(FailureCode::SchemaChanged, "the first issue of the project cannot be read").into()
-            );
+        let fields = ["updated".to_owned()];
+        let request = SearchRequest { jql: &query, fields: &fields, page_size: EDGE_ISSUES, next_page_token: None };
+        match self.job.jira.search(&request).await {
+            Ok(page) => Ok(normalise::updated_times(&page.body).into_iter().next()),
+            Err(failure) if failure.code == FailureCode::SchemaChanged => Ok(None),
+            Err(failure) => Err(failure.into()),
         }
-        Ok(parsed.issues.first().map(|issue| issue.issue.updated_at))
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a page held that could not be read: into `sync_log` and `schema_drift`, and counted.
 
+use std::collections::HashMap;
+
 use serde_json::json;
 use sqlx::PgConnection;
 
@@ -7,6 +9,7 @@ use super::workshop::Job;
 use crate::engine::StepError;
 use crate::jira::normalise::{Drift, ParsedPage, RecordError};
 use crate::observe::metrics;
+use crate::store::rejected;
 use crate::store::replica;
 use crate::store::step::{Entry, Level, journal};
 
@@ -49,8 +52,13 @@ pub(super) async fn records(
 ) -> Result<(), StepError> {
     if !rejected.is_empty() {
         for error in rejected {
-            metrics::record_errors(entity(&error.field), 1);
+            metrics::record_errors(error.entity(), 1);
         }
+        let named: Vec<(&str, Option<String>)> = rejected.iter().map(|error| (error.entity(), name(error))).collect();
+        rejected::note(conn, job.work.run_id, &named).await?;
+        let keyless: Vec<i64> =
+            rejected.iter().filter(|error| error.key.is_none()).filter_map(|error| error.issue_id).collect();
+        let keys = rejected::keys(&mut *conn, job.work.site_id, &keyless).await?;
         let entries: Vec<Entry> = rejected
             .iter()
             .take(MAX_ENTRIES)
@@ -60,12 +68,14 @@ pub(super) async fn records(
                 code: None,
                 message: format!(
                     "{}: {}: {}; skipped, the page went on",
-                    error.key.as_deref().unwrap_or("an issue without a key"),
+                    whose(error, &keys),
                     error.field,
                     error.problem
                 ),
                 advice: Some("Open the issue in Jira; if it looks right there, report it with this entry."),
-                details: Some(json!({"issue_id": error.issue_id, "field": error.field})),
+                details: Some(
+                    json!({"issue_id": error.issue_id, "entity": error.entity(), "record_id": error.record_id, "field": error.field}),
+                ),
             })
             .collect();
         journal(&mut *conn, Some(job.work.run_id), kind, &entries).await?;
@@ -79,8 +89,23 @@ pub(super) async fn records(
     Ok(())
 }
 
-/// The entity of a field at fault: `comment.created` is a comment's, `updated` the issue's.
-fn entity(field: &str) -> &'static str {
-    let owner = field.split_once('.').map_or("", |(owner, _)| owner);
-    ["comment", "worklog", "user"].into_iter().find(|entity| *entity == owner).unwrap_or("issue")
+/// What tells a record from others of its entity; `None` of one that nothing names.
+fn name(error: &RecordError) -> Option<String> {
+    match (error.entity(), error.issue_id, error.record_id) {
+        ("issue", Some(issue), _) => Some(issue.to_string()),
+        ("issue", None, _) => error.key.clone(),
+        (_, issue, Some(record)) => Some(format!("{}/{record}", issue.unwrap_or_default())),
+        (_, _, None) => None,
+    }
+}
+
+/// The issue's key, or else its id.
+fn whose(error: &RecordError, keys: &HashMap<i64, String>) -> String {
+    let key = error.key.as_ref().or_else(|| keys.get(&error.issue_id?));
+    let id = || error.issue_id.map(|id| format!("issue {id}"));
+    let nothing = || match error.entity() {
+        "issue" => "an issue without a key".to_owned(),
+        entity => format!("a {entity} without an issue"),
+    };
+    key.cloned().or_else(id).unwrap_or_else(nothing)
 }

@@ -20,7 +20,7 @@ use super::{advance_cursor, fetch_changes, fetch_collection, fetch_page, fetch_w
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::queue::Queue;
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
-use crate::jira::normalise::{self, ParsedIssue, ParsedPage};
+use crate::jira::normalise::{self, ParsedIssue, ParsedPage, RecordError};
 use crate::store::page::{self, PageCounts, PageId, Pending};
 use crate::store::replica::{self, Look, Source, Version};
 
@@ -119,7 +119,18 @@ async fn write(
     // Nothing that waits for the page waits for these: what is stored of them is not older than what was to be written.
     next.extend(compare_steps(job.work.site_id, &format!("doubtful/{}.{}", id.partition, id.seq), &written.doubtful));
     next.extend(advance_cursor::step_after(id, after.complete));
-    report::page(conn, job, KIND, page).await?;
+    // What is read again in a list of its own is rejected there, if it still is.
+    let ids = |issues: &[&ParsedIssue]| issues.iter().map(|issue| issue.issue.id).collect::<HashSet<i64>>();
+    let (comments, worklogs) = (ids(&written.short_comments), ids(&written.short_worklogs));
+    let changes: HashSet<i64> = written.short_changes.iter().copied().collect();
+    let again = |error: &&RecordError| match (error.entity(), error.issue_id) {
+        ("comment", Some(id)) => comments.contains(&id),
+        ("worklog", Some(id)) => worklogs.contains(&id),
+        ("changelog", Some(id)) => changes.contains(&id),
+        _ => false,
+    };
+    let rejected: Vec<RecordError> = page.rejected.iter().filter(|error| !again(error)).cloned().collect();
+    report::records(conn, job, KIND, &rejected, &page.drifts).await?;
     Ok(next)
 }
 
@@ -171,8 +182,12 @@ pub(super) async fn write_page<'a>(
     if !upserted.written.is_empty() || job.work.kind == "full" {
         let links: Vec<_> = current.iter().flat_map(|issue| &issue.links).collect();
         let attachments: Vec<_> = current.iter().flat_map(|issue| &issue.attachments).collect();
-        replica::apply_links(conn, site_id, &links, &versions).await?;
-        replica::apply_attachments(conn, site_id, &attachments, &versions).await?;
+        let with = |list: &str| -> Vec<Version> {
+            let read = current.iter().filter(|issue| !issue.lists_left_out.iter().any(|left| left == list));
+            read.map(|issue| Version { issue_id: issue.issue.id, updated_at: issue.issue.updated_at }).collect()
+        };
+        replica::apply_links(conn, site_id, &links, &with("issuelinks")).await?;
+        replica::apply_attachments(conn, site_id, &attachments, &with("attachment")).await?;
     }
     let changes: Vec<_> = current.iter().flat_map(|issue| &issue.changes).collect();
     let changes = replica::insert_changes(conn, site_id, &changes).await?;
@@ -185,7 +200,7 @@ pub(super) async fn write_page<'a>(
         issues_created: upserted.created,
         issues_updated: upserted.updated,
         issues_unchanged: upserted.unchanged,
-        issues_rejected: i64::try_from(page.rejected.len()).unwrap_or(i64::MAX),
+        issues_rejected: page.rejected.iter().map(|error| i64::from(error.entity() == "issue")).sum(),
         comments_written: comments.written,
         comments_removed: comments.removed,
         worklogs_written: worklogs.written,

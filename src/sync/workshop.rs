@@ -122,12 +122,11 @@ impl Workshop {
         Ok(job)
     }
 
-    /// The project of a step's run, without the need of a usable site.
-    pub(super) async fn project_of(&self, context: &StepContext) -> Result<Uuid, StepError> {
+    /// A step's run with its project, without the need of a usable site.
+    pub(super) async fn work_of(&self, context: &StepContext) -> Result<Work, StepError> {
         let run_id = run_id(context)?;
         let work = work::load(&context.pool, run_id).await?;
-        let work = work.ok_or_else(|| Failure::new(FailureCode::Internal, format!("run {run_id} does not exist")))?;
-        Ok(work.project_id)
+        Ok(work.ok_or_else(|| Failure::new(FailureCode::Internal, format!("run {run_id} does not exist")))?)
     }
 
     /// Forgets a run: it ended, was planned anew, or its credentials were refused.

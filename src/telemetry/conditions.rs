@@ -105,6 +105,9 @@ pub(super) fn of_project(reading: &mut Reading<'_>, ailing: &[Ailing]) {
         let code = FailureCode::parse(&told);
         let over = match code {
             Some(FailureCode::ReconcileGuard) => reading.health.guard.count == 0,
+            Some(FailureCode::RecordsRejected) => {
+                reading.health.rejected.is_empty() && fires != Some(FailureCode::RecordsRejected)
+            }
             Some(code) => fires != Some(code),
             None => told == class::NO_RECENT_SUCCESS && reading.health.success_streak > 0,
         };
@@ -129,6 +132,12 @@ pub(super) fn of_project(reading: &mut Reading<'_>, ailing: &[Ailing]) {
         let class = FailureCode::ReconcileGuard.as_str();
         add(&mut kept, class);
         let signal = Signal::Firing(Box::new(guard_details(reading)));
+        seen.push(Observation { scope: scope(), class: class.to_owned(), signal });
+    }
+    if !reading.health.rejected.is_empty() && fires != Some(FailureCode::RecordsRejected) {
+        let class = FailureCode::RecordsRejected.as_str();
+        add(&mut kept, class);
+        let signal = Signal::Firing(Box::new(rejected_details(reading)));
         seen.push(Observation { scope: scope(), class: class.to_owned(), signal });
     }
     for (class, streak, over) in reading.health.slow_classes(reading.rules) {
@@ -197,6 +206,27 @@ fn guard_details(reading: &Reading<'_>) -> Details {
         next_try_at: None,
         projects: vec![reading.subject.name()],
         facts: vec![("Tried again".to_owned(), "the next night".to_owned())],
+    }
+}
+
+/// Records that cannot be read, although runs succeed: the replica lacks them, or keeps their former version.
+fn rejected_details(reading: &Reading<'_>) -> Details {
+    let (health, code) = (&reading.health, FailureCode::RecordsRejected);
+    let all: i64 = health.rejected.values().sum();
+    let facts = health.rejected.iter().map(|(entity, count)| (format!("Unreadable: {entity}"), count.to_string()));
+    Details {
+        severity: Severity::Warning,
+        category: code.category().as_str().to_owned(),
+        since: health.rejected_since.unwrap_or(reading.now),
+        count: all,
+        summary: format!("Project {}: {all} records in Jira's answers cannot be read", reading.subject.name()),
+        advice: "See which and why with `syncline log list --level warn` and `syncline verify`. Once they are mended in Jira, or a newer version reads them, a full run (`syncline sync start PROJECT --full`) ends this.".to_owned(),
+        last_error: None,
+        run_id: health.last_run_id,
+        rung: 0,
+        next_try_at: None,
+        projects: vec![reading.subject.name()],
+        facts: facts.collect(),
     }
 }
 

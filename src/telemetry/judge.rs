@@ -21,5 +21,7 @@ pub(super) fn judged(run: &Unread) -> RunEnd {
         slow: slow.filter(|_| succeeded),
         sluggish: sluggish.filter(|_| succeeded),
         reconciled: run.reconcile,
+        full: run.full,
+        rejected: run.rejected.clone(),
     }
 }

@@ -34,6 +34,7 @@ pub(super) fn failing(code: FailureCode, about: &str) -> String {
         FailureCode::EndlessPages => "Jira gives pages without an end",
         FailureCode::RunTimeout => "runs take longer than they may",
         FailureCode::ReconcileGuard => "more issues seem gone than may be marked at once",
+        FailureCode::RecordsRejected => "too many of its issues cannot be read",
         FailureCode::WorkerLost => "workers die while they run its steps",
     };
     let mut about = about.to_owned();

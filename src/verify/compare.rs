@@ -11,7 +11,7 @@ use super::{Error, Look};
 use crate::domain::entity::{AttachmentRecord, ChangeRecord, IssueDetails, LinkRecord};
 use crate::domain::record::{CommentRecord, IssueRecord, WorklogRecord};
 use crate::jira::histories;
-use crate::jira::normalise::{self, ParsedIssue, ParsedPage};
+use crate::jira::normalise::{self, ParsedIssue, ParsedPage, RecordError};
 use crate::store::verify as rows;
 use crate::store::verify_parts as parts;
 
@@ -37,6 +37,8 @@ pub(super) struct Found {
     pub attachments: u64,
     /// People who differ.
     pub people: Vec<Person>,
+    /// Of lists that were asked for by themselves, what cannot be read.
+    pub unreadable: Vec<RecordError>,
 }
 
 impl Found {
@@ -44,7 +46,8 @@ impl Found {
     pub fn suspects(&self) -> impl Iterator<Item = i64> {
         let missing = self.missing.iter().map(|missing| missing.id);
         let stale = self.stale.iter().map(|stale| stale.id);
-        missing.chain(stale).chain(self.people.iter().map(|person| person.issue_id))
+        let unreadable = self.unreadable.iter().filter_map(|error| error.issue_id);
+        missing.chain(stale).chain(self.people.iter().map(|person| person.issue_id)).chain(unreadable)
     }
 }
 
@@ -68,6 +71,7 @@ struct Whole<'a> {
     worklogs: Vec<WorklogRecord>,
     links: Vec<LinkRecord>,
     attachments: Vec<AttachmentRecord>,
+    unreadable: Vec<RecordError>,
 }
 
 impl Look<'_> {
@@ -80,7 +84,7 @@ impl Look<'_> {
             .buffered(COLLECTIONS_AT_ONCE)
             .try_collect()
             .await?;
-        let (jira, issues, comments, worklogs, changes, links, attachments) = futures::try_join!(
+        let ((jira, unreadable), issues, comments, worklogs, changes, links, attachments) = futures::try_join!(
             self.history(&page.issues),
             stored(rows::issues(self.pool, site_id, &ids)),
             stored(rows::comments(self.pool, site_id, &ids)),
@@ -96,8 +100,9 @@ impl Look<'_> {
         let links = by_issue(links, |link| link.issue_id);
         let attachments = by_issue(attachments, |attachment| attachment.issue_id);
 
-        let mut found = Found { people: self.compare_people(page).await?, ..Found::default() };
-        for whole in wholes {
+        let mut found = Found { people: self.compare_people(page).await?, unreadable, ..Found::default() };
+        for mut whole in wholes {
+            found.unreadable.append(&mut whole.unreadable);
             let (id, key) = (whole.issue.id, whole.issue.key.clone());
             let history = jira.get(&id).map(Vec::as_slice);
             found.comments += count(whole.comments.len());
@@ -132,7 +137,10 @@ impl Look<'_> {
 
     /// The history of the issues, each in the order of entries; of an issue that is not in it, nothing is known. A site that
     /// does not show history is not compared by it.
-    async fn history(&self, issues: &[ParsedIssue]) -> Result<HashMap<i64, Vec<ChangeRecord>>, Error> {
+    async fn history(
+        &self,
+        issues: &[ParsedIssue],
+    ) -> Result<(HashMap<i64, Vec<ChangeRecord>>, Vec<RecordError>), Error> {
         let entries =
             |issue: &ParsedIssue| issue.changes.iter().map(|change| change.id).collect::<BTreeSet<i64>>().len();
         let (whole, short): (Vec<&ParsedIssue>, Vec<&ParsedIssue>) = issues.iter().partition(|issue| {
@@ -144,9 +152,11 @@ impl Look<'_> {
         let mut at = (!ids.is_empty()).then(histories::Position::default);
         let mut read: HashMap<i64, Vec<ChangeRecord>> = HashMap::new();
         let mut shown = true;
+        let mut unreadable = Vec::new();
         while let Some(position) = at.take() {
             let page = patiently(|| histories::read(self.jira, &ids, position.clone())).await?;
             shown &= page.withheld.is_none();
+            unreadable.extend(page.rejected);
             for change in page.changes {
                 read.entry(change.issue_id).or_default().push(change);
             }
@@ -159,13 +169,14 @@ impl Look<'_> {
             history.sort_unstable_by_key(|change| (change.id, change.item));
             history.dedup_by_key(|change| (change.id, change.item));
         }
-        Ok(histories)
+        Ok((histories, unreadable))
     }
 
     /// The issue with what Jira did not inline.
     async fn whole<'i>(&self, issue: &'i ParsedIssue) -> Result<Whole<'i>, Error> {
         let is_whole = |total: i64, inlined: usize| usize::try_from(total).is_ok_and(|total| total <= inlined);
         let id = issue.issue.id;
+        let mut unreadable = Vec::new();
         let mut comments = issue.comments.clone();
         if !is_whole(issue.comments_total, comments.len()) {
             comments.clear();
@@ -175,6 +186,7 @@ impl Look<'_> {
                 let page = normalise::parse_comments(&raw.body, id)?;
                 start_at = following(page.start_at, page.received, page.total);
                 comments.extend(page.records);
+                unreadable.extend(page.rejected);
             }
         }
         let mut worklogs = issue.worklogs.clone();
@@ -186,6 +198,7 @@ impl Look<'_> {
                 let page = normalise::parse_worklogs(&raw.body, id)?;
                 start_at = following(page.start_at, page.received, page.total);
                 worklogs.extend(page.records);
+                unreadable.extend(page.rejected);
             }
         }
         comments.sort_unstable_by_key(|comment| comment.id);
@@ -198,7 +211,7 @@ impl Look<'_> {
         let mut attachments = issue.attachments.clone();
         attachments.sort_unstable_by_key(|attachment| attachment.id);
         attachments.dedup_by_key(|attachment| attachment.id);
-        Ok(Whole { issue: &issue.issue, comments, worklogs, links, attachments })
+        Ok(Whole { issue: &issue.issue, comments, worklogs, links, attachments, unreadable })
     }
 }
 

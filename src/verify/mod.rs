@@ -28,7 +28,7 @@ pub use report::{Entry, EntryId, Extra, Missing, Person, Reason, Report, Stale, 
 use crate::clock::Clock;
 use crate::domain::failure::Failure;
 use crate::jira::client::BULK_FETCH_LIMIT;
-use crate::jira::normalise::{self, ParsedPage};
+use crate::jira::normalise::{self, ParsedPage, RecordError};
 use crate::jira::page::{Next, TokenGuard};
 use crate::jira::{FieldMap, JiraClient, Project, RawPage, SearchRequest, jql, search_fields};
 use crate::store::verify as rows;
@@ -275,7 +275,13 @@ impl Look<'_> {
                     report.users.push(person);
                 }
             }
-            report.unreadable.extend(page.rejected.iter().map(Unreadable::from));
+            // A comment that cannot be read stands in its issue and in a list of its own: it is one.
+            let mut met = BTreeSet::new();
+            let once = |error: &&RecordError| {
+                error.record_id.is_none_or(|record| met.insert((error.entity(), error.issue_id, record)))
+            };
+            let unreadable = page.rejected.iter().chain(&found.unreadable).filter(once).map(Unreadable::from);
+            report.unreadable.extend(unreadable);
             self.find_extra(ids, &page, moved, report).await?;
         }
         Ok(())

@@ -45,6 +45,8 @@ pub enum FailureCode {
     EndlessPages,
     /// The run took longer than it may.
     RunTimeout,
+    /// So much of what a run read could not be read that it is no success.
+    RecordsRejected,
 }
 
 /// Who or what a failure is about; alerts are routed by it.
@@ -128,7 +130,7 @@ pub enum RetryPolicy {
 
 impl FailureCode {
     /// Every code, in the order of this file.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::AuthInvalid,
         Self::AuthExpired,
         Self::Captcha,
@@ -157,6 +159,7 @@ impl FailureCode {
         Self::ReconcileGuard,
         Self::EndlessPages,
         Self::RunTimeout,
+        Self::RecordsRejected,
     ];
 
     /// The code as stored and printed, e.g. `AUTH_INVALID`.
@@ -190,6 +193,7 @@ impl FailureCode {
             Self::ReconcileGuard => "RECONCILE_GUARD",
             Self::EndlessPages => "ENDLESS_PAGES",
             Self::RunTimeout => "RUN_TIMEOUT",
+            Self::RecordsRejected => "RECORDS_REJECTED",
         }
     }
 
@@ -207,7 +211,9 @@ impl FailureCode {
             Self::SiteUnavailable | Self::Maintenance | Self::ServerError | Self::GatewayHtml => Category::Availability,
             Self::RateLimit | Self::Quota => Category::RateLimit,
             Self::Config | Self::BadQuery | Self::RunTimeout => Category::Configuration,
-            Self::ApiRemoved | Self::SchemaChanged | Self::Unknown | Self::EndlessPages => Category::Contract,
+            Self::ApiRemoved | Self::SchemaChanged | Self::Unknown | Self::EndlessPages | Self::RecordsRejected => {
+                Category::Contract
+            }
             Self::Timeout | Self::NetworkGlitch | Self::Dns | Self::Tls => Category::Network,
             Self::Database | Self::Internal | Self::StepTimeout | Self::WorkerLost => Category::Internal,
         }
@@ -241,6 +247,7 @@ impl FailureCode {
             | Self::ReconcileGuard
             | Self::EndlessPages
             | Self::RunTimeout
+            | Self::RecordsRejected
             | Self::Config => RetryPolicy::FailRun,
             _ => RetryPolicy::Backoff,
         }
@@ -332,6 +339,9 @@ impl FailureCode {
             }
             Self::RunTimeout => {
                 "The run was ended at its limit: if the project is that large or the site that slow, raise the setting `project_timeout_seconds` for the project; else look at the run's log (`syncline log list --run RUN`)."
+            }
+            Self::RecordsRejected => {
+                "Too many of the issues could not be read: see which and why with `syncline log list --run RUN`. If Jira shows them right, upgrade Syncline or report it; if they are broken in Jira, have them mended there, or raise the setting `rejected_share_max` for the project."
             }
             Self::WorkerLost => {
                 "Workers died while running this step: check their memory limits and logs, then `syncline queue requeue`."

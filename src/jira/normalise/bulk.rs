@@ -1,18 +1,20 @@
 //! Answers about many issues at once: the bulk changelog, and worklogs by their ids.
 
-use std::borrow::Cow;
+use std::cell::OnceCell;
 
 use serde::Deserialize;
+use serde::de::MapAccess;
+use serde::de::value::MapAccessDeserializer;
 
 use super::collection::{count, elements_of, entry, worklog};
 use super::report::Report;
-use super::{Drift, RecordError, unreadable};
+use super::{Drift, RecordError};
 use crate::domain::entity::ChangeRecord;
 use crate::domain::failure::Failure;
 use crate::domain::record::{UserRecord, WorklogRecord};
 use crate::jira::envelope;
-use crate::jira::loose::{Id, List, Loose, Text};
-use crate::jira::repair::repair;
+use crate::jira::loose::{FromJson, Id, List, Loose, Text};
+use crate::jira::repair::{self, unreadable};
 use crate::jira::wire;
 
 /// A page about many issues, read.
@@ -33,6 +35,16 @@ pub struct ParsedBulk<T> {
 }
 
 impl<T> ParsedBulk<T> {
+    /// Adds what another page holds, which comes in the place of this one's successor.
+    pub fn append(&mut self, other: Self) {
+        self.records.extend(other.records);
+        self.rejected.extend(other.rejected);
+        self.drifts.extend(other.drifts);
+        self.users.extend(other.users);
+        self.next_page_token = other.next_page_token;
+        self.received += other.received;
+    }
+
     fn new(report: Report, records: Vec<T>, received: usize, next_page_token: Option<String>) -> Self {
         let Report { rejected, drifts, users, .. } = report;
         Self { records, rejected, drifts, users, next_page_token, received: count(received) }
@@ -48,28 +60,42 @@ pub fn parse_changelog_bulk(body: &[u8]) -> Result<ParsedBulk<ChangeRecord>, Fai
     #[serde(rename_all = "camelCase")]
     struct Page<'a> {
         #[serde(borrow)]
-        issue_change_logs: Vec<OfIssue<'a>>,
+        issue_change_logs: Vec<Loose<OfIssue<'a>>>,
         #[serde(borrow, default)]
         next_page_token: Loose<Text<'a>>,
     }
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "camelCase", default)]
     struct OfIssue<'a> {
         #[serde(default)]
         issue_id: Loose<Id>,
         #[serde(borrow, alias = "histories", default)]
         change_histories: Loose<List<wire::Entry<'a>>>,
     }
-    let text = String::from_utf8_lossy(body);
-    let text = repair(&text);
+    impl<'de: 'a, 'a> FromJson<'de> for OfIssue<'a> {
+        const EXPECTED: &'static str = "history of an issue";
+        fn map<A: MapAccess<'de>>(map: A) -> Result<Option<Self>, A::Error> {
+            Self::deserialize(MapAccessDeserializer::new(map)).map(Some)
+        }
+    }
+    let (text, mended) = (repair::text(body), OnceCell::new());
     let page: Page<'_> =
-        serde_json::from_str(&text).map_err(|error| unreadable("a page of histories", body, &error))?;
+        repair::read(&text, &mended).map_err(|error| unreadable("a page of histories", body, &error))?;
     let mut report = Report::default();
-    for member in envelope::unknown(&text, &["issueChangeLogs", "nextPageToken"]) {
+    for member in envelope::unknown(mended.get().map_or(&*text, String::as_str), &["issueChangeLogs", "nextPageToken"])
+    {
         report.drift("page", format!("changelog.{member}"), "nothing", "a new member");
     }
     let (mut records, mut received) = (Vec::new(), 0);
     for of_issue in page.issue_change_logs {
+        let of_issue = match of_issue {
+            Loose::Good(of_issue) => of_issue,
+            Loose::Absent | Loose::Wrong(_) => {
+                report.drift("changelog", "issueChangeLogs", "object", "another value");
+                report.reject(None, None, "changelog", "no object: a history of an unknown issue".to_owned());
+                continue;
+            }
+        };
         let entries = report.expected("changelog", "changeHistories", of_issue.change_histories);
         let Some(List(entries)) = entries else { continue };
         received += entries.len();
@@ -91,10 +117,9 @@ pub fn parse_changelog_bulk(body: &[u8]) -> Result<ParsedBulk<ChangeRecord>, Fai
 /// # Errors
 /// `SCHEMA_CHANGED` where the body is no array.
 pub fn parse_worklog_list(body: &[u8]) -> Result<ParsedBulk<WorklogRecord>, Failure> {
-    let text: Cow<'_, str> = String::from_utf8_lossy(body);
-    let text = repair(&text);
+    let (text, mended) = (repair::text(body), OnceCell::new());
     let worklogs: Vec<Loose<wire::Worklog<'_>>> =
-        serde_json::from_str(&text).map_err(|error| unreadable("a list of worklogs", body, &error))?;
+        repair::read(&text, &mended).map_err(|error| unreadable("a list of worklogs", body, &error))?;
     let mut report = Report::default();
     let received = worklogs.len();
     let mut records = Vec::with_capacity(received);

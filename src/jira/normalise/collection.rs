@@ -1,15 +1,17 @@
 //! Comments, worklogs and the entries of histories, inside an issue or from an endpoint of their own.
 
+use std::cell::OnceCell;
+
 use serde::Deserialize;
 
 use super::report::Report;
-use super::{ParsedCollection, Reject, known_id, need, unreadable};
+use super::{ParsedCollection, Reject, known_id, need};
 use crate::domain::entity::ChangeRecord;
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::record::{CommentRecord, IssueRecord, Restriction, WorklogRecord};
 use crate::jira::envelope;
 use crate::jira::loose::{FromJson, List, Loose, Scalar, Whole};
-use crate::jira::repair::repair;
+use crate::jira::repair::{self, unreadable};
 use crate::jira::wire;
 
 /// The members of a page of a collection, of either flavour.
@@ -24,7 +26,7 @@ pub(super) type ElementReject = (Option<i64>, Reject);
 /// # Errors
 /// `SCHEMA_CHANGED` where the body is not an object with an array `comments`.
 pub fn parse_comments(body: &[u8], issue_id: i64) -> Result<ParsedCollection<CommentRecord>, Failure> {
-    collection(&repair(&String::from_utf8_lossy(body)), issue_id, "comment", |report, element| {
+    collection(&repair::text(body), &OnceCell::new(), issue_id, "comment", |report, element| {
         comment(report, issue_id, element)
     })
 }
@@ -34,7 +36,7 @@ pub fn parse_comments(body: &[u8], issue_id: i64) -> Result<ParsedCollection<Com
 /// # Errors
 /// `SCHEMA_CHANGED` where the body is not an object with an array `worklogs`.
 pub fn parse_worklogs(body: &[u8], issue_id: i64) -> Result<ParsedCollection<WorklogRecord>, Failure> {
-    collection(&repair(&String::from_utf8_lossy(body)), issue_id, "worklog", |report, element| {
+    collection(&repair::text(body), &OnceCell::new(), issue_id, "worklog", |report, element| {
         worklog(report, issue_id, element)
     })
 }
@@ -44,8 +46,8 @@ pub fn parse_worklogs(body: &[u8], issue_id: i64) -> Result<ParsedCollection<Wor
 /// # Errors
 /// `SCHEMA_CHANGED` where the body is not an object with an array `values` (or `histories`).
 pub fn parse_changelog(body: &[u8], issue_id: i64) -> Result<ParsedCollection<ChangeRecord>, Failure> {
-    let text = String::from_utf8_lossy(body);
-    let read = collection(&repair(&text), issue_id, "changelog", |report, element| entry(report, issue_id, element))?;
+    let (text, mended) = (repair::text(body), OnceCell::new());
+    let read = collection(&text, &mended, issue_id, "changelog", |report, element| entry(report, issue_id, element))?;
     let ParsedCollection { records, rejected, drifts, users, total, start_at, received } = read;
     let records = records.into_iter().flatten().collect();
     Ok(ParsedCollection { records, rejected, drifts, users, total, start_at, received })
@@ -61,9 +63,9 @@ pub fn parse_issue_changelog(body: &[u8], issue_id: i64) -> Result<ParsedCollect
         #[serde(borrow)]
         changelog: Option<&'a serde_json::value::RawValue>,
     }
-    let text = String::from_utf8_lossy(body);
+    let (text, mended) = (repair::text(body), OnceCell::new());
     let issue: Issue<'_> =
-        serde_json::from_str(&text).map_err(|error| unreadable("an issue with its history", body, &error))?;
+        repair::read(&text, &mended).map_err(|error| unreadable("an issue with its history", body, &error))?;
     // A server that does not know `expand` answers the issue without it: the site withholds its history.
     let absent = || Failure::new(FailureCode::ApiRemoved, "the issue came without the history that was asked for");
     parse_changelog(issue.changelog.ok_or_else(absent)?.get().as_bytes(), issue_id)
@@ -71,11 +73,12 @@ pub fn parse_issue_changelog(body: &[u8], issue_id: i64) -> Result<ParsedCollect
 
 fn collection<'a, W: FromJson<'a>, T>(
     text: &'a str,
+    mended: &'a OnceCell<String>,
     issue_id: i64,
     entity: &'static str,
     record: impl FnMut(&mut Report, W) -> Result<T, ElementReject>,
 ) -> Result<ParsedCollection<T>, Failure> {
-    let collection: wire::Collection<W> = serde_json::from_str(text)
+    let collection: wire::Collection<W> = repair::read(text, mended)
         .map_err(|error| unreadable(&format!("a page of {entity}s"), text.as_bytes(), &error))?;
     let incomplete = |Reject { field, problem, .. }: Reject| {
         Failure::new(FailureCode::SchemaChanged, format!("a page of {entity}s of issue {issue_id}: {field}: {problem}"))
@@ -83,7 +86,7 @@ fn collection<'a, W: FromJson<'a>, T>(
     let elements = need(collection.elements, entity).map_err(incomplete)?.0;
     let received = count(elements.len());
     let mut report = Report::default();
-    for member in envelope::unknown(text, COLLECTION) {
+    for member in envelope::unknown(mended.get().map_or(text, String::as_str), COLLECTION) {
         report.drift("page", format!("{entity}.{member}"), "nothing", "a new member");
     }
     let start_at = report.optional(entity, "startAt", collection.start_at).map_or(0, |Whole(start)| start);
@@ -172,7 +175,7 @@ pub(super) fn elements_of<W, T>(
         report.drift(if entity == "issuelinks" { "link" } else { entity }, known, expected, found);
         let field = if field.is_empty() { entity.to_owned() } else { format!("{entity}.{field}") };
         let problem = id.map_or_else(|| problem.clone(), |id| format!("{entity} {id}: {problem}"));
-        report.reject(Some(issue_id), key.map(str::to_owned), field, problem);
+        report.reject_part((Some(issue_id), id), key.map(str::to_owned), field, problem);
     }
     records
 }

@@ -9,18 +9,20 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use super::Reject;
-use super::collection::ElementReject;
-use super::collection::elements_of;
+use super::collection::{ElementReject, elements_of};
+use super::dated::Dated;
 use super::report::Report;
 use super::{known_id, need};
 use crate::domain::entity::{
     AttachmentRecord, ComponentRecord, IssueDetails, LinkDirection, LinkRecord, VersionRecord,
 };
 use crate::jira::fields::FieldMap;
-use crate::jira::loose::{Flag, Id, List, Loose, Moment, Whole};
-use crate::jira::repair::repair;
+use crate::jira::loose::{Flag, Id, List, Loose, Whole};
+use crate::jira::repair;
 use crate::jira::{sprint, wire};
 
+/// A whole number of more digits loses some when it is held as a number.
+const MOST_DIGITS: usize = 19;
 /// The keys of status categories, the same in every language.
 const CATEGORIES: [&str; 4] = ["new", "indeterminate", "done", "undefined"];
 
@@ -47,11 +49,12 @@ impl Details {
         issue_id: i64,
         key: &str,
         fields: &mut wire::Fields<'_>,
+        dated: Dated,
         map: &FieldMap,
     ) -> Self {
         let mut read = Self::default();
         read.terms(report, fields);
-        read.amounts(report, fields);
+        read.amounts(report, fields, dated);
         let details = &mut read.details;
         let components = report.list("components", std::mem::take(&mut fields.components));
         details.component_ids =
@@ -105,24 +108,20 @@ impl Details {
     }
 
     /// Estimates, counts, and what else stands alone.
-    fn amounts(&mut self, report: &mut Report, fields: &mut wire::Fields<'_>) {
+    fn amounts(&mut self, report: &mut Report, fields: &mut wire::Fields<'_>, dated: Dated) {
         let environment = report.optional("issue", "environment", std::mem::take(&mut fields.environment));
         self.details.environment = environment.map(|text| text.to_text()).filter(|text| !text.is_empty());
-        let changed = std::mem::take(&mut fields.status_category_changed);
-        self.details.status_category_changed_at =
-            report.optional("issue", "statuscategorychangedate", changed).map(|Moment(at)| at);
+        self.details.status_category_changed_at = dated.status_category_changed_at;
 
         let tracking = report.optional("issue", "timetracking", std::mem::take(&mut fields.time_tracking));
         let tracking = tracking.unwrap_or_default();
-        let mut seconds = |field, own: &mut Loose<Whole>, tracked| {
-            let own = report.optional("issue", field, std::mem::take(own));
-            own.or_else(|| report.optional("issue", "timetracking", tracked)).map(|Whole(seconds)| seconds)
+        let mut seconds = |own: Option<i64>, tracked: Loose<Whole>| {
+            own.or_else(|| report.optional("issue", "timetracking", tracked).map(|Whole(seconds)| seconds))
         };
-        self.details.original_estimate_seconds =
-            seconds("timeoriginalestimate", &mut fields.original_estimate, tracking.original_estimate_seconds);
+        self.details.original_estimate_seconds = seconds(dated.original_estimate, tracking.original_estimate_seconds);
         self.details.remaining_estimate_seconds =
-            seconds("timeestimate", &mut fields.remaining_estimate, tracking.remaining_estimate_seconds);
-        self.details.time_spent_seconds = seconds("timespent", &mut fields.time_spent, tracking.time_spent_seconds);
+            seconds(dated.remaining_estimate, tracking.remaining_estimate_seconds);
+        self.details.time_spent_seconds = seconds(dated.time_spent, tracking.time_spent_seconds);
 
         let votes = report.optional("issue", "votes", std::mem::take(&mut fields.votes)).unwrap_or_default();
         self.details.votes = report.small("votes", votes.votes);
@@ -172,14 +171,20 @@ impl Details {
     }
 }
 
-/// Any value, whatever it holds; what no number or text can be is mended and noted.
+/// Any value, whatever it holds; what no number or text can be is mended and noted. A whole number of more digits than can be
+/// held is its digits as a text.
 fn readable(report: &mut Report, id: &str, raw: &str) -> Value {
+    let digits = raw.strip_prefix('-').unwrap_or(raw);
+    if digits.len() > MOST_DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        report.drift("issue", id.to_owned(), "number", "number of too many digits");
+        return Value::String(raw.to_owned());
+    }
     serde_json::from_str(raw).unwrap_or_else(|_| {
-        let mended = repair(raw);
+        let mended = repair::mend(raw).unwrap_or(Cow::Borrowed(raw));
         if matches!(mended, Cow::Owned(_)) && !raw.contains("\\ud") && !raw.contains("\\uD") {
             report.drift("issue", id.to_owned(), "number", "number beyond all bounds");
         }
-        // Nested deeper than anything that can be read: its text is all that can be had.
+        // What no mending helps is kept as its text.
         serde_json::from_str(&mended).unwrap_or_else(|_| Value::String(raw.to_owned()))
     })
 }

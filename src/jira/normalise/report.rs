@@ -3,11 +3,10 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use chrono::{DateTime, Utc};
-
 use crate::domain::entity::{ComponentRecord, SprintRecord, VersionRecord};
+use crate::domain::failure::sanitise;
 use crate::domain::record::UserRecord;
-use crate::jira::loose::{Flag, FromJson, List, Loose, Moment, Text, Whole};
+use crate::jira::loose::{Flag, FromJson, List, Loose, Text, Whole};
 use crate::jira::members::{ACCOUNT_TYPES, ACCOUNT_TYPES_EXPECTED};
 use crate::jira::sprint::STATES;
 use crate::jira::wire;
@@ -19,10 +18,42 @@ pub struct RecordError {
     pub issue_id: Option<i64>,
     /// The issue's key, as far as it is known.
     pub key: Option<String>,
+    /// The comment, worklog, entry of history, link or attachment, as far as it is known; none of an issue itself.
+    pub record_id: Option<i64>,
     /// The field at fault, e.g. `updated` or `comment.created`.
     pub field: String,
     /// What is wrong with it, sanitised; it never holds the value.
     pub problem: String,
+}
+
+/// How the fields of other records than issues begin, and what those are called.
+const PARTS: [(&str, &str); 14] = [
+    ("comment", "comment"),
+    ("worklog", "worklog"),
+    ("changelog", "changelog"),
+    ("issuelinks", "link"),
+    ("attachment", "attachment"),
+    ("user", "user"),
+    ("field", "field"),
+    ("status", "status"),
+    ("issue_type", "issue_type"),
+    ("priority", "priority"),
+    ("resolution", "resolution"),
+    ("version", "version"),
+    ("component", "component"),
+    ("board", "board"),
+];
+
+impl RecordError {
+    /// What could not be kept: `issue`, `comment`, `worklog`, `changelog` (one entry), `link`, `attachment`, or an entry of a
+    /// catalogue.
+    pub fn entity(&self) -> &'static str {
+        let owner = self.field.split_once('.').map_or(self.field.as_str(), |(owner, _)| owner);
+        if owner == "sprint" {
+            return "sprint";
+        }
+        PARTS.iter().find(|(part, _)| *part == owner).map_or("issue", |(_, entity)| entity)
+    }
 }
 
 /// A field that holds something else than documented: another type, a new value of a closed list, or nothing where
@@ -59,7 +90,18 @@ impl Report {
         field: impl Into<String>,
         problem: String,
     ) {
-        self.rejected.push(RecordError { issue_id, key, field: field.into(), problem });
+        self.reject_part((issue_id, None), key, field, problem);
+    }
+
+    /// The same of what belongs to an issue: with its own id.
+    pub(super) fn reject_part(
+        &mut self,
+        (issue_id, record_id): (Option<i64>, Option<i64>),
+        key: Option<String>,
+        field: impl Into<String>,
+        problem: String,
+    ) {
+        self.rejected.push(RecordError { issue_id, key, record_id, field: field.into(), problem });
     }
 
     /// A value that may be absent; of another type, it is a drift and absent.
@@ -100,7 +142,11 @@ impl Report {
         expected: &'static str,
         found: &'static str,
     ) {
-        let drift = Drift { entity, field: field.into(), expected, found };
+        let mut field = field.into();
+        if field.contains(char::is_control) {
+            field = sanitise(&field).into(); // ids of fields are Jira's too
+        }
+        let drift = Drift { entity, field, expected, found };
         // The kinds of drift are as few as the fields, so that a scan does.
         if !self.drifts.contains(&drift) {
             self.drifts.push(drift);
@@ -136,10 +182,6 @@ impl Report {
             }
         }
         ids
-    }
-
-    pub(super) fn moment(&mut self, field: &'static str, moment: Loose<Moment>) -> Option<DateTime<Utc>> {
-        self.optional("issue", field, moment).map(|Moment(at)| at)
     }
 
     pub(super) fn labels(&mut self, labels: Loose<List<Text<'_>>>) -> Vec<String> {

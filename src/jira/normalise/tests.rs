@@ -98,7 +98,6 @@ fn one_malformed_issue_costs_that_issue_only() {
         ("/id", Value::Null, "id"),
         ("/key", json!(7), "key"),
         ("/fields", json!([]), "fields"),
-        ("/fields/updated", Value::Null, "updated"),
         ("/fields/updated", json!("yesterday"), "updated"),
         ("/fields/created", json!({"at": 1}), "created"),
         ("/fields/project/id", json!("ten"), "project.id"),
@@ -169,7 +168,7 @@ fn a_collection_that_cannot_be_read_is_never_taken_for_an_empty_one() {
         ("/fields/comment", json!([])),
         ("/fields/comment/comments", json!({})),
         ("/fields/comment/comments", Value::Null),
-        ("/fields/comment/total", json!("1")),
+        ("/fields/comment/total", json!("many")),
         ("/fields/comment/total", Value::Null),
     ] {
         let read = page(&[with(pointer, value)]);

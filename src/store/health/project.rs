@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::domain::failure::FailureCode;
 use crate::domain::health::{Health, Streak};
 use crate::store::Result;
+use crate::store::rejected;
 
 /// A project as telemetry speaks of it.
 #[derive(Clone, Debug)]
@@ -51,7 +52,8 @@ pub async fn load(conn: &mut PgConnection, project_id: Uuid) -> Result<Health> {
            ON CONFLICT (project_id) DO UPDATE SET project_id = excluded.project_id
            RETURNING last_run_id, last_run_at, last_success_at, last_success_started_at, success_streak, failure_streak,
                      class_streak, code, failing_since, last_failure_at, last_error, slow_streak, slow_since,
-                     sluggish_streak, sluggish_since, lag_streak, lag_since, guard_streak, guard_since, guard_error, alerting"#,
+                     sluggish_streak, sluggish_since, lag_streak, lag_since, guard_streak, guard_since, guard_error, alerting,
+                     rejected, rejected_since"#,
         project_id
     )
     .fetch_one(conn)
@@ -76,6 +78,8 @@ pub async fn load(conn: &mut PgConnection, project_id: Uuid) -> Result<Health> {
         guard: streak(row.guard_streak, row.guard_since),
         guard_error: row.guard_error,
         alerting: row.alerting,
+        rejected: rejected::counts(&row.rejected),
+        rejected_since: row.rejected_since,
     })
 }
 
@@ -87,7 +91,8 @@ pub async fn save(conn: &mut PgConnection, project_id: Uuid, health: &Health) ->
               SET last_run_id = $2, last_run_at = $3, last_success_at = $4, last_success_started_at = $5, success_streak = $6,
                   failure_streak = $7, class_streak = $8, code = $9, failing_since = $10, last_failure_at = $11, last_error = $12,
                   slow_streak = $13, slow_since = $14, sluggish_streak = $15, sluggish_since = $16, lag_streak = $17,
-                  lag_since = $18, alerting = $19, guard_streak = $20, guard_since = $21, guard_error = $22
+                  lag_since = $18, alerting = $19, guard_streak = $20, guard_since = $21, guard_error = $22,
+                  rejected = $23, rejected_since = $24
             WHERE project_id = $1"#,
         project_id,
         health.last_run_id,
@@ -111,6 +116,8 @@ pub async fn save(conn: &mut PgConnection, project_id: Uuid, health: &Health) ->
         count(health.guard.count),
         health.guard.since,
         health.guard_error,
+        serde_json::json!(health.rejected),
+        health.rejected_since,
     )
     .execute(conn)
     .await?;
@@ -150,8 +157,8 @@ pub async fn silent(conn: &mut PgConnection, now: DateTime<Utc>, limit: TimeDelt
              LEFT JOIN syncline.site_health g ON g.site_id = p.site_id
             WHERE s.state = 'active' AND p.state = 'active' AND g.incident_since IS NULL
               AND greatest(h.last_success_at, p.created_at, s.updated_at, g.resolved_at) < $1
-              -- What the guard of a reconciliation found says nothing of runs.
-              AND coalesce(cardinality(array_remove(h.alerting, 'RECONCILE_GUARD')), 0) = 0
+              -- What the guard of a reconciliation found says nothing of runs, nor what single records of them are.
+              AND coalesce(cardinality(array_remove(array_remove(h.alerting, 'RECONCILE_GUARD'), 'RECORDS_REJECTED')), 0) = 0
             ORDER BY p.id LIMIT 500
               FOR UPDATE OF s SKIP LOCKED"#,
         now - limit

@@ -8,6 +8,7 @@ use crate::clock::Clock;
 use crate::domain::failure::{FailureCode, sanitise};
 use crate::domain::health::End;
 use crate::store::Result;
+use crate::store::rejected::{self, Counts};
 
 /// A run that ended, with what it is compared with.
 #[derive(Clone, Debug)]
@@ -24,6 +25,10 @@ pub struct Unread {
     pub issues: i64,
     /// It compared the ids of all issues, too.
     pub reconcile: bool,
+    /// It read everything.
+    pub full: bool,
+    /// What it could not read.
+    pub rejected: Counts,
     /// Seconds that runs of its kind and size took.
     pub like_seconds: Vec<f64>,
     /// Issues per second that runs of its kind reached, where they read enough to tell.
@@ -57,7 +62,7 @@ pub async fn unread(conn: &mut PgConnection, project_id: Uuid) -> Result<Vec<Unr
     let rows = sqlx::query!(
         r#"
         SELECT r.id, r.state, coalesce(r.started_at, r.created_at) AS "started_at!", r.finished_at AS "finished_at!",
-               r.error_code, r.error_message, r.error_retry_at, r.issues_seen, r.reconcile,
+               r.error_code, r.error_message, r.error_retry_at, r.issues_seen, r.reconcile, r.kind = 'full' AND r.trigger <> 'repair' AS "full!", r.rejected,
                coalesce(l.seconds, '{}') AS "seconds!", coalesce(l.rates, '{}') AS "rates!"
           FROM syncline.sync_run r
           LEFT JOIN LATERAL (
@@ -99,6 +104,8 @@ pub async fn unread(conn: &mut PgConnection, project_id: Uuid) -> Result<Vec<Unr
             end: end(&row.state, row.error_code, row.error_message, row.error_retry_at),
             issues: row.issues_seen,
             reconcile: row.reconcile,
+            full: row.full,
+            rejected: rejected::counts(&row.rejected),
             like_seconds: row.seconds,
             like_rates: row.rates,
         })

@@ -24,6 +24,7 @@ pub struct HealthRow {
     pub failing_since: Option<DateTime<Utc>>,
     pub last_error: Option<String>,
     pub alerting: Vec<String>,
+    pub rejected: serde_json::Value,
     pub rung: i16,
     pub hold: Option<String>,
     pub next_run_at: Option<DateTime<Utc>>,
@@ -39,7 +40,8 @@ pub async fn health_rows(pool: &PgPool, project_id: Option<Uuid>) -> Result<Vec<
                   h.last_failure_at AS "last_failure_at?", coalesce(h.success_streak, 0) AS "success_streak!",
                   coalesce(h.failure_streak, 0) AS "failure_streak!", coalesce(h.class_streak, 0) AS "class_streak!",
                   coalesce(h.slow_streak, 0) AS "slow_streak!", h.code AS "code?", h.failing_since AS "failing_since?",
-                  h.last_error AS "last_error?", coalesce(h.alerting, '{}') AS "alerting!", coalesce(s.rung, 0::smallint) AS "rung!",
+                  h.last_error AS "last_error?", coalesce(h.alerting, '{}') AS "alerting!",
+                  coalesce(h.rejected, '{}') AS "rejected!", coalesce(s.rung, 0::smallint) AS "rung!",
                   s.hold AS "hold?", s.next_run_at AS "next_run_at?",
                   CASE WHEN g.incident_since IS NOT NULL THEN g.cause END AS "site_cause?", g.incident_since AS "site_since?"
              FROM syncline.project p JOIN syncline.site t ON t.id = p.site_id

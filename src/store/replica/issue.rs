@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use sqlx::PgConnection;
 use tracing::Instrument;
 use uuid::Uuid;
@@ -42,9 +42,6 @@ pub struct Look {
     pub by_id: bool,
 }
 
-/// Joins what travels as one text; labels are short words, and this character is in none.
-const UNIT_SEPARATOR: &str = "\u{1f}";
-
 /// Writes issues of one project. The batch must not hold an id twice.
 ///
 /// What was asked for later wins, so that a row whose `updated` went back (a restore, an import, a clock that was corrected)
@@ -77,7 +74,7 @@ pub async fn upsert_issues(
             SELECT * FROM unnest($3::int8[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
                                  $11::text[], $12::text[], $13::text[], $14::text[], $15::int8[], $16::text[], $17::text[],
                                  $18::float8[], $19::timestamptz[], $20::timestamptz[], $21::timestamptz[], $22::date[], $23::bytea[],
-                                 $25::text[])
+                                 $24::text[])
                 AS n (id, key, summary, description, issue_type, status, status_category, priority, resolution, assignee,
                       reporter, creator, parent_id, parent_key, labels, story_points, created_at, updated_at, resolved_at,
                       due_date, content_hash, details)
@@ -96,7 +93,7 @@ pub async fn upsert_issues(
                    status_category_changed_at, original_estimate_seconds, remaining_estimate_seconds, time_spent_seconds,
                    component_ids, fix_version_ids, affects_version_ids, sprint_ids, fields, votes, watchers, observed_at)
             SELECT $1, n.id, $2, n.key, n.summary, n.description, n.issue_type, n.status, n.status_category, n.priority, n.resolution,
-                   n.assignee, n.reporter, n.creator, n.parent_id, n.parent_key, string_to_array(n.labels, $24),
+                   n.assignee, n.reporter, n.creator, n.parent_id, n.parent_key, ARRAY(SELECT jsonb_array_elements_text(n.labels::jsonb)),
                    n.story_points, n.created_at, n.updated_at, n.resolved_at, n.due_date, n.content_hash, clock_timestamp(),
                    d.issue_type_id, d.is_subtask, d.status_id, d.priority_id, d.resolution_id, d.environment, d.security_level,
                    d.status_category_changed_at, d.original_estimate_seconds, d.remaining_estimate_seconds, d.time_spent_seconds,
@@ -153,14 +150,13 @@ pub async fn upsert_issues(
         &optional(|i| i.creator.clone()) as &[Option<String>],
         &parent_ids as &[Option<i64>],
         &optional(|i| i.parent_key.clone()) as &[Option<String>],
-        &column(|i| i.labels.join(UNIT_SEPARATOR)),
+        &column(|i| serde_json::json!(i.labels).to_string()),
         &points as &[Option<f64>],
         &created,
         &updated,
         &resolved as &[Option<DateTime<Utc>>],
         &due as &[Option<NaiveDate>],
         &hashes,
-        UNIT_SEPARATOR,
         &details,
         look.asked_at,
         look.by_id,
@@ -227,7 +223,7 @@ fn details(details: &IssueDetails) -> String {
         "resolution_id": details.resolution_id,
         "environment": details.environment,
         "security_level": details.security_level,
-        "status_category_changed_at": details.status_category_changed_at,
+        "status_category_changed_at": details.status_category_changed_at.map(written),
         "original_estimate_seconds": details.original_estimate_seconds,
         "remaining_estimate_seconds": details.remaining_estimate_seconds,
         "time_spent_seconds": details.time_spent_seconds,
@@ -240,6 +236,11 @@ fn details(details: &IssueDetails) -> String {
         "watchers": details.watchers,
     })
     .to_string()
+}
+
+/// A time as PostgreSQL reads it from a text: years beyond 9999 have no sign.
+fn written(at: DateTime<Utc>) -> String {
+    format!("{:04}{}", at.year(), at.format("-%m-%dT%H:%M:%S%.3fZ"))
 }
 
 /// Locks an issue until the transaction ends, if what is stored was not asked for after `asked_at`.
