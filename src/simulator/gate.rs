@@ -226,6 +226,7 @@ async fn after(site: &Site, kind: FaultKind, reply: Reply, connection: Option<Co
                 Some((Ok::<_, std::io::Error>(byte), (rest.slice(1..), closing)))
             });
             return Reply::from_parts(parts, Body::from_stream(drops));
+        }
         FaultKind::ControlCharacter
         | FaultKind::BadEscape
         | FaultKind::Nan
