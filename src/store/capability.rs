@@ -41,6 +41,24 @@ pub async fn set(conn: &mut PgConnection, site_id: Uuid, found: &[(&str, &str, O
     Ok(())
 }
 
+/// Notes what each page may find anew: written once an hour, so that the pages of a run do not wait for each other's row.
+pub async fn note(conn: &mut PgConnection, site_id: Uuid, feature: &str, state: &str, reason: &str) -> Result<()> {
+    let known = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT 1 FROM syncline.site_capability
+                           WHERE site_id = $1 AND feature = $2 AND state = $3
+                             AND checked_at > clock_timestamp() - interval '1 hour') AS "known!""#,
+        site_id,
+        feature,
+        state
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    match known {
+        true => Ok(()),
+        false => set(conn, site_id, &[(feature, state, Some(reason))]).await,
+    }
+}
+
 /// A feature that was withheld is there: said only where it was said to be withheld.
 pub async fn is_back(conn: &mut PgConnection, site_id: Uuid, feature: &str) -> Result<()> {
     sqlx::query!(

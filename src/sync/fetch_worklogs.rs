@@ -62,7 +62,9 @@ pub(super) fn steps(
     known: impl Fn(i64) -> bool,
     priority: i16,
 ) -> Vec<NewStep> {
-    let (fed, single): (Vec<&ParsedIssue>, Vec<&ParsedIssue>) = short.iter().partition(|issue| known(issue.issue.id));
+    // What the feeds tell is checked against the number of worklogs, which must be known.
+    let (fed, single): (Vec<&ParsedIssue>, Vec<&ParsedIssue>) =
+        short.iter().partition(|issue| known(issue.issue.id) && issue.left_out.shows("worklog"));
     let since = job.work.collections_from.filter(|_| job.work.kind == "incremental");
     let one_by_one = |issues: &[&ParsedIssue]| -> Vec<NewStep> {
         issues
