@@ -10,11 +10,11 @@ use futures::{StreamExt, stream};
 use super::answers::{RawPage, SearchRequest};
 use super::client::JiraClient;
 use super::fields::FieldMap;
+use super::jql;
 use super::normalise::{self, ParsedPage};
 use super::page::{Next, TokenGuard};
 use super::presence::Presence;
 use super::withheld::is_withheld;
-use super::jql;
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::site_kind::SiteKind;
 
@@ -40,7 +40,13 @@ impl Shown {
     /// The issues that are shown, also those that cannot be read.
     pub fn met(&self) -> HashSet<i64> {
         let rejected = self.page.rejected.iter().filter_map(|error| error.issue_id);
-        self.page.issues.iter().map(|issue| issue.issue.id).chain(rejected).chain(self.by_search.iter().copied()).collect()
+        self.page
+            .issues
+            .iter()
+            .map(|issue| issue.issue.id)
+            .chain(rejected)
+            .chain(self.by_search.iter().copied())
+            .collect()
     }
 
     /// Whether nothing is known of an issue that is not shown, or one way shows what another does not.
@@ -84,13 +90,7 @@ impl JiraClient {
     }
 
     /// Those that the answer about many left out, one by one. Data Center's answer about many is search's.
-    async fn alone(
-        &self,
-        ids: &[i64],
-        fields: &[String],
-        map: &FieldMap,
-        shown: &mut Shown,
-    ) -> Result<(), Failure> {
+    async fn alone(&self, ids: &[i64], fields: &[String], map: &FieldMap, shown: &mut Shown) -> Result<(), Failure> {
         let rest = shown.rest(ids);
         let mut answers = stream::iter(rest.clone())
             .map(|id| async move { (id, self.presence(id, fields).await) })

@@ -91,6 +91,8 @@ kinds! {
     OmitValues => "omit-values",
     /// The first comment and the first worklog of each list come twice, once as they were before an edit.
     Doubled => "doubled",
+    /// Two neighbours show one and the same comment: the first of each once more, under an id that both have.
+    Shared => "shared",
     /// Each history lacks its last entry, and does not count it.
     ShortHistory => "short-history",
     /// Look-ups by id find nothing: 404 for one, an empty list for many.
@@ -101,14 +103,8 @@ kinds! {
 
 impl FaultKind {
     /// What makes an answer poorer than the site without its being wrong in form.
-    pub const POORER: &'static [Self] = &[
-        Self::OmitLists,
-        Self::OmitValues,
-        Self::Doubled,
-        Self::ShortHistory,
-        Self::BlindLookUp,
-        Self::BlindSearch,
-    ];
+    pub const POORER: &'static [Self] =
+        &[Self::OmitLists, Self::OmitValues, Self::Doubled, Self::ShortHistory, Self::BlindLookUp, Self::BlindSearch];
 }
 
 impl FaultKind {

@@ -189,7 +189,8 @@ async fn before(site: &Site, fault: Fault, endpoint: &str, connection: Option<&C
         F::WrongShape => reply::ok(br#"{"unexpected":{"shape":true}}"#.to_vec()),
         F::BlindLookUp if endpoint == "/issue/{}" => reply::no_issue(),
         F::Slow | F::Truncated | F::BrokenJson | F::Anonymous | F::RepeatedToken | F::EmptyPage => return None,
-        F::OmitLists | F::OmitValues | F::Doubled | F::ShortHistory | F::BlindLookUp | F::BlindSearch => return None,
+        F::OmitLists | F::OmitValues | F::Doubled | F::Shared => return None,
+        F::ShortHistory | F::BlindLookUp | F::BlindSearch => return None,
     })
 }
 

@@ -8,6 +8,8 @@ use super::faults::FaultKind;
 
 /// The fields that `omit-values` leaves out, besides those that begin with `customfield_`.
 const VALUES: [&str; 6] = ["labels", "components", "fixVersions", "versions", "issuelinks", "attachment"];
+/// Above the ids of all comments.
+const FIRST_SHARED: u64 = 1_000_000_000;
 /// One in so many issues is not shown by a search that is blind.
 const UNSEEN: u64 = 3;
 
@@ -25,8 +27,13 @@ pub(super) fn spoil(kind: FaultKind, endpoint: &str, body: &[u8]) -> Option<Vec<
         FaultKind::Doubled => {
             double(&mut answer);
             each_issue(&mut answer, &mut |fields| {
-                ["comment", "worklog"].into_iter().filter_map(|list| fields.get_mut(list)).for_each(double);
+                fields.get_mut("comment").into_iter().for_each(double);
+                fields.get_mut("worklog").into_iter().for_each(double);
             });
+        }
+        FaultKind::Shared => {
+            share(&mut answer);
+            each_issue(&mut answer, &mut |fields| fields.get_mut("comment").into_iter().for_each(share));
         }
         FaultKind::ShortHistory => shorten(&mut answer),
         FaultKind::BlindLookUp if endpoint.ends_with("/bulkfetch") && endpoint.contains("issue") => {
@@ -60,6 +67,19 @@ fn double(list: &mut Value) {
         if let Some(total) = list["total"].as_u64() {
             list["total"] = (total + 1).into();
         }
+    }
+}
+
+/// The first of a list of comments once more, under an id that the issue with the next, or the former, id has as well.
+fn share(list: &mut Value) {
+    let Some(elements) = list.get_mut("comments").and_then(Value::as_array_mut) else { return };
+    let Some(mut shared) = elements.first().cloned() else { return };
+    let issue = shared["self"].as_str().and_then(|own| own.split('/').rev().nth(2)?.parse::<u64>().ok());
+    let Some(issue) = issue else { return };
+    shared["id"] = (FIRST_SHARED + issue / 2).to_string().into();
+    elements.insert(0, shared);
+    if let Some(total) = list["total"].as_u64() {
+        list["total"] = (total + 1).into();
     }
 }
 

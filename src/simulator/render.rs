@@ -32,15 +32,15 @@ pub(super) struct Renderer<'a> {
     pub(super) catalogue: &'a Catalogue,
     /// Time zone of the reader, in which Jira writes all times.
     pub(super) zone: Tz,
-    /// How many comments or worklogs an issue carries inline; the rest needs requests of its own.
-    pub(super) inline_limit: usize,
+    /// How many comments and worklogs an issue carries inline; the rest needs requests of its own.
+    pub(super) inline_limits: (usize, usize),
     /// Whether the changelog was asked for.
     pub(super) with_changelog: bool,
 }
 
 impl<'a> Renderer<'a> {
     pub(super) fn new(site: &Site, viewer: &'a Viewer) -> Self {
-        Self { catalogue: &viewer.catalogue, zone: viewer.zone, inline_limit: site.inline_limit, with_changelog: false }
+        Self { catalogue: &viewer.catalogue, zone: viewer.zone, inline_limits: site.inline_limits, with_changelog: false }
     }
 
     /// The same, with what `expand` asks for.

@@ -19,6 +19,9 @@ use crate::store::{capability, verify as rows};
 /// capabilities.
 const IN_SEARCH: [(&str, &str); 2] = [("comment", "comments_in_search"), ("worklog", "worklogs_in_search")];
 
+/// What it is called that look-ups by id show of an issue what search leaves out.
+const BY_ID: &str = "values_by_id";
+
 /// The issues of a page with what is stored in the place of what the page leaves out, and how many values that were.
 #[derive(Default)]
 pub(super) struct Kept {
@@ -100,5 +103,33 @@ pub(super) async fn note(
         };
         journal_once(conn, job.work.run_id, kind, &entry).await?;
     }
+    Ok(())
+}
+
+/// Of the issues that a page wrote, those to be read by id, because the page leaves out lists that every issue has. On a site
+/// whose look-ups by id leave them out too, as where they are hidden from everyone, none, but for now and then.
+pub(super) async fn to_look_up(
+    conn: &mut PgConnection,
+    job: &Job,
+    written: &[&ParsedIssue],
+) -> Result<Vec<i64>, StepError> {
+    let ids: Vec<i64> =
+        written.iter().filter(|issue| issue.left_out.lacks_lists()).map(|issue| issue.issue.id).collect();
+    if ids.is_empty() || capability::is_withheld(&mut *conn, job.work.site_id, BY_ID).await? {
+        return Ok(Vec::new());
+    }
+    Ok(ids)
+}
+
+/// Notes whether look-ups by id show what search left out.
+pub(super) async fn looked_up(conn: &mut PgConnection, job: &Job, issues: &[ParsedIssue]) -> Result<(), StepError> {
+    if issues.is_empty() {
+        return Ok(());
+    }
+    let found = match issues.iter().all(|issue| issue.left_out.lacks_lists()) {
+        true => (BY_ID, "absent", Some("look-ups by id leave out the same lists as search: nobody is shown them")),
+        false => (BY_ID, "available", None),
+    };
+    capability::set(conn, job.work.site_id, &[found]).await?;
     Ok(())
 }

@@ -15,6 +15,7 @@ use super::{fetch_changes, fetch_collection, left_out, report, upsert_batch};
 use crate::domain::queue::Queue;
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
 use crate::jira::client::BULK_FETCH_LIMIT;
+use crate::store::page::PageId;
 use crate::store::replica;
 
 pub(super) struct Repair(pub Arc<Workshop>);
@@ -22,13 +23,16 @@ pub(super) struct Repair(pub Arc<Workshop>);
 const KIND: &str = "repair_batch";
 
 /// The issues of one step.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct RepairBatch {
     /// Jira's ids, at most 100.
     pub ids: Vec<i64>,
     /// The stored hashes are believed: only what differs from them is written.
     #[serde(default)]
     pub compare: bool,
+    /// They are read because search left something out of them.
+    #[serde(default)]
+    pub left_out: bool,
 }
 
 /// The steps that repair `ids` on a site.
@@ -38,23 +42,29 @@ pub fn repair_steps(site_id: uuid::Uuid, ids: &[i64]) -> Vec<NewStep> {
 
 /// The same; `cause` keeps the steps of one cause apart from those of another.
 pub(super) fn repair_steps_named(site_id: uuid::Uuid, cause: &str, ids: &[i64]) -> Vec<NewStep> {
-    steps(site_id, cause, ids, false)
+    steps(site_id, cause, ids, RepairBatch::default())
 }
 
 /// The steps that read `ids` and write those whose content is another than is stored.
 pub(super) fn compare_steps(site_id: uuid::Uuid, ids: &[i64]) -> Vec<NewStep> {
-    steps(site_id, "content", ids, true)
+    steps(site_id, "content", ids, RepairBatch { compare: true, ..RepairBatch::default() })
 }
 
-fn steps(site_id: uuid::Uuid, cause: &str, ids: &[i64], compare: bool) -> Vec<NewStep> {
+/// The steps that read `ids` by id, because the search of a page left something out of them.
+pub(super) fn left_out_steps(site_id: uuid::Uuid, page: PageId, ids: &[i64]) -> Vec<NewStep> {
+    let cause = format!("left-out/{}.{}", page.partition, page.seq);
+    steps(site_id, &cause, ids, RepairBatch { compare: true, left_out: true, ..RepairBatch::default() })
+}
+
+fn steps(site_id: uuid::Uuid, cause: &str, ids: &[i64], how: RepairBatch) -> Vec<NewStep> {
     let gates = [format!("site:{site_id}"), format!("site:{site_id}/bulkfetch")];
     ids.chunks(BULK_FETCH_LIMIT)
         .map(|ids| {
             let first = ids.first().copied().unwrap_or_default();
             NewStep::new(Queue::Jira, KIND, format!("{cause}/{first}"))
-                .with(&RepairBatch { ids: ids.to_vec(), compare })
+                .with(&RepairBatch { ids: ids.to_vec(), ..how.clone() })
                 .behind(&gates)
-                .priority(if compare { 0 } else { 10 })
+                .priority(if how.compare { 0 } else { 10 })
         })
         .collect()
 }
@@ -109,6 +119,11 @@ impl Repair {
                 report::page(conn, &job, KIND, &page).await?;
                 asked::tell(conn, &job, KIND, &one_way).await?;
                 left_out::note(conn, &job, KIND, &page.issues, written.kept, false).await?;
+                if batch.left_out {
+                    // Their lists and histories are read because of the page that left something out.
+                    left_out::looked_up(conn, &job, &page.issues).await?;
+                    return Ok(Vec::new());
+                }
                 let mut next =
                     fetch_collection::for_repair(&job, &written.short_comments, &written.short_worklogs, priority);
                 next.extend(fetch_changes::for_repair(&job, &written.short_changes, priority));

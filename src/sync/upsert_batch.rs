@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::repair_batch::left_out_steps;
 use super::workshop::{self, Job, Workshop};
 use super::{advance_cursor, fetch_changes, fetch_collection, fetch_page, fetch_worklogs, left_out, report};
 use crate::domain::failure::{Failure, FailureCode};
@@ -110,6 +111,8 @@ async fn write(
     next.extend(advance_cursor::step_after(id, after.complete));
     report::page(conn, job, KIND, page).await?;
     left_out::note(conn, job, KIND, &page.issues, written.kept, id.seq == 0).await?;
+    let look_ups = left_out::to_look_up(conn, job, &written.wanted).await?;
+    next.extend(left_out_steps(job.work.site_id, id, &look_ups));
     Ok(next)
 }
 
@@ -121,6 +124,8 @@ pub(super) struct Written<'a> {
     pub short_changes: Vec<i64>,
     /// Issues that the replica showed before.
     pub known: HashSet<i64>,
+    /// Issues that changed, or whose parts may not have been read yet.
+    pub wanted: Vec<&'a ParsedIssue>,
     /// Values that the page leaves out, and that stay as they are stored.
     pub kept: usize,
 }
@@ -168,8 +173,11 @@ pub(super) async fn write_page<'a>(
         replica::apply_links(conn, site_id, &links, &showing("issuelinks")).await?;
         replica::apply_attachments(conn, site_id, &attachments, &showing("attachment")).await?;
     }
-    let changes: Vec<_> = current.iter().flat_map(|issue| &issue.changes).collect();
-    let changes = replica::insert_changes(conn, site_id, &changes).await?;
+    let short: HashSet<i64> = parts.short_changes.iter().map(|issue| issue.issue.id).collect();
+    let changes = current.iter().flat_map(|issue| &issue.changes);
+    let (in_part, whole): (Vec<_>, Vec<_>) = changes.partition(|change| short.contains(&change.issue_id));
+    let changes = replica::insert_changes(conn, site_id, &whole, true).await?
+        + replica::insert_changes(conn, site_id, &in_part, false).await?;
 
     // An issue that is as it was has its collections already, unless the run that wrote it did not end well.
     let from = job.work.collections_from.unwrap_or(DateTime::<Utc>::UNIX_EPOCH);
@@ -186,8 +194,10 @@ pub(super) async fn write_page<'a>(
         worklogs_removed: worklogs.removed,
         changes_written: changes,
     };
+    let wanted_issues = current.iter().copied().filter(|issue| wanted(issue)).collect();
     Ok(Written {
         counts,
+        wanted: wanted_issues,
         kept: kept.values,
         known: &upserted.current - &upserted.created_ids,
         short_comments: parts.short_comments.into_iter().filter(|issue| wanted(issue)).collect(),

@@ -84,12 +84,13 @@ impl Look<'_> {
         report.one_way.extend(shown.by_search.iter().map(here("search")));
         report.one_way.extend(shown.unanswered.iter().map(here("none")));
         let looked_up = shown.page.issues.iter().map(|issue| issue.issue.id);
-        let by_look_up: Vec<i64> =
-            looked_up.filter(|id| unmet.contains(id) && !shown.by_search.contains(id)).collect();
+        let by_look_up: Vec<i64> = looked_up.filter(|id| unmet.contains(id) && !shown.by_search.contains(id)).collect();
         // It may have come into the index since the walk.
         let searched: HashSet<i64> = match by_look_up.is_empty() {
             true => HashSet::new(),
-            false => patiently(|| self.jira.shown_by_search(&by_look_up, &self.project.key)).await?.into_iter().collect(),
+            false => {
+                patiently(|| self.jira.shown_by_search(&by_look_up, &self.project.key)).await?.into_iter().collect()
+            }
         };
         let by_look_up: BTreeSet<i64> = by_look_up.into_iter().filter(|id| !searched.contains(id)).collect();
         report.one_way.extend(by_look_up.iter().map(here("look_up")));
@@ -147,9 +148,8 @@ fn leave_out_doubled(stale: &mut Vec<Stale>, owners: &HashMap<(Kind, i64), i64>,
         let mut left = |kind: Kind, ids: &mut Vec<i64>| {
             ids.retain(|id| {
                 let owner = owners.get(&(kind, *id)).filter(|owner| **owner != of);
-                let is_doubled = owner.is_some_and(|owner| {
-                    claims.contains(&(kind, *id, *owner)) && claims.contains(&(kind, *id, of))
-                });
+                let is_doubled = owner
+                    .is_some_and(|owner| claims.contains(&(kind, *id, *owner)) && claims.contains(&(kind, *id, of)));
                 doubled += u64::from(is_doubled);
                 !is_doubled
             });

@@ -143,19 +143,17 @@ impl Look<'_> {
                 continue;
             };
             let here = changes.get(&id);
-            let mut changed = history
-                .map(|history| differing(history, here, |change| (change.id, change.item)))
-                .unwrap_or_default();
+            let mut changed =
+                history.map(|history| differing(history, here, |change| (change.id, change.item))).unwrap_or_default();
             // History is not edited: what is not shown any more, or by one way only, was so all the same.
             let all = changed.len();
-            let is_shown = |of: &(i64, i16)| history.is_some_and(|history| history.iter().any(|it| (it.id, it.item) == *of));
+            let is_shown =
+                |of: &(i64, i16)| history.is_some_and(|history| history.iter().any(|it| (it.id, it.item) == *of));
             changed.retain(is_shown);
             found.changes_only_here += count(all - changed.len());
             changed.dedup_by_key(|(id, _)| *id);
             let (mut links_here, mut attachments_here) = (links.get(&id), attachments.get(&id));
-            for (field, here) in
-                [("issuelinks", links_here.is_some()), ("attachment", attachments_here.is_some())]
-            {
+            for (field, here) in [("issuelinks", links_here.is_some()), ("attachment", attachments_here.is_some())] {
                 if here && !whole.left_out.shows(field) {
                     *found.left_out.entry(field).or_default() += 1;
                 }

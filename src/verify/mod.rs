@@ -29,9 +29,10 @@ pub use report::{Entry, EntryId, Extra, Missing, OneWay, Person, Reason, Report,
 use crate::clock::Clock;
 use crate::domain::failure::Failure;
 use crate::jira::client::BULK_FETCH_LIMIT;
-use crate::jira::normalise::{self, ParsedPage};
+use crate::jira::normalise;
 use crate::jira::page::{Next, TokenGuard};
 use crate::jira::{FieldMap, JiraClient, Project, RawPage, SearchRequest, jql, search_fields};
+use crate::store::capability;
 use crate::store::verify as rows;
 pub use crate::store::verify::{Scope, scopes};
 use crate::store::verify_parts as parts;
@@ -101,7 +102,8 @@ pub async fn verify(
     let wanted = search_fields(&fields);
     let verification = clock.new_id();
     let known_fields = rows::field_ids(pool, scope.site_id).await?;
-    let look = Look { pool, jira, scope, project, fields, wanted, verification, known_fields };
+    let by_id_shows_more = capability::is_available(pool, scope.site_id, "values_by_id").await?;
+    let look = Look { pool, jira, scope, project, fields, wanted, verification, known_fields, by_id_shows_more };
     let mut report = Report::new(&scope.site, &scope.project);
     let outcome = look.verify(options, clock, progress, &mut report).await;
     rows::forget(pool, verification).await?;
@@ -125,6 +127,8 @@ struct Look<'a> {
     verification: Uuid,
     /// The fields that the site has, as runs know them; none where it does not list them.
     known_fields: HashSet<String>,
+    /// Look-ups by id were seen to show what search leaves out.
+    by_id_shows_more: bool,
 }
 
 impl Look<'_> {
@@ -208,6 +212,8 @@ impl Look<'_> {
             fetched = next;
             report.compared(&page, &found);
             suspects.extend(found.suspects());
+            let poorer = page.issues.iter().filter(|issue| self.by_id_shows_more && issue.left_out.lacks_lists());
+            suspects.extend(poorer.map(|issue| issue.issue.id));
             suspects.extend(page.rejected.iter().filter_map(|error| error.issue_id));
             report.nameless.extend(page.rejected.iter().filter(|error| error.issue_id.is_none()).map(Unreadable::from));
             progress(Progress { issues: report.checked_issues, estimated_issues, suspects: suspects.len() });
