@@ -315,13 +315,19 @@ impl<'a> History<'a> {
                 ..FaultRule::next(kinds[self.dice.random_range(0..kinds.len())], self.dice.random_range(1..4))
             })
             .collect();
-        let mut plan = FaultPlan { rate, kinds: kinds.to_vec(), rules, retry_after_seconds: self.dice.random_range(0..=1) };
+        let mut plan =
+            FaultPlan { rate, kinds: kinds.to_vec(), rules, retry_after_seconds: self.dice.random_range(0..=1) };
         if self.poorer {
             let kind = F::POORER[self.dice.random_range(0..F::POORER.len())];
             // Where every answer leaves values out, nobody knows them.
             let path = (kind == F::OmitValues).then(|| "/search".to_owned());
             let requests = self.dice.random_bool(0.5).then(|| self.dice.random_range(5..60));
-            plan.rules.push(FaultRule { after: self.dice.random_range(0..30), requests, path, ..FaultRule::next(kind, 0) });
+            plan.rules.push(FaultRule {
+                after: self.dice.random_range(0..30),
+                requests,
+                path,
+                ..FaultRule::next(kind, 0)
+            });
         }
         plan
     }

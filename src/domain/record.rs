@@ -301,19 +301,6 @@ impl UserRecord {
     }
 }
 
-/// Of records with the same id, keeps the one that was edited last, and of those the one that was told last: in the order of
-/// ids. Jira shows an id twice now and then, and everybody must take the same one.
-pub fn newest_of_each<T>(records: &mut Vec<T>, version: impl Fn(&T) -> (i64, DateTime<Utc>)) {
-    records.sort_by_key(&version);
-    records.dedup_by(|later, kept| {
-        let same = version(later).0 == version(kept).0;
-        if same {
-            std::mem::swap(later, kept);
-        }
-        same
-    });
-}
-
 /// Puts U+FFFD in the place of each NUL character.
 fn replace_nul(text: &mut String) {
     if text.as_bytes().contains(&0) {

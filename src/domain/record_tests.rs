@@ -169,15 +169,3 @@ fn a_comment_and_a_worklog_with_the_same_fields_have_different_hashes() {
     ];
     assert_eq!(hashes.iter().chain(&others).collect::<std::collections::HashSet<_>>().len(), 10);
 }
-
-#[test]
-fn of_records_with_one_id_the_newest_is_taken_and_of_equals_the_last() {
-    let at = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
-    let mut records =
-        vec![(2, at(5), 'a'), (1, at(9), 'b'), (1, at(3), 'c'), (2, at(5), 'd'), (3, at(1), 'e'), (1, at(4), 'f')];
-    newest_of_each(&mut records, |record| (record.0, record.1));
-    assert_eq!(records.iter().map(|record| record.2).collect::<String>(), "bde");
-    let mut none: Vec<(i64, DateTime<Utc>)> = Vec::new();
-    newest_of_each(&mut none, |record| *record);
-    assert!(none.is_empty());
-}

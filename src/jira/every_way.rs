@@ -16,7 +16,6 @@ use super::page::{Next, TokenGuard};
 use super::presence::Presence;
 use super::withheld::is_withheld;
 use crate::domain::failure::{Failure, FailureCode};
-use crate::domain::site_kind::SiteKind;
 
 /// Single issues that are asked for at once.
 const SINGLE_READS: usize = 4;
@@ -71,19 +70,19 @@ impl JiraClient {
         project_key: Option<&str>,
     ) -> Result<Shown, Failure> {
         let mut shown = Shown::default();
-        match self.bulk_fetch(ids, fields).await {
-            Ok(raw) => shown.page = normalise::parse_page(&raw.body, map)?,
-            Err(failure) if is_withheld(self, &failure).await? => {}
+        let together = match self.bulk_fetch(ids, fields).await {
+            Ok(raw) => Some(normalise::parse_page(&raw.body, map)?),
+            Err(failure) if is_withheld(self, &failure).await? => None,
             Err(failure) => return Err(failure),
-        }
-        let together = !shown.page.issues.is_empty();
+        };
+        let refused = together.is_none();
+        shown.page = together.unwrap_or_default();
         self.alone(ids, fields, map, &mut shown).await?;
-        if !together {
-            // All of them were asked for alone: that says nothing of the answer about many.
-            shown.alone.clear();
+        if refused {
+            shown.alone.clear(); // nothing that the answer about many could have shown
         }
         let rest = shown.rest(ids);
-        if let Some(project_key) = project_key.filter(|_| !rest.is_empty() && self.kind == SiteKind::Cloud) {
+        if let Some(project_key) = project_key.filter(|_| !rest.is_empty()) {
             self.searched(&rest, fields, map, project_key, &mut shown).await?;
         }
         Ok(shown)

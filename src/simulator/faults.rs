@@ -103,8 +103,15 @@ kinds! {
 
 impl FaultKind {
     /// What makes an answer poorer than the site without its being wrong in form.
-    pub const POORER: &'static [Self] =
-        &[Self::OmitLists, Self::OmitValues, Self::Doubled, Self::ShortHistory, Self::BlindLookUp, Self::BlindSearch];
+    pub const POORER: &'static [Self] = &[
+        Self::OmitLists,
+        Self::OmitValues,
+        Self::Doubled,
+        Self::Shared,
+        Self::ShortHistory,
+        Self::BlindLookUp,
+        Self::BlindSearch,
+    ];
 }
 
 impl FaultKind {

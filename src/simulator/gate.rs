@@ -75,10 +75,14 @@ async fn admit(site: &Site, endpoint: &'static str, mut request: Request, next: 
     if site.suspended.load(Ordering::Relaxed) {
         return unavailable();
     }
-    let caller = match caller(site, &request) {
+    let mut caller = match caller(site, &request) {
         Ok(caller) => caller,
         Err(refusal) => return *refusal,
     };
+    if let Caller::Known(viewer) = &mut caller {
+        let path = request.uri().path();
+        viewer.reads_wiki |= path.contains("/rest/api/2/") || path.contains("/rest/api/latest/");
+    }
     request.extensions_mut().insert(caller);
     let now_ms = site.world.now_ms();
     let room = match site.limiter.admit(request.method().as_str(), endpoint, now_ms) {

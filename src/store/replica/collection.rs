@@ -5,7 +5,8 @@ use sqlx::PgConnection;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::domain::record::{CommentRecord, Restriction, WorklogRecord, newest_of_each};
+use crate::domain::record::{CommentRecord, Restriction, WorklogRecord};
+use crate::domain::twice::newest_of_each;
 use crate::observe::trace;
 use crate::store::Result;
 
