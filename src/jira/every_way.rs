@@ -72,6 +72,8 @@ impl JiraClient {
         let mut shown = Shown::default();
         let together = match self.bulk_fetch(ids, fields).await {
             Ok(raw) => Some(normalise::parse_page(&raw.body, map)?),
+            // A site that is away has no other ways either.
+            Err(failure) if failure.code == FailureCode::SiteUnavailable => return Err(failure),
             Err(failure) if is_withheld(self, &failure).await? => None,
             Err(failure) => return Err(failure),
         };
@@ -79,7 +81,9 @@ impl JiraClient {
         shown.page = together.unwrap_or_default();
         self.alone(ids, fields, map, &mut shown).await?;
         if refused {
-            shown.alone.clear(); // nothing that the answer about many could have shown
+            // The answer about many says nothing of those that it would have left out.
+            shown.alone.clear();
+            shown.unanswered.extend(shown.rest(ids));
         }
         let rest = shown.rest(ids);
         if let Some(project_key) = project_key.filter(|_| !rest.is_empty()) {
@@ -103,6 +107,7 @@ impl JiraClient {
                 }
                 Ok(Presence::Hidden) => drop(shown.hidden.insert(id)),
                 Ok(Presence::Gone) => {}
+                Err(failure) if failure.code == FailureCode::SiteUnavailable => return Err(failure),
                 Err(failure) if is_withheld(self, &failure).await? => break,
                 Err(failure) => return Err(failure),
             }

@@ -116,7 +116,9 @@ impl Repair {
                 };
                 let reasons: Vec<&str> = gone.iter().map(reason).collect();
                 replica::mark_deleted(conn, job.work.site_id, job.work.project_id, &gone, &reasons).await?;
-                report::page(conn, &job, KIND, &page).await?;
+                if !batch.left_out {
+                    report::page(conn, &job, KIND, &page).await?; // else told by the page that left something out
+                }
                 asked::tell(conn, &job, KIND, &one_way).await?;
                 left_out::note(conn, &job, KIND, &page.issues, written.kept, false).await?;
                 if batch.left_out {
