@@ -72,8 +72,6 @@ impl JiraClient {
         let mut shown = Shown::default();
         let together = match self.bulk_fetch(ids, fields).await {
             Ok(raw) => Some(normalise::parse_page(&raw.body, map)?),
-            // A site that is away has no other ways either.
-            Err(failure) if failure.code == FailureCode::SiteUnavailable => return Err(failure),
             Err(failure) if is_withheld(self, &failure).await? => None,
             Err(failure) => return Err(failure),
         };
@@ -107,7 +105,6 @@ impl JiraClient {
                 }
                 Ok(Presence::Hidden) => drop(shown.hidden.insert(id)),
                 Ok(Presence::Gone) => {}
-                Err(failure) if failure.code == FailureCode::SiteUnavailable => return Err(failure),
                 Err(failure) if is_withheld(self, &failure).await? => break,
                 Err(failure) => return Err(failure),
             }

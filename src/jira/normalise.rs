@@ -287,7 +287,14 @@ fn issue(report: &mut Report, wire: wire::Issue<'_>, map: &FieldMap) -> Result<P
     let project_key = need(project.key, "project.key")?.into_string();
     let created_at = need(std::mem::take(&mut fields.created), "created")?.0;
     let updated_at = need(std::mem::take(&mut fields.updated), "updated")?.0;
-    let left_out = fields.left_out();
+    let mut left_out = fields.left_out();
+    // A list that is null, or an object without its array, tells as little.
+    if !matches!(&fields.comment, Loose::Good(list) if matches!(list.elements, Loose::Good(_))) {
+        left_out.insert("comment");
+    }
+    if !matches!(&fields.worklog, Loose::Good(list) if matches!(list.elements, Loose::Good(_))) {
+        left_out.insert("worklog");
+    }
     let read = Details::read(report, id, &key, &mut fields, map);
     let left_out = LeftOut { fields: left_out, ..read.left_out };
     let parent = report.optional("issue", "parent", fields.parent).unwrap_or_default();

@@ -123,9 +123,6 @@ pub(super) async fn to_look_up(
 
 /// Notes whether look-ups by id show what search left out.
 pub(super) async fn looked_up(conn: &mut PgConnection, job: &Job, issues: &[ParsedIssue]) -> Result<(), StepError> {
-    if issues.is_empty() {
-        return Ok(());
-    }
     let found = match issues.iter().all(|issue| issue.left_out.lacks_lists()) {
         true => (BY_ID, "absent", Some("look-ups by id leave out the same lists as search: nobody is shown them")),
         false => (BY_ID, "available", None),

@@ -86,7 +86,8 @@ impl Repair {
         job.jira.myself().await?;
         let project = job.jira.project(&job.work.project_key).await?;
         let fields = crate::jira::search_fields(&job.fields);
-        let key = Some(project.key.as_str());
+        // What search leaves out is not asked of search once more.
+        let key = Some(project.key.as_str()).filter(|_| !batch.left_out);
         let mut shown = job.jira.by_every_way(&batch.ids, &fields, &job.fields, key).await?;
         // An answer without issues is worth nothing from an account that has just been shut out.
         job.jira.myself().await?;
@@ -117,9 +118,10 @@ impl Repair {
                 let reasons: Vec<&str> = gone.iter().map(reason).collect();
                 replica::mark_deleted(conn, job.work.site_id, job.work.project_id, &gone, &reasons).await?;
                 if !batch.left_out {
-                    report::page(conn, &job, KIND, &page).await?; // else told by the page that left something out
+                    // Else the page that left something out has told it.
+                    report::page(conn, &job, KIND, &page).await?;
+                    asked::tell(conn, &job, KIND, &one_way).await?;
                 }
-                asked::tell(conn, &job, KIND, &one_way).await?;
                 left_out::note(conn, &job, KIND, &page.issues, written.kept, false).await?;
                 if batch.left_out {
                     // Their lists and histories are read because of the page that left something out.
