@@ -9,6 +9,7 @@ use syncline::telemetry;
 use syncline::verify;
 
 use crate::support::Rig;
+use crate::support::command::{ask, json};
 
 const YEARS: i64 = 5 * 365 * 86_400;
 
@@ -208,5 +209,42 @@ async fn an_incremental_run_writes_what_it_sees_dated_back() {
     rig.jira.control().apply(Mutation::AddComment { issue: issue(&rig, 1) }).unwrap();
     sync(&rig, "incremental").await;
     assert_right(&rig, "an edit by a right clock").await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_whose_clock_is_off_is_warned_of_and_works() {
+    let (rig, worker) = synced().await;
+    for (seconds, warning) in [(900, " s ahead of the database's"), (-900, " s behind the database's")] {
+        rig.jira.control().set_clock_offsets(&[seconds]);
+        let checked = json(&rig.db, &["site", "check", "sim"]);
+        assert_eq!(checked["ok"], true, "{checked}");
+        assert!(checked["warning"].as_str().unwrap().contains(warning), "{checked}");
+    }
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_and_doctor_name_what_is_ahead() {
+    let (rig, worker) = synced().await;
+    let key = "SELECT key FROM syncline.issue ORDER BY id LIMIT 1";
+    let key: String = sqlx::query_scalar(key).fetch_one(rig.db.pool()).await.unwrap();
+    execute(
+        &rig,
+        "UPDATE syncline.issue SET updated_at = '2031-01-01' WHERE id = (SELECT min(id) FROM syncline.issue)",
+    )
+    .await;
+    let health = json(&rig.db, &["health"]);
+    assert_eq!(
+        (health[0]["state"].as_str(), health[0]["code"].as_str()),
+        (Some("ailing"), Some("DATED_AHEAD")),
+        "{health}"
+    );
+    assert!(health[0]["ahead"].as_str().unwrap().contains(&format!("Jira dates {key} 2031-01-01")), "{health}");
+    // It ends with 3 where the test server does not sync to disk.
+    let doctor: serde_json::Value = serde_json::from_slice(&ask(&rig.db, &["doctor", "-o", "json"]).stdout).unwrap();
+    let found = doctor.as_array().unwrap().iter().find(|finding| finding["check"] == "times").unwrap();
+    assert_eq!(found["status"], "warn", "{found}");
+    assert!(found["found"].as_str().unwrap().contains(&key), "{found}");
     worker.stop().await;
 }

@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn an_issue_dated_ahead_takes_the_cursor_to_where_its_page_was_asked_for() {
+    fn an_issue_dated_ahead_takes_the_cursor_to_its_pages_time() {
         let of = |newest: i64, bound: i64| Page { applied: true, newest: Some(at(newest)), bound: at(bound) };
         let whole = |pages: &[Page]| Partition { pages: pages.to_vec(), complete: true };
         assert_eq!(applied_prefix(&[whole(&[of(10, 50), of(90_000, 60)])]), Some(at(60)));
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_counts_up_to_when_it_was_asked_for_by_the_slower_clock() {
+    fn a_page_counts_up_to_when_it_was_asked_for() {
         let now = at(86_400_000 * 3);
         let minutes = TimeDelta::minutes(8);
         assert_eq!(bound(now, None), now);

@@ -164,6 +164,12 @@ async fn one(jira: &JiraClient, id: i64) -> Result<Read, Failure> {
     }
     // One such history is no reason to have none.
     let problem = format!("never ends: {MAX_SINGLE_PAGES} pages, and the site says that there are more");
-    read.rejected.push(RecordError { issue_id: Some(id), key: None, field: "changelog".to_owned(), problem });
+    read.rejected.push(RecordError {
+        issue_id: Some(id),
+        record_id: None,
+        key: None,
+        field: "changelog".to_owned(),
+        problem,
+    });
     Ok(read)
 }

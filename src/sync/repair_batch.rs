@@ -1,17 +1,17 @@
 //! `repair_batch`: single issues, by id, because `verify` found them missing, stale or extra.
 //!
-//! What must hold: an issue is marked deleted only if Jira, asked for it by id with credentials that were just checked,
-//! leaves it out while answering.
+//! What must hold: an issue is marked deleted only if Jira, asked for it by every way with credentials that were just checked,
+//! leaves it out while answering. What search alone shows is written as search shows it.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-use super::asked::{self, Asked};
+use super::asked::{self, OneWay};
 use super::by_id::{KIND, RepairBatch};
 use super::workshop::Workshop;
-use super::{fetch_changes, fetch_collection, report, upsert_batch};
+use super::{fetch_changes, fetch_collection, left_out, report, upsert_batch};
 use crate::engine::{Commit, Step, StepContext, StepError};
 use crate::store::clock;
 use crate::store::replica::{self, Look};
@@ -35,17 +35,24 @@ impl Repair {
         job.jira.myself().await?;
         let project = job.jira.project(&job.work.project_key).await?;
         let asked_at = clock::now(&context.pool).await?;
-        let Asked { mut page, hidden } = asked::ask(&job, &batch.ids, &crate::jira::search_fields(&job.fields)).await?;
+        let fields = crate::jira::search_fields(&job.fields);
+        // What search leaves out is not asked of search once more.
+        let key = Some(project.key.as_str()).filter(|_| !batch.left_out);
+        let mut shown = job.jira.by_every_way(&batch.ids, &fields, &job.fields, key).await?;
         // An answer without issues is worth nothing from an account that has just been shut out.
         job.jira.myself().await?;
         let tells_hidden = job.jira.tells_hidden();
         // An issue that moved to another project is none of this project's any more.
-        let answered: HashSet<i64> = page.rejected.iter().filter_map(|error| error.issue_id).collect();
-        let moved: HashSet<i64> = asked::met(&page).collect();
+        let one_way = OneWay::of(&shown);
+        let met = shown.met();
+        let elsewhere = shown.page.issues.iter().filter(|issue| issue.issue.project_id != project.id);
+        let moved: HashSet<i64> = elsewhere.map(|issue| issue.issue.id).collect();
+        let mut page = std::mem::take(&mut shown.page);
         page.issues.retain(|issue| issue.issue.project_id == project.id);
-        let here: HashSet<i64> = page.issues.iter().map(|issue| issue.issue.id).chain(answered).collect();
+        let is_gone = |id: &i64| moved.contains(id) || !met.contains(id) && !shown.unanswered.contains(id);
         // What went away while contents are compared is the next reconciliation's, with its guard.
-        let gone = batch.ids.iter().copied().filter(|id| !batch.compare && !here.contains(id)).collect::<Vec<i64>>();
+        let gone: Vec<i64> = batch.ids.iter().copied().filter(|id| !batch.compare && is_gone(id)).collect();
+        let hidden = shown.hidden;
         let priority = context.step.priority;
         Ok(Commit::effects(move |conn| {
             Box::pin(async move {
@@ -60,7 +67,17 @@ impl Repair {
                 };
                 let reasons: Vec<&str> = gone.iter().map(reason).collect();
                 replica::mark_deleted(conn, job.work.site_id, job.work.project_id, &gone, &reasons, asked_at).await?;
-                report::page(conn, &job, KIND, &page).await?;
+                if !batch.left_out {
+                    // Else the page that left something out has told it.
+                    report::page(conn, &job, KIND, &page).await?;
+                    asked::tell(conn, &job, KIND, &one_way).await?;
+                }
+                left_out::note(conn, &job, KIND, &page.issues, written.kept, false).await?;
+                if batch.left_out {
+                    // Their lists and histories are read because of the page that left something out.
+                    left_out::looked_up(conn, &job, &page.issues).await?;
+                    return Ok(Vec::new());
+                }
                 let mut next =
                     fetch_collection::for_repair(&job, &written.short_comments, &written.short_worklogs, priority);
                 next.extend(fetch_changes::for_repair(&job, &written.short_changes, priority));

@@ -128,6 +128,8 @@ pub async fn upsert_issues(
                    watchers = excluded.watchers, observed_at = excluded.observed_at
              WHERE (i.observed_at IS NULL OR i.observed_at <= excluded.observed_at OR i.observed_at > clock_timestamp())
                AND ($27 OR i.updated_at <= excluded.updated_at)
+               -- A page that holds the same rows may have written them since: pages of Data Center overlap.
+               AND (i.content_hash <> excluded.content_hash OR i.deleted_at IS NOT NULL OR i.project_id <> excluded.project_id)
             RETURNING i.id, i.xmax = 0 AS created
         )
         SELECT id AS "id!", created AS "created?" FROM written
