@@ -48,8 +48,8 @@ async fn what_comes_late_in_a_long_run_is_less_urgent() {
     assert_eq!(world.ended(run).await, "succeeded");
     let levels = "SELECT string_agg(DISTINCT s.priority::text, ',' ORDER BY s.priority::text)
                     FROM syncline.sync_step s WHERE s.run_id = $1 AND s.kind = 'link' AND s.key::int";
-    assert_eq!(world.get::<String>(&*format!("{levels} <= 20").leak(), run).await, "10");
-    assert_eq!(world.get::<String>(&*format!("{levels} >= 40").leak(), run).await, "-10");
+    assert_eq!(world.get::<String>(format!("{levels} <= 20").leak(), run).await, "10");
+    assert_eq!(world.get::<String>(format!("{levels} >= 40").leak(), run).await, "-10");
     worker.stop().await;
 }
 
@@ -91,12 +91,15 @@ async fn a_site_that_hangs_holds_up_no_other_site() {
     });
     let work = toy("work", |given| async move { Ok(effect(&given.step, vec![])) });
     let worker = world.worker(vec![hangs, work], Tuning { concurrency: [2, 1, 1], ..Tuning::default() }).await;
-    let hanging = world.run((0..20).map(|n| of_site("a", "hangs", n).priority(10)).collect()).await;
+    let hangs = (0..20).map(|n| of_site("a", "hangs", n).priority(10)).collect();
+    let runs = world.runs(vec![hangs, vec![], vec![], vec![]]).await;
+    let hanging = runs[0];
     world.until("SELECT count(*) = 2 FROM syncline.sync_step WHERE run_id = $1 AND state = 'running'", hanging).await;
     // Both places are taken for as long as it pleases the site.
-    for site in ["b", "c", "d"] {
-        let other = world.run((0..3).map(|n| of_site(site, "work", n)).collect()).await;
-        assert_eq!(world.ended(other).await, "succeeded");
+    for (site, other) in ["b", "c", "d"].into_iter().zip(&runs[1..]) {
+        let steps: Vec<NewStep> = (0..3).map(|n| of_site(site, "work", n)).collect();
+        step::enqueue(world.pool(), &world.clock, Some(*other), &steps).await.unwrap();
+        assert_eq!(world.ended(*other).await, "succeeded");
     }
     let most = "SELECT count(*) <= 2 FROM syncline.sync_step WHERE run_id = $1 AND state = 'running'";
     assert!(world.get::<bool>(most, hanging).await, "what hangs got no more than the places that there are");

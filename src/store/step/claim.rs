@@ -179,10 +179,10 @@ pub async fn claim(pool: &PgPool, wish: &Wish<'_>) -> Result<Claims> {
         ), wanted AS MATERIALIZED (
             SELECT ARRAY(SELECT r.id FROM ranked r ORDER BY r.load, r.favoured DESC, r.priority DESC, r.ready_at, r.id LIMIT 2 * $3::int8 + 8) AS ids
         ), picked AS MATERIALIZED (
-            -- Locked before they are taken (materialised, so that the limit holds once). Arrays, because they are looked up
-            -- by the primary key. A worker whose lease has run out finds nothing: it may have been declared dead.
+            -- Locked before they are taken (materialised, so that the limit holds once). Looked up by the primary key: hence
+            -- the arrays, and the state in a form that no index of ready steps seems to answer. A worker whose lease has run out finds nothing: it may have been declared dead.
             SELECT s.id FROM syncline.sync_step s
-             WHERE s.id = ANY ((SELECT ids FROM wanted)::uuid[]) AND s.state = 'ready'
+             WHERE s.id = ANY ((SELECT ids FROM wanted)::uuid[]) AND coalesce(s.state, '') = 'ready'
                AND EXISTS (SELECT 1 FROM syncline.worker WHERE id = $2 AND lease_until > clock_timestamp())
              ORDER BY array_position((SELECT ids FROM wanted), s.id)
              LIMIT $3::int8

@@ -97,7 +97,8 @@ pub async fn pulse_looking<'e>(
         )
         SELECT
             ARRAY(SELECT q.name FROM unnest(ARRAY['jira', 'store', 'control']) AS q (name)
-                   WHERE $8 AND EXISTS (SELECT 1 FROM syncline.sync_step s WHERE s.queue = q.name AND s.state = 'ready')
+                   -- Not EXISTS, for which all of them may be read.
+                   WHERE $8 AND (SELECT true FROM syncline.sync_step s WHERE s.queue = q.name AND s.state = 'ready' LIMIT 1)
                       OR EXISTS (SELECT 1 FROM due WHERE due.queue = q.name)
                       OR EXISTS (SELECT 1 FROM rescued WHERE rescued.queue = q.name)) AS "ready!",
             (SELECT count(*) FROM due) AS "due!",
