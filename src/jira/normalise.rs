@@ -18,7 +18,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::fields::FieldMap;
-use super::loose::{FromJson, Id, Key, List, Loose, Moment, Text};
+use super::loose::{FromJson, Id, Key, Loose, Moment, Text};
 use super::repair::{self, unreadable};
 use super::wire;
 use crate::domain::entity::{AttachmentRecord, ChangeRecord, ComponentRecord, LinkRecord, SprintRecord, VersionRecord};
@@ -292,19 +292,14 @@ fn issue(report: &mut Report, wire: wire::Issue<'_>, map: &FieldMap) -> Result<P
     if let Loose::Good(Text(why)) = &wire.left_out {
         return Err(Reject::new("issue", why.to_string(), "an issue that can be read", "one that is too large"));
     }
-    if let Loose::Good(List(lists)) = wire.lists_left_out {
-        for list in lists {
-            let Loose::Good(Text(list)) = list else { continue };
-            let problem = "too large to be read; what is stored of it stays".to_owned();
-            report.reject_part((Some(id), Some(0)), Some(sanitise(&key)), list, problem);
-        }
-    }
     let mut fields = need(wire.fields, "fields")?;
     let project = need(std::mem::take(&mut fields.project), "project")?;
     let project_id = need(project.id, "project.id")?.0;
     let project_key = need(project.key, "project.key")?.into_string();
     let mut left_out = fields.left_out();
-    left_out.extend(Dated::left_out(&fields.rest));
+    let Times { created_at, updated_at } = Times::take(report, &mut fields.rest)?;
+    let dated = Dated::take(report, &mut fields.rest);
+    let (resolved_at, due_date) = (dated.resolved_at, dated.due_date);
     // A list that is null, or an object without its array, tells as little.
     if !matches!(&fields.comment, Loose::Good(list) if matches!(list.elements, Loose::Good(_))) {
         left_out.insert("comment");
@@ -312,11 +307,9 @@ fn issue(report: &mut Report, wire: wire::Issue<'_>, map: &FieldMap) -> Result<P
     if !matches!(&fields.worklog, Loose::Good(list) if matches!(list.elements, Loose::Good(_))) {
         left_out.insert("worklog");
     }
-    let Times { created_at, updated_at } = Times::take(report, &mut fields.rest)?;
-    let dated = Dated::take(report, &mut fields.rest);
-    let (resolved_at, due_date) = (dated.resolved_at, dated.due_date);
     let read = Details::read(report, id, &key, &mut fields, dated, map);
-    let left_out = LeftOut { fields: left_out, ..read.left_out };
+    let mut left_out = LeftOut { fields: left_out, ..read.left_out };
+    left_out.named.extend(wire::DATED.into_iter().filter(|name| !left_out.fields.contains(name)).map(str::to_owned));
     let parent = report.optional("issue", "parent", fields.parent).unwrap_or_default();
     let summary = report.expected("issue", "summary", fields.summary).map(Text::into_string).unwrap_or_default();
     let description = report.optional("issue", "description", fields.description);

@@ -75,12 +75,12 @@ impl Look<'_> {
             }
         }
         // A comment that cannot be read stands in its issue and in a list of its own: it is one.
-        let mut met_records = BTreeSet::new();
-        let once = |error: &&RecordError| {
-            error.record_id.is_none_or(|record| met_records.insert((error.entity(), error.issue_id, record)))
+        let mut once = BTreeSet::new();
+        let is_new = |error: &&RecordError| {
+            error.record_id.is_none_or(|record| once.insert((error.entity(), error.issue_id, record)))
         };
-        let rejected = shown.page.rejected.iter().chain(&found.unreadable).filter(once);
-        report.unreadable.extend(rejected.map(Unreadable::from));
+        let unreadable = shown.page.rejected.iter().chain(&found.unreadable).filter(is_new).map(Unreadable::from);
+        report.unreadable.extend(unreadable);
         self.find_one_way(&shown, unmet, report).await?;
         self.find_extra(ids, &shown, &met, moved, report).await
     }

@@ -35,17 +35,6 @@ pub(super) struct Times {
 /// The fields of an issue as they came.
 type Rest<'a> = Vec<(Cow<'a, str>, &'a RawValue)>;
 
-/// The fields that are read here, by their names in Jira, but for the two without which there is no record.
-const FIELDS: [&str; 6] =
-    ["resolutiondate", "duedate", "statuscategorychangedate", "timeoriginalestimate", "timeestimate", "timespent"];
-
-impl Dated {
-    /// Those of them that the answer does not name; to be asked before they are taken out of `rest`.
-    pub(super) fn left_out(rest: &Rest<'_>) -> Vec<&'static str> {
-        FIELDS.into_iter().filter(|name| !rest.iter().any(|(id, _)| id == name)).collect()
-    }
-}
-
 impl Times {
     /// Takes both out of `rest`. One that is missing, or beyond all calendars, is taken for the other one: the row is kept, and
     /// a cursor that follows it passes nothing, since the issue is not updated before it is created.

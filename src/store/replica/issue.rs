@@ -97,7 +97,7 @@ pub async fn upsert_issues(
                    n.story_points, n.created_at, n.updated_at, n.resolved_at, n.due_date, n.content_hash, clock_timestamp(),
                    d.issue_type_id, d.is_subtask, d.status_id, d.priority_id, d.resolution_id, d.environment, d.security_level,
                    d.status_category_changed_at, d.original_estimate_seconds, d.remaining_estimate_seconds, d.time_spent_seconds,
-                   d.component_ids, d.fix_version_ids, d.affects_version_ids, d.sprint_ids, d.fields, d.votes, d.watchers, $26::timestamptz
+                   d.component_ids, d.fix_version_ids, d.affects_version_ids, d.sprint_ids, d.fields, d.votes, d.watchers, $25::timestamptz
               FROM input n
              CROSS JOIN LATERAL jsonb_to_record(n.details::jsonb) AS d (
                    issue_type_id int8, is_subtask bool, status_id int8, priority_id int8, resolution_id int8, environment text,
@@ -127,7 +127,7 @@ pub async fn upsert_issues(
                    sprint_ids = excluded.sprint_ids, fields = excluded.fields, votes = excluded.votes,
                    watchers = excluded.watchers, observed_at = excluded.observed_at
              WHERE (i.observed_at IS NULL OR i.observed_at <= excluded.observed_at OR i.observed_at > clock_timestamp())
-               AND ($27 OR i.updated_at <= excluded.updated_at)
+               AND ($26 OR i.updated_at <= excluded.updated_at)
                -- A page that holds the same rows may have written them since: pages of Data Center overlap.
                AND (i.content_hash <> excluded.content_hash OR i.deleted_at IS NOT NULL OR i.project_id <> excluded.project_id)
             RETURNING i.id, i.xmax = 0 AS created
