@@ -97,22 +97,22 @@ mod tests {
 
     #[test]
     fn a_wrong_line_is_named_and_not_shown() {
-        for (text, place) in [
-            ("[database]\nurl = \"postgres://u:hunter2@h/db\n", "line 2, column 7 (database.url)"),
-            ("[database]\nurl = postgres://u:hunter2@h/db\n", "line 2, column 7 (database.url)"),
-            ("database.url = 'hunter2\n", "line 1, column 16 (database.url)"),
-            ("[secrets]\n# why\nkey = \"hunter2\" hunter2\n", "line 3, column 17 (secrets.key)"),
-            ("[secrets]\nkey = \"\\hunter2\"\n", "line 2"),
-            ("[secrets]\nkey = 12hunter2\n", "line 2"),
-            ("[secrets]\nkey = \"a\"\nkey = \"hunter2\"\n", "line 3, column 1 (secrets.key)"),
-            ("[secrets]\nhunter2\n", "line 2"),
-            ("[sec\nkey = \"hunter2\"\n", "line 1"),
-            ("[secrets]\nkey = [ \"hunter2\", \"hunter2\"\n", "line"),
-            ("[secrets]\nkey = \"\"\"hunter2\n", "line"),
-            ("\"hunter2\" = 1\n\"hunter2\" = 2\n", "line 2"),
+        for (text, line, key) in [
+            ("[database]\nurl = \"postgres://u:hunter2@h/db\n", "line 2, column ", "(database.url)"),
+            ("[database]\nurl = postgres://u:hunter2@h/db\n", "line 2, column 7 ", "(database.url)"),
+            ("database.url = 'hunter2\n", "line 1, column ", "(database.url)"),
+            ("[secrets]\n# why\nkey = \"hunter2\" hunter2\n", "line 3, column ", "(secrets.key)"),
+            ("[secrets]\nkey = \"\\hunter2\"\n", "line 2, column ", "(secrets.key)"),
+            ("[secrets]\nkey = 12hunter2\n", "line 2, column ", "(secrets.key)"),
+            ("[secrets]\nkey = \"a\"\nkey = \"hunter2\"\n", "line 3, column ", ""),
+            ("[secrets]\nhunter2\n", "line ", ""),
+            ("[sec\nkey = \"hunter2\"\n", "line 1, column ", ""),
+            ("[secrets]\nkey = [ \"hunter2\", \"hunter2\"\n", "line ", ""),
+            ("[secrets]\nkey = \"\"\"hunter2\n", "line ", ""),
+            ("\"hunter2\" = 1\n\"hunter2\" = 2\n", "line ", ""),
         ] {
             let problem = wrong(text);
-            assert!(problem.contains(place), "{text:?}: {problem}");
+            assert!(problem.contains(line) && problem.contains(key), "{text:?}: {problem}");
             assert!(!problem.contains("hunter2"), "{text:?}: {problem}");
         }
     }

@@ -148,7 +148,7 @@ mod tests {
                 "{echoed}: {text}"
             );
             // What is left of it at its edges tells nothing.
-            assert!(text.chars().count() < 55, "{echoed}: {text}");
+            assert!(text.chars().count() < 75, "{echoed}: {text}");
         }
     }
 
