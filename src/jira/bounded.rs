@@ -97,15 +97,15 @@ impl JiraClient {
             r#""comment":{"comments":[],"startAt":0,"total":1}"#.to_owned(),
             r#""worklog":{"worklogs":[],"startAt":0,"total":1}"#.to_owned(),
         ];
-        let mut missing = Vec::new();
         for list in FIELDS {
             match self.single_issue(&id.to_string(), &[list.to_owned()]).await {
                 Ok(body) => members.extend(field(&body, list).map(|raw| format!("\"{list}\":{raw}"))),
-                Err(refused) if refused.too_large => missing.push(list),
+                // What an answer does not name is unknown, and what is stored of it stays.
+                Err(refused) if refused.too_large => {}
                 Err(refused) => return Err(refused.failure),
             }
         }
-        Ok(Some(joined(&body, &members, &missing).unwrap_or_else(|| left_out(id, key, "no issue, read by itself"))))
+        Ok(Some(joined(&body, &members).unwrap_or_else(|| left_out(id, key, "no issue, read by itself"))))
     }
 
     /// A page of a list of one issue, from `start_at`. A list that is cut by pages is asked for in ever smaller ones; an
@@ -198,16 +198,15 @@ fn field(body: &[u8], name: &str) -> Option<String> {
     Some((*fields.get(name)?).get().to_owned())
 }
 
-/// The issue with more members among its fields, and the names of lists that it lacks.
-fn joined(body: &[u8], members: &[String], missing: &[&str]) -> Option<Bytes> {
+/// The issue with more members among its fields.
+fn joined(body: &[u8], members: &[String]) -> Option<Bytes> {
     let (text, mended) = (repair::text(body), OnceCell::new());
     let issue: Issue<'_> = repair::read(&text, &mended).ok()?;
     let inside = issue.fields?.get().trim().strip_prefix('{')?.strip_suffix('}')?.trim();
     let comma = if inside.is_empty() { "" } else { "," };
     let raw = |value: Option<&RawValue>| value.map_or("null", RawValue::get).to_owned();
-    let missing = json!(missing);
     let joined = format!(
-        r#"{{"id":{},"key":{},"syncline:lists_left_out":{missing},"fields":{{{inside}{comma}{}}}}}"#,
+        r#"{{"id":{},"key":{},"fields":{{{inside}{comma}{}}}}}"#,
         raw(issue.id),
         raw(issue.key),
         members.join(",")

@@ -18,7 +18,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::fields::FieldMap;
-use super::loose::{FromJson, Id, Key, List, Loose, Moment, Text};
+use super::loose::{FromJson, Id, Key, Loose, Moment, Text};
 use super::repair::{self, unreadable};
 use super::wire;
 use crate::domain::entity::{AttachmentRecord, ChangeRecord, ComponentRecord, LinkRecord, SprintRecord, VersionRecord};
@@ -29,6 +29,7 @@ mod bulk;
 mod collection;
 mod dated;
 mod details;
+mod left_out;
 mod report;
 
 pub use bulk::{ParsedBulk, parse_changelog_bulk, parse_worklog_list};
@@ -37,6 +38,7 @@ pub use collection::{parse_changelog, parse_comments, parse_issue_changelog, par
 use dated::{Dated, Times};
 use details::Details;
 pub(super) use details::kind_of;
+pub use left_out::LeftOut;
 use report::Report;
 pub use report::{Drift, RecordError};
 
@@ -85,7 +87,7 @@ pub struct ParsedIssue {
     pub comments_total: i64,
     /// The worklogs that Jira inlined.
     pub worklogs: Vec<WorklogRecord>,
-    /// As `comments_total`. Zero where the site tracks no time.
+    /// As `comments_total`. Zero where the site tracks no time and shows none.
     pub worklogs_total: i64,
     /// The history that Jira inlined.
     pub changes: Vec<ChangeRecord>,
@@ -96,8 +98,8 @@ pub struct ParsedIssue {
     pub links: Vec<LinkRecord>,
     /// All of the issue's attachments.
     pub attachments: Vec<AttachmentRecord>,
-    /// Of links (`issuelinks`) and attachments (`attachment`), what was too large to be read: what is stored stays.
-    pub lists_left_out: Vec<String>,
+    /// What the answer does not tell of the issue.
+    pub left_out: LeftOut,
 }
 
 /// A page of one issue's comments or worklogs, read.
@@ -290,23 +292,24 @@ fn issue(report: &mut Report, wire: wire::Issue<'_>, map: &FieldMap) -> Result<P
     if let Loose::Good(Text(why)) = &wire.left_out {
         return Err(Reject::new("issue", why.to_string(), "an issue that can be read", "one that is too large"));
     }
-    let mut lists_left_out = Vec::new();
-    if let Loose::Good(List(lists)) = wire.lists_left_out {
-        for list in lists {
-            let Loose::Good(Text(list)) = list else { continue };
-            let problem = "too large to be read; what is stored of it stays".to_owned();
-            report.reject_part((Some(id), Some(0)), Some(sanitise(&key)), list.clone(), problem);
-            lists_left_out.push(list.into_owned());
-        }
-    }
     let mut fields = need(wire.fields, "fields")?;
     let project = need(std::mem::take(&mut fields.project), "project")?;
     let project_id = need(project.id, "project.id")?.0;
     let project_key = need(project.key, "project.key")?.into_string();
+    let mut left_out = fields.left_out();
     let Times { created_at, updated_at } = Times::take(report, &mut fields.rest)?;
     let dated = Dated::take(report, &mut fields.rest);
     let (resolved_at, due_date) = (dated.resolved_at, dated.due_date);
+    // A list that is null, or an object without its array, tells as little.
+    if !matches!(&fields.comment, Loose::Good(list) if matches!(list.elements, Loose::Good(_))) {
+        left_out.insert("comment");
+    }
+    if !matches!(&fields.worklog, Loose::Good(list) if matches!(list.elements, Loose::Good(_))) {
+        left_out.insert("worklog");
+    }
     let read = Details::read(report, id, &key, &mut fields, dated, map);
+    let mut left_out = LeftOut { fields: left_out, ..read.left_out };
+    left_out.named.extend(wire::DATED.into_iter().filter(|name| !left_out.fields.contains(name)).map(str::to_owned));
     let parent = report.optional("issue", "parent", fields.parent).unwrap_or_default();
     let summary = report.expected("issue", "summary", fields.summary).map(Text::into_string).unwrap_or_default();
     let description = report.optional("issue", "description", fields.description);
@@ -339,8 +342,11 @@ fn issue(report: &mut Report, wire: wire::Issue<'_>, map: &FieldMap) -> Result<P
     let record = record.sealed();
     let (comments, comments_total) =
         inlined(report, &record, "comment", fields.comment, |report, element| comment(report, id, element));
-    let (worklogs, worklogs_total) =
-        inlined(report, &record, "worklog", fields.worklog, |report, element| worklog(report, id, element));
+    let (worklogs, worklogs_total) = match &fields.worklog {
+        // There are none to be seen.
+        Loose::Absent if map.tracks_no_time => (Vec::new(), 0),
+        _ => inlined(report, &record, "worklog", fields.worklog, |report, element| worklog(report, id, element)),
+    };
     let (changes, changes_total) = inlined_history(report, &record, wire.changelog);
     Ok(ParsedIssue {
         issue: record,
@@ -352,7 +358,7 @@ fn issue(report: &mut Report, wire: wire::Issue<'_>, map: &FieldMap) -> Result<P
         changes_total,
         links: read.links,
         attachments: read.attachments,
-        lists_left_out,
+        left_out,
     })
 }
 

@@ -1,6 +1,7 @@
 //! Jira's answers as they come over the wire: every value [`Loose`], texts borrowed from the page.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -173,9 +174,6 @@ pub(super) struct Issue<'a> {
     /// Why the issue stands here by its names only; never Jira's, see [`super::bounded`].
     #[serde(borrow, rename = "syncline:left_out")]
     pub left_out: Loose<Text<'a>>,
-    /// Lists of it that were too large to be read; never Jira's.
-    #[serde(borrow, rename = "syncline:lists_left_out")]
-    pub lists_left_out: Loose<List<Text<'a>>>,
 }
 object!(Issue, "issue");
 
@@ -187,12 +185,26 @@ macro_rules! fields {
             $($(#[$doc])* pub $member: Loose<$type>,)*
             /// All others as they came, by id; dates and amounts too, so that one without a place in a column is not lost.
             pub rest: Vec<(Cow<'a, str>, &'a RawValue)>,
+            /// Which of the fields above the answer names and which of those can be read; null is named.
+            named: Vec<&'static str>,
         }
 
         impl<'de: 'a, 'a> Fields<'a> {
+            /// The fields above that the answer leaves out, or shows in a form that tells nothing.
+            pub fn left_out(&self) -> BTreeSet<&'static str> {
+                let typed = [$($name),*].into_iter().filter(|name| !self.named.contains(name));
+                let is_there = |name: &&'static str| self.rest.iter().any(|(id, _)| id == name);
+                typed.chain(DATED.into_iter().filter(|name| !is_there(name))).collect()
+            }
+
             fn read<A: MapAccess<'de>>(&mut self, key: Cow<'de, str>, map: &mut A) -> Result<(), A::Error> {
                 match key.as_ref() {
-                    $($name => self.$member = map.next_value()?,)*
+                    $($name => {
+                        self.$member = map.next_value()?;
+                        if !matches!(self.$member, Loose::Wrong(_)) {
+                            self.named.push($name);
+                        }
+                    })*
                     left_out if NOT_KEPT.contains(&left_out) => drop(map.next_value::<IgnoredAny>()?),
                     _ => self.rest.push((key, map.next_value()?)),
                 }
@@ -229,6 +241,18 @@ fields! {
     worklog: Collection<Worklog<'a>> = "worklog",
 }
 object!(Fields, "object of fields");
+
+/// The fields with a column of their own that are read from what came, see [`super::normalise`].
+pub(super) const DATED: [&str; 8] = [
+    "created",
+    "updated",
+    "resolutiondate",
+    "statuscategorychangedate",
+    "duedate",
+    "timeoriginalestimate",
+    "timeestimate",
+    "timespent",
+];
 
 /// What is no property of the issue by itself: what a visit or the passing of time changes, and what other issues' values
 /// add up to. They change while the issue's `updated` stays. The status' category is read with the status.
