@@ -3,6 +3,7 @@
 //! What must hold: what disappeared is removed only after the whole list was read, and only if nothing of the issue was
 //! written meanwhile that was asked for later (whose own steps see to it then).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -145,7 +146,8 @@ impl Read {
     fn end_of_endless(&mut self, walk: &Walk) {
         let ids =
             || self.comments.iter().map(|comment| comment.id).chain(self.worklogs.iter().map(|worklog| worklog.id));
-        let new = ids().filter(|id| !walk.seen.contains(id)).count();
+        let seen: HashSet<i64> = walk.seen.iter().copied().collect();
+        let new = ids().filter(|id| !seen.contains(id)).count();
         let what = match self.next_start {
             Some(_) if new == 0 && !walk.seen.is_empty() => "go on with what they have brought",
             Some(_) if walk.seen.len() + new > MOST_RECORDS => "bring more than an issue can have",
@@ -206,11 +208,18 @@ impl FetchCollection {
             Err(StepError::Failed(failure)) if is_withheld(&job.jira, &failure).await? => (None, Some(failure.message)),
             Err(error) => return Err(error),
         };
+<<<<<<< HEAD
+=======
+        let withheld = withheld.or_else(|| still.then(|| STILL.to_owned()));
+>>>>>>> wt/fair
         let read = read.map(|mut read| {
             read.end_of_endless(&walk);
             read
         });
+<<<<<<< HEAD
         let withheld = withheld.or_else(|| still.then(|| STILL.to_owned()));
+=======
+>>>>>>> wt/fair
         let Some(read) = read else {
             // The issue is gone, which is for the reconciliation to see, or the site keeps the list to itself. This
             // collection has nothing more to wait for.
