@@ -33,13 +33,15 @@ mod user;
 mod verify;
 mod worker;
 
-pub use context::{Context, Globals};
+pub use context::{Context, Globals, Usage};
 pub use error::{Error, Exit};
 pub use output::{Fields, Format, Output, Row};
 pub use progress::{ProgressView, watch};
 
 use clap::{Parser, Subcommand};
 use futures::future::BoxFuture;
+
+use crate::store;
 
 /// What `syncline worker` does: composed by the runtime, which stands above the commands.
 pub type Work = for<'a> fn(&'a Context) -> BoxFuture<'a, anyhow::Result<()>>;
@@ -133,10 +135,25 @@ async fn with_database(
     output: Output,
     work: Work,
 ) -> Result<(), Error> {
-    let context = Context::connect(loaded.config, output).await?;
-    let outcome = dispatch(command, &loaded.settings, &context, work).await;
+    let usage = if matches!(command, Command::Worker(_)) { Usage::Service } else { Usage::Command };
+    let context = Context::connect(loaded.config, output, usage).await?;
+    let outcome = match answers_at_once(&command) {
+        true => store::within(store::patience::LONGEST, dispatch(command, &loaded.settings, &context, work)).await,
+        false => dispatch(command, &loaded.settings, &context, work).await,
+    };
     context.close().await;
     outcome
+}
+
+/// Whether a command only asks the database, a few statements long: it need not be waited for when nothing is heard. The
+/// others wait for Jira, for a run or for a schema, and limit what they ask by themselves.
+fn answers_at_once(command: &Command) -> bool {
+    match command {
+        Command::Log(_) | Command::Queue(_) | Command::Schedule(_) | Command::Health(_) | Command::Drift(_) => true,
+        Command::Run(args) => !args.waits(),
+        Command::Sync(args) => !args.waits(),
+        _ => false,
+    }
 }
 
 /// Migrating holds a lock of its session, which a pooler in transaction mode cannot.

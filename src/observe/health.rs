@@ -86,6 +86,12 @@ struct Loop {
     last_beat_millis: AtomicU64,
 }
 
+/// How often a loop that rests says so.
+const BEAT_EVERY: Duration = Duration::from_secs(5);
+
+/// The silence that is allowed to loops that ask the database: more than the longest that one turn may wait for it.
+pub const ALLOWED_SILENCE: Duration = Duration::from_secs(90);
+
 /// A loop's way to say that it turns. Dropping it takes the loop off the list: a loop that ended is not wedged.
 #[derive(Debug)]
 pub struct Heartbeat {
@@ -130,6 +136,19 @@ impl Heartbeat {
     pub fn beat(&self) {
         self.entry.last_beat_millis.store(self.of.millis(), Ordering::Relaxed);
     }
+
+    /// Waits for `rest` and says now and then that the loop is well: it sleeps, it does not hang. Work is not waited for by
+    /// this.
+    pub async fn rest<T>(&self, rest: impl Future<Output = T>) -> T {
+        let mut rest = std::pin::pin!(rest);
+        loop {
+            self.beat();
+            if let Ok(rested) = tokio::time::timeout(BEAT_EVERY, &mut rest).await {
+                self.beat();
+                return rested;
+            }
+        }
+    }
 }
 
 impl Drop for Heartbeat {
@@ -159,6 +178,21 @@ mod tests {
         assert_eq!(heartbeats.silent_at(332_000), [("renew", 332)], "a loop that ended is not wedged");
         renew.beat();
         assert_eq!(heartbeats.silent(), []);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_loop_that_rests_beats_and_one_that_hangs_does_not() {
+        let heartbeats = Heartbeats::default();
+        let resting = heartbeats.register("resting", Duration::ZERO);
+        let before = resting.entry.last_beat_millis.load(Ordering::Relaxed);
+        resting.entry.last_beat_millis.store(u64::MAX, Ordering::Relaxed);
+        resting.rest(tokio::time::sleep(Duration::from_secs(3_600))).await;
+        let after = resting.entry.last_beat_millis.load(Ordering::Relaxed);
+        assert!(after >= before && after != u64::MAX, "it beat");
+        let hanging = heartbeats.register("hanging", Duration::ZERO);
+        hanging.entry.last_beat_millis.store(7, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_secs(3_600)).await;
+        assert_eq!(hanging.entry.last_beat_millis.load(Ordering::Relaxed), 7, "nobody beats for it");
     }
 
     #[test]

@@ -6,24 +6,23 @@ use std::time::{Duration, Instant};
 use crate::domain::failure::sanitise;
 use crate::domain::queue::Queue;
 use crate::engine::{Claimed, Engine};
+use crate::observe::health::Heartbeat;
 use crate::observe::{events, metrics, trace};
-use crate::store;
+use crate::store::patience::Patience;
 use crate::store::step::{self, Claims};
 
 /// The most steps that one claim takes: enough to make the statement cheap, few enough to leave some for others.
 const MAX_BATCH: usize = 16;
-/// How long the answer to a claim is waited for.
-const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// Feeds a queue until the engine drains.
-pub(super) async fn feed(engine: Engine, queue: Queue) {
+pub(super) async fn feed(engine: Engine, queue: Queue, heartbeat: Heartbeat) {
     let slots = engine.slots();
     let mut failures = 0u32;
+    let mut patience = Patience::default();
     loop {
         let first = tokio::select! {
             biased;
             () = engine.draining().cancelled() => return,
-            permit = slots.take(queue) => permit,
+            permit = heartbeat.rest(slots.take(queue)) => permit,
         };
         let mut permits: Vec<_> = first.into_iter().collect();
         while permits.len() < MAX_BATCH
@@ -37,9 +36,9 @@ pub(super) async fn feed(engine: Engine, queue: Queue) {
         let pool = engine.pool();
         let claim = step::claim(&pool, queue, epoch.owner, i64::try_from(limit).unwrap_or(1));
         // An answer that never comes must not silence the queue; what it claimed all the same is found by a pulse.
-        let claimed = tokio::time::timeout(CLAIM_TIMEOUT, claim).await;
+        let claimed = patience.wait(claim).await;
         metrics::claim_took(queue.as_str(), asked.elapsed());
-        match claimed.unwrap_or_else(|_| Err(store::Error::ConnectionLost(sqlx::Error::PoolTimedOut))) {
+        match claimed {
             Ok(Claims { steps, put_off }) => {
                 failures = 0;
                 // Steps behind a shut gate take none of the places: others may stand behind them.
@@ -76,7 +75,7 @@ pub(super) async fn feed(engine: Engine, queue: Queue) {
         tokio::select! {
             biased;
             () = engine.draining().cancelled() => return,
-            () = slots.woken(queue) => {}
+            () = heartbeat.rest(slots.woken(queue)) => {}
         }
     }
 }

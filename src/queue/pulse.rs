@@ -1,4 +1,7 @@
 //! Once a second: renew the lease, rescue, start timers. A process that could not renew in time stops its steps.
+//!
+//! What must hold: one connection that has died without a word does not cost the lease: while there is time left, another one
+//! is tried beside it; rows that a frozen process holds do not stop the pulse of those who live.
 
 use std::time::{Duration, Instant};
 
@@ -9,11 +12,15 @@ use crate::domain::failure::sanitise;
 use crate::engine::Engine;
 use crate::observe::health::Heartbeat;
 use crate::observe::{events, metrics, trace};
-use crate::store::Result;
-use crate::store::step::{self, PulseReport};
+use crate::store::step::{self, PulseReport, Rescued};
+use crate::store::{self, Result};
 
 /// The longest that one pulse is waited for: a third of the silence after which a process counts as wedged.
 const LONGEST_PULSE: Duration = Duration::from_secs(10);
+/// How long the counting of rescues may wait for a run that somebody else holds.
+const LOCK_TIMEOUT_MILLIS: u64 = 500;
+/// Rescues that wait to be counted at most.
+const MOST_UNCOUNTED: usize = 1_000;
 /// The shortest sleep between two pulses, however close the timers are.
 const SHORTEST_SLEEP: Duration = Duration::from_millis(10);
 
@@ -31,18 +38,22 @@ pub(super) struct Beat {
 
 /// Pulses until `stopped`.
 pub(super) async fn beat(engine: Engine, options: Beat, stopped: impl Future<Output = ()>) {
+    tokio::select! {
+        biased;
+        () = stopped => {}
+        () = pulse_on(engine, options) => {}
+    }
+}
+
+async fn pulse_on(engine: Engine, options: Beat) {
     let Beat { host, every, lease, heartbeat } = options;
-    let mut stopped = std::pin::pin!(stopped);
     // When the lease began to run; none while nothing can have been claimed under it.
     let mut renewed: Option<Instant> = None;
     let mut next = Duration::ZERO;
     let mut connection = None;
+    let mut uncounted = Vec::new();
     loop {
-        tokio::select! {
-            biased;
-            () = &mut stopped => return,
-            () = tokio::time::sleep(next) => {}
-        }
+        tokio::time::sleep(next).await;
         heartbeat.beat();
         let started = Instant::now();
         let epoch = engine.epoch();
@@ -50,8 +61,9 @@ pub(super) async fn beat(engine: Engine, options: Beat, stopped: impl Future<Out
         let remaining = renewed.map_or(LONGEST_PULSE, |renewed| lease.saturating_sub(renewed.elapsed()).max(every));
         let patience = remaining.min(LONGEST_PULSE);
         next = every;
-        match tokio::time::timeout(patience, pulse(&engine, &mut connection, epoch.owner, &host, lease)).await {
-            Ok(Ok(report)) => {
+        let pulsed = pulse(&engine, connection.take(), patience / 2, epoch.owner, &host, lease);
+        match tokio::time::timeout(patience, pulsed).await {
+            Ok(Ok((report, alive))) => {
                 renewed = Some(started);
                 engine.set_database_lost(false);
                 for queue in report.ready {
@@ -60,6 +72,9 @@ pub(super) async fn beat(engine: Engine, options: Beat, stopped: impl Future<Out
                 if let Some(timer) = report.next_timer {
                     next = timer.clamp(SHORTEST_SLEEP, every);
                 }
+                tell_of(&engine, &report.rescued);
+                uncounted.extend(report.rescued);
+                connection = count(alive, &mut uncounted, patience.saturating_sub(started.elapsed())).await;
             }
             Ok(Err(error)) => {
                 engine.set_database_lost(true);
@@ -80,21 +95,56 @@ pub(super) async fn beat(engine: Engine, options: Beat, stopped: impl Future<Out
 }
 
 /// One pulse over a connection of its own: neither steps that hold all of the pool's nor a dead one that was pooled may cost
-/// the lease. The connection is kept only when the pulse succeeds.
+/// the lease. When nothing was heard on the kept connection for half of the time, a fresh one is tried beside it.
 async fn pulse(
     engine: &Engine,
-    kept: &mut Option<PgConnection>,
+    kept: Option<PgConnection>,
+    half: Duration,
     owner: Uuid,
     host: &str,
     lease: Duration,
-) -> Result<PulseReport> {
-    let mut connection = match kept.take() {
-        Some(connection) => connection,
-        None => engine.pool().connect_options().connect().await?,
+) -> Result<(PulseReport, PgConnection)> {
+    let Some(kept) = kept else {
+        return pulse_by(engine, connect(engine).await?, owner, host, lease).await;
     };
+    let mut first = std::pin::pin!(pulse_by(engine, kept, owner, host, lease));
+    if let Ok(answer) = tokio::time::timeout(half, &mut first).await {
+        return answer;
+    }
+    let second = async { pulse_by(engine, connect(engine).await?, owner, host, lease).await };
+    tokio::select! {
+        answer = &mut first => answer,
+        answer = second => match answer {
+            Ok(pulsed) => Ok(pulsed),
+            Err(_) => first.await,
+        }
+    }
+}
+
+async fn connect(engine: &Engine) -> Result<PgConnection> {
+    let pool = engine.pool();
+    let options = (*pool.connect_options()).clone();
+    let options = match store::is_pooled(&pool) {
+        true => options,
+        false => options.options([("lock_timeout", LOCK_TIMEOUT_MILLIS)]),
+    };
+    Ok(options.connect().await?)
+}
+
+async fn pulse_by(
+    engine: &Engine,
+    mut connection: PgConnection,
+    owner: Uuid,
+    host: &str,
+    lease: Duration,
+) -> Result<(PulseReport, PgConnection)> {
     let in_flight = engine.in_flight();
     let report = step::pulse(&mut connection, owner, host, env!("CARGO_PKG_VERSION"), lease, &in_flight).await?;
-    for rescued in &report.rescued {
+    Ok((report, connection))
+}
+
+fn tell_of(engine: &Engine, rescued: &[Rescued]) {
+    for rescued in rescued {
         let step = engine.kind_label(&rescued.kind);
         metrics::step_rescued(step);
         trace::attempt_lost(&trace::LostAttempt {
@@ -112,12 +162,24 @@ async fn pulse(
             "taken back from a process that fell silent"
         );
     }
-    if !report.rescued.is_empty()
-        && let Err(error) = step::record_rescues(&mut connection, events::STEP_RESCUED, &report.rescued).await
-    {
-        // The steps are safe; only the count is short.
-        tracing::warn!(event = events::OUTCOME_NOT_RECORDED, error = %sanitise(&error.to_string()));
+}
+
+/// Counts rescues on their runs, now or at a later pulse: the process that fell silent may still hold the run. Answers the
+/// connection, unless it has become useless.
+async fn count(mut connection: PgConnection, uncounted: &mut Vec<Rescued>, limit: Duration) -> Option<PgConnection> {
+    if uncounted.is_empty() {
+        return Some(connection);
     }
-    *kept = Some(connection);
-    Ok(report)
+    let counted = store::within(limit, step::record_rescues(&mut connection, events::STEP_RESCUED, uncounted)).await;
+    let Err(error) = counted else {
+        uncounted.clear();
+        return Some(connection);
+    };
+    if error.is_contention() && uncounted.len() < MOST_UNCOUNTED {
+        return Some(connection);
+    }
+    // The steps are safe; only the count is short.
+    tracing::warn!(event = events::OUTCOME_NOT_RECORDED, error = %sanitise(&error.to_string()));
+    uncounted.clear();
+    None
 }

@@ -5,7 +5,7 @@
 //! that passed while nobody looked become one run, and are counted as missed.
 //!
 //! What must hold: each slot is enqueued at most once, by any number of schedulers, whatever the clock does; the loop
-//! sleeps until something is due or a schedule changes.
+//! sleeps until something is due or a schedule changes, and waits for the database for a limited time only.
 
 mod misfire;
 
@@ -21,9 +21,12 @@ pub use misfire::move_on;
 
 use crate::clock::Clock;
 use crate::domain::failure::sanitise;
+use crate::observe::health::Heartbeat;
 use crate::observe::{events, metrics, trace};
+use crate::store::patience::{LONGEST, Patience};
+use crate::store::session::BEGIN;
 use crate::store::upkeep::{self, Retention};
-use crate::store::{Connections, Result, due};
+use crate::store::{Connections, Result, due, within};
 
 /// Schedules that are handled in one transaction.
 const BATCH: i64 = 500;
@@ -33,10 +36,22 @@ const UPKEEP_EVERY: TimeDelta = TimeDelta::minutes(10);
 const UPKEEP_BATCH: i64 = 5_000;
 
 /// Turns schedules into runs until `stop`. `changed` is told when a schedule was added or changed.
-pub async fn run(connections: Connections, clock: Clock, changed: Arc<Notify>, stop: CancellationToken) {
+pub async fn run(
+    connections: Connections,
+    clock: Clock,
+    changed: Arc<Notify>,
+    heartbeat: Heartbeat,
+    stop: CancellationToken,
+) {
+    // What is under way when the stop comes is undone by its transaction, and made by another process.
+    let _ = stop.run_until_cancelled(follow(&connections, &clock, &changed, &heartbeat)).await;
+}
+
+async fn follow(connections: &Connections, clock: &Clock, changed: &Notify, heartbeat: &Heartbeat) {
     let mut next_upkeep = clock.now() + TimeDelta::minutes(1);
+    let mut patience = Patience::default();
     loop {
-        let sleep = match tick(&connections.now(), &clock).await {
+        let sleep = match turn(&connections.now(), clock, &mut patience, Some(heartbeat)).await {
             Ok(sleep) => sleep,
             Err(error) => {
                 tracing::warn!(event = events::SCHEDULER_FAILED, error = %sanitise(&error.to_string()), "trying again in 2 s");
@@ -45,12 +60,12 @@ pub async fn run(connections: Connections, clock: Clock, changed: Arc<Notify>, s
         };
         if clock.now() >= next_upkeep {
             next_upkeep = clock.now() + UPKEEP_EVERY;
+            heartbeat.beat();
             tidy(&connections.now()).await;
         }
         tokio::select! {
             biased;
-            () = stop.cancelled() => return,
-            () = changed.notified() => {}
+            () = heartbeat.rest(changed.notified()) => {}
             () = tokio::time::sleep(sleep.min(LONGEST_SLEEP)) => {}
         }
     }
@@ -58,44 +73,56 @@ pub async fn run(connections: Connections, clock: Clock, changed: Arc<Notify>, s
 
 /// Enqueues everything that is due now; answers how long there is nothing to do.
 pub async fn tick(pool: &PgPool, clock: &Clock) -> Result<Duration> {
-    loop {
-        let now = clock.now();
-        let mut tx = pool.begin().await?;
-        let found = due::due(&mut tx, now, BATCH).await?;
-        let mut moved = Vec::with_capacity(found.len());
-        for schedule in &found {
-            match move_on(schedule, now, trace::new_traceparent(clock)) {
-                Ok(one) => moved.push(one),
-                Err(problem) => {
-                    tracing::error!(event = events::SCHEDULE_PAUSED, project_id = %schedule.project_id, problem);
-                    due::pause_broken(&mut tx, schedule.project_id, &problem).await?;
-                }
-            }
-        }
-        if !moved.is_empty() {
-            due::enqueue(&mut tx, &moved, now).await?;
-        }
-        tx.commit().await?;
-        for schedule in &found {
-            metrics::scheduler_lag((now - schedule.next_run_at).to_std().unwrap_or_default());
-        }
-        for one in moved.iter().filter(|one| one.missed > 0) {
-            let missed = u32::try_from(one.missed).unwrap_or(u32::MAX);
-            metrics::schedule_missed(missed);
-            tracing::warn!(event = events::SCHEDULE_MISSED, project_id = %one.project_id, missed, "missed slots are served by one run");
-        }
-        if i64::try_from(found.len()).unwrap_or(0) < BATCH {
-            break;
-        }
+    turn(pool, clock, &mut Patience::default(), None).await
+}
+
+async fn turn(
+    pool: &PgPool,
+    clock: &Clock,
+    patience: &mut Patience,
+    heartbeat: Option<&Heartbeat>,
+) -> Result<Duration> {
+    while patience.wait(batch(pool, clock)).await? {
+        heartbeat.inspect(|heartbeat| heartbeat.beat());
     }
-    let next = due::next_due(pool).await?;
+    let next = patience.wait(due::next_due(pool)).await?;
     let wait = next.map(|next| (next - clock.now()).to_std().unwrap_or_default());
     // Due, but held by another scheduler just now: it will have moved it on in a moment.
     Ok(wait.map_or(LONGEST_SLEEP, |wait| wait.max(Duration::from_millis(50))))
 }
 
+/// Enqueues what is due, as much as one transaction handles; answers whether there may be more.
+async fn batch(pool: &PgPool, clock: &Clock) -> Result<bool> {
+    let now = clock.now();
+    let mut tx = pool.begin_with(BEGIN).await?;
+    let found = due::due(&mut tx, now, BATCH).await?;
+    let mut moved = Vec::with_capacity(found.len());
+    for schedule in &found {
+        match move_on(schedule, now, trace::new_traceparent(clock)) {
+            Ok(one) => moved.push(one),
+            Err(problem) => {
+                tracing::error!(event = events::SCHEDULE_PAUSED, project_id = %schedule.project_id, problem);
+                due::pause_broken(&mut tx, schedule.project_id, &problem).await?;
+            }
+        }
+    }
+    if !moved.is_empty() {
+        due::enqueue(&mut tx, &moved, now).await?;
+    }
+    tx.commit().await?;
+    for schedule in &found {
+        metrics::scheduler_lag((now - schedule.next_run_at).to_std().unwrap_or_default());
+    }
+    for one in moved.iter().filter(|one| one.missed > 0) {
+        let missed = u32::try_from(one.missed).unwrap_or(u32::MAX);
+        metrics::schedule_missed(missed);
+        tracing::warn!(event = events::SCHEDULE_MISSED, project_id = %one.project_id, missed, "missed slots are served by one run");
+    }
+    Ok(i64::try_from(found.len()).unwrap_or(0) >= BATCH)
+}
+
 async fn tidy(pool: &PgPool) {
-    match upkeep::sweep(pool, &Retention::default(), UPKEEP_BATCH).await {
+    match within(LONGEST, upkeep::sweep(pool, &Retention::default(), UPKEEP_BATCH)).await {
         Ok(removed) if removed > 0 => tracing::info!(event = events::UPKEEP_DONE, removed, "old rows removed"),
         Ok(_) => {}
         Err(error) => tracing::warn!(event = events::UPKEEP_FAILED, error = %sanitise(&error.to_string())),

@@ -19,6 +19,7 @@ use sqlx::{ConnectOptions, Connection};
 use super::Error;
 use super::connect::is_pooled;
 use super::error::code;
+use super::patience::{LONGEST, again, within};
 
 /// Where the books are kept.
 const TABLE: &str = "syncline.schema_migration";
@@ -66,7 +67,7 @@ pub fn fingerprint() -> String {
 /// newer schema that this program may work on is left as it is.
 ///
 /// # Errors
-/// [`Error::PooledMigration`], [`Error::SchemaTooNew`], [`Error::SchemaDirty`] and [`Error::SchemaDiffers`] before anything
+/// [`Error::PooledMigration`], [`Error::WrongEncoding`], [`Error::SchemaTooNew`], [`Error::SchemaDirty`] and [`Error::SchemaDiffers`] before anything
 /// is changed;
 /// [`Error::MigrationFailed`] after the failing one was rolled back, with the earlier ones in place.
 pub async fn migrate(pool: &PgPool) -> Result<Report, Error> {
@@ -92,6 +93,7 @@ pub async fn migrate_with(pool: &PgPool, migrator: &Migrator) -> Result<Report, 
 }
 
 async fn locked_migrate(connection: &mut PgConnection, migrator: &Migrator) -> Result<Report, Error> {
+    check_encoding(connection).await?;
     connection.lock().await.map_err(from_migrate)?;
     connection.create_schema_if_not_exists(SCHEMA).await.map_err(from_migrate)?;
     connection.ensure_migrations_table(TABLE).await.map_err(from_migrate)?;
@@ -117,11 +119,25 @@ async fn locked_migrate(connection: &mut PgConnection, migrator: &Migrator) -> R
     Ok(Report { applied, version })
 }
 
+/// Jira writes every script there is. A database of another encoding refuses most of it, or (SQL_ASCII) counts its characters
+/// wrongly; and the encoding of a database cannot be changed later.
+async fn check_encoding(connection: &mut PgConnection) -> Result<(), Error> {
+    let (database, encoding): (String, String) =
+        sqlx::query_as("SELECT current_database()::text, current_setting('server_encoding')")
+            .fetch_one(connection)
+            .await?;
+    if encoding == "UTF8" { Ok(()) } else { Err(Error::WrongEncoding { database, encoding }) }
+}
+
 /// The schema's version. Refuses a schema that this program cannot work on; workers call it before they claim anything.
 ///
 /// # Errors
 /// [`Error::SchemaTooOld`], [`Error::SchemaTooNew`], [`Error::SchemaDirty`], [`Error::SchemaDiffers`].
 pub async fn check_version(pool: &PgPool) -> Result<i64, Error> {
+    again(|| within(LONGEST, version(pool))).await
+}
+
+async fn version(pool: &PgPool) -> Result<i64, Error> {
     let mut connection = pool.acquire().await?;
     let expected = expected_version();
     let known = history(&mut connection).await?.ok_or(Error::SchemaTooOld { found: 0, expected })?;

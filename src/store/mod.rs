@@ -23,6 +23,7 @@ pub mod log;
 pub mod migrate;
 pub mod oauth;
 pub mod page;
+pub mod patience;
 pub mod people;
 pub mod plan;
 pub mod project;
@@ -33,6 +34,7 @@ pub mod reconcile;
 pub mod replica;
 pub mod run_view;
 pub mod schedule_admin;
+pub mod session;
 pub mod setting;
 pub mod sighting;
 pub mod site;
@@ -44,10 +46,12 @@ pub mod verify;
 pub mod verify_parts;
 pub mod work;
 
-pub use connect::{PoolOptions, Route, acquire, connect, is_pooled};
+pub use connect::{PoolOptions, Route, connect, is_pooled};
 pub use connections::Connections;
 pub use error::Error;
 pub use migrate::{check_version, migrate};
+pub use patience::within;
+pub use session::{Held, acquire, is_there};
 
 /// The outcome of a statement.
 pub type Result<T> = std::result::Result<T, Error>;

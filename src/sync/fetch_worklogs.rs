@@ -102,7 +102,7 @@ impl FetchWorklogs {
         let job = self.0.job(context).await?;
         let page = PageId { run_id: workshop::run_id(context)?, partition: which.partition, seq: which.seq };
         let since = which.since - job.options.overlap;
-        let withheld = capability::is_withheld(&context.pool, job.work.site_id, FEATURE).await?;
+        let withheld = context.hear(capability::is_withheld(&context.pool, job.work.site_id, FEATURE)).await?;
         let fed = if withheld { Fed::default() } else { Fed::read(&job, since).await? };
         let priority = context.step.priority;
         Ok(Commit::effects(move |conn| {

@@ -48,7 +48,7 @@ impl PlanRun {
     async fn plan(&self, context: &StepContext) -> Result<Commit, StepError> {
         self.0.forget(workshop::run_id(context)?);
         let job = self.0.job(context).await?;
-        let progress = plan::progress(&context.pool, job.work.project_id).await?;
+        let progress = context.hear(plan::progress(&context.pool, job.work.project_id)).await?;
         if job.jira.kind() == SiteKind::DataCenter {
             // Alone: a password that does not count any more, tried three times at once, locks the account.
             job.jira.myself().await?;
@@ -65,10 +65,12 @@ impl PlanRun {
             // A new key changes those of all issues without moving their `updated`: everything is read again.
             false => (Progress::default(), None),
         };
-        let repairs = plan::repair_ids(&context.pool, job.work.run_id).await?;
+        let repairs = context.hear(plan::repair_ids(&context.pool, job.work.run_id)).await?;
         let repairs = repair_steps(job.work.site_id, &repairs);
         let users = match job.work.listed {
-            true => Some(plan::listed_users(&context.pool, job.work.project_id, job.work.kind == "full").await?),
+            true => Some(
+                context.hear(plan::listed_users(&context.pool, job.work.project_id, job.work.kind == "full")).await?,
+            ),
             false => None,
         };
         // The issues of a project that was archived or put into the trash are no longer found by search: asking would look
@@ -131,7 +133,7 @@ impl PlanRun {
         if job.work.trigger != "schedule" {
             return Ok(false);
         }
-        Ok(reconcile::is_due(&context.pool, job.work.project_id, context.clock.now()).await?)
+        Ok(context.hear(reconcile::is_due(&context.pool, job.work.project_id, context.clock.now())).await?)
     }
 
     /// Asks for the account, where that was not done before all else.
@@ -172,7 +174,7 @@ async fn project(context: &StepContext, job: &Job) -> Result<Project, Failure> {
     let name = job.work.jira_project_id.map_or_else(|| job.work.project_key.clone(), |id| id.to_string());
     let answer = job.jira.project(&name).await;
     if matches!(&answer, Err(failure) if failure.code == FailureCode::NotFoundProject)
-        && let Err(error) = sighting::not_seen(&context.pool, job.work.project_id).await
+        && let Err(error) = context.hear(sighting::not_seen(&context.pool, job.work.project_id)).await
     {
         tracing::warn!(event = events::OUTCOME_NOT_RECORDED, "{error}");
     }

@@ -103,7 +103,7 @@ impl Workshop {
             job.limit.check()?;
             return Ok(Arc::clone(job));
         }
-        let work = work::load(&context.pool, run_id).await?;
+        let work = context.hear(work::load(&context.pool, run_id)).await?;
         let work = work.ok_or_else(|| Failure::new(FailureCode::Internal, format!("run {run_id} does not exist")))?;
         let job = Arc::new(self.prepare(work, &context.clock)?);
         job.limit.check()?;
@@ -121,7 +121,7 @@ impl Workshop {
     /// The project of a step's run, without the need of a usable site.
     pub(super) async fn project_of(&self, context: &StepContext) -> Result<Uuid, StepError> {
         let run_id = run_id(context)?;
-        let work = work::load(&context.pool, run_id).await?;
+        let work = context.hear(work::load(&context.pool, run_id)).await?;
         let work = work.ok_or_else(|| Failure::new(FailureCode::Internal, format!("run {run_id} does not exist")))?;
         Ok(work.project_id)
     }

@@ -95,7 +95,7 @@ pub async fn claim(pool: &PgPool, queue: Queue, owner: Uuid, limit: i64) -> Resu
     )
     .fetch_all(&mut *connection)
     .await?;
-    drop(connection);
+    connection.give_back();
     let found = rows.len();
     let mut steps: Vec<ClaimedStep> = rows
         .into_iter()
