@@ -47,6 +47,7 @@ mod rehearsal;
 mod scheduling;
 mod scrape;
 mod settings;
+mod silence;
 mod sites;
 mod support;
 mod sync;

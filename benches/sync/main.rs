@@ -22,6 +22,7 @@ mod reconcile;
 mod rehearsal;
 mod rescue;
 mod scrape;
+mod silence;
 mod stack;
 mod stock;
 mod summary;
@@ -45,6 +46,7 @@ const MEASURES: &[(&str, Measure)] = &[
     ("trigger", || Box::pin(trigger::measure())),
     ("idle", || Box::pin(idle::measure())),
     ("rescue", || Box::pin(rescue::measure())),
+    ("silence", || Box::pin(silence::measure())),
     ("scrape", || Box::pin(scrape::measure())),
     ("dashboards", || Box::pin(dashboards::measure())),
     ("tracing", || Box::pin(tracing::overhead())),

@@ -14,6 +14,7 @@ const GOALS: &[(&str, &str, f64)] = &[
     ("trigger_to_first_request_p50_ms", "≤", 5.0),
     ("trigger_to_first_request_p99_ms", "≤", 20.0),
     ("rescue_after_sigkill_p99_seconds", "≤", 5.0),
+    ("silent_connection_recovery_seconds", "≤", 15.0),
     ("idle_worker_transactions_per_second", "≤", 2.0),
     ("idle_worker_cpu_percent", "≤", 1.0),
     ("worker_peak_rss_mebibytes", "≤", 100.0),

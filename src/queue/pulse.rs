@@ -77,7 +77,7 @@ async fn pulse_on(engine: Engine, options: Beat) {
                 connection = count(alive, &mut uncounted, patience.saturating_sub(started.elapsed())).await;
             }
             Ok(Err(error)) => {
-                engine.set_database_lost(true);
+                engine.set_database_lost(!error.is_contention());
                 tracing::warn!(event = events::PULSE_FAILED, error = %sanitise(&error.to_string()));
             }
             Err(_) => {

@@ -30,6 +30,8 @@ use crate::store::{Connections, Result, due, within};
 
 /// Schedules that are handled in one transaction.
 const BATCH: i64 = 500;
+/// How long one transaction is waited for at first: a silent connection is found in time, and a slow database is borne with.
+const BATCH_PATIENCE: Duration = Duration::from_secs(8);
 /// The longest sleep: the wall clock may be set while we sleep, and a notification may be lost.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 const UPKEEP_EVERY: TimeDelta = TimeDelta::minutes(10);
@@ -49,7 +51,7 @@ pub async fn run(
 
 async fn follow(connections: &Connections, clock: &Clock, changed: &Notify, heartbeat: &Heartbeat) {
     let mut next_upkeep = clock.now() + TimeDelta::minutes(1);
-    let mut patience = Patience::default();
+    let mut patience = Patience::of(BATCH_PATIENCE);
     loop {
         let sleep = match turn(&connections.now(), clock, &mut patience, Some(heartbeat)).await {
             Ok(sleep) => sleep,
@@ -73,7 +75,7 @@ async fn follow(connections: &Connections, clock: &Clock, changed: &Notify, hear
 
 /// Enqueues everything that is due now; answers how long there is nothing to do.
 pub async fn tick(pool: &PgPool, clock: &Clock) -> Result<Duration> {
-    turn(pool, clock, &mut Patience::default(), None).await
+    turn(pool, clock, &mut Patience::of(LONGEST), None).await
 }
 
 async fn turn(

@@ -142,8 +142,10 @@ const STAGGER: Duration = Duration::from_millis(2_500);
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 /// The longest wait after a refusal.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
-/// How long it is waited in silence, and how often it is said after that.
+/// How long it is waited without a word: for a server that refuses, and for one that is slow to answer; and how often it is
+/// said after that.
 const SAY_AFTER: Duration = Duration::from_secs(1);
+const SAY_SLOW_AFTER: Duration = Duration::from_secs(4);
 const SAY_EVERY: Duration = Duration::from_secs(10);
 
 /// Connects within `limit`. Now and then the start of a session stands still on a busy server: another attempt beside the
@@ -164,13 +166,17 @@ async fn first_connection(session: &PgConnectOptions, server: &str, limit: Durat
                 tokio::select! {
                     () = &mut next => break,
                     () = tokio::time::sleep_until(say_at) => {
+                        if refused.is_none() && began.elapsed() < SAY_SLOW_AFTER {
+                            say_at = began + SAY_SLOW_AFTER;
+                            continue;
+                        }
                         say_at = tokio::time::Instant::now() + SAY_EVERY;
                         let reason = refused.as_ref().map_or_else(|| "no answer yet".to_owned(), ToString::to_string);
                         let left = limit.saturating_sub(began.elapsed()).as_secs();
                         tracing::warn!(event = events::DATABASE_AWAITED, server, reason, "waiting for PostgreSQL for up to {left} s more");
                     }
                     Some(answer) = under_way.next() => match answer {
-                        Err(source) if is_passing(&source) => {
+                        Err(source) if is_passing(session, &source) => {
                             refused = Some(source);
                             next.as_mut().reset(tokio::time::Instant::now() + wait);
                             wait = (wait * 2).min(LONGEST_WAIT);
@@ -194,12 +200,18 @@ async fn first_connection(session: &PgConnectOptions, server: &str, limit: Durat
 
 /// Whether a server that refuses a session may take it in a moment: it is starting or stopping, all its places are taken, or
 /// the network cuts the conversation off. What is decided (a password, a name, a certificate) does not pass.
-fn is_passing(source: &sqlx::Error) -> bool {
+fn is_passing(session: &PgConnectOptions, source: &sqlx::Error) -> bool {
     match source {
+        // A pooler says with one code that it does not know what was asked for, and that its server is away.
+        sqlx::Error::Database(_) if session.get_options().is_none() && code(source).as_deref() == Some("08P01") => true,
         sqlx::Error::Database(_) => code(source).is_some_and(|code| {
             // admin_shutdown, crash_shutdown, cannot_connect_now, too_many_connections; a pooler whose server is away
             matches!(code.as_str(), "57P01" | "57P02" | "57P03" | "53300" | "08006" | "08001" | "08004")
         }),
+        // A socket that is not there yet, rather than a certificate's file that is not there at all.
+        sqlx::Error::Io(source) if source.kind() == std::io::ErrorKind::NotFound => {
+            session.get_socket().is_some() || session.get_host().starts_with('/')
+        }
         sqlx::Error::Io(source) => is_of_network(source),
         sqlx::Error::Tls(source) => is_cut_off(source.as_ref()),
         _ => false,
@@ -314,6 +326,28 @@ mod tests {
         assert!(direct.get_options().is_some_and(|options| options.contains("statement_timeout=60000")));
         let pooled = session_options(&url, &PoolOptions { route: Route::Pooler, ..PoolOptions::default() }).unwrap();
         assert_eq!(pooled.get_options(), None);
+    }
+
+    #[test]
+    fn what_passes_is_told_from_what_does_not() {
+        use std::io::ErrorKind::{
+            ConnectionRefused, ConnectionReset, InvalidData, NotFound, Other, PermissionDenied, TimedOut, UnexpectedEof,
+        };
+        let by_name = parse("postgres://u@h/db").unwrap();
+        let by_socket = parse("postgres://u@%2Frun%2Fpostgresql/db").unwrap();
+        let io = |kind: std::io::ErrorKind| sqlx::Error::Io(kind.into());
+        for kind in [ConnectionRefused, ConnectionReset, UnexpectedEof, TimedOut, Other] {
+            assert!(is_passing(&by_name, &io(kind)), "{kind}");
+            let tls = sqlx::Error::Tls(Box::new(std::io::Error::from(kind)));
+            assert!(is_passing(&by_name, &tls), "a hand-shake: {kind}");
+        }
+        // What TLS refuses, what the system refuses, a certificate's file that is not there.
+        for kind in [InvalidData, PermissionDenied, NotFound] {
+            assert!(!is_passing(&by_name, &io(kind)), "{kind}");
+        }
+        assert!(is_passing(&by_socket, &io(NotFound)), "a server that is starting");
+        assert!(!is_passing(&by_name, &sqlx::Error::Tls("the server does not support TLS".into())));
+        assert!(!is_passing(&by_name, &sqlx::Error::Protocol("strange".into())));
     }
 
     #[tokio::test]

@@ -85,7 +85,7 @@ pub async fn migrate_with(pool: &PgPool, migrator: &Migrator) -> Result<Report, 
     // No time limit: building an index may take long, and so may waiting for another process that builds it.
     let unlimited = [("statement_timeout", "0"), ("lock_timeout", "0"), ("idle_in_transaction_session_timeout", "0")];
     let options = pool.connect_options().as_ref().clone().options(unlimited);
-    let mut connection = options.connect().await?;
+    let mut connection = within(LONGEST, async { Ok::<_, Error>(options.connect().await?) }).await?;
     let result = locked_migrate(&mut connection, migrator).await;
     // Closing releases the lock, also when the server has stopped listening.
     connection.close().await.ok();

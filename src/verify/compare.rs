@@ -12,8 +12,10 @@ use crate::domain::entity::{AttachmentRecord, ChangeRecord, IssueDetails, LinkRe
 use crate::domain::record::{CommentRecord, IssueRecord, WorklogRecord};
 use crate::jira::histories;
 use crate::jira::normalise::{self, ParsedIssue, ParsedPage};
+use crate::store::patience::LONGEST;
 use crate::store::verify as rows;
 use crate::store::verify_parts as parts;
+use crate::store::within;
 
 /// Collections of one page that are fetched at once.
 const COLLECTIONS_AT_ONCE: usize = 4;
@@ -203,7 +205,7 @@ impl Look<'_> {
 }
 
 async fn stored<T>(rows: impl Future<Output = crate::store::Result<T>>) -> Result<T, Error> {
-    Ok(rows.await?)
+    Ok(within(LONGEST, rows).await?)
 }
 
 fn count(length: usize) -> u64 {

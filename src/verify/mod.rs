@@ -31,9 +31,11 @@ use crate::jira::client::BULK_FETCH_LIMIT;
 use crate::jira::normalise::{self, ParsedPage};
 use crate::jira::page::{Next, TokenGuard};
 use crate::jira::{FieldMap, JiraClient, Project, RawPage, SearchRequest, jql, search_fields};
+use crate::store::patience::LONGEST;
 use crate::store::verify as rows;
 pub use crate::store::verify::{Scope, scopes};
 use crate::store::verify_parts as parts;
+use crate::store::within;
 use patience::patiently;
 
 /// Why a project could not be verified.
@@ -139,8 +141,11 @@ impl Look<'_> {
         patiently(|| self.jira.myself()).await?;
         let mut after = i64::MIN;
         while options.sample.is_none() {
-            let unseen =
-                rows::unseen(self.pool, self.verification, self.scope.project_id, after, UNSEEN_AT_ONCE).await?;
+            let unseen = within(
+                LONGEST,
+                rows::unseen(self.pool, self.verification, self.scope.project_id, after, UNSEEN_AT_ONCE),
+            )
+            .await?;
             let Some(last) = unseen.last() else { break };
             after = *last;
             suspects.extend(unseen);
@@ -188,7 +193,7 @@ impl Look<'_> {
                 let rejected = page.rejected.iter().filter_map(|error| error.issue_id);
                 let seen: Vec<i64> = met.chain(rejected).collect();
                 // The pages of Data Center overlap: an issue is compared, and counted, once.
-                let mut new = rows::saw(self.pool, self.verification, &seen, clock.now()).await?;
+                let mut new = within(LONGEST, rows::saw(self.pool, self.verification, &seen, clock.now())).await?;
                 page.issues.retain(|issue| new.remove(&issue.issue.id));
                 let found = self.compare(&page).await?;
                 Ok::<_, Error>((page, found))
@@ -214,7 +219,7 @@ impl Look<'_> {
     ) -> Result<BTreeSet<i64>, Error> {
         report.sample = true;
         let seed = clock.new_id().to_string();
-        let ids = parts::sample(self.pool, self.scope.project_id, i64::from(count), &seed).await?;
+        let ids = within(LONGEST, parts::sample(self.pool, self.scope.project_id, i64::from(count), &seed)).await?;
         let mut suspects = BTreeSet::new();
         for ids in ids.chunks(BULK_FETCH_LIMIT) {
             let raw = patiently(|| self.jira.bulk_fetch(ids, &self.wanted)).await?;
@@ -255,7 +260,7 @@ impl Look<'_> {
             let mut moved = Vec::new();
             for issue in elsewhere {
                 let (id, key) = (issue.issue.project_id, &issue.issue.project_key);
-                let tracked = rows::is_tracked(self.pool, self.scope.site_id, id, key).await?;
+                let tracked = within(LONGEST, rows::is_tracked(self.pool, self.scope.site_id, id, key)).await?;
                 moved.push((issue.issue.id, Reason::Moved { to: key.clone(), tracked }));
             }
             page.issues.retain(|issue| issue.issue.project_id == self.project.id);
@@ -288,7 +293,7 @@ impl Look<'_> {
             .chain(page.rejected.iter().filter_map(|error| error.issue_id))
             .collect();
         let absent: Vec<i64> = ids.iter().copied().filter(|id| !here.contains(id)).collect();
-        let stored = rows::issues(self.pool, self.scope.site_id, &absent).await?;
+        let stored = within(LONGEST, rows::issues(self.pool, self.scope.site_id, &absent)).await?;
         for issue in stored.into_iter().filter(|issue| issue.project_id == self.scope.project_id) {
             let reason = moved.iter().find(|(id, _)| *id == issue.record.id).map(|(_, reason)| reason.clone());
             let reason = reason.unwrap_or(Reason::Gone);

@@ -151,7 +151,7 @@ async fn check_sessions(context: &Context, report: &mut Report) {
              ROLE or ALTER DATABASE … RESET these"
         }
     };
-    report.warn("sessions", super::some_of(texts.iter().map(String::as_str)), remedy);
+    report.warn("sessions", texts.join("; "), remedy);
 }
 
 /// Behind a pooler the number of connections is the pooler's business, and so are the settings of sessions.
