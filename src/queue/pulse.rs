@@ -63,8 +63,8 @@ async fn pulse_on(engine: Engine, options: Beat) {
         next = every;
         let pulsed = pulse(&engine, connection.take(), patience / 2, epoch.owner, &host, lease);
         match tokio::time::timeout(patience, pulsed).await {
-            Ok(Ok((report, alive))) => {
-                renewed = Some(started);
+            Ok(Ok(Pulsed { asked, report, connection: alive })) => {
+                renewed = Some(asked);
                 engine.set_database_lost(false);
                 for queue in report.ready {
                     engine.slots().wake(queue);
@@ -74,7 +74,8 @@ async fn pulse_on(engine: Engine, options: Beat) {
                 }
                 tell_of(&engine, &report.rescued);
                 uncounted.extend(report.rescued);
-                connection = count(alive, &mut uncounted, patience.saturating_sub(started.elapsed())).await;
+                let left = patience.saturating_sub(started.elapsed());
+                connection = count(alive, &mut uncounted, left.max(Duration::from_secs(1))).await;
             }
             Ok(Err(error)) => {
                 engine.set_database_lost(!error.is_contention());
@@ -94,6 +95,14 @@ async fn pulse_on(engine: Engine, options: Beat) {
     }
 }
 
+/// A pulse that was heard.
+struct Pulsed {
+    /// When it was sent, and the lease began at the earliest: a connection that took long to make costs nothing of it.
+    asked: Instant,
+    report: PulseReport,
+    connection: PgConnection,
+}
+
 /// One pulse over a connection of its own: neither steps that hold all of the pool's nor a dead one that was pooled may cost
 /// the lease. When nothing was heard on the kept connection for half of the time, a fresh one is tried beside it.
 async fn pulse(
@@ -103,7 +112,7 @@ async fn pulse(
     owner: Uuid,
     host: &str,
     lease: Duration,
-) -> Result<(PulseReport, PgConnection)> {
+) -> Result<Pulsed> {
     let Some(kept) = kept else {
         return pulse_by(engine, connect(engine).await?, owner, host, lease).await;
     };
@@ -137,10 +146,11 @@ async fn pulse_by(
     owner: Uuid,
     host: &str,
     lease: Duration,
-) -> Result<(PulseReport, PgConnection)> {
+) -> Result<Pulsed> {
     let in_flight = engine.in_flight();
+    let asked = Instant::now();
     let report = step::pulse(&mut connection, owner, host, env!("CARGO_PKG_VERSION"), lease, &in_flight).await?;
-    Ok((report, connection))
+    Ok(Pulsed { asked, report, connection })
 }
 
 fn tell_of(engine: &Engine, rescued: &[Rescued]) {
