@@ -4,7 +4,8 @@
 //! search behind writes, lost credentials, workers that are killed. Then everything is calm for one more sync, and `verify`
 //! must find nothing but issues that are gone, and nothing at all after its repair.
 //!
-//! One in four plays on a Data Center. `SYNCLINE_SEEDS=1000` tries more seeds than the usual 200, `SYNCLINE_SEED=42` a single
+//! One in four plays on a Data Center, and in one in five answers are poorer than the site: they leave lists and values out, show
+//! records twice, or show by one way of asking what another does not. `SYNCLINE_SEEDS=1000` tries more seeds than the usual 200, `SYNCLINE_SEED=42` a single
 //! one, `SYNCLINE_KIND=data-center` (or `cloud`) has all of them play there, `SYNCLINE_REPEAT=60` plays each so often side by
 //! side, for what a busy machine's timing brings out.
 
@@ -114,6 +115,8 @@ struct History<'a> {
     config: Config,
     /// With a pool each, as processes have.
     workers: Vec<(Worker, PgPool)>,
+    /// Answers are poorer than the site now and then: what they leave out, or show twice, or one way only.
+    poorer: bool,
 }
 
 const PROJECTS: [&str; 2] = ["ONE", "TWO"];
@@ -181,7 +184,8 @@ impl<'a> History<'a> {
         config.sync.partition_target_issues = dice.random_range(8..=20);
         config.sync.overlap_seconds = OVERLAP_SECONDS;
         config.sync.request_timeout_seconds = 1;
-        Self { db, seed, dice, jira, kind, site, site_id, token, config, workers: Vec::new() }
+        let poorer = seed % 5 == 3;
+        Self { db, seed, dice, jira, kind, site, site_id, token, config, workers: Vec::new(), poorer }
     }
 
     async fn run(mut self) {
@@ -263,6 +267,13 @@ impl<'a> History<'a> {
         if self.dice.random_bool(0.3) {
             runs.push(enqueue(self.db.pool(), &self.project(PROJECTS[0]), "incremental").await);
         }
+        if self.poorer && round > 0 {
+            // What one way shows is not to be marked as gone.
+            let asked = sqlx::query_scalar("SELECT syncline.request_reconcile($1, requested_by => 'test')")
+                .bind(self.project(PROJECTS[1]))
+                .fetch_one(self.db.pool());
+            runs.push(asked.await.unwrap());
+        }
         tokio::time::sleep(Duration::from_millis(self.dice.random_range(0..150))).await;
         control.set_mutations_per_second(0.0);
         for run in runs {
@@ -304,7 +315,21 @@ impl<'a> History<'a> {
                 ..FaultRule::next(kinds[self.dice.random_range(0..kinds.len())], self.dice.random_range(1..4))
             })
             .collect();
-        FaultPlan { rate, kinds: kinds.to_vec(), rules, retry_after_seconds: self.dice.random_range(0..=1) }
+        let mut plan =
+            FaultPlan { rate, kinds: kinds.to_vec(), rules, retry_after_seconds: self.dice.random_range(0..=1) };
+        if self.poorer {
+            let kind = F::POORER[self.dice.random_range(0..F::POORER.len())];
+            // Where every answer leaves values out, nobody knows them.
+            let path = (kind == F::OmitValues).then(|| "/search".to_owned());
+            let requests = self.dice.random_bool(0.5).then(|| self.dice.random_range(5..60));
+            plan.rules.push(FaultRule {
+                after: self.dice.random_range(0..30),
+                requests,
+                path,
+                ..FaultRule::next(kind, 0)
+            });
+        }
+        plan
     }
 
     /// No faults, no changes, and search shows what was written.
@@ -324,8 +349,10 @@ impl<'a> History<'a> {
 
     async fn sync_until_it_succeeds(&self) {
         for key in PROJECTS {
+            // What search did not show, and what was shown once only, is for a run that looks at everything.
+            let kind = if self.poorer { "full" } else { "incremental" };
             for attempt in 1.. {
-                let run = enqueue(self.db.pool(), &self.project(key), "incremental").await;
+                let run = enqueue(self.db.pool(), &self.project(key), kind).await;
                 if ended(self.db.pool(), run).await == "succeeded" {
                     break;
                 }

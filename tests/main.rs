@@ -55,6 +55,7 @@ mod sync_changes;
 mod sync_entities;
 mod sync_failures;
 mod sync_guard;
+mod sync_left_out;
 mod sync_pages;
 mod sync_withheld;
 mod telemetry;

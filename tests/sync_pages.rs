@@ -7,7 +7,7 @@ use syncline::clock::Clock;
 use syncline::domain::cursor;
 use syncline::domain::site_kind::SiteKind;
 use syncline::jira::{Auth, FieldMap, HttpPool, JiraClient, SearchRequest, SiteAccess, jql, normalise};
-use syncline::simulator::{self, Amount, Options};
+use syncline::simulator::{self, Amount, Kind, Options};
 
 use crate::support::Rig;
 
@@ -64,6 +64,30 @@ async fn pages_are_fetched_while_the_first_is_being_written_up_to_the_bound() {
     held.close().await.unwrap();
     assert_eq!(rig.ended(run).await, "succeeded");
     assert_eq!(rig.count("SELECT count(*) FROM syncline.issue").await, 60);
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_issue_on_two_pages_of_a_first_run_is_new_and_not_changed() {
+    let mut options = Options::new(Clock::system());
+    options.kind = Kind::DataCenter;
+    options.issues = 60;
+    options.projects.truncate(1);
+    let mut rig = Rig::new(options).await;
+    rig.config.sync.page_size = 25;
+    rig.config.sync.pages_in_flight = 3;
+    // All pages wait to be written, and are written at once: each holds rows of the one before.
+    let held = nobody_writes(&rig).await;
+    let worker = rig.worker().await;
+    let run = rig.enqueue(&rig.projects[0], "full").await;
+    until(&rig, STALLED).await;
+    held.close().await.unwrap();
+    assert_eq!(rig.ended(run).await, "succeeded");
+    let counts: (i64, i64) = sqlx::query_as("SELECT issues_created, issues_updated FROM syncline.sync_run")
+        .fetch_one(rig.db.pool())
+        .await
+        .unwrap();
+    assert_eq!(counts, (60, 0));
     worker.stop().await;
 }
 

@@ -198,6 +198,7 @@ impl Fields for Run {
             ("rejected", rejected),
             ("comments", format!("{} written, {} removed", self.comments_written, self.comments_removed)),
             ("worklogs", format!("{} written, {} removed", self.worklogs_written, self.worklogs_removed)),
+            ("noted", text(&self.noted)),
             ("steps", format!("{} done, {} retries, {} rescues", self.steps, self.retries, self.rescues)),
             ("trace", text(&self.trace_id)),
             ("error", text(&self.error_code)),

@@ -64,7 +64,7 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
     secured: f64,
 
-    /// Comments and worklogs that an issue carries inline [default: 20; all on Data Center]
+    /// Comments and worklogs that an issue carries inline [default: 20; on Data Center all comments]
     #[arg(long, value_name = "COUNT")]
     inline_limit: Option<u16>,
 

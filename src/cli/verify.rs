@@ -129,11 +129,46 @@ impl Verdict {
         Self { report: Report::new(&scope.site, &scope.project), differences: 0, error: Some(error) }
     }
 
+    /// What is no difference, and worth knowing.
+    fn remarks(&self) -> Vec<String> {
+        let report = &self.report;
+        let mut lines = Vec::new();
+        let by = |way: &str| report.one_way.iter().filter(|issue| issue.shown_by == way).count();
+        for (way, says) in [
+            ("search", "are shown by search and not by look-ups by id"),
+            ("look_up", "are shown by look-ups by id and not by search"),
+            ("look_up_alone", "are shown when they are looked up alone, and not with others"),
+            ("none", "could not be looked up by id, and are not shown by search: they stay"),
+        ] {
+            if by(way) > 0 {
+                lines.push(format!("one way only: {} {} {says}", by(way), plural(by(way), "issue")));
+            }
+        }
+        for (what, issues) in &report.left_out {
+            let then = match *what {
+                "comment" | "worklog" => "they were read issue by issue",
+                _ => "what is stored was kept",
+            };
+            lines.push(format!("left out by Jira: {what} of {issues} issues; {then}"));
+        }
+        if report.changes_only_here > 0 {
+            lines.push(format!("{} changes of histories that Jira does not show were kept", report.changes_only_here));
+        }
+        if report.doubled > 0 {
+            lines.push(format!("{} records are shown by Jira on two issues at once", report.doubled));
+        }
+        lines
+    }
+
     /// The first differences, one a line.
     fn details(&self) -> Vec<String> {
         const SHOWN: usize = 20;
         let report = &self.report;
-        let mut lines: Vec<String> = report.missing.iter().map(|issue| format!("missing {}", issue.key)).collect();
+        let missing = |issue: &verify::Missing| match &issue.marked {
+            Some(reason) => format!("missing {}: Jira shows it, and it is marked here as {reason}", issue.key),
+            None => format!("missing {}", issue.key),
+        };
+        let mut lines: Vec<String> = report.missing.iter().map(missing).collect();
         for issue in &report.stale {
             let mut what: Vec<String> = issue.fields.iter().map(|field| (*field).to_owned()).collect();
             what.extend(issue.comments.iter().map(|id| format!("comment {id}")));
@@ -169,6 +204,7 @@ impl Verdict {
             lines.push(format!("and {more} more: -o json lists all"));
         }
         lines.extend(self.error.clone());
+        lines.extend(self.remarks());
         let place = format!("{}/{}", report.site, report.project);
         lines.into_iter().map(|line| format!("{place}: {line}")).collect()
     }

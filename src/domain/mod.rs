@@ -23,4 +23,5 @@ pub mod setting;
 pub mod site_cause;
 pub mod site_kind;
 pub mod spread;
+pub mod twice;
 pub mod window;

@@ -22,6 +22,8 @@ pub struct FieldMap {
     /// What changes while the issue's `updated` stays: not asked for, and not kept. Ranks, times that run on, and
     /// summaries of other systems.
     pub volatile: BTreeSet<String>,
+    /// The site lists its fields and none of them is of time tracking: an issue that shows no worklogs has none.
+    pub tracks_no_time: bool,
 }
 
 const SPRINT_KIND: &str = "com.pyxis.greenhopper.jira:gh-sprint";
@@ -66,7 +68,9 @@ impl FieldMap {
         };
         let is_volatile =
             |field: &&FieldRecord| field.custom_kind.as_deref().is_some_and(|kind| VOLATILE_KINDS.contains(&kind));
+        let of_time = |field: &FieldRecord| matches!(field.id.as_str(), "worklog" | "timetracking" | "timespent");
         Self {
+            tracks_no_time: fields.iter().any(|field| field.id == "status") && !fields.iter().any(of_time),
             story_points: points.map(|(_, _, id)| id.clone()),
             sprint: of_kind(SPRINT_KIND),
             epic_link: of_kind(EPIC_LINK_KIND),

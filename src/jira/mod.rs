@@ -29,6 +29,7 @@ mod client_tests;
 pub mod concurrency;
 pub mod endpoint;
 mod envelope;
+pub mod every_way;
 pub mod fields;
 #[cfg(test)]
 mod flavour_tests;

@@ -26,6 +26,7 @@ use crate::domain::record::{CommentRecord, IssueRecord, UserRecord, WorklogRecor
 mod bulk;
 mod collection;
 mod details;
+mod left_out;
 mod report;
 
 pub use bulk::{ParsedBulk, parse_changelog_bulk, parse_worklog_list};
@@ -33,6 +34,7 @@ use collection::{comment, inlined, inlined_history, worklog};
 pub use collection::{parse_changelog, parse_comments, parse_issue_changelog, parse_worklogs};
 use details::Details;
 pub(super) use details::kind_of;
+pub use left_out::LeftOut;
 use report::Report;
 pub use report::{Drift, RecordError};
 
@@ -81,7 +83,7 @@ pub struct ParsedIssue {
     pub comments_total: i64,
     /// The worklogs that Jira inlined.
     pub worklogs: Vec<WorklogRecord>,
-    /// As `comments_total`. Zero where the site tracks no time.
+    /// As `comments_total`. Zero where the site tracks no time and shows none.
     pub worklogs_total: i64,
     /// The history that Jira inlined.
     pub changes: Vec<ChangeRecord>,
@@ -92,6 +94,8 @@ pub struct ParsedIssue {
     pub links: Vec<LinkRecord>,
     /// All of the issue's attachments.
     pub attachments: Vec<AttachmentRecord>,
+    /// What the answer does not tell of the issue.
+    pub left_out: LeftOut,
 }
 
 /// A page of one issue's comments or worklogs, read.
@@ -283,7 +287,16 @@ fn issue(report: &mut Report, wire: wire::Issue<'_>, map: &FieldMap) -> Result<P
     let project_key = need(project.key, "project.key")?.into_string();
     let created_at = need(std::mem::take(&mut fields.created), "created")?.0;
     let updated_at = need(std::mem::take(&mut fields.updated), "updated")?.0;
+    let mut left_out = fields.left_out();
+    // A list that is null, or an object without its array, tells as little.
+    if !matches!(&fields.comment, Loose::Good(list) if matches!(list.elements, Loose::Good(_))) {
+        left_out.insert("comment");
+    }
+    if !matches!(&fields.worklog, Loose::Good(list) if matches!(list.elements, Loose::Good(_))) {
+        left_out.insert("worklog");
+    }
     let read = Details::read(report, id, &key, &mut fields, map);
+    let left_out = LeftOut { fields: left_out, ..read.left_out };
     let parent = report.optional("issue", "parent", fields.parent).unwrap_or_default();
     let summary = report.expected("issue", "summary", fields.summary).map(Text::into_string).unwrap_or_default();
     let description = report.optional("issue", "description", fields.description);
@@ -316,8 +329,11 @@ fn issue(report: &mut Report, wire: wire::Issue<'_>, map: &FieldMap) -> Result<P
     let record = record.sealed();
     let (comments, comments_total) =
         inlined(report, &record, "comment", fields.comment, |report, element| comment(report, id, element));
-    let (worklogs, worklogs_total) =
-        inlined(report, &record, "worklog", fields.worklog, |report, element| worklog(report, id, element));
+    let (worklogs, worklogs_total) = match &fields.worklog {
+        // There are none to be seen.
+        Loose::Absent if map.tracks_no_time => (Vec::new(), 0),
+        _ => inlined(report, &record, "worklog", fields.worklog, |report, element| worklog(report, id, element)),
+    };
     let (changes, changes_total) = inlined_history(report, &record, wire.changelog);
     Ok(ParsedIssue {
         issue: record,
@@ -329,6 +345,7 @@ fn issue(report: &mut Report, wire: wire::Issue<'_>, map: &FieldMap) -> Result<P
         changes_total,
         links: read.links,
         attachments: read.attachments,
+        left_out,
     })
 }
 

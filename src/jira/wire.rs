@@ -1,6 +1,7 @@
 //! Jira's answers as they come over the wire: every value [`Loose`], texts borrowed from the page.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -181,12 +182,24 @@ macro_rules! fields {
             $($(#[$doc])* pub $member: Loose<$type>,)*
             /// All others as they came, by id.
             pub rest: Vec<(Cow<'a, str>, &'a RawValue)>,
+            /// Which of the fields above the answer names and which of those can be read; null is named.
+            named: Vec<&'static str>,
         }
 
         impl<'de: 'a, 'a> Fields<'a> {
+            /// The fields above that the answer leaves out, or shows in a form that tells nothing.
+            pub fn left_out(&self) -> BTreeSet<&'static str> {
+                [$($name),*].into_iter().filter(|name| !self.named.contains(name)).collect()
+            }
+
             fn read<A: MapAccess<'de>>(&mut self, key: Cow<'de, str>, map: &mut A) -> Result<(), A::Error> {
                 match key.as_ref() {
-                    $($name => self.$member = map.next_value()?,)*
+                    $($name => {
+                        self.$member = map.next_value()?;
+                        if !matches!(self.$member, Loose::Wrong(_)) {
+                            self.named.push($name);
+                        }
+                    })*
                     left_out if NOT_KEPT.contains(&left_out) => drop(map.next_value::<IgnoredAny>()?),
                     _ => self.rest.push((key, map.next_value()?)),
                 }

@@ -32,6 +32,8 @@ pub(super) struct Viewer {
     /// `None` for all.
     projects: Option<Arc<HashSet<u16>>>,
     sees_secured: bool,
+    /// Texts are written as wiki mark-up: in version 2 of the interface, which is Data Center's only one.
+    pub(super) reads_wiki: bool,
     /// The site as it stood when the request came in.
     pub(super) catalogue: Arc<Catalogue>,
 }
@@ -88,6 +90,7 @@ impl Known {
             zone: self.zone,
             projects: self.projects.clone(),
             sees_secured: self.sees_secured,
+            reads_wiki: catalogue.kind == Kind::DataCenter,
             catalogue,
         }
     }

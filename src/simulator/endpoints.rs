@@ -121,6 +121,21 @@ pub(super) async fn issue(
     reply::ok(json.into_bytes())
 }
 
+/// Where the issue may go.
+pub(super) async fn transitions(
+    State(site): State<Arc<Site>>,
+    Extension(caller): Extension<Caller>,
+    Path(named): Path<String>,
+) -> Reply {
+    either(visible(&site, &site.world.read(), &caller, &named).map(|(viewer, _)| {
+        let mut json = Json::with_capacity(4_096);
+        json.open('{').text("expand", "transitions");
+        Renderer::new(&site, viewer).transitions(json.key("transitions"));
+        json.close('}');
+        reply::ok(json.into_bytes())
+    }))
+}
+
 pub(super) async fn comments(
     State(site): State<Arc<Site>>,
     Extension(caller): Extension<Caller>,

@@ -85,6 +85,33 @@ kinds! {
     RepeatedToken => "repeated-token",
     /// A search page has no issues but a token; the walk goes on from where it was.
     EmptyPage => "empty-page",
+    /// Issues come without the fields `comment` and `worklog`: their end points still give them.
+    OmitLists => "omit-lists",
+    /// Issues come without labels, components, versions, links, attachments and custom fields.
+    OmitValues => "omit-values",
+    /// The first comment and the first worklog of each list come twice, once as they were before an edit.
+    Doubled => "doubled",
+    /// Two neighbours show one and the same comment: the first of each once more, under an id that both have.
+    Shared => "shared",
+    /// Each history lacks its last entry, and does not count it.
+    ShortHistory => "short-history",
+    /// Look-ups by id find nothing: 404 for one, an empty list for many.
+    BlindLookUp => "blind-look-up",
+    /// Search does not show one in three issues.
+    BlindSearch => "blind-search",
+}
+
+impl FaultKind {
+    /// What makes an answer poorer than the site without its being wrong in form.
+    pub const POORER: &'static [Self] = &[
+        Self::OmitLists,
+        Self::OmitValues,
+        Self::Doubled,
+        Self::Shared,
+        Self::ShortHistory,
+        Self::BlindLookUp,
+        Self::BlindSearch,
+    ];
 }
 
 impl FaultKind {

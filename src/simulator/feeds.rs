@@ -84,6 +84,7 @@ pub(super) async fn deleted_worklogs(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ListBody {
+    #[serde(deserialize_with = "super::query::numbers")]
     ids: Vec<u64>,
 }
 
@@ -123,6 +124,7 @@ pub(super) async fn list_worklogs(
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct BulkBody {
+    #[serde(deserialize_with = "super::query::texts")]
     issue_ids_or_keys: Vec<String>,
     #[serde(rename = "fieldIds")]
     _field_ids: Option<Vec<String>>,

@@ -15,6 +15,7 @@ use super::auth::{Caller, captcha, unauthenticated};
 use super::connection::Connection;
 use super::faults::{Fault, FaultKind};
 use super::limits::{Objects, Room};
+use super::poorer;
 use super::reply::{self, Reply};
 use super::seed::{Dice, Purpose};
 use super::site::{Site, lock};
@@ -40,7 +41,7 @@ pub(super) async fn gate(State(site): State<Arc<Site>>, mut request: Request, ne
             Some(reply) => reply,
             None => {
                 request.extensions_mut().insert(fault.kind);
-                after(&site, fault.kind, admit(&site, endpoint, request, next).await, connection).await
+                after(&site, (fault.kind, endpoint), admit(&site, endpoint, request, next).await, connection).await
             }
         },
         None => admit(&site, endpoint, request, next).await,
@@ -74,10 +75,14 @@ async fn admit(site: &Site, endpoint: &'static str, mut request: Request, next: 
     if site.suspended.load(Ordering::Relaxed) {
         return unavailable();
     }
-    let caller = match caller(site, &request) {
+    let mut caller = match caller(site, &request) {
         Ok(caller) => caller,
         Err(refusal) => return *refusal,
     };
+    if let Caller::Known(viewer) = &mut caller {
+        let path = request.uri().path();
+        viewer.reads_wiki |= path.contains("/rest/api/2/") || path.contains("/rest/api/latest/");
+    }
     request.extensions_mut().insert(caller);
     let now_ms = site.world.now_ms();
     let room = match site.limiter.admit(request.method().as_str(), endpoint, now_ms) {
@@ -186,12 +191,20 @@ async fn before(site: &Site, fault: Fault, endpoint: &str, connection: Option<&C
             reply::html(StatusCode::GATEWAY_TIMEOUT, "504 Gateway Timeout")
         }
         F::WrongShape => reply::ok(br#"{"unexpected":{"shape":true}}"#.to_vec()),
+        F::BlindLookUp if endpoint == "/issue/{}" => reply::no_issue(),
         F::Slow | F::Truncated | F::BrokenJson | F::Anonymous | F::RepeatedToken | F::EmptyPage => return None,
+        F::OmitLists | F::OmitValues | F::Doubled | F::Shared => return None,
+        F::ShortHistory | F::BlindLookUp | F::BlindSearch => return None,
     })
 }
 
 /// Faults that spoil a good answer.
-async fn after(site: &Site, kind: FaultKind, reply: Reply, connection: Option<Connection>) -> Reply {
+async fn after(
+    site: &Site,
+    (kind, endpoint): (FaultKind, &str),
+    reply: Reply,
+    connection: Option<Connection>,
+) -> Reply {
     match kind {
         FaultKind::Slow => hold(site, Duration::from_secs(5)).await,
         FaultKind::Truncated | FaultKind::BrokenJson => {
@@ -216,6 +229,12 @@ async fn after(site: &Site, kind: FaultKind, reply: Reply, connection: Option<Co
                 }
             });
             return Reply::from_parts(parts, Body::from_stream(cut));
+        }
+        kind if FaultKind::POORER.contains(&kind) && reply.status() == StatusCode::OK => {
+            let (parts, body) = reply.into_parts();
+            let whole = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+            let spoilt = poorer::spoil(kind, endpoint, &whole);
+            return Reply::from_parts(parts, spoilt.map_or_else(|| Body::from(whole), Body::from));
         }
         _ => {}
     }

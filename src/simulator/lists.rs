@@ -26,37 +26,50 @@ fn array(write: impl FnOnce(&mut Json)) -> Reply {
     reply::ok(json.into_bytes())
 }
 
-fn terms(caller: &Caller, of: fn(&Catalogue) -> &[Named]) -> Reply {
+/// The entries of a list, and on Cloud one more of a team-managed project.
+fn terms(caller: &Caller, of: fn(&Catalogue) -> &[Named], team: Option<(&str, &str, &str)>) -> Reply {
     either(known(caller).map(|viewer| {
         array(|json| {
             for named in of(&viewer.catalogue) {
-                json.item().raw(&named.json);
+                json.item().raw(&named.listed);
+            }
+            if let Some((id, name, more)) = team.filter(|_| viewer.catalogue.kind == Kind::Cloud) {
+                let project = viewer.catalogue.projects.first().map_or(0, |project| project.id);
+                json.item().raw(&Named::of_project(id, name, project, more));
             }
         })
     }))
 }
 
 pub(super) async fn statuses(Extension(caller): Extension<Caller>) -> Reply {
-    terms(&caller, |catalogue| &catalogue.statuses)
+    let more = r#","statusCategory":{"id":2,"key":"new","colorName":"blue-gray","name":"To Do"}"#;
+    terms(&caller, |catalogue| &catalogue.statuses, Some(("10005", "Ideas", more)))
 }
 
 pub(super) async fn priorities(Extension(caller): Extension<Caller>) -> Reply {
-    terms(&caller, |catalogue| &catalogue.priorities)
+    terms(&caller, |catalogue| &catalogue.priorities, None)
 }
 
 pub(super) async fn issue_types(Extension(caller): Extension<Caller>) -> Reply {
-    terms(&caller, |catalogue| &catalogue.types)
+    let more = r#","subtask":false,"hierarchyLevel":0"#;
+    terms(&caller, |catalogue| &catalogue.types, Some(("10005", "Idea", more)))
 }
 
 pub(super) async fn resolutions(Extension(caller): Extension<Caller>) -> Reply {
-    terms(&caller, |catalogue| &catalogue.resolutions)
+    terms(&caller, |catalogue| &catalogue.resolutions, None)
 }
 
 pub(super) async fn fields(Extension(caller): Extension<Caller>) -> Reply {
     either(known(&caller).map(|viewer| {
         let kind = viewer.catalogue.kind;
         let present = FIELDS.iter().filter(|field| kind == Kind::Cloud || !field.cloud_only);
-        array(|json| present.for_each(|field| write_field(json, kind, field)))
+        let project = viewer.catalogue.projects.first().map_or(0, |project| project.id);
+        array(|json| {
+            present.for_each(|field| write_field(json, kind, field));
+            if kind == Kind::Cloud {
+                write_field_of_team(json, project);
+            }
+        })
     }))
 }
 
@@ -73,7 +86,11 @@ fn write_field(json: &mut Json, kind: Kind, field: &Field) {
     if kind == Kind::Cloud {
         json.text("key", field.id);
     }
-    json.text("name", name).member("custom", if custom_id.is_some() { "true" } else { "false" });
+    json.text("name", name);
+    if kind == Kind::Cloud && custom_id.is_some() {
+        json.text("untranslatedName", name);
+    }
+    json.member("custom", if custom_id.is_some() { "true" } else { "false" });
     json.member("orderable", "true").member("navigable", if field.navigable { "true" } else { "false" });
     json.member("searchable", "true").key("clauseNames").open('[');
     match custom_id {
@@ -94,6 +111,19 @@ fn write_field(json: &mut Json, kind: Kind, field: &Field) {
         json.close('}');
     }
     json.close('}');
+}
+
+/// A field of a team-managed project, which no issue here has.
+fn write_field_of_team(json: &mut Json, project: u64) {
+    let name = "Team mood";
+    json.item().open('{').text("id", "customfield_10090").text("key", "customfield_10090").text("name", name);
+    json.text("untranslatedName", name).member("custom", "true").member("orderable", "true");
+    json.member("navigable", "true").member("searchable", "true").key("clauseNames").open('[');
+    json.item().string("cf[10090]").item().string(name).close(']');
+    json.key("scope").open('{').text("type", "PROJECT").key("project").open('{').id("id", project);
+    json.close('}').close('}').key("schema").open('{').text("type", "string");
+    json.text("custom", "com.atlassian.jira.plugin.system.customfieldtypes:textfield").member("customId", "10090");
+    json.close('}').close('}');
 }
 
 fn people<'a>(page: impl Iterator<Item = &'a Person>) -> Reply {

@@ -42,6 +42,7 @@ mod oauth;
 mod options;
 mod people;
 mod personal_tokens;
+mod poorer;
 mod projects_api;
 mod query;
 mod render;

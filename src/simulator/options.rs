@@ -33,10 +33,11 @@ impl Kind {
     }
 
     /// Comments and worklogs inside an issue, unless told otherwise.
-    pub(super) fn inline_limit(self) -> usize {
+    pub(super) fn inline_limits(self) -> (usize, usize) {
         match self {
-            Self::Cloud => 20,
-            Self::DataCenter => usize::from(u16::MAX),
+            Self::Cloud => (20, 20),
+            // All comments, and the first worklogs, as everywhere.
+            Self::DataCenter => (usize::from(u16::MAX), 20),
         }
     }
 }
@@ -192,7 +193,7 @@ pub struct Options {
     pub long_threads: f64,
     /// Share of issues (0–1) that have a security level.
     pub secured: f64,
-    /// Comments and worklogs that an issue carries inline; 20 on Cloud and all on Data Center unless given.
+    /// Comments and worklogs that an issue carries inline; unless given 20 of each, on Data Center all comments.
     pub inline_limit: Option<u16>,
     /// Queries with more bytes than this are refused; `None` for no limit.
     pub jql_limit: Option<usize>,

@@ -48,6 +48,28 @@ impl Query {
     }
 }
 
+/// Ids or keys of a body: Jira takes numbers for texts.
+pub(super) fn texts<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(serde::Deserialize)]
+    #[serde(untagged)]
+    enum Either {
+        Text(String),
+        Number(u64),
+    }
+    let given: Vec<Either> = serde::Deserialize::deserialize(deserializer)?;
+    let text = |either| match either {
+        Either::Text(text) => text,
+        Either::Number(number) => number.to_string(),
+    };
+    Ok(given.into_iter().map(text).collect())
+}
+
+/// The same of ids that are numbers: Jira takes texts for them.
+pub(super) fn numbers<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<u64>, D::Error> {
+    let texts = texts(deserializer)?;
+    texts.iter().map(|text| text.parse().map_err(serde::de::Error::custom)).collect()
+}
+
 /// The account that calls, or 401.
 pub(super) fn known(caller: &Caller) -> Result<&Viewer, Box<Reply>> {
     match caller {

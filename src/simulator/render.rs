@@ -32,21 +32,32 @@ pub(super) struct Renderer<'a> {
     pub(super) catalogue: &'a Catalogue,
     /// Time zone of the reader, in which Jira writes all times.
     pub(super) zone: Tz,
-    /// How many comments or worklogs an issue carries inline; the rest needs requests of its own.
-    pub(super) inline_limit: usize,
+    /// How many comments and worklogs an issue carries inline; the rest needs requests of its own.
+    pub(super) inline_limits: (usize, usize),
     /// Whether the changelog was asked for.
     pub(super) with_changelog: bool,
+    /// Whether the transitions were.
+    with_transitions: bool,
+    /// Texts are wiki mark-up.
+    wiki: bool,
 }
 
 impl<'a> Renderer<'a> {
     pub(super) fn new(site: &Site, viewer: &'a Viewer) -> Self {
-        Self { catalogue: &viewer.catalogue, zone: viewer.zone, inline_limit: site.inline_limit, with_changelog: false }
+        Self {
+            catalogue: &viewer.catalogue,
+            zone: viewer.zone,
+            inline_limits: site.inline_limits,
+            with_changelog: false,
+            with_transitions: false,
+            wiki: viewer.reads_wiki,
+        }
     }
 
     /// The same, with what `expand` asks for.
     pub(super) fn expanding(self, expand: Option<&str>) -> Self {
-        let with_changelog = expand.is_some_and(|expand| expand.split(',').any(|part| part.trim() == "changelog"));
-        Self { with_changelog, ..self }
+        let asks = |what: &str| expand.is_some_and(|expand| expand.split(',').any(|part| part.trim() == what));
+        Self { with_changelog: asks("changelog"), with_transitions: asks("transitions"), ..self }
     }
 
     /// Writes the issue object with the fields asked for.
@@ -60,6 +71,9 @@ impl<'a> Renderer<'a> {
         if self.with_changelog {
             changelog::inline(self, json.key("changelog"), issue);
         }
+        if self.with_transitions {
+            self.transitions(json.key("transitions"));
+        }
         if !fields.is_empty() {
             json.key("fields").open('{');
             let attributes = Attributes::of(self.catalogue.seed, issue.id, issue.edits);
@@ -69,6 +83,20 @@ impl<'a> Renderer<'a> {
             json.close('}');
         }
         json.close('}');
+    }
+
+    /// Writes where an issue may go from here: anywhere.
+    pub(super) fn transitions(&self, json: &mut Json) {
+        json.open('[');
+        for (id, status) in (1..).zip(&self.catalogue.statuses) {
+            json.item().open('{').id("id", id * 10 + 1).text("name", status.name).member("to", &status.json);
+            if self.catalogue.kind == Kind::Cloud {
+                json.member("hasScreen", "false").member("isGlobal", "true").member("isInitial", "false");
+                json.member("isAvailable", "true").member("isConditional", "false").member("isLooped", "false");
+            }
+            json.close('}');
+        }
+        json.close(']');
     }
 
     /// Writes the issue object of a search that asked for ids and keys only.
@@ -221,18 +249,18 @@ impl<'a> Renderer<'a> {
     fn description(&self, json: &mut Json, issue: &Issue) {
         let mut dice = Dice::new(self.catalogue.seed, Purpose::Description, issue.id, u64::from(issue.edits));
         let mention = self.mention(issue.reporter);
-        match self.catalogue.kind {
-            Kind::Cloud => text::long_document(json, &mut dice, mention),
-            Kind::DataCenter => wiki::long(json, &mut dice, mention),
+        match self.wiki {
+            false => text::long_document(json, &mut dice, mention),
+            true => wiki::long(json, &mut dice, mention),
         }
     }
 
     /// Writes a short rich text that may mention somebody.
     pub(super) fn short_text(&self, json: &mut Json, dice: &mut Dice, at_least: u64, mentioned: u16) {
         let mention = self.mention(mentioned);
-        match self.catalogue.kind {
-            Kind::Cloud => text::short_document(json, dice, at_least, mention),
-            Kind::DataCenter => wiki::short(json, dice, at_least, mention),
+        match self.wiki {
+            false => text::short_document(json, dice, at_least, mention),
+            true => wiki::short(json, dice, at_least, mention),
         }
     }
 

@@ -18,6 +18,8 @@ pub fn router(control: Control) -> Router {
     let whole = match site.kind {
         Kind::Cloud => Router::new()
             .nest("/rest/api/3", cloud())
+            .nest("/rest/api/2", cloud())
+            .nest("/rest/api/latest", cloud())
             .nest(&format!("/ex/jira/{}/rest/api/3", site.cloud_id), cloud())
             .nest(&format!("/ex/jira/{}/rest/agile/1.0", site.cloud_id), agile()),
         Kind::DataCenter => Router::new()
@@ -44,6 +46,7 @@ fn common() -> Router<Arc<Site>> {
         .route("/mypermissions", get(endpoints::my_permissions))
         .route("/serverInfo", get(endpoints::server_info))
         .route("/issue/{issue}", get(endpoints::issue))
+        .route("/issue/{issue}/transitions", get(endpoints::transitions))
         .route("/issue/{issue}/comment", get(endpoints::comments))
         .route("/issue/{issue}/worklog", get(endpoints::worklogs))
         .route("/worklog/updated", get(feeds::updated_worklogs))

@@ -213,6 +213,7 @@ pub(super) async fn approximate_count(
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct BulkBody {
+    #[serde(deserialize_with = "super::query::texts")]
     issue_ids_or_keys: Vec<String>,
     fields: Option<Vec<String>>,
     expand: Option<Vec<String>>,

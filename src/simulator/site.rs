@@ -32,7 +32,7 @@ pub(super) struct Site {
     pub(super) version: String,
     pub(super) context_path: String,
     /// Comments and worklogs that an issue carries inline.
-    pub(super) inline_limit: usize,
+    pub(super) inline_limits: (usize, usize),
     /// What the feeds of worklogs leave out.
     pub(super) feed_delay_ms: i64,
     /// Longer queries are refused.
@@ -158,7 +158,9 @@ impl Site {
             kind: options.kind,
             version: options.version.clone(),
             context_path: options.context_path.clone(),
-            inline_limit: options.inline_limit.map_or(options.kind.inline_limit(), usize::from),
+            inline_limits: options
+                .inline_limit
+                .map_or(options.kind.inline_limits(), |most| (usize::from(most), usize::from(most))),
             feed_delay_ms: i64::try_from(options.feed_delay.as_millis()).unwrap_or(i64::MAX / 2),
             jql_limit: options.jql_limit,
             language: options.language,

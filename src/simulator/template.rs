@@ -26,6 +26,7 @@ pub(super) fn template(path: &str) -> &'static str {
         ["issue", "bulkfetch"] => "/issue/bulkfetch",
         ["issue", _] => "/issue/{}",
         ["issue", _, "comment"] => "/issue/{}/comment",
+        ["issue", _, "transitions"] => "/issue/{}/transitions",
         ["issue", _, "worklog"] => "/issue/{}/worklog",
         ["issue", _, "changelog"] => "/issue/{}/changelog",
         ["changelog", "bulkfetch"] => "/changelog/bulkfetch",

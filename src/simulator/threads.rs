@@ -10,19 +10,19 @@ use super::seed::{Dice, Purpose};
 
 /// Writes the `comment` field: the oldest comments, up to the inline limit, and how many there are.
 pub(super) fn inline_comments(renderer: &Renderer<'_>, json: &mut Json, issue: &Issue) {
-    let total = issue.comment_count();
+    let (total, most) = (issue.comment_count(), renderer.inline_limits.0);
     json.open('{').key("comments").open('[');
-    for at in 0..total.min(renderer.inline_limit) {
+    for at in 0..total.min(most) {
         comment(renderer, json, issue, issue.comment(renderer.catalogue, at));
     }
     json.close(']').key("self").raw("\"").raw(&renderer.catalogue.api).raw("/issue/");
-    json.int(issue.id as i64).raw("/comment\"").number("maxResults", renderer.inline_limit.min(total.max(20)) as i64);
+    json.int(issue.id as i64).raw("/comment\"").number("maxResults", most.min(total.max(20)) as i64);
     json.number("total", total as i64).number("startAt", 0).close('}');
 }
 
 /// Writes the `worklog` field, in the same way.
 pub(super) fn inline_worklogs(renderer: &Renderer<'_>, json: &mut Json, issue: &Issue) {
-    worklog_page(renderer, json, issue, 0, renderer.inline_limit.min(issue.worklog_count().max(20)));
+    worklog_page(renderer, json, issue, 0, renderer.inline_limits.1.min(issue.worklog_count().max(20)));
 }
 
 /// Writes a page of `/issue/{id}/comment`.

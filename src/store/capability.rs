@@ -3,7 +3,7 @@
 //! What must hold: what was passed over is asked for again (`sync_state.owed_from`), so that the refusal of an hour costs
 //! nothing for good; a site that goes on refusing is asked less and less often, once a day in the end.
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
 use crate::store::Result;
@@ -41,6 +41,24 @@ pub async fn set(conn: &mut PgConnection, site_id: Uuid, found: &[(&str, &str, O
     Ok(())
 }
 
+/// Notes what each page may find anew: written once an hour, so that the pages of a run do not wait for each other's row.
+pub async fn note(conn: &mut PgConnection, site_id: Uuid, feature: &str, state: &str, reason: &str) -> Result<()> {
+    let known = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT 1 FROM syncline.site_capability
+                           WHERE site_id = $1 AND feature = $2 AND state = $3
+                             AND checked_at > clock_timestamp() - interval '1 hour') AS "known!""#,
+        site_id,
+        feature,
+        state
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    match known {
+        true => Ok(()),
+        false => set(conn, site_id, &[(feature, state, Some(reason))]).await,
+    }
+}
+
 /// A feature that was withheld is there: said only where it was said to be withheld.
 pub async fn is_back(conn: &mut PgConnection, site_id: Uuid, feature: &str) -> Result<()> {
     sqlx::query!(
@@ -56,11 +74,24 @@ pub async fn is_back(conn: &mut PgConnection, site_id: Uuid, feature: &str) -> R
 }
 
 /// Whether a feature was found withheld and is not due to be asked for again.
-pub async fn is_withheld(pool: &PgPool, site_id: Uuid, feature: &str) -> Result<bool> {
+pub async fn is_withheld<'e>(executor: impl PgExecutor<'e>, site_id: Uuid, feature: &str) -> Result<bool> {
     let due = sqlx::query_scalar!(r#"SELECT syncline.is_due_again($1, $2) AS "due!""#, site_id, feature)
-        .fetch_one(pool)
+        .fetch_one(executor)
         .await?;
     Ok(!due)
+}
+
+/// Whether a feature was found to be there.
+pub async fn is_available<'e>(executor: impl PgExecutor<'e>, site_id: Uuid, feature: &str) -> Result<bool> {
+    let available = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT 1 FROM syncline.site_capability
+                           WHERE site_id = $1 AND feature = $2 AND state = 'available') AS "it!""#,
+        site_id,
+        feature
+    )
+    .fetch_one(executor)
+    .await?;
+    Ok(available)
 }
 
 /// Something that Jira withheld was passed over in a run: the `entity` of `issues` is owed.

@@ -72,6 +72,8 @@ pub struct Run {
     pub error_message: Option<String>,
     /// Who must do what.
     pub error_advice: Option<String>,
+    /// What Jira left out, and where its answers contradict each other.
+    pub noted: Option<String>,
 }
 
 /// Which runs to list; `None` leaves a condition out.
@@ -105,7 +107,9 @@ pub async fn list(pool: &PgPool, filter: &RunFilter) -> Result<Vec<Run>> {
                   greatest(r.comments_removed, t.comments_removed) AS "comments_removed!",
                   greatest(r.worklogs_written, t.worklogs_written) AS "worklogs_written!",
                   greatest(r.worklogs_removed, t.worklogs_removed) AS "worklogs_removed!",
-                  r.steps, r.retries, r.rescues, split_part(r.trace_context, '-', 2) AS trace_id, r.error_code, r.error_message, r.error_advice
+                  r.steps, r.retries, r.rescues, split_part(r.trace_context, '-', 2) AS trace_id, r.error_code, r.error_message, r.error_advice,
+                  (SELECT string_agg(DISTINCT l.message, '; ') FROM syncline.sync_log l
+                    WHERE l.run_id = r.id AND l.event IN ('lists_left_out', 'values_left_out', 'ways_contradict')) AS noted
              FROM (SELECT * FROM syncline.sync_run r
                     WHERE ($1::uuid IS NULL OR r.id = $1) AND ($2::uuid IS NULL OR r.project_id = $2)
                       AND ($3::text IS NULL OR r.state = $3)

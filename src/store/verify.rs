@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
 use crate::domain::entity::IssueDetails;
@@ -62,6 +62,25 @@ pub struct StoredIssue {
 
 /// Those of `ids` that the replica shows, whatever their project.
 pub async fn issues(pool: &PgPool, site_id: Uuid, ids: &[i64]) -> Result<Vec<StoredIssue>> {
+    stored(pool, site_id, ids, None).await
+}
+
+/// Those of `issues` (ids and hashes) that are stored with another hash, also those that are marked as gone.
+pub async fn differing(
+    conn: &mut PgConnection,
+    site_id: Uuid,
+    issues: &[(i64, ContentHash)],
+) -> Result<Vec<StoredIssue>> {
+    let (ids, hashes): (Vec<i64>, Vec<Vec<u8>>) = issues.iter().map(|(id, hash)| (*id, hash.to_vec())).unzip();
+    stored(conn, site_id, &ids, Some(&hashes)).await
+}
+
+async fn stored<'e>(
+    executor: impl PgExecutor<'e>,
+    site_id: Uuid,
+    ids: &[i64],
+    other_than: Option<&[Vec<u8>]>,
+) -> Result<Vec<StoredIssue>> {
     let rows = sqlx::query!(
         r#"SELECT id, project_id, key, summary, description, issue_type, status, status_category, priority, resolution,
                   assignee_account_id, reporter_account_id, creator_account_id, parent_id, parent_key, labels, story_points,
@@ -69,11 +88,16 @@ pub async fn issues(pool: &PgPool, site_id: Uuid, ids: &[i64]) -> Result<Vec<Sto
                   resolution_id, environment, security_level, status_category_changed_at, original_estimate_seconds,
                   remaining_estimate_seconds, time_spent_seconds, component_ids, fix_version_ids, affects_version_ids, sprint_ids,
                   fields, votes, watchers
-             FROM syncline.issue WHERE site_id = $1 AND id = ANY ($2) AND deleted_at IS NULL ORDER BY id"#,
+             FROM syncline.issue
+            WHERE site_id = $1 AND id = ANY ($2)
+              AND CASE WHEN $3::bytea[] IS NULL THEN deleted_at IS NULL
+                       ELSE content_hash <> ($3::bytea[])[array_position($2, id)] END
+            ORDER BY id"#,
         site_id,
-        ids
+        ids,
+        other_than as Option<&[Vec<u8>]>
     )
-    .fetch_all(pool)
+    .fetch_all(executor)
     .await?;
     let stored = rows.into_iter().map(|row| StoredIssue {
         project_id: row.project_id,
@@ -127,6 +151,27 @@ pub async fn issues(pool: &PgPool, site_id: Uuid, ids: &[i64]) -> Result<Vec<Sto
         },
     });
     Ok(stored.collect())
+}
+
+/// Those of `ids` that are marked as gone, with the reason.
+pub async fn marked_gone(pool: &PgPool, site_id: Uuid, ids: &[i64]) -> Result<Vec<(i64, String)>> {
+    let rows = sqlx::query!(
+        r#"SELECT id, coalesce(deleted_reason, 'deleted') AS "reason!" FROM syncline.issue
+            WHERE site_id = $1 AND id = ANY ($2) AND deleted_at IS NOT NULL"#,
+        site_id,
+        ids
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.reason)).collect())
+}
+
+/// The fields that the site has; none where it does not list them.
+pub async fn field_ids<'e>(executor: impl PgExecutor<'e>, site_id: Uuid) -> Result<HashSet<String>> {
+    let ids = sqlx::query_scalar!("SELECT id FROM syncline.field WHERE site_id = $1 AND deleted_at IS NULL", site_id)
+        .fetch_all(executor)
+        .await?;
+    Ok(ids.into_iter().collect())
 }
 
 /// The comments of issues, in the order of their ids.

@@ -58,6 +58,37 @@ pub async fn attachments(pool: &PgPool, site_id: Uuid, issue_ids: &[i64]) -> Res
     Ok(rows)
 }
 
+/// What belongs to one issue by an id of its own that is unique in the site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub enum Kind {
+    Comment,
+    Worklog,
+    Attachment,
+}
+
+/// On which issues records are stored: id and issue.
+pub async fn owners(pool: &PgPool, site_id: Uuid, kind: Kind, ids: &[i64]) -> Result<Vec<(i64, i64)>> {
+    let kind = match kind {
+        Kind::Comment => "comment",
+        Kind::Worklog => "worklog",
+        Kind::Attachment => "attachment",
+    };
+    let rows = sqlx::query!(
+        r#"SELECT id AS "id!", issue_id AS "issue_id!" FROM syncline.comment WHERE $3 = 'comment' AND site_id = $1 AND id = ANY ($2)
+           UNION ALL
+           SELECT id, issue_id FROM syncline.worklog WHERE $3 = 'worklog' AND site_id = $1 AND id = ANY ($2)
+           UNION ALL
+           SELECT id, issue_id FROM syncline.attachment WHERE $3 = 'attachment' AND site_id = $1 AND id = ANY ($2)"#,
+        site_id,
+        ids,
+        kind
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.issue_id)).collect())
+}
+
 /// Up to `count` issues of the project, as chance has it: `seed` is the chance.
 pub async fn sample(pool: &PgPool, project_id: Uuid, count: i64, seed: &str) -> Result<Vec<i64>> {
     let ids = sqlx::query_scalar!(

@@ -1,54 +1,87 @@
-//! Issues that are asked for by id, and what Jira says of those that it leaves out.
+//! What is told where the ways of asking for an issue contradict each other.
 //!
-//! What must hold: that an issue is left out is believed only of an answer about issues, never of one about an index. Data
-//! Center has no such answer for many issues at once: those that its query leaves out are asked for one by one.
+//! What must hold: an issue that one way shows is not marked as gone; that another way leaves it out is in the run's log and
+//! among what is known of the site, since nobody would look for it.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
-use futures::{StreamExt, TryStreamExt, stream};
+use serde_json::json;
+use sqlx::PgConnection;
 
 use super::workshop::Job;
 use crate::engine::StepError;
-use crate::jira::normalise::{self, ParsedPage};
-use crate::jira::presence::Presence;
+use crate::jira::every_way::Shown;
+use crate::store::capability;
+use crate::store::step::{Entry, Level, journal};
 
-/// Single issues that are asked for at once.
-const SINGLE_READS: usize = 4;
+/// What the site's look-ups by id are called among its capabilities.
+const LOOK_UPS: &str = "look_up_by_id";
+/// Ids that an entry names; of more it says how many there are.
+const NAMED: usize = 50;
 
-/// What Jira answered.
-pub(super) struct Asked {
-    /// The issues that it shows.
-    pub page: ParsedPage,
-    /// Those that are there and hidden from the account, where the site tells.
-    pub hidden: HashSet<i64>,
+/// Issues that one way shows and another does not.
+#[derive(Clone, Debug, Default)]
+pub(super) struct OneWay {
+    /// Shown by search, and by no look-up by id.
+    pub by_search: BTreeSet<i64>,
+    /// Shown by a look-up by id, and not by search or not by the answer about many.
+    pub by_id: BTreeSet<i64>,
+    /// Of these a way did not answer, and the others show nothing.
+    pub unanswered: BTreeSet<i64>,
+    /// Whether look-ups by id showed something.
+    pub look_ups_answer: bool,
 }
 
-/// Asks for up to [`crate::jira::client::BULK_FETCH_LIMIT`] issues.
-pub(super) async fn ask(job: &Job, ids: &[i64], fields: &[String]) -> Result<Asked, StepError> {
-    let raw = job.jira.bulk_fetch(ids, fields).await?;
-    let mut asked = Asked { page: normalise::parse_page(&raw.body, &job.fields)?, hidden: HashSet::new() };
-    if !job.jira.tells_hidden() {
-        return Ok(asked);
-    }
-    let met: HashSet<i64> = met(&asked.page).collect();
-    let left_out: Vec<i64> = ids.iter().copied().filter(|id| !met.contains(id)).collect();
-    let answers: Vec<(i64, Presence)> = stream::iter(left_out)
-        .map(|id| async move { job.jira.presence(id, fields).await.map(|presence| (id, presence)) })
-        .buffered(SINGLE_READS)
-        .try_collect()
-        .await?;
-    for (id, presence) in answers {
-        match presence {
-            Presence::There(raw) => asked.page.append(normalise::parse_single(&raw.body, &job.fields)?),
-            Presence::Hidden => drop(asked.hidden.insert(id)),
-            Presence::Gone => {}
+impl OneWay {
+    /// Of one answer.
+    pub(super) fn of(shown: &Shown) -> Self {
+        Self {
+            by_search: shown.by_search.clone(),
+            by_id: shown.alone.clone(),
+            unanswered: shown.unanswered.clone(),
+            look_ups_answer: shown.page.issues.iter().any(|issue| !shown.by_search.contains(&issue.issue.id)),
         }
     }
-    Ok(asked)
+
+    /// Takes over what another answer showed.
+    pub(super) fn add(&mut self, other: Self) {
+        self.by_search.extend(other.by_search);
+        self.by_id.extend(other.by_id);
+        self.unanswered.extend(other.unanswered);
+        self.look_ups_answer |= other.look_ups_answer;
+    }
 }
 
-/// The issues that a page shows, also those that cannot be read.
-pub(super) fn met(page: &ParsedPage) -> impl Iterator<Item = i64> {
-    let rejected = page.rejected.iter().filter_map(|error| error.issue_id);
-    page.issues.iter().map(|issue| issue.issue.id).chain(rejected)
+/// Tells of it.
+pub(super) async fn tell(conn: &mut PgConnection, job: &Job, kind: &str, one_way: &OneWay) -> Result<(), StepError> {
+    let mut entries = Vec::new();
+    let mut say = |ids: &BTreeSet<i64>, what: &str| {
+        if ids.is_empty() {
+            return;
+        }
+        let named: Vec<i64> = ids.iter().copied().take(NAMED).collect();
+        entries.push(Entry {
+            level: Level::Warn,
+            event: "ways_contradict",
+            code: None,
+            message: format!("{} issues {what}: none of them was marked as gone", ids.len()),
+            advice: Some(
+                "Open one of them in Jira. A restart of Jira's index, or a look at what stands between, may help; `syncline verify` counts them.",
+            ),
+            details: Some(json!({"issues": ids.len(), "ids": named})),
+        });
+    };
+    say(&one_way.by_search, "are shown by search and left out by look-ups by id");
+    say(&one_way.by_id, "are shown by a look-up by id and left out by search or by the answer about many");
+    say(&one_way.unanswered, "could not be looked up by id, and search does not show them");
+    journal(&mut *conn, Some(job.work.run_id), kind, &entries).await?;
+    let site_id = job.work.site_id;
+    let left_out = one_way.by_search.len() + one_way.unanswered.len();
+    if left_out > 0 {
+        let reason = format!("look-ups by id leave out, or do not answer of, {left_out} issues that may be there");
+        capability::set(conn, site_id, &[(LOOK_UPS, "absent", Some(&reason))]).await?;
+    } else if one_way.look_ups_answer {
+        capability::is_back(conn, site_id, LOOK_UPS).await?;
+    }
+    Ok(())
 }

@@ -103,7 +103,7 @@ impl FetchChanges {
                 replica::plan_afresh(conn).await?;
                 replica::upsert_users(conn, site_id, &read.users).await?;
                 let records: Vec<_> = read.changes.iter().collect();
-                let written = replica::insert_changes(conn, site_id, &records).await?;
+                let written = replica::insert_changes(conn, site_id, &records, true).await?;
                 report::records(conn, &job, KIND, &read.rejected, &read.drifts).await?;
                 match &read.withheld {
                     None => capability::is_back(conn, site_id, FEATURE).await?,

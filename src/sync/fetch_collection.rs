@@ -25,6 +25,8 @@ pub(super) struct FetchCollection(pub Arc<Workshop>);
 const KIND: &str = "fetch_collection";
 /// Pages that one step reads before it writes and goes on in a successor: bounds what is in memory.
 const PAGES_PER_STEP: u32 = 10;
+/// Said of a list that was not asked for.
+const STILL: &str = "it was withheld lately, and is not due to be asked for again";
 const COMMENTS_PER_PAGE: u32 = 100;
 const WORKLOGS_PER_PAGE: u32 = 5000;
 
@@ -45,6 +47,9 @@ struct Walk {
     start_at: u64,
     /// The ids read by earlier steps of this walk.
     seen: Vec<i64>,
+    /// Search leaves the list out, of this issue and so of many.
+    #[serde(default)]
+    left_out: bool,
 }
 
 impl Walk {
@@ -67,12 +72,25 @@ impl Walk {
 
 /// The fetch of all comments of an issue.
 pub(super) fn comments(job: &Job, page: PageId, issue: &ParsedIssue, priority: i16) -> NewStep {
-    first(job, Some(page), named(issue), Collection::Comment, priority)
+    step(
+        job,
+        &Walk { left_out: !issue.left_out.shows("comment"), ..first(Some(page), named(issue), Collection::Comment) },
+        priority,
+    )
 }
 
 /// The fetch of all worklogs of an issue.
-pub(super) fn worklogs(job: &Job, page: PageId, issue_id: i64, version: DateTime<Utc>, priority: i16) -> NewStep {
-    first(job, Some(page), (issue_id, version), Collection::Worklog, priority)
+pub(super) fn worklogs(job: &Job, page: PageId, issue: &ParsedIssue, priority: i16) -> NewStep {
+    step(
+        job,
+        &Walk { left_out: !issue.left_out.shows("worklog"), ..first(Some(page), named(issue), Collection::Worklog) },
+        priority,
+    )
+}
+
+/// The same of an issue that is known by its id and version.
+pub(super) fn worklogs_of(job: &Job, page: PageId, issue: (i64, DateTime<Utc>), priority: i16) -> NewStep {
+    step(job, &first(Some(page), issue, Collection::Worklog), priority)
 }
 
 /// Both as far as they are short, with no page that waits for them.
@@ -82,8 +100,9 @@ pub(super) fn for_repair(
     worklogs: &[&ParsedIssue],
     priority: i16,
 ) -> Vec<NewStep> {
-    let comments = comments.iter().map(|issue| first(job, None, named(issue), Collection::Comment, priority));
-    comments.chain(worklogs.iter().map(|issue| first(job, None, named(issue), Collection::Worklog, priority))).collect()
+    let of = |issue: &&ParsedIssue, which| step(job, &first(None, named(issue), which), priority);
+    let comments = comments.iter().map(|issue| of(issue, Collection::Comment));
+    comments.chain(worklogs.iter().map(|issue| of(issue, Collection::Worklog))).collect()
 }
 
 /// The issue's id, and the version of it that was read.
@@ -91,22 +110,9 @@ fn named(issue: &ParsedIssue) -> (i64, DateTime<Utc>) {
     (issue.issue.id, issue.issue.updated_at)
 }
 
-fn first(
-    job: &Job,
-    page: Option<PageId>,
-    (issue_id, version): (i64, DateTime<Utc>),
-    collection: Collection,
-    priority: i16,
-) -> NewStep {
-    let walk = Walk {
-        collection,
-        issue_id,
-        version,
-        page: page.map(|page| (page.partition, page.seq)),
-        start_at: 0,
-        seen: Vec::new(),
-    };
-    step(job, &walk, priority)
+fn first(page: Option<PageId>, (issue_id, version): (i64, DateTime<Utc>), collection: Collection) -> Walk {
+    let page = page.map(|page| (page.partition, page.seq));
+    Walk { collection, issue_id, version, page, start_at: 0, seen: Vec::new(), left_out: false }
 }
 
 fn step(job: &Job, walk: &Walk, priority: i16) -> NewStep {
@@ -157,7 +163,10 @@ impl FetchCollection {
         let mut walk: Walk = context.payload()?;
         let job = self.0.job(context).await?;
         let run_id = workshop::run_id(context)?;
-        let mut answer = read(&job, &walk).await;
+        // A list that no issue shows, and whose end point refuses: not for each of a thousand issues anew.
+        let still = walk.left_out
+            && context.hear(capability::is_withheld(&context.pool, job.work.site_id, walk.feature())).await?;
+        let mut answer = if still { Ok(None) } else { read(&job, &walk).await };
         for _ in 0..LOOKS_BEFORE_WITHHELD {
             match &answer {
                 Err(StepError::Failed(failure)) if is_withheld(&job.jira, failure).await? => {
@@ -171,6 +180,7 @@ impl FetchCollection {
             Err(StepError::Failed(failure)) if is_withheld(&job.jira, &failure).await? => (None, Some(failure.message)),
             Err(error) => return Err(error),
         };
+        let withheld = withheld.or_else(|| still.then(|| STILL.to_owned()));
         let Some(read) = read else {
             // The issue is gone, which is for the reconciliation to see, or the site keeps the list to itself. This
             // collection has nothing more to wait for.
@@ -178,7 +188,10 @@ impl FetchCollection {
                 Box::pin(async move {
                     if let Some(reason) = &withheld {
                         let site_id = job.work.site_id;
-                        capability::set(conn, site_id, &[(walk.feature(), "absent", Some(reason.as_str()))]).await?;
+                        if reason != STILL {
+                            capability::set(conn, site_id, &[(walk.feature(), "absent", Some(reason.as_str()))])
+                                .await?;
+                        }
                         let run = (run_id, job.work.project_id, site_id);
                         capability::passed_over(conn, run, walk.entity(), &[walk.issue_id]).await?;
                     }

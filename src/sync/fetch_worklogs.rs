@@ -62,13 +62,12 @@ pub(super) fn steps(
     known: impl Fn(i64) -> bool,
     priority: i16,
 ) -> Vec<NewStep> {
-    let (fed, single): (Vec<&ParsedIssue>, Vec<&ParsedIssue>) = short.iter().partition(|issue| known(issue.issue.id));
+    // What the feeds tell is checked against the number of worklogs, which must be known.
+    let (fed, single): (Vec<&ParsedIssue>, Vec<&ParsedIssue>) =
+        short.iter().partition(|issue| known(issue.issue.id) && issue.left_out.shows("worklog"));
     let since = job.work.collections_from.filter(|_| job.work.kind == "incremental");
     let one_by_one = |issues: &[&ParsedIssue]| -> Vec<NewStep> {
-        issues
-            .iter()
-            .map(|issue| fetch_collection::worklogs(job, page, issue.issue.id, issue.issue.updated_at, priority))
-            .collect()
+        issues.iter().map(|issue| fetch_collection::worklogs(job, page, issue, priority)).collect()
     };
     let Some(since) = since.filter(|_| fed.len() >= WORTHWHILE) else { return one_by_one(short) };
     let issues = fed
@@ -132,7 +131,7 @@ impl FetchWorklogs {
                     .iter()
                     .filter(|issue| wrong.contains(&issue.id))
                     .chain(&rest)
-                    .map(|issue| fetch_collection::worklogs(&job, page, issue.id, issue.version, priority))
+                    .map(|issue| fetch_collection::worklogs_of(&job, page, (issue.id, issue.version), priority))
                     .collect();
                 // The partition before the page, as everybody locks them.
                 bundle::collection_done(conn, page, false, applied.written, removed).await?;

@@ -1,8 +1,8 @@
 //! `mark_gone`: what the replica shows and the sweep did not meet is asked for by id, and marked if it is gone.
 //!
-//! What must hold: nothing is marked on the word of a search. The credentials count before and after; the project is there,
-//! live, and may be browsed; each issue was asked for by id and left out of the answer; and no more than a share of the
-//! project is marked by one run. Else the run fails, marks nothing, and an operator is told. Rows, and what belongs to them,
+//! What must hold: nothing is marked on the word of one way of asking. The credentials count before and after; the project is
+//! there, live, and may be browsed; each issue was met by no sweep, was asked for by id, with others and alone, and was left
+//! out each time; and no more than a share of the project is marked by one run. Else the run fails, marks nothing, and an operator is told. Rows, and what belongs to them,
 //! stay: `deleted_at` and `deleted_reason` say what is known.
 //!
 //! The ids of all issues are compared in each reconciliation, their contents in turn: a twenty-eighth of the project is read
@@ -16,13 +16,14 @@ use futures::future::BoxFuture;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 
-use super::asked::{self, Asked as Answer};
+use super::asked::{self, OneWay};
 use super::repair_batch::{compare_steps, repair_steps_named};
 use super::workshop::{Job, Workshop};
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::queue::Queue;
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
 use crate::jira::client::BULK_FETCH_LIMIT;
+use crate::jira::every_way::Shown;
 use crate::store::reconcile::{self, Sum, Unmet};
 use crate::store::replica;
 
@@ -113,6 +114,7 @@ async fn mark(context: &StepContext, job: &Arc<Job>, place: Place) -> Result<Com
             let (ids, reasons): (Vec<i64>, Vec<&str>) = asked.gone.into_iter().unzip();
             let marked = replica::mark_deleted(conn, job.work.site_id, project_id, &ids, &reasons).await?;
             reconcile::marked(conn, run_id, marked).await?;
+            asked::tell(conn, &job, KIND, &asked.one_way).await?;
             let mut next = repair_steps_named(job.work.site_id, "there", &asked.there);
             next.push(step(&job, following, priority));
             Ok(next)
@@ -127,6 +129,8 @@ struct Asked {
     gone: Vec<(i64, &'static str)>,
     /// Still there: the search was behind, or they came meanwhile.
     there: Vec<i64>,
+    /// What one way shows and another does not.
+    one_way: OneWay,
 }
 
 async fn ask(context: &StepContext, job: &Job, place: Place, unmet: &[Unmet]) -> Result<Asked, StepError> {
@@ -140,17 +144,21 @@ async fn ask(context: &StepContext, job: &Job, place: Place, unmet: &[Unmet]) ->
     let fields = &crate::jira::search_fields(&job.fields);
     let chunks: Vec<Vec<i64>> =
         unmet.chunks(BULK_FETCH_LIMIT).map(|chunk| chunk.iter().map(|issue| issue.id).collect()).collect();
-    let answers: Vec<Answer> = stream::iter(chunks)
-        .map(|ids| async move { asked::ask(job, &ids, fields).await })
+    // Search has just been walked: it is not asked again.
+    let answers: Vec<Shown> = stream::iter(chunks)
+        .map(|ids| async move { job.jira.by_every_way(&ids, fields, &job.fields, None).await })
         .buffered(REQUESTS_AT_ONCE)
         .try_collect()
         .await?;
     let mut found: HashMap<i64, Option<i64>> = HashMap::new();
-    for Answer { page, .. } in &answers {
+    let mut one_way = OneWay::default();
+    for shown in &answers {
+        one_way.add(OneWay::of(shown));
+        let page = &shown.page;
         found.extend(page.rejected.iter().filter_map(|error| Some((error.issue_id?, None))));
         found.extend(page.issues.iter().map(|issue| (issue.issue.id, Some(issue.issue.project_id))));
     }
-    let hidden: HashSet<i64> = answers.iter().flat_map(|answer| answer.hidden.iter().copied()).collect();
+    let hidden: HashSet<i64> = answers.iter().flat_map(|shown| shown.hidden.iter().copied()).collect();
     let tells_hidden = job.jira.tells_hidden();
     let leaves_out = unmet.iter().any(|issue| !found.contains_key(&issue.id));
     // Nobody is told of an issue that was hidden since it was read: where issues can be hidden, it may have been.
@@ -162,6 +170,7 @@ async fn ask(context: &StepContext, job: &Job, place: Place, unmet: &[Unmet]) ->
     let mut asked = Asked::default();
     for issue in unmet {
         match found.get(&issue.id) {
+            None if one_way.unanswered.contains(&issue.id) => {}
             None if hidden.contains(&issue.id) => asked.gone.push((issue.id, "not_visible")),
             None if tells_hidden || sees_all && !hides => asked.gone.push((issue.id, "deleted")),
             None => asked.gone.push((issue.id, "not_visible")),
@@ -174,6 +183,8 @@ async fn ask(context: &StepContext, job: &Job, place: Place, unmet: &[Unmet]) ->
             Some(_) => asked.there.push(issue.id),
         }
     }
+    one_way.by_id = asked.there.iter().copied().collect();
+    asked.one_way = one_way;
     Ok(asked)
 }
 

@@ -19,6 +19,7 @@ mod fetch_collection;
 mod fetch_page;
 mod fetch_worklogs;
 mod finalize_run;
+mod left_out;
 mod mark_gone;
 pub mod pace;
 mod page_cache;

@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::repair_batch::left_out_steps;
 use super::workshop::{self, Job, Workshop};
-use super::{advance_cursor, fetch_changes, fetch_collection, fetch_page, fetch_worklogs, report};
+use super::{advance_cursor, fetch_changes, fetch_collection, fetch_page, fetch_worklogs, left_out, report};
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::queue::Queue;
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
@@ -110,6 +111,9 @@ async fn write(
     }
     next.extend(advance_cursor::step_after(id, after.complete));
     report::page(conn, job, KIND, page).await?;
+    left_out::note(conn, job, KIND, &page.issues, written.kept, id.seq == 0).await?;
+    let look_ups = left_out::to_look_up(conn, job, &written.wanted).await?;
+    next.extend(left_out_steps(job.work.site_id, id, &look_ups));
     Ok(next)
 }
 
@@ -121,6 +125,10 @@ pub(super) struct Written<'a> {
     pub short_changes: Vec<i64>,
     /// Issues that the replica showed before.
     pub known: HashSet<i64>,
+    /// Issues that changed, or whose parts may not have been read yet.
+    pub wanted: Vec<&'a ParsedIssue>,
+    /// Values that the page leaves out, and that stay as they are stored.
+    pub kept: usize,
 }
 
 /// Writes people, issues and what was inlined with them: one statement per table, and none where there is nothing.
@@ -141,7 +149,9 @@ pub(super) async fn write_page<'a>(
     replica::upsert_sprints(conn, site_id, &page.sprints, &[], Source::Issues).await?;
     replica::upsert_versions(conn, site_id, project, &page.versions, Source::Issues).await?;
     replica::upsert_components(conn, site_id, project, &page.components, Source::Issues).await?;
-    let records: Vec<_> = issues.iter().map(|issue| &issue.issue).collect();
+    let kept = left_out::keep(conn, job, &issues).await?;
+    let records: Vec<_> =
+        issues.iter().map(|issue| kept.records.get(&issue.issue.id).unwrap_or(&issue.issue)).collect();
     let upserted = replica::upsert_issues(conn, site_id, job.work.project_id, &records).await?;
 
     let current: Vec<&ParsedIssue> =
@@ -158,11 +168,17 @@ pub(super) async fn write_page<'a>(
     if !upserted.written.is_empty() || job.work.kind == "full" {
         let links: Vec<_> = current.iter().flat_map(|issue| &issue.links).collect();
         let attachments: Vec<_> = current.iter().flat_map(|issue| &issue.attachments).collect();
-        replica::apply_links(conn, site_id, &links, &versions).await?;
-        replica::apply_attachments(conn, site_id, &attachments, &versions).await?;
+        let showing = |field: &str| -> Vec<Version> {
+            current.iter().zip(&versions).filter(|(issue, _)| issue.left_out.shows(field)).map(|(_, it)| *it).collect()
+        };
+        replica::apply_links(conn, site_id, &links, &showing("issuelinks")).await?;
+        replica::apply_attachments(conn, site_id, &attachments, &showing("attachment")).await?;
     }
-    let changes: Vec<_> = current.iter().flat_map(|issue| &issue.changes).collect();
-    let changes = replica::insert_changes(conn, site_id, &changes).await?;
+    let short: HashSet<i64> = parts.short_changes.iter().map(|issue| issue.issue.id).collect();
+    let changes = current.iter().flat_map(|issue| &issue.changes);
+    let (in_part, whole): (Vec<_>, Vec<_>) = changes.partition(|change| short.contains(&change.issue_id));
+    let changes = replica::insert_changes(conn, site_id, &whole, true).await?
+        + replica::insert_changes(conn, site_id, &in_part, false).await?;
 
     // An issue that is as it was has its collections already, unless the run that wrote it did not end well.
     let from = job.work.collections_from.unwrap_or(DateTime::<Utc>::UNIX_EPOCH);
@@ -179,8 +195,11 @@ pub(super) async fn write_page<'a>(
         worklogs_removed: worklogs.removed,
         changes_written: changes,
     };
+    let wanted_issues = current.iter().copied().filter(|issue| wanted(issue)).collect();
     Ok(Written {
         counts,
+        wanted: wanted_issues,
+        kept: kept.values,
         known: &upserted.current - &upserted.created_ids,
         short_comments: parts.short_comments.into_iter().filter(|issue| wanted(issue)).collect(),
         short_worklogs: parts.short_worklogs.into_iter().filter(|issue| wanted(issue)).collect(),

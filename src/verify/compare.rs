@@ -1,6 +1,6 @@
 //! One page of Jira's answers against the rows of the replica.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
@@ -10,11 +10,12 @@ use super::report::{Missing, Person, Report, Stale};
 use super::{Error, Look};
 use crate::domain::entity::{AttachmentRecord, ChangeRecord, IssueDetails, LinkRecord};
 use crate::domain::record::{CommentRecord, IssueRecord, WorklogRecord};
+use crate::domain::twice::newest_of_each;
 use crate::jira::histories;
-use crate::jira::normalise::{self, ParsedIssue, ParsedPage};
+use crate::jira::normalise::{self, LeftOut, ParsedIssue, ParsedPage};
 use crate::store::patience::LONGEST;
 use crate::store::verify as rows;
-use crate::store::verify_parts as parts;
+use crate::store::verify_parts::{self as parts, Kind};
 use crate::store::within;
 
 /// Collections of one page that are fetched at once.
@@ -39,6 +40,12 @@ pub(super) struct Found {
     pub attachments: u64,
     /// People who differ.
     pub people: Vec<Person>,
+    /// See [`Report::left_out`].
+    pub left_out: BTreeMap<&'static str, u64>,
+    /// See [`Report::changes_only_here`].
+    pub changes_only_here: u64,
+    /// Comments, worklogs and attachments as Jira shows them: kind, id and issue.
+    pub claims: Vec<(Kind, i64, i64)>,
 }
 
 impl Found {
@@ -47,6 +54,26 @@ impl Found {
         let missing = self.missing.iter().map(|missing| missing.id);
         let stale = self.stale.iter().map(|stale| stale.id);
         missing.chain(stale).chain(self.people.iter().map(|person| person.issue_id))
+    }
+}
+
+impl Found {
+    /// Counts the issues whose lists are left out.
+    fn count_left_out(&mut self, issues: &[ParsedIssue], tracks_no_time: bool) {
+        for field in ["comment", "worklog"] {
+            let lacking = issues.iter().filter(|issue| !issue.left_out.shows(field)).count();
+            if lacking > 0 && !(field == "worklog" && tracks_no_time) {
+                self.left_out.insert(field, count(lacking));
+            }
+        }
+    }
+
+    /// Notes which records Jira shows on an issue.
+    fn claim(&mut self, whole: &Whole<'_>) {
+        let id = whole.issue.id;
+        self.claims.extend(whole.comments.iter().map(|comment| (Kind::Comment, comment.id, id)));
+        self.claims.extend(whole.worklogs.iter().map(|worklog| (Kind::Worklog, worklog.id, id)));
+        self.claims.extend(whole.attachments.iter().map(|file| (Kind::Attachment, file.id, id)));
     }
 }
 
@@ -60,12 +87,17 @@ impl Report {
         self.checked_links += found.links;
         self.checked_attachments += found.attachments;
         self.checked_users += count(page.users.len());
+        self.changes_only_here += found.changes_only_here;
+        for (what, issues) in &found.left_out {
+            *self.left_out.entry(what).or_default() += issues;
+        }
     }
 }
 
 /// An issue with all that belongs to it, each in the order of ids; the history stands elsewhere.
 struct Whole<'a> {
     issue: &'a IssueRecord,
+    left_out: &'a LeftOut,
     comments: Vec<CommentRecord>,
     worklogs: Vec<WorklogRecord>,
     links: Vec<LinkRecord>,
@@ -99,6 +131,7 @@ impl Look<'_> {
         let attachments = by_issue(attachments, |attachment| attachment.issue_id);
 
         let mut found = Found { people: self.compare_people(page).await?, ..Found::default() };
+        found.count_left_out(&page.issues, self.fields.tracks_no_time);
         for whole in wholes {
             let (id, key) = (whole.issue.id, whole.issue.key.clone());
             let history = jira.get(&id).map(Vec::as_slice);
@@ -107,23 +140,44 @@ impl Look<'_> {
             found.changes += count(history.map_or(0, <[_]>::len));
             found.links += count(whole.links.len());
             found.attachments += count(whole.attachments.len());
+            found.claim(&whole);
             let Some(stored) = issues.get(&id).filter(|stored| stored.project_id == self.scope.project_id) else {
-                found.missing.push(Missing { id, key });
+                found.missing.push(Missing { id, key, marked: None });
                 continue;
             };
-            let mut changed = history
-                .map(|history| differing(history, changes.get(&id), |change| (change.id, change.item)))
-                .unwrap_or_default();
+            let here = changes.get(&id);
+            let mut changed =
+                history.map(|history| differing(history, here, |change| (change.id, change.item))).unwrap_or_default();
+            // History is not edited: what is not shown any more, or by one way only, was so all the same.
+            let all = changed.len();
+            let is_shown =
+                |of: &(i64, i16)| history.is_some_and(|history| history.iter().any(|it| (it.id, it.item) == *of));
+            changed.retain(is_shown);
+            found.changes_only_here += count(all - changed.len());
             changed.dedup_by_key(|(id, _)| *id);
+            let (mut links_here, mut attachments_here) = (links.get(&id), attachments.get(&id));
+            for (field, here) in [("issuelinks", links_here.is_some()), ("attachment", attachments_here.is_some())] {
+                if here && !whole.left_out.shows(field) {
+                    *found.left_out.entry(field).or_default() += 1;
+                }
+            }
+            links_here = links_here.filter(|_| whole.left_out.shows("issuelinks"));
+            attachments_here = attachments_here.filter(|_| whole.left_out.shows("attachment"));
+            let mut record = whole.issue.clone();
+            let kept = whole.left_out.keep(&mut record, &stored.record, true, |id| self.is_field(id));
+            if kept > 0 {
+                record = record.sealed();
+                *found.left_out.entry("values").or_default() += 1;
+            }
             let stale = Stale {
                 id,
                 key,
-                fields: differing_fields(whole.issue, &stored.record),
+                fields: differing_fields(&record, &stored.record),
                 comments: differing(&whole.comments, comments.get(&id), |comment| comment.id),
                 worklogs: differing(&whole.worklogs, worklogs.get(&id), |worklog| worklog.id),
                 changes: changed.into_iter().map(|(id, _)| id).collect(),
-                links: differing(&whole.links, links.get(&id), |link| link.id),
-                attachments: differing(&whole.attachments, attachments.get(&id), |attachment| attachment.id),
+                links: differing(&whole.links, links_here, |link| link.id),
+                attachments: differing(&whole.attachments, attachments_here, |attachment| attachment.id),
             };
             if !stale.is_clean() {
                 found.stale.push(stale);
@@ -190,17 +244,16 @@ impl Look<'_> {
                 worklogs.extend(page.records);
             }
         }
-        comments.sort_unstable_by_key(|comment| comment.id);
-        comments.dedup_by_key(|comment| comment.id);
-        worklogs.sort_unstable_by_key(|worklog| worklog.id);
-        worklogs.dedup_by_key(|worklog| worklog.id);
+        newest_of_each(&mut comments, |comment| (comment.id, comment.updated_at));
+        newest_of_each(&mut worklogs, |worklog| (worklog.id, worklog.updated_at));
         let mut links = issue.links.clone();
         links.sort_unstable_by_key(|link| link.id);
         links.dedup_by_key(|link| link.id);
         let mut attachments = issue.attachments.clone();
         attachments.sort_unstable_by_key(|attachment| attachment.id);
         attachments.dedup_by_key(|attachment| attachment.id);
-        Ok(Whole { issue: &issue.issue, comments, worklogs, links, attachments })
+        let left_out = &issue.left_out;
+        Ok(Whole { issue: &issue.issue, left_out, comments, worklogs, links, attachments })
     }
 }
 

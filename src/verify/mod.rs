@@ -10,27 +10,29 @@
 //! What must hold: nothing is reported that was not seen to differ in a direct read; nothing is called extra on the word
 //! of an account that is not let in; memory grows with the number of differences, not of issues.
 
+mod again;
 mod catalogue;
 mod compare;
 mod patience;
 mod people;
 mod report;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use sqlx::PgPool;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-pub use report::{Entry, EntryId, Extra, Missing, Person, Reason, Report, Stale, Unreadable};
+pub use report::{Entry, EntryId, Extra, Missing, OneWay, Person, Reason, Report, Stale, Unreadable};
 
 use crate::clock::Clock;
 use crate::domain::failure::Failure;
 use crate::jira::client::BULK_FETCH_LIMIT;
-use crate::jira::normalise::{self, ParsedPage};
+use crate::jira::normalise;
 use crate::jira::page::{Next, TokenGuard};
 use crate::jira::{FieldMap, JiraClient, Project, RawPage, SearchRequest, jql, search_fields};
+use crate::store::capability;
 use crate::store::patience::LONGEST;
 use crate::store::verify as rows;
 pub use crate::store::verify::{Scope, scopes};
@@ -101,7 +103,9 @@ pub async fn verify(
         FieldMap::discover(&patiently(|| jira.fields()).await?).with_story_points(scope.story_points_field.as_deref());
     let wanted = search_fields(&fields);
     let verification = clock.new_id();
-    let look = Look { pool, jira, scope, project, fields, wanted, verification };
+    let known_fields = rows::field_ids(pool, scope.site_id).await?;
+    let by_id_shows_more = capability::is_available(pool, scope.site_id, "values_by_id").await?;
+    let look = Look { pool, jira, scope, project, fields, wanted, verification, known_fields, by_id_shows_more };
     let mut report = Report::new(&scope.site, &scope.project);
     let outcome = look.verify(options, clock, progress, &mut report).await;
     rows::forget(pool, verification).await?;
@@ -123,9 +127,18 @@ struct Look<'a> {
     fields: FieldMap,
     wanted: Vec<String>,
     verification: Uuid,
+    /// The fields that the site has, as runs know them; none where it does not list them.
+    known_fields: HashSet<String>,
+    /// Look-ups by id were seen to show what search leaves out.
+    by_id_shows_more: bool,
 }
 
 impl Look<'_> {
+    /// Whether a value that Jira leaves out is of a field that it has.
+    fn is_field(&self, id: &str) -> bool {
+        (self.known_fields.is_empty() || self.known_fields.contains(id)) && !self.fields.volatile.contains(id)
+    }
+
     async fn verify(
         &self,
         options: &Options,
@@ -140,6 +153,7 @@ impl Look<'_> {
         self.compare_catalogue(report).await?;
         patiently(|| self.jira.myself()).await?;
         let mut after = i64::MIN;
+        let mut unmet = BTreeSet::new();
         while options.sample.is_none() {
             let unseen = within(
                 LONGEST,
@@ -148,11 +162,12 @@ impl Look<'_> {
             .await?;
             let Some(last) = unseen.last() else { break };
             after = *last;
-            suspects.extend(unseen);
+            unmet.extend(unseen);
         }
+        suspects.extend(&unmet);
         let until = Instant::now() + options.settle;
         loop {
-            self.look_again(&suspects, report).await?;
+            self.look_again(&suspects, &unmet, report).await?;
             suspects = report.issue_ids().collect();
             if suspects.is_empty() || Instant::now() >= until {
                 return Ok(());
@@ -202,6 +217,8 @@ impl Look<'_> {
             fetched = next;
             report.compared(&page, &found);
             suspects.extend(found.suspects());
+            let poorer = page.issues.iter().filter(|issue| self.by_id_shows_more && issue.left_out.lacks_lists());
+            suspects.extend(poorer.map(|issue| issue.issue.id));
             suspects.extend(page.rejected.iter().filter_map(|error| error.issue_id));
             report.nameless.extend(page.rejected.iter().filter(|error| error.issue_id.is_none()).map(Unreadable::from));
             progress(Progress { issues: report.checked_issues, estimated_issues, suspects: suspects.len() });
@@ -246,60 +263,6 @@ impl Look<'_> {
             self.jira.search(&request).await
         });
         Ok(page.await?)
-    }
-
-    /// Reads the suspects directly, compares them with fresh rows, and writes into the report what differs.
-    async fn look_again(&self, suspects: &BTreeSet<i64>, report: &mut Report) -> Result<(), Error> {
-        report.clear();
-        let suspects: Vec<i64> = suspects.iter().copied().collect();
-        for ids in suspects.chunks(BULK_FETCH_LIMIT) {
-            let raw = patiently(|| self.jira.bulk_fetch(ids, &self.wanted)).await?;
-            let mut page = normalise::parse_page(&raw.body, &self.fields)?;
-            let elsewhere: Vec<_> =
-                page.issues.iter().filter(|issue| issue.issue.project_id != self.project.id).collect();
-            let mut moved = Vec::new();
-            for issue in elsewhere {
-                let (id, key) = (issue.issue.project_id, &issue.issue.project_key);
-                let tracked = within(LONGEST, rows::is_tracked(self.pool, self.scope.site_id, id, key)).await?;
-                moved.push((issue.issue.id, Reason::Moved { to: key.clone(), tracked }));
-            }
-            page.issues.retain(|issue| issue.issue.project_id == self.project.id);
-            let found = self.compare(&page).await?;
-            report.missing.extend(found.missing);
-            report.stale.extend(found.stale);
-            for person in found.people {
-                if report.users.iter().all(|known| known.account_id != person.account_id) {
-                    report.users.push(person);
-                }
-            }
-            report.unreadable.extend(page.rejected.iter().map(Unreadable::from));
-            self.find_extra(ids, &page, moved, report).await?;
-        }
-        Ok(())
-    }
-
-    /// Of `ids`, what the replica still shows in this project although Jira does not.
-    async fn find_extra(
-        &self,
-        ids: &[i64],
-        page: &ParsedPage,
-        moved: Vec<(i64, Reason)>,
-        report: &mut Report,
-    ) -> Result<(), Error> {
-        let here: BTreeSet<i64> = page
-            .issues
-            .iter()
-            .map(|issue| issue.issue.id)
-            .chain(page.rejected.iter().filter_map(|error| error.issue_id))
-            .collect();
-        let absent: Vec<i64> = ids.iter().copied().filter(|id| !here.contains(id)).collect();
-        let stored = within(LONGEST, rows::issues(self.pool, self.scope.site_id, &absent)).await?;
-        for issue in stored.into_iter().filter(|issue| issue.project_id == self.scope.project_id) {
-            let reason = moved.iter().find(|(id, _)| *id == issue.record.id).map(|(_, reason)| reason.clone());
-            let reason = reason.unwrap_or(Reason::Gone);
-            report.extra.push(Extra { id: issue.record.id, key: issue.record.key, reason });
-        }
-        Ok(())
     }
 }
 

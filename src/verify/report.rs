@@ -47,6 +47,15 @@ pub struct Report {
     pub catalogue: Vec<Entry>,
     /// People whom the replica lacks or holds otherwise.
     pub users: Vec<Person>,
+    /// Issues that one way of asking Jira shows and another leaves out. The replica is compared with what is shown.
+    pub one_way: Vec<OneWay>,
+    /// Of how many issues Jira leaves something out, by what it is: `comment` and `worklog` were read issue by issue,
+    /// `values` stay as they were stored.
+    pub left_out: BTreeMap<&'static str, u64>,
+    /// Entries of history that the replica holds and Jira does not show, or not any more: history is never removed.
+    pub changes_only_here: u64,
+    /// Records that Jira shows on two issues at once: the replica has them on one.
+    pub doubled: u64,
     /// Unreadable ones without an id, which cannot be looked at again; moved to `unreadable` at the end of each look.
     #[serde(skip)]
     pub(super) nameless: Vec<Unreadable>,
@@ -59,6 +68,18 @@ pub struct Missing {
     pub id: i64,
     /// Its key.
     pub key: String,
+    /// The replica has it and says that it is gone, for this reason.
+    pub marked: Option<String>,
+}
+
+/// An issue that one way of asking shows and another leaves out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OneWay {
+    /// Jira's id.
+    pub id: i64,
+    /// `search`, `look_up` (by id, not by search), `look_up_alone` (not by the answer about many), or `none`: a way did not
+    /// answer, and the others do not show it.
+    pub shown_by: &'static str,
 }
 
 /// An issue that the replica holds otherwise than Jira.
@@ -268,6 +289,7 @@ impl Report {
         self.stale.clear();
         self.extra.clear();
         self.users.clear();
+        self.one_way.clear();
         self.unreadable.clone_from(&self.nameless);
     }
 }

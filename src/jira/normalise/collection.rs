@@ -99,7 +99,8 @@ fn collection<'a, W: FromJson<'a>, T>(
     Ok(ParsedCollection { records, rejected, drifts, users, total, start_at, received })
 }
 
-/// The part of a collection that stands inside an issue, and the size of the whole.
+/// The part of a collection that stands inside an issue, and the size of the whole. A collection that is left out, or does
+/// not agree with its own size, is not an empty one: it counts as longer than what is shown.
 pub(super) fn inlined<'a, W: FromJson<'a>, T>(
     report: &mut Report,
     issue: &IssueRecord,
@@ -107,10 +108,6 @@ pub(super) fn inlined<'a, W: FromJson<'a>, T>(
     collection: Loose<wire::Collection<W>>,
     record: impl FnMut(&mut Report, W) -> Result<T, ElementReject>,
 ) -> (Vec<T>, i64) {
-    if matches!(collection, Loose::Absent) {
-        // The field is hidden, as the worklogs of a site that tracks no time: there is nothing to be seen.
-        return (Vec::new(), 0);
-    }
     let unknown = |records: Vec<T>| {
         let more = count(records.len()) + 1;
         (records, more)
@@ -120,8 +117,8 @@ pub(super) fn inlined<'a, W: FromJson<'a>, T>(
     let names = (issue.id, Some(issue.key.as_str()));
     let records = elements_of(report, names, field, elements.0, record);
     match report.optional("issue", field, collection.total) {
-        Some(Whole(total)) => (records, total),
-        None => unknown(records),
+        Some(Whole(total)) if total >= count(records.len()) => (records, total),
+        Some(_) | None => unknown(records),
     }
 }
 

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::Reject;
 use super::collection::ElementReject;
 use super::collection::elements_of;
+use super::left_out::LeftOut;
 use super::report::Report;
 use super::{known_id, need};
 use crate::domain::entity::{
@@ -38,6 +39,8 @@ pub(super) struct Details {
     pub details: IssueDetails,
     pub links: Vec<LinkRecord>,
     pub attachments: Vec<AttachmentRecord>,
+    /// What the answer leaves out of the fields whose names are the site's own.
+    pub left_out: LeftOut,
 }
 
 impl Details {
@@ -133,8 +136,14 @@ impl Details {
     /// The fields whose names are the site's own.
     fn rest(&mut self, report: &mut Report, fields: &mut wire::Fields<'_>, map: &FieldMap) {
         let has_parent = matches!(fields.parent, Loose::Good(_));
+        let names = |wanted: &Option<String>| {
+            wanted.as_deref().is_some_and(|wanted| fields.rest.iter().any(|(id, _)| id.as_ref() == wanted))
+        };
+        self.left_out.sprints = map.sprint.is_some() && !names(&map.sprint);
+        self.left_out.story_points = map.story_points.is_some() && !names(&map.story_points);
         for (id, raw) in std::mem::take(&mut fields.rest) {
             let raw = raw.get();
+            self.left_out.named.insert(id.to_string());
             if matches!(raw, "null" | "\"\"" | "[]" | "{}") || map.volatile.contains(id.as_ref()) {
                 continue;
             }

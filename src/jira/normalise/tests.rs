@@ -176,9 +176,25 @@ fn a_collection_that_cannot_be_read_is_never_taken_for_an_empty_one() {
         let parsed = &read.issues[0];
         assert!(parsed.comments_total > parsed.comments.len() as i64, "{pointer}");
     }
-    let mut hidden = issue(1);
-    hidden["fields"].as_object_mut().unwrap().remove("worklog");
-    assert_eq!(page(&[hidden]).issues[0].worklogs_total, 0);
+    for list in ["comment", "worklog"] {
+        let mut hidden = issue(1);
+        hidden["fields"].as_object_mut().unwrap().remove(list);
+        let read = page(&[hidden.clone()]);
+        let parsed = &read.issues[0];
+        assert!(!parsed.left_out.shows(list), "{list}");
+        let total = if list == "comment" { parsed.comments_total } else { parsed.worklogs_total };
+        assert_eq!(total, 1, "what is left out is unknown, and asked for: {list}");
+        let map = FieldMap { tracks_no_time: true, ..map() };
+        let body = json!({"issues": [hidden]}).to_string();
+        let parsed = &parse_page(body.as_bytes(), &map).unwrap().issues[0];
+        assert_eq!(
+            parsed.worklogs_total,
+            if list == "comment" { 30 } else { 0 },
+            "a site that tracks no time has none"
+        );
+    }
+    let read = page(&[with("/fields/comment/total", json!(0))]);
+    assert_eq!(read.issues[0].comments_total, 2, "a list that is longer than it says is asked for");
 }
 
 #[test]
@@ -288,4 +304,34 @@ fn who_sees_a_comment_is_kept_and_what_cannot_be_read_of_it_restricts_all_the_sa
     assert_eq!(shown(nameless, json!(true)), (restriction("group", "276f"), false, 0));
     assert_eq!(shown(json!({"type": "team", "value": "Blue"}), json!(true)), (restriction("team", "Blue"), false, 1));
     assert_eq!(shown(json!("admins only"), json!(true)), (restriction("unknown", ""), false, 1));
+}
+
+#[test]
+fn what_is_left_out_is_kept_and_what_is_null_is_not() {
+    let stored = IssueRecord { project_id: 0, project_key: String::new(), ..page(&[issue(1)]).issues[0].issue.clone() };
+    let kept_of = |change: &dyn Fn(&mut serde_json::Map<String, Value>), same_project: bool| {
+        let mut changed = issue(1);
+        change(changed["fields"].as_object_mut().unwrap());
+        let read = page(&[changed]);
+        let mut record = read.issues[0].issue.clone();
+        let kept = read.issues[0].left_out.keep(&mut record, &stored, same_project, |_| true);
+        (kept, record)
+    };
+    let (kept, record) = kept_of(&|fields| drop(fields.remove("labels")), false);
+    assert_eq!((kept, &record.labels), (1, &stored.labels));
+    for empty in [Value::Null, json!([])] {
+        let (kept, record) = kept_of(&|fields| drop(fields.insert("labels".into(), empty.clone())), true);
+        assert_eq!((kept, record.labels.len()), (0, 0));
+    }
+    // Another field, where it is of use.
+    let (kept, record) = kept_of(&|fields| drop(fields.remove("customfield_10016")), true);
+    assert_eq!((kept, record.story_points), (1, Some(5.0)));
+    let (kept, record) = kept_of(&|fields| drop(fields.remove("customfield_10016")), false);
+    assert_eq!((kept, record.story_points), (0, None), "the issue is in another project now");
+    // A parent is left out where there is none.
+    let (kept, record) = kept_of(&|fields| drop(fields.remove("parent")), true);
+    assert_eq!((kept, record.parent_id), (0, None));
+    // A value in a form that tells nothing is no value.
+    let (kept, record) = kept_of(&|fields| drop(fields.insert("priority".into(), json!(3))), true);
+    assert_eq!((kept > 0, record.priority), (true, stored.priority.clone()));
 }

@@ -8,6 +8,25 @@ pub(in crate::simulator) struct Named {
     pub(in crate::simulator) id: &'static str,
     pub(in crate::simulator) name: &'static str,
     pub(in crate::simulator) json: String,
+    /// As the lists of the site show it, which tell more on Cloud.
+    pub(in crate::simulator) listed: String,
+}
+
+impl Named {
+    /// What issues never have: an entry of a team-managed project, which only lists show.
+    pub(in crate::simulator) fn of_project(id: &str, name: &str, project: u64, more: &str) -> String {
+        format!(
+            r#"{{"id":"{id}","name":"{name}","untranslatedName":"{name}","description":"","scope":{{"type":"PROJECT","project":{{"id":"{project}"}}}}{more}}}"#
+        )
+    }
+
+    fn new(id: &'static str, name: &'static str, kind: Kind, json: String) -> Self {
+        let listed = match (kind, json.strip_suffix('}')) {
+            (Kind::Cloud, Some(open)) => format!(r#"{open},"untranslatedName":"{name}"}}"#),
+            _ => json.clone(),
+        };
+        Self { id, name, json, listed }
+    }
 }
 
 /// Issue types by their index in [`super::Catalogue::types`].
@@ -48,7 +67,7 @@ impl Maker<'_> {
         let json = format!(
             r#"{{"self":"{api}/issuetype/{id}","id":"{id}","description":"","iconUrl":"{base_url}/icon/{id}.svg","name":"{name}","subtask":{subtask}{more}}}"#
         );
-        Named { id, name, json }
+        Named::new(id, name, self.kind, json)
     }
 
     pub(super) fn types(&self) -> Vec<Named> {
@@ -74,7 +93,7 @@ impl Maker<'_> {
             let json = format!(
                 r#"{{"self":"{api}/status/{id}","description":"","iconUrl":"{base_url}/","name":"{name}","id":"{id}","statusCategory":{{"self":"{api}/statuscategory/{cid}","id":{cid},"key":"{ckey}","colorName":"blue-gray","name":"{cname}"}}}}"#
             );
-            Named { id, name, json }
+            Named::new(id, name, self.kind, json)
         };
         names.into_iter().zip(CATEGORIES).map(status).collect()
     }
@@ -82,7 +101,7 @@ impl Maker<'_> {
     fn simple(&self, path: &str, id: &'static str, name: &'static str) -> Named {
         let api = self.api;
         let json = format!(r#"{{"self":"{api}/{path}/{id}","description":"","name":"{name}","id":"{id}"}}"#);
-        Named { id, name, json }
+        Named { id, name, listed: json.clone(), json }
     }
 
     pub(super) fn priorities(&self) -> Vec<Named> {

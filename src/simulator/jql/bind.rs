@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 
 use super::Error;
 use super::parser::{Clause, Expr, Operator, Parsed, Value};
-use super::query::{Comparison, Order, Presence, Query, Sort, Test};
+use super::query::{self, Comparison, Order, Presence, Query, Sort, Test};
 use crate::simulator::catalogue::{CATEGORIES, Catalogue, Named, Project};
 use crate::simulator::options::Kind;
 
@@ -107,7 +107,11 @@ impl Scope<'_> {
             }
             "reporter" | "creator" => membership(clause, |value| self.person(value, field), Test::Reporter, None),
             "worklogauthor" => membership(clause, |value| self.person(value, field), Test::WorklogAuthor, None),
-            "sprint" => membership(clause, |value| self.sprint(value, field), Test::Sprint, None),
+            "sprint" => {
+                let none = Some((query::NO_SPRINT, Presence::Sprint));
+                membership(clause, |value| self.sprint(value, field), Test::Sprint, none)
+            }
+            "resolution" => self.resolution(clause),
             "issuetype" | "type" => {
                 membership(clause, |value| named(&self.catalogue.types, value, field), Test::Kind, None)
             }
@@ -160,6 +164,16 @@ impl Scope<'_> {
             .ok_or_else(|| Error(format!("An issue with key '{text}' does not exist for field '{field}'.")))
     }
 
+    /// `Unresolved` and EMPTY mean the same.
+    fn resolution(&self, clause: &Clause) -> Result<Test, Error> {
+        let resolve = |value: &Value| match value.text().eq_ignore_ascii_case("unresolved") {
+            true => Ok(None),
+            false => named(&self.catalogue.resolutions, value, "resolution").map(Some),
+        };
+        let test = membership(clause, resolve, Test::Resolution, Some((None, Presence::Always)))?;
+        Ok(test)
+    }
+
     fn identity(&self, clause: &Clause) -> Result<Test, Error> {
         if let Some(comparison) = comparison(clause.operator) {
             let id = clause.values.first().map_or(Ok(0), |value| self.issue_id(value, &clause.field))?;
@@ -174,6 +188,18 @@ impl Scope<'_> {
     }
 
     fn time(&self, clause: &Clause, field: Order) -> Result<Test, Error> {
+        if clause.values == [Value::Empty] {
+            // Every issue has these times.
+            return match clause.operator {
+                Operator::Is | Operator::Equal => Ok(Test::Any(Vec::new())),
+                Operator::IsNot | Operator::NotEqual => Ok(Test::All(Vec::new())),
+                _ => Err(wrong_operator(clause)),
+            };
+        }
+        if clause.operator == Operator::NotEqual {
+            let equal = Clause { operator: Operator::Equal, ..clause.clone() };
+            return Ok(Test::Not(Box::new(self.time(&equal, field)?)));
+        }
         let comparison = match clause.operator {
             Operator::Equal => Some(Comparison::Equal),
             operator => comparison(operator),
@@ -203,8 +229,8 @@ impl Scope<'_> {
         let found = match value {
             Value::Function(name) if name == "now" => Some(self.now_ms),
             Value::Function(name) => return Err(unknown_function(name)),
-            // Epoch milliseconds are absolute, and only without quotes.
-            Value::Word(word) if word.len() > 8 && word.bytes().all(|byte| byte.is_ascii_digit()) => word.parse().ok(),
+            // A number is epoch milliseconds, whatever its length, and only without quotes.
+            Value::Word(word) if word.parse::<i64>().is_ok() => word.parse().ok(),
             Value::Word(text) | Value::Quoted(text) => self.relative(text).or_else(|| self.calendar(text)),
             Value::Empty => None,
         };
@@ -299,7 +325,8 @@ fn membership<T>(
     let mut resolved = Vec::with_capacity(clause.values.len());
     for value in &clause.values {
         match value {
-            Value::Empty => resolved.extend(Some(empty.take().ok_or_else(|| missing(value, &clause.field))?)),
+            // What every issue has is never empty.
+            Value::Empty => resolved.extend(empty.take()),
             _ if only_empty => return Err(wrong_operator(clause)),
             value => resolved.push(resolve(value)?),
         }

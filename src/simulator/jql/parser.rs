@@ -21,7 +21,7 @@ pub(super) enum Expr {
 }
 
 /// `field operator value(s)`.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Clause {
     pub(super) field: String,
     pub(super) operator: Operator,

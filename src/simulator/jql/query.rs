@@ -63,6 +63,7 @@ pub(super) enum Test {
     Kind(Vec<u8>),
     Status(Vec<u8>),
     Priority(Vec<u8>),
+    Resolution(Vec<Option<u8>>),
     Parent(Vec<Option<u64>>),
     /// Negations of people and parents leave out the empty ones, as Jira does.
     Present(Presence),
@@ -72,7 +73,13 @@ pub(super) enum Test {
 pub(super) enum Presence {
     Assignee,
     Parent,
+    Sprint,
+    /// Nothing is left out.
+    Always,
 }
+
+/// Stands among sprints for none.
+pub(super) const NO_SPRINT: (u16, u8) = (u16::MAX, 0);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Comparison {
@@ -110,15 +117,19 @@ impl Test {
             Self::WorklogAuthor(people) => {
                 (0..issue.worklog_count()).any(|at| people.contains(&issue.worklog(catalogue, at).author))
             }
-            Self::Sprint(sprints) => {
-                sprints.iter().any(|(project, number)| *project == issue.project && issue.sprints.contains(number))
-            }
+            Self::Sprint(sprints) => sprints.iter().any(|(project, number)| match (*project, *number) {
+                NO_SPRINT => issue.sprints[0] == 0,
+                (project, number) => project == issue.project && issue.sprints.contains(&number),
+            }),
             Self::Kind(kinds) => kinds.contains(&issue.kind),
             Self::Status(statuses) => statuses.contains(&issue.status),
             Self::Priority(priorities) => priorities.contains(&issue.priority),
+            Self::Resolution(resolutions) => resolutions.contains(&issue.resolution()),
             Self::Parent(parents) => parents.contains(&issue.parent),
             Self::Present(Presence::Assignee) => issue.assignee.is_some(),
             Self::Present(Presence::Parent) => issue.parent.is_some(),
+            Self::Present(Presence::Sprint) => issue.sprints[0] != 0,
+            Self::Present(Presence::Always) => true,
         }
     }
 }

@@ -7,6 +7,7 @@ mod data_center;
 mod entities;
 mod http;
 mod limits;
+mod manners;
 mod oauth;
 mod withheld;
 

@@ -6,6 +6,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::domain::record::{CommentRecord, Restriction, WorklogRecord};
+use crate::domain::twice::newest_of_each;
 use crate::observe::trace;
 use crate::store::Result;
 
@@ -47,8 +48,7 @@ pub async fn apply_comments(
     also_seen: &[i64],
 ) -> Result<Applied> {
     let mut sorted: Vec<&CommentRecord> = comments.to_vec();
-    sorted.sort_unstable_by_key(|comment| comment.id);
-    sorted.dedup_by_key(|comment| comment.id);
+    newest_of_each(&mut sorted, |comment| (comment.id, comment.updated_at));
     let ids: Vec<i64> = sorted.iter().map(|c| c.id).collect();
     let issues: Vec<i64> = sorted.iter().map(|c| c.issue_id).collect();
     let authors: Vec<Option<&str>> = sorted.iter().map(|c| c.author.as_deref()).collect();
@@ -131,8 +131,7 @@ pub async fn apply_worklogs(
     also_seen: &[i64],
 ) -> Result<Applied> {
     let mut sorted: Vec<&WorklogRecord> = worklogs.to_vec();
-    sorted.sort_unstable_by_key(|worklog| worklog.id);
-    sorted.dedup_by_key(|worklog| worklog.id);
+    newest_of_each(&mut sorted, |worklog| (worklog.id, worklog.updated_at));
     let ids: Vec<i64> = sorted.iter().map(|w| w.id).collect();
     let issues: Vec<i64> = sorted.iter().map(|w| w.issue_id).collect();
     let authors: Vec<Option<&str>> = sorted.iter().map(|w| w.author.as_deref()).collect();

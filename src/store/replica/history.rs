@@ -10,8 +10,14 @@ use crate::domain::entity::ChangeRecord;
 use crate::observe::trace;
 use crate::store::Result;
 
-/// Inserts entries that are not there yet and puts right those that differ; answers how many were new or different.
-pub async fn insert_changes(conn: &mut PgConnection, site_id: Uuid, changes: &[&ChangeRecord]) -> Result<i64> {
+/// Inserts entries that are not there yet and, of what was read `whole`, puts right those that differ; answers how many were
+/// new or different. A part of a history only adds: its end point, which is asked for the rest, has the last word.
+pub async fn insert_changes(
+    conn: &mut PgConnection,
+    site_id: Uuid,
+    changes: &[&ChangeRecord],
+    whole: bool,
+) -> Result<i64> {
     if changes.is_empty() {
         return Ok(0);
     }
@@ -49,7 +55,7 @@ pub async fn insert_changes(conn: &mut PgConnection, site_id: Uuid, changes: &[&
     .instrument(trace::batch("INSERT", "syncline.changelog", changes.len()))
     .await?
     .rows_affected();
-    if usize::try_from(inserted).is_ok_and(|inserted| inserted == sorted.len()) {
+    if !whole || usize::try_from(inserted).is_ok_and(|inserted| inserted == sorted.len()) {
         return Ok(i64::try_from(inserted).unwrap_or(i64::MAX));
     }
     // Some were there before.

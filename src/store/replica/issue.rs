@@ -111,6 +111,8 @@ pub async fn upsert_issues(
                    sprint_ids = excluded.sprint_ids, fields = excluded.fields, votes = excluded.votes,
                    watchers = excluded.watchers
              WHERE i.updated_at <= excluded.updated_at
+               -- A page that holds the same rows may have written them since: pages of Data Center overlap.
+               AND (i.content_hash <> excluded.content_hash OR i.deleted_at IS NOT NULL OR i.project_id <> excluded.project_id)
             RETURNING i.id, i.xmax = 0 AS created
         )
         SELECT id AS "id!", created AS "created?" FROM written

@@ -1,6 +1,6 @@
 //! What happened to steps and runs, for operators: rows of `sync_log`.
 
-use sqlx::PgExecutor;
+use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
 use crate::domain::failure::Failure;
@@ -97,4 +97,19 @@ pub async fn journal<'e>(
     .execute(executor)
     .await?;
     Ok(())
+}
+
+/// Appends an entry unless the run has one of that event already, so that what is true of each page is told once.
+pub async fn journal_once(conn: &mut PgConnection, run_id: Uuid, step_kind: &str, entry: &Entry) -> Result<()> {
+    let told = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT 1 FROM syncline.sync_log WHERE run_id = $1 AND event = $2) AS "told!""#,
+        run_id,
+        entry.event
+    )
+    .fetch_one(&mut *conn)
+    .await?;
+    match told {
+        true => Ok(()),
+        false => journal(conn, Some(run_id), step_kind, std::slice::from_ref(entry)).await,
+    }
 }

@@ -12,7 +12,7 @@ mod pulse;
 pub use claim::{ClaimedStep, Claims, claim};
 pub use end::{End, Ended, Enqueued, NewStep, Placement, enqueue, finish};
 pub use fail::{fail_run, hand_back, retry_later, shut_gate, stop_gate, take_turn};
-pub use journal::{Entry, Level, journal};
+pub use journal::{Entry, Level, journal, journal_once};
 pub use pulse::{PulseReport, Rescued, forget_worker, pulse, record_rescues};
 
 /// The kind of a run's last step: enqueued by whoever ends the last of the others.
