@@ -1,7 +1,8 @@
 //! The composition root: what a worker process is made of, how it starts, and how it stops.
 //!
 //! What must hold: a worker that is asked to stop claims nothing more, finishes or hands back its steps within the grace
-//! period, and spends no attempt; a second signal ends it at once.
+//! period, and spends no attempt; it ends soon after that period, whatever hangs; a second signal ends it at once. Every loop
+//! has a heartbeat, so that `/healthz` names the one that hangs.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use chrono::TimeDelta;
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use secrecy::ExposeSecret;
 use sqlx::PgPool;
@@ -25,13 +27,14 @@ use crate::domain::setting::{self, Settings};
 use crate::engine::{Engine, EngineOptions, RetryOptions, Tuning};
 use crate::http::admin;
 use crate::jira::HttpPool;
-use crate::observe::health::{Heartbeats, Readiness, State};
+use crate::observe::health::{ALLOWED_SILENCE, Heartbeat, Heartbeats, Readiness, State};
 use crate::observe::{events, metrics};
 use crate::queue::{self, Heard, QueueOptions};
 use crate::scheduler;
 use crate::store;
 use crate::store::Connections;
 use crate::store::gauges::{self, GaugeOptions};
+use crate::store::patience::{ANSWER, again};
 use crate::sync::pace::Fleet;
 use crate::sync::{self, Workshop};
 use crate::telemetry::{self, AnalyseRun, Channels, DeliverAlert, Keeper};
@@ -41,16 +44,20 @@ pub struct Worker {
     /// Where probes and metrics are served.
     pub admin: Option<SocketAddr>,
     stop: CancellationToken,
+    limit: Duration,
     tasks: JoinSet<()>,
     server: Option<admin::Server>,
 }
+
+/// How long after the grace period a worker may still be there: time enough to hand back its steps and leave the fleet.
+const AFTER_GRACE: Duration = Duration::from_secs(8);
 
 impl Worker {
     /// Checks the schema's version and starts everything: admin server, queue workers, scheduler.
     pub async fn start(config: &Config, pool: PgPool, clock: Clock) -> anyhow::Result<Self> {
         warn_of_newer_schema(store::check_version(&pool).await?);
         // Before anything is decided: this machine's clock may be wrong.
-        store::clock::follow(&pool, &clock).await?;
+        again(|| store::within(ANSWER, store::clock::follow(&pool, &clock))).await?;
         let connections = Connections::from(pool);
         let readiness = Readiness::default();
         let heartbeats = Heartbeats::default();
@@ -77,17 +84,22 @@ impl Worker {
         let mut tasks = JoinSet::new();
         let options = queue_options(config, &heartbeats);
         tasks.spawn(queue::run(engine.clone(), options, heard.clone(), stop.clone()));
-        tasks.spawn(scheduler::run(connections.clone(), clock.clone(), heard.schedules, stop.clone()));
-        tasks.spawn(telemetry::watch(connections.clone(), clock.clone(), rules, stop.clone()));
-        tasks.spawn(telemetry::probe(connections.clone(), clock.clone(), channels, stop.clone()));
-        tasks.spawn(scheduler::keep_time(engine.clone(), connections.clone(), clock.clone(), stop.clone()));
+        let beats = |name| heartbeats.register(name, ALLOWED_SILENCE);
+        let beat = beats("scheduler");
+        tasks.spawn(scheduler::run(connections.clone(), clock.clone(), heard.schedules, beat, stop.clone()));
+        let (time, beat) = (clock.clone(), beats("clock"));
+        tasks.spawn(scheduler::keep_time(engine.clone(), connections.clone(), time, beat, stop.clone()));
+        tasks.spawn(telemetry::watch(connections.clone(), clock.clone(), rules, beats("watch"), stop.clone()));
+        tasks.spawn(telemetry::probe(connections.clone(), clock.clone(), channels, beats("probe"), stop.clone()));
         let keeper = Keeper::new(connections.clone(), clock.clone(), timings(config), templates(config));
-        tasks.spawn(telemetry::keep(keeper, heard.alerts, stop.clone()));
-        let set = Arc::new(Notify::new());
-        tasks.spawn(scheduler::janitor::run(connections.clone(), clock, Arc::clone(&set), stop.clone()));
-        tasks.spawn(follow_settings(engine.clone(), connections, config.clone(), set, stop.clone()));
+        tasks.spawn(telemetry::keep(keeper, heard.alerts, beats("keeper"), stop.clone()));
+        let (set, beat) = (Arc::new(Notify::new()), beats("janitor"));
+        tasks.spawn(scheduler::janitor::run(connections.clone(), clock, Arc::clone(&set), beat, stop.clone()));
+        let settings = follow_settings(engine.clone(), connections, config.clone(), set, beats("settings"));
+        tasks.spawn(stop.clone().run_until_cancelled_owned(settings).map(drop));
         tasks.spawn(watch(engine, readiness, stop.clone()));
-        Ok(Self { admin: server.as_ref().map(admin::Server::address), stop, tasks, server })
+        let limit = Duration::from_secs(u64::from(config.queue.grace_seconds)) + AFTER_GRACE;
+        Ok(Self { admin: server.as_ref().map(admin::Server::address), stop, limit, tasks, server })
     }
 
     /// Runs until SIGTERM or SIGINT, then stops gracefully; a second signal gives up waiting.
@@ -102,10 +114,15 @@ impl Worker {
         }
     }
 
-    /// Stops gracefully.
+    /// Stops gracefully, and in time: what still hangs after the grace period is left behind.
     pub async fn stop(self) {
         self.stop.cancel();
-        self.tasks.join_all().await;
+        if tokio::time::timeout(self.limit, self.tasks.join_all()).await.is_err() {
+            tracing::error!(
+                event = events::WORKER_STOPPED,
+                "something hangs and is left behind; others take its steps over"
+            );
+        }
         if let Some(server) = self.server {
             server.stop().await;
         }
@@ -208,13 +225,13 @@ async fn follow_settings(
     connections: Connections,
     config: Config,
     changed: Arc<Notify>,
-    stop: CancellationToken,
+    heartbeat: Heartbeat,
 ) {
     let mut followed = Settings::default();
     let mut is_first = true;
     loop {
         // A database that is away is told of elsewhere: what was set stays in force.
-        if let Ok(set) = store::setting::in_force(&connections.now(), None, None).await
+        if let Ok(set) = store::within(ANSWER, store::setting::in_force(&connections.now(), None, None)).await
             && set != followed
         {
             let options = tuned(engine_options(&config), &set);
@@ -238,10 +255,7 @@ async fn follow_settings(
             }
         }
         is_first = false;
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(SETTINGS_EVERY) => {}
-        }
+        heartbeat.rest(tokio::time::sleep(SETTINGS_EVERY)).await;
     }
 }
 
@@ -323,7 +337,7 @@ fn queue_options(config: &Config, heartbeats: &Heartbeats) -> QueueOptions {
         grace: seconds(queue.grace_seconds),
         direct_url: config.database.direct_url.as_ref().map(|url| url.expose_secret().to_owned()),
         host: host_name(),
-        heartbeat: heartbeats.register("pulse", Duration::from_secs(30)),
+        heartbeats: heartbeats.clone(),
     }
 }
 

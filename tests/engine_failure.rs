@@ -178,3 +178,33 @@ async fn a_step_of_an_unknown_kind_is_left_for_another_version() {
     assert_eq!(world.ended(run).await, "succeeded");
     newer.stop().await;
 }
+
+#[tokio::test]
+async fn what_others_were_in_the_way_of_spends_no_attempt() {
+    let world = World::new().await;
+    // Serialisation, deadlock, a lock that was not given; a session that was ended, by idleness or by the server.
+    let codes = ["40001", "40P01", "55P03", "25P03", "25P04", "57P01", "57P02", "57P03", "57P05"];
+    let refused = toy("refused", |given| async move {
+        let code = given.step.key.clone();
+        let first = given.step.attempt == 1;
+        let done = effect(&given.step, vec![]);
+        if !first {
+            return Ok(done);
+        }
+        Ok(Commit::effects(move |conn| {
+            Box::pin(async move {
+                let sql = format!("DO $$ BEGIN RAISE EXCEPTION 'in the way' USING ERRCODE = '{code}'; END $$");
+                sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(conn).await?;
+                Ok(vec![])
+            })
+        }))
+    });
+    let retry = RetryOptions { base: Duration::from_millis(50), ..RetryOptions::default() };
+    // One attempt is all there is: were it spent, the run would fail.
+    let worker = world.worker(vec![refused], Tuning { retry, max_attempts: 1, ..Tuning::default() }).await;
+    let run = world.run(codes.iter().map(|code| new("refused", code)).collect()).await;
+    assert_eq!(world.ended(run).await, "succeeded");
+    assert_eq!(world.get::<i64>("SELECT sum(failures)::int8 FROM syncline.sync_step WHERE run_id = $1", run).await, 0);
+    assert_eq!(world.effects("refused").await[&run], i64::try_from(codes.len()).unwrap());
+    worker.stop().await;
+}

@@ -66,9 +66,9 @@ async fn a_worker_that_cannot_renew_stops_its_steps_by_itself() {
     let world = World::new().await;
     let (started, dropped) = (Arc::default(), Arc::default());
     let worker = world.worker(vec![stuck(&started, &dropped)], Tuning::short_lease()).await;
-    let old = worker.engine.epoch().owner;
     let run = world.run(vec![new("work", "")]).await;
     heard(&started).await;
+    let old = worker.engine.epoch().owner;
     let mut blocked = world.pool().begin().await.unwrap();
     let lock = "SELECT 1 FROM syncline.worker WHERE id = $1 FOR UPDATE";
     sqlx::query(lock).bind(old).execute(&mut *blocked).await.unwrap();

@@ -55,6 +55,7 @@ mod scheduling;
 mod scrape;
 mod secrets_kept;
 mod settings;
+mod silence;
 mod site_address;
 mod sites;
 mod support;

@@ -91,12 +91,18 @@ pub async fn measure() -> Vec<(&'static str, f64)> {
         grace: Duration::from_secs(5),
         direct_url: None,
         host: "bench".to_owned(),
-        heartbeat: Heartbeats::default().register("pulse", Duration::from_secs(30)),
+        heartbeats: Heartbeats::default(),
     };
     let heard = queue::Heard::default();
     let schedules = heard.schedules.clone();
     let worker = tokio::spawn(queue::run(engine, queue_options, heard, stop.clone()));
-    let scheduler = tokio::spawn(scheduler::run(pool.clone().into(), clock, schedules, stop.clone()));
+    let scheduler = tokio::spawn(scheduler::run(
+        pool.clone().into(),
+        clock,
+        schedules,
+        Heartbeats::default().register("scheduler", Duration::from_secs(90)),
+        stop.clone(),
+    ));
     let wal = "SELECT (pg_current_wal_lsn() - '0/0')::int8";
     let before = database.number(wal).await;
     tokio::time::sleep(Duration::from_secs(SECONDS)).await;

@@ -88,7 +88,7 @@ async fn claims(database: &Database, owner: Uuid) -> Vec<f64> {
     while began.elapsed() < EACH {
         tick.tick().await;
         let asked = Instant::now();
-        let found = step::claim(&database.pool, Queue::Store, owner, 10).await.unwrap();
+        let found = step::claim(&database.pool, &step::Wish::simple(Queue::Store, owner, 10)).await.unwrap();
         took.push(asked.elapsed().as_secs_f64());
         assert_eq!(found.steps.len(), 10, "no step is left to claim: the figure would be wrong");
     }

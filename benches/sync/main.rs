@@ -24,6 +24,7 @@ mod reconcile;
 mod rehearsal;
 mod rescue;
 mod scrape;
+mod silence;
 mod stack;
 mod stock;
 mod summary;
@@ -48,6 +49,7 @@ const MEASURES: &[(&str, Measure)] = &[
     ("idle", || Box::pin(idle::measure())),
     ("janitor", || Box::pin(janitor::measure())),
     ("rescue", || Box::pin(rescue::measure())),
+    ("silence", || Box::pin(silence::measure())),
     ("scrape", || Box::pin(scrape::measure())),
     ("dashboards", || Box::pin(dashboards::measure())),
     ("tracing", || Box::pin(tracing::overhead())),

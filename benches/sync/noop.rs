@@ -113,7 +113,7 @@ async fn steps_per_second(database: &Database) -> (f64, f64) {
         grace: Duration::from_secs(5),
         direct_url: None,
         host: "bench".to_owned(),
-        heartbeat: Heartbeats::default().register("pulse", Duration::from_secs(30)),
+        heartbeats: Heartbeats::default(),
     };
     let before = database.commits().await;
     let started = Instant::now();

@@ -22,6 +22,7 @@ const GOALS: &[(&str, &str, f64)] = &[
     ("janitor_effect_on_claims_p99_ratio", "≤", 0.1),
     ("janitor_claim_p99_alone_ms", "", 0.0),
     ("janitor_claim_p99_beside_ms", "", 0.0),
+    ("silent_connection_recovery_seconds", "≤", 15.0),
     ("idle_worker_transactions_per_second", "≤", 2.0),
     ("idle_worker_cpu_percent", "≤", 1.0),
     ("worker_peak_rss_mebibytes", "≤", 100.0),

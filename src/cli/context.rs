@@ -17,6 +17,28 @@ use crate::store;
 /// How long connections may take to be given back at the end.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
+/// How a command uses the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Usage {
+    /// Somebody waits for its end.
+    Command,
+    /// It is started with the machine, maybe before the database is, and works as long as it lives.
+    Service,
+}
+
+impl Usage {
+    /// How long the first connection is waited for.
+    fn first_timeout(self) -> Duration {
+        Duration::from_secs(if self == Self::Service { 60 } else { 10 })
+    }
+
+    /// How long a session of this process may do nothing inside a transaction: one that was frozen (a stopped job, a machine
+    /// that is moved) would keep its locks from everybody for as long.
+    fn idle_in_transaction(self) -> Duration {
+        Duration::from_secs(if self == Self::Service { 3 } else { 10 })
+    }
+}
+
 /// Flags of every command.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Global options")]
@@ -109,7 +131,7 @@ impl Context {
     ///
     /// # Errors
     /// When the server cannot be reached or started.
-    pub async fn connect(config: Config, output: Output) -> Result<Self, Error> {
+    pub async fn connect(config: Config, output: Output, usage: Usage) -> Result<Self, Error> {
         let clock = Clock::system();
         let cluster = match &config.database.url {
             Some(_) => None,
@@ -125,7 +147,8 @@ impl Context {
         };
         let options = store::PoolOptions {
             max_connections: config.database.max_connections,
-            acquire_timeout: Duration::from_secs(10),
+            first_timeout: usage.first_timeout(),
+            idle_in_transaction: usage.idle_in_transaction(),
             ..store::PoolOptions::default()
         };
         let pool = match store::connect(&database_url, &options).await {
@@ -133,7 +156,7 @@ impl Context {
             Err(problem) => return Err(problem.into()),
         };
         // Commands decide by the database's clock as workers do; one that cannot be read is told by what comes next.
-        let _ = store::clock::follow(&pool, &clock).await;
+        let _ = store::within(store::patience::ANSWER, store::clock::follow(&pool, &clock)).await;
         Ok(Self { config, pool, database_url, clock, output, cluster })
     }
 

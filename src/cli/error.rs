@@ -68,7 +68,7 @@ impl Error {
     }
 
     /// Says it on standard error.
-    pub(super) fn print(&self) {
+    pub fn print(&self) {
         if self.message.is_empty() {
             return;
         }

@@ -19,9 +19,9 @@ mod drift;
 mod error;
 mod health;
 mod healthcheck;
+mod keeper;
 mod log;
 mod member;
-mod keeper;
 pub mod migrate;
 mod output;
 mod patience;
@@ -41,7 +41,7 @@ mod verify;
 mod worker;
 
 pub use arguments::parse;
-pub use context::{Context, Globals};
+pub use context::{Context, Globals, Usage};
 pub use error::{Error, Exit};
 pub use output::{Fields, Format, Output, Row};
 pub use progress::{ProgressView, watch};
@@ -50,6 +50,8 @@ use std::net::SocketAddr;
 
 use clap::{Parser, Subcommand};
 use futures::future::BoxFuture;
+
+use crate::store;
 
 /// What `syncline worker` does: composed by the runtime, which stands above the commands.
 pub type Work = for<'a> fn(&'a Context, Announce<'a>) -> BoxFuture<'a, anyhow::Result<()>>;
@@ -156,10 +158,25 @@ async fn with_database(
     work: Work,
 ) -> Result<(), Error> {
     let is_service = matches!(command, Command::Up(_) | Command::Worker(_));
-    let context = Context::connect(loaded.config, output).await?;
-    let outcome = dispatch(command, &loaded.settings, &context, work).await;
+    let usage = if is_service { Usage::Service } else { Usage::Command };
+    let context = Context::connect(loaded.config, output, usage).await?;
+    let outcome = match answers_at_once(&command) {
+        true => store::within(store::patience::LONGEST, dispatch(command, &loaded.settings, &context, work)).await,
+        false => dispatch(command, &loaded.settings, &context, work).await,
+    };
     if is_service { context.stop().await } else { context.close().await }
     outcome
+}
+
+/// Whether a command only asks the database, a few statements long: it need not be waited for when nothing is heard. The
+/// others wait for Jira, for a run or for a schema, and limit what they ask by themselves.
+fn answers_at_once(command: &Command) -> bool {
+    match command {
+        Command::Log(_) | Command::Queue(_) | Command::Schedule(_) | Command::Health(_) | Command::Drift(_) => true,
+        Command::Run(args) => !args.waits(),
+        Command::Sync(args) => !args.waits(),
+        _ => false,
+    }
 }
 
 /// Migrating holds a lock of its session, which a pooler in transaction mode cannot.

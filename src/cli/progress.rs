@@ -1,7 +1,8 @@
 //! Shows how far a run has come: bars, rate and time left on a terminal, a plain line now and then otherwise.
 //!
 //! What must hold: progress goes to standard error, never among the data; it is read from the database, so that any
-//! process may watch any run; rate and estimate are hints, and the count never claims more than was written.
+//! process may watch any run; rate and estimate are hints, and the count never claims more than was written; a connection that
+//! breaks, or dies without a word, ends no watch: the run goes on, and so does the waiting for it.
 
 use std::time::Duration;
 
@@ -13,12 +14,15 @@ use uuid::Uuid;
 use super::output::{span, time};
 use super::{Error, Output};
 use crate::domain::display;
+use crate::store::patience::Patience;
 use crate::store::run_view::{self, RunProgress};
 
 /// How often a terminal is drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(200);
 /// How often the database is asked when nothing is drawn.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How long the database may be away before the watch is given up. The run is none the worse for it.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(600);
 /// How often a plain line is written while the state stays the same.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
@@ -101,8 +105,29 @@ impl ProgressView {
 /// When there is no such run, or the database cannot be asked.
 pub async fn watch(pool: &PgPool, run_id: Uuid, mut view: ProgressView) -> Result<RunProgress, Error> {
     let mut said_no_worker = false;
+    let mut lost_at: Option<Instant> = None;
+    let mut patience = Patience::default();
     loop {
-        let Some(progress) = run_view::progress(pool, run_id).await? else {
+        let asked = match patience.wait(run_view::progress(pool, run_id)).await {
+            Err(error) if error.is_transient() => {
+                let since = *lost_at.get_or_insert_with(|| {
+                    view.note(&format!("{error}; asking again, the run goes on meanwhile"));
+                    Instant::now()
+                });
+                if since.elapsed() > GIVE_UP_AFTER {
+                    view.finish();
+                    let help = format!("the run goes on without you: see it later with `syncline run watch {run_id}`");
+                    return Err(Error::from(error).help(help));
+                }
+                tokio::time::sleep(LOOK_EVERY).await;
+                continue;
+            }
+            asked => asked?,
+        };
+        if let Some(since) = lost_at.take() {
+            view.note(&format!("the database answers again after {} s", since.elapsed().as_secs()));
+        }
+        let Some(progress) = asked else {
             view.finish();
             return Err(Error::failure(format!("unknown run {run_id}")).help("list runs with `syncline run list`"));
         };

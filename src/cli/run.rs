@@ -6,8 +6,10 @@ use uuid::Uuid;
 use super::output::{span, time, time_or_dash};
 use super::progress::{ProgressView, watch};
 use super::{Context, Error, Fields, Row, project, sync};
+use crate::store::patience::{LONGEST, again, undisturbed};
 use crate::store::rejected;
 use crate::store::run_view::{self, Run, RunFilter, RunProgress};
+use crate::store::within;
 
 /// List, show, watch, cancel or retry runs
 #[derive(Debug, clap::Args)]
@@ -52,6 +54,13 @@ enum Verb {
     },
 }
 
+impl RunArgs {
+    /// Whether it goes on until a run ends.
+    pub(super) fn waits(&self) -> bool {
+        matches!(self.verb, Verb::Watch { .. })
+    }
+}
+
 pub(super) async fn run(args: RunArgs, context: &Context) -> Result<(), Error> {
     match args.verb {
         Verb::List { project, state, limit } => {
@@ -71,30 +80,34 @@ pub(super) async fn run(args: RunArgs, context: &Context) -> Result<(), Error> {
             verdict(&progress)
         }
         Verb::Cancel { run } => {
-            let state = run_view::cancel(&context.pool, run).await?;
+            let state = undisturbed(|| run_view::cancel(&context.pool, run)).await?;
             context.output.result(&state, &sync::Requested { run_id: run, state: state.clone() })?;
             if state == "cancelling" {
                 context.output.note("it stops at the end of the steps that are being executed");
             }
             Ok(())
         }
-        Verb::Retry { run } => match run_view::retry(&context.pool, run, &context.actor()).await? {
-            Some(new) => sync::announce(context, new).await,
-            None => {
-                let old = find(context, run).await?;
-                let help = match old.state.as_str() {
-                    "queued" | "running" | "cancelling" => format!("watch it with `syncline run watch {run}`"),
-                    _ => format!("its project is paused or removed: `syncline project show {}`", old.project),
-                };
-                Err(Error::failure(format!("run {run} ({}, {}) cannot be retried", old.project, old.state)).help(help))
+        Verb::Retry { run } => {
+            let actor = context.actor();
+            match undisturbed(|| run_view::retry(&context.pool, run, &actor)).await? {
+                Some(new) => sync::announce(context, new).await,
+                None => {
+                    let old = find(context, run).await?;
+                    let help = match old.state.as_str() {
+                        "queued" | "running" | "cancelling" => format!("watch it with `syncline run watch {run}`"),
+                        _ => format!("its project is paused or removed: `syncline project show {}`", old.project),
+                    };
+                    Err(Error::failure(format!("run {run} ({}, {}) cannot be retried", old.project, old.state))
+                        .help(help))
+                }
             }
-        },
+        }
     }
 }
 
 async fn find(context: &Context, id: Uuid) -> Result<Run, Error> {
     let filter = RunFilter { id: Some(id), limit: 1, ..RunFilter::default() };
-    let found = run_view::list(&context.pool, &filter).await?.pop();
+    let found = again(|| within(LONGEST, run_view::list(&context.pool, &filter))).await?.pop();
     found.ok_or_else(|| Error::failure(format!("unknown run {id}")).help("list runs with `syncline run list`"))
 }
 

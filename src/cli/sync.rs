@@ -6,7 +6,8 @@ use uuid::Uuid;
 
 use super::progress::{ProgressView, watch};
 use super::{Context, Error, run};
-use crate::store::run_view;
+use crate::store::patience::{LONGEST, again};
+use crate::store::{run_view, within};
 
 /// Start a sync of a project now
 #[derive(Debug, clap::Args)]
@@ -43,10 +44,21 @@ pub(super) struct Requested {
     pub state: String,
 }
 
+impl SyncArgs {
+    /// Whether it goes on until a run ends.
+    pub(super) fn waits(&self) -> bool {
+        let Verb::Start { wait, watch, .. } = &self.verb;
+        *wait || *watch
+    }
+}
+
 pub(super) async fn run(args: SyncArgs, context: &Context) -> Result<(), Error> {
     let Verb::Start { project, full, reconcile, wait, watch: show } = args.verb;
     let kind = if full { "full" } else { "incremental" };
-    let run_id = run_view::request(&context.pool, &project, kind, reconcile, &context.actor()).await?;
+    let actor = context.actor();
+    let request = || run_view::request(&context.pool, &project, kind, reconcile, &actor);
+    // Asked twice at worst, when an answer was lost: the second run follows the first, and reads what is new since.
+    let run_id = again(|| within(LONGEST, request())).await?;
     if wait || show {
         context.output.note(&format!("run {run_id}"));
         let view = ProgressView::new(context.output, !show);

@@ -131,6 +131,7 @@ async fn run_match(context: &Context, name: Option<&str>, apply: bool) -> Result
         if apply {
             let mut conn = crate::store::acquire(&context.pool).await?;
             let changed = people::match_site(&mut conn, site.id, &context.actor()).await?;
+            conn.give_back();
             summary.changes.linked += changed.linked;
             summary.changes.unlinked += changed.unlinked;
         }

@@ -12,8 +12,9 @@ use super::slots::{Claimed, LONGEST_CHAIN, MAX_CHAIN, Slots};
 use super::{Commit, StepError};
 use crate::domain::queue::Queue;
 use crate::observe::{events, metrics, trace};
-use crate::store;
+use crate::store::session::BEGIN_STEP;
 use crate::store::step::{self, ClaimedStep, End, Ended, NewStep, Placement};
+use crate::store::{self, within};
 
 impl Engine {
     /// Effects, end and successors: one transaction (one statement when there are no effects).
@@ -22,7 +23,7 @@ impl Engine {
     pub(super) async fn commit(&self, claimed: Claimed, commit: Commit, requests: u32) -> Result<(), StepError> {
         let Claimed { step, epoch, permit, chain, since } = claimed;
         let inner = &self.0;
-        let mut next = commit.next;
+        let Commit { effects, mut next, announce } = commit;
         let mut places = Places { own: Some((step.queue, permit)), taken: Vec::new() };
         let chained = chain < MAX_CHAIN
             && since.elapsed() < LONGEST_CHAIN
@@ -32,9 +33,15 @@ impl Engine {
             self.fit(new);
         }
         let started = Instant::now();
-        let (ended, next) = if let Some(effects) = commit.effects {
-            let mut connection = store::acquire(&inner.connections.now()).await?;
-            let mut transaction = connection.begin().await?;
+        let mut connection = store::acquire(&inner.connections.now()).await?;
+        let written = within(self.patience(step.id), async {
+            let Some(effects) = effects else {
+                let (placed, last) = places.assign(&inner.slots, next, chained);
+                let end = End { next: &placed, last, notify: self.may_notify(&placed), requests };
+                let ended = step::finish(&mut *connection, &inner.clock, epoch.owner, &step, &end).await?;
+                return Ok((ended, placed));
+            };
+            let mut transaction = connection.begin_with(BEGIN_STEP).await?;
             next.extend(effects(&mut transaction).await?.into_iter().map(|mut new| {
                 self.fit(&mut new);
                 new
@@ -47,14 +54,11 @@ impl Engine {
             } else {
                 transaction.commit().instrument(trace::commit()).await?;
             }
-            (ended, placed)
-        } else {
-            let (placed, last) = places.assign(&inner.slots, next, chained);
-            let end = End { next: &placed, last, notify: self.may_notify(&placed), requests };
-            let mut connection = store::acquire(&inner.connections.now()).await?;
-            let ended = step::finish(&mut *connection, &inner.clock, epoch.owner, &step, &end).await?;
-            (ended, placed)
-        };
+            Ok::<_, StepError>((ended, placed))
+        })
+        .await;
+        let (ended, next) = self.judge_patience(step.id, written)?;
+        connection.give_back();
         match ended {
             Ended::Fenced => {
                 metrics::step_replayed(self.kind_label(&step.kind));
@@ -62,7 +66,7 @@ impl Engine {
             }
             Ended::Done { next: stored, last } => {
                 metrics::checkpoint_committed(started.elapsed());
-                if let Some(announce) = commit.announce {
+                if let Some(announce) = announce {
                     announce();
                 }
                 self.dispatch_successors(&step, &epoch, places, next, stored, last, (chain, since));

@@ -19,11 +19,16 @@ use crate::clock::Clock;
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::queue::Queue;
 use crate::observe::{events, metrics, requests, trace};
-use crate::store::Connections;
+use crate::store::patience::{COMMIT, LONGEST};
 use crate::store::step::{self, ClaimedStep};
+use crate::store::{self, Connections};
 
 /// How often a step may lose its process before it is held responsible.
 const MAX_RESCUES: i16 = 10;
+/// Slow steps that are remembered at most; a forgotten one is waited for as at first.
+const MOST_SLOW: usize = 1_000;
+/// How long a step may take to be handed back: whoever stops waits for it.
+const HAND_BACK: Duration = Duration::from_secs(1);
 /// How long a step of an unknown kind is left to processes of another version.
 const UNKNOWN_KIND_DELAY: Duration = Duration::from_secs(5);
 
@@ -83,6 +88,8 @@ pub(super) struct Inner {
     epoch: RwLock<Epoch>,
     /// By id and claim number: the same step may be claimed again while an older claim's task is still ending.
     in_flight: Mutex<HashMap<(Uuid, i32), Arc<ClaimedStep>>>,
+    /// Steps whose database work took longer than it was waited for, and how long it is waited for the next time.
+    slow: Mutex<HashMap<Uuid, Duration>>,
     pub(super) notified: Mutex<[Option<Instant>; 3]>,
     pub(super) draining: CancellationToken,
     out_of_grace: CancellationToken,
@@ -107,6 +114,7 @@ impl Engine {
             options,
             epoch: RwLock::new(epoch),
             in_flight: Mutex::default(),
+            slow: Mutex::default(),
             notified: Mutex::default(),
             draining: CancellationToken::new(),
             out_of_grace: CancellationToken::new(),
@@ -211,6 +219,28 @@ impl Engine {
         held.into_iter().map(|(site, steps)| (site.clone(), steps)).collect()
     }
 
+    /// How long the database is waited for by this step. An answer that does not come is a dead connection much more often
+    /// than a slow database; which of them it was is seen the next time.
+    pub(super) fn patience(&self, step: Uuid) -> Duration {
+        self.0.slow.lock().unwrap_or_else(PoisonError::into_inner).get(&step).copied().unwrap_or(COMMIT)
+    }
+
+    /// Passes `outcome` on, and waits longer the next time where no answer came.
+    pub(super) fn judge_patience<T>(&self, step: Uuid, outcome: Result<T, StepError>) -> Result<T, StepError> {
+        let mut slow = self.0.slow.lock().unwrap_or_else(PoisonError::into_inner);
+        match &outcome {
+            Err(StepError::Store(store::Error::Silent { .. })) => {
+                if slow.len() >= MOST_SLOW {
+                    slow.clear();
+                }
+                let longer = slow.get(&step).map_or(COMMIT, |now| *now) * 2;
+                slow.insert(step, longer.min(LONGEST));
+            }
+            _ => drop(slow.remove(&step)),
+        }
+        outcome
+    }
+
     /// Takes note of a claimed step and sends it to its place.
     pub fn dispatch(&self, claimed: Claimed) {
         let claim = (claimed.step.id, claimed.step.attempt);
@@ -284,13 +314,18 @@ impl Engine {
             return self.record(&step, &epoch, Outcome::PutOff(UNKNOWN_KIND_DELAY, None)).await;
         };
         let began = Instant::now();
-        let context = StepContext { step: Arc::clone(&step), pool: self.pool(), clock: self.0.clock.clone() };
+        let context = StepContext {
+            step: Arc::clone(&step),
+            pool: self.pool(),
+            clock: self.0.clock.clone(),
+            patience: self.patience(step.id),
+        };
         let outcome = tokio::select! {
             biased;
             () = epoch.lost.cancelled() => return trace::outcome("lease_lost"),
             () = self.0.out_of_grace.cancelled() => {
                 trace::outcome("handed_back");
-                let _ = step::hand_back(&self.pool(), epoch.owner, &step).await;
+                let _ = store::within(HAND_BACK, step::hand_back(&self.pool(), epoch.owner, &step)).await;
                 return;
             }
             outcome = tokio::time::timeout(handler.time_limit(), requests::counted(handler.run(&context))) => outcome,
@@ -302,7 +337,7 @@ impl Engine {
                 () = epoch.lost.cancelled() => return trace::outcome("lease_lost"),
                 result = self.commit(claimed, commit, sent) => result,
             },
-            Ok((Err(error), _)) => Err(error),
+            Ok((Err(error), _)) => self.judge_patience(step.id, Err(error)),
             Err(_) => {
                 let limit = handler.time_limit().as_secs();
                 Err(Failure::new(FailureCode::StepTimeout, format!("step {} took longer than {limit} s", step.kind))

@@ -29,6 +29,7 @@ use crate::clock::Clock;
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::queue::Queue;
 pub use crate::store::step::{ClaimedStep, FINAL_STEP, NewStep};
+use crate::store::within;
 
 /// A kind of step: how it is executed.
 pub trait Step: Send + Sync + 'static {
@@ -52,9 +53,22 @@ pub struct StepContext {
     pub pool: PgPool,
     /// Time and chance.
     pub clock: Clock,
+    /// How long an answer of the database is waited for.
+    pub patience: Duration,
 }
 
 impl StepContext {
+    /// What the database answers, within this step's patience: whatever a step reads before its commit is asked for by this.
+    ///
+    /// # Errors
+    /// Those of `work`, and [`crate::store::Error::Silent`].
+    pub async fn hear<T, E>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, StepError>
+    where
+        StepError: From<E>,
+    {
+        within(self.patience, async { Ok(work.await?) }).await
+    }
+
     /// The step's parameters as `T`.
     pub fn payload<T: DeserializeOwned>(&self) -> Result<T, StepError> {
         T::deserialize(&self.step.payload).map_err(|error| {

@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use serde_json::json;
-use sqlx::Connection;
+use sqlx::{Connection, PgConnection};
 
 use super::FINAL_STEP;
 use super::executor::{Engine, Epoch};
-use super::retry::{Disposition, backoff, decide, outage_wait};
+use super::retry::{Disposition, backoff, contention_wait, decide, outage_wait};
 use crate::domain::failure::{Failure, FailureCode, PauseScope, sanitise};
 use crate::observe::{events, metrics};
+use crate::store::patience::COMMIT;
+use crate::store::session::BEGIN_STEP;
 use crate::store::step::{self, ClaimedStep, Entry, Level};
-use crate::store::{self, Result};
+use crate::store::{self, Result, within};
 
 /// What is recorded of a step that was not done.
 #[derive(Clone, Copy)]
@@ -38,14 +40,18 @@ impl Engine {
         self.record(step, epoch, Outcome::Failed(disposition, failure)).await;
     }
 
-    /// The same for what the database answered. One that is away, full or read-only is no step's fault: the step waits
-    /// for it and spends nothing, so that no run fails for it, however long it lasts.
+    /// The same for what the database answered. One that is away, silent, full or read-only is no step's fault, and neither
+    /// is another transaction that was in the way: the step waits and spends nothing, so that no run fails for it, however
+    /// long it lasts.
     pub(super) async fn settle_store(&self, step: &ClaimedStep, epoch: &Epoch, error: &store::Error) {
         let failure = Failure::new(FailureCode::Database, error.to_string());
-        if !error.is_outage() {
-            return self.settle(step, epoch, &failure).await;
-        }
-        let wait = outage_wait(step.attempt, self.0.clock.jitter(), &self.tuning().retry);
+        let jitter = self.0.clock.jitter();
+        let wait = match error {
+            error if error.is_outage() => outage_wait(step.attempt, jitter, &self.tuning().retry),
+            // Somebody else was in the way: what this step wanted to write was right.
+            error if error.is_contention() => contention_wait(step.attempt, jitter),
+            _ => return self.settle(step, epoch, &failure).await,
+        };
         tracing::warn!(event = events::STEP_PUT_OFF, wait_seconds = wait.as_secs_f64(), "{}", failure.message);
         self.record(step, epoch, Outcome::PutOff(wait, Some(&failure))).await;
     }
@@ -71,7 +77,21 @@ impl Engine {
 
     async fn write(&self, step: &ClaimedStep, epoch: &Epoch, outcome: Outcome<'_>) -> Result<()> {
         let mut connection = store::acquire(&self.pool()).await?;
-        let mut tx = connection.begin().await?;
+        let written = within(COMMIT, self.write_by(&mut connection, step, epoch, outcome)).await;
+        if written.is_ok() {
+            connection.give_back();
+        }
+        written
+    }
+
+    async fn write_by(
+        &self,
+        connection: &mut PgConnection,
+        step: &ClaimedStep,
+        epoch: &Epoch,
+        outcome: Outcome<'_>,
+    ) -> Result<()> {
+        let mut tx = connection.begin_with(BEGIN_STEP).await?;
         let (clock, owner) = (&self.0.clock, epoch.owner);
         let details = |delay: Duration, gate: Option<&String>| json!({"step": step.kind, "key": step.key, "attempt": step.attempt, "delay_seconds": delay.as_secs_f64(), "gate": gate});
         match outcome {

@@ -70,6 +70,16 @@ pub fn outage_wait(attempt: i32, jitter: f64, options: &RetryOptions) -> Duratio
     backoff(attempt.saturating_sub(1), jitter, options).min(OUTAGE_WAIT_LIMIT)
 }
 
+/// The wait after the first meeting with another transaction, and the longest one.
+const CONTENTION_WAITS: (f64, f64) = (0.1, 5.0);
+
+/// How long a step waits after another transaction was in its way, at its claim of this number.
+pub fn contention_wait(attempt: i32, jitter: f64) -> Duration {
+    let (first, longest) = CONTENTION_WAITS;
+    let grown = first * 2f64.powi(attempt.saturating_sub(1).clamp(0, 30));
+    Duration::from_secs_f64(grown.min(longest) * (0.5 + jitter))
+}
+
 /// `base · factor^exponent`, at most `cap`, times 0.5 to 1.5 by chance, so that those who failed together do not return together.
 pub(super) fn backoff(exponent: i32, jitter: f64, options: &RetryOptions) -> Duration {
     let grown = options.factor.max(1.0).powi(exponent.clamp(0, 30));
@@ -133,6 +143,13 @@ mod tests {
         let options = RetryOptions { base: Duration::from_secs(2), ..RetryOptions::default() };
         assert_eq!(outage_wait(1, 0.5, &options), Duration::from_secs(2));
         assert_eq!(outage_wait(1_000, 0.999, &options), OUTAGE_WAIT_LIMIT);
+    }
+
+    #[test]
+    fn who_met_another_transaction_returns_soon_and_not_with_it() {
+        assert_eq!(contention_wait(1, 0.5), Duration::from_millis(100));
+        assert!(contention_wait(1, 0.0) < contention_wait(1, 0.9));
+        assert!(contention_wait(1_000, 0.999) < Duration::from_secs(8));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! - `/healthz`: 200 while the main loops turn, else 503 with the names of the silent ones. It never asks the database: a
 //!   restart of every pod is no cure for that.
-//! - `/readyz`: 200 while the process takes work, else 503; one line of JSON says why.
+//! - `/readyz`: 200 while the process takes work and its loops turn, else 503; one line of JSON says why.
 //! - `/metrics`: Prometheus' text format. Gauges from the database are asked for by a callback, at most once every few
 //!   seconds and for a bounded time; while it cannot answer they are left out and the rest is served.
 //! - `/log-level`: what is logged, asked and, by callers on this machine, changed; see [`super::log_level`].
@@ -184,6 +184,11 @@ async fn healthz(State(shared): State<Arc<Shared>>) -> Response {
     if silent.is_empty() {
         return (StatusCode::OK, Json(json!({ "status": "alive" }))).into_response();
     }
+    wedged(&silent)
+}
+
+/// The loops that hang, by name.
+fn wedged(silent: &[(&'static str, u64)]) -> Response {
     let loops = silent.iter().map(|(name, seconds)| json!({ "loop": name, "silent_seconds": seconds }));
     let body = json!({ "status": "wedged", "loops": loops.collect::<Vec<_>>() });
     (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response()
@@ -191,6 +196,10 @@ async fn healthz(State(shared): State<Arc<Shared>>) -> Response {
 
 async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
     let state = shared.sources.readiness.get();
+    let silent = shared.sources.heartbeats.silent();
+    if state == Ready::Ready && !silent.is_empty() {
+        return wedged(&silent);
+    }
     let status = if state == Ready::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(json!({ "status": state.as_str(), "reason": state.reason() }))).into_response()
 }

@@ -57,6 +57,9 @@ async fn a_wedged_loop_fails_the_liveness_probe_and_a_lost_database_does_not() {
     tokio::time::sleep(Duration::from_millis(2)).await;
     let (status, body) = ask(&server, "/healthz").await;
     assert!(status == 503 && body.contains("claim") && !body.contains("renew"), "{status} {body}");
+    sources.readiness.set(Ready::Ready);
+    let (status, body) = ask(&server, "/readyz").await;
+    assert!(status == 503 && body.contains("claim"), "what hangs takes no work: {status} {body}");
     drop((lively, wedged));
     assert_eq!(ask(&server, "/healthz").await.0, 200);
 }

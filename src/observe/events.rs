@@ -22,6 +22,7 @@ events! {
     ADMIN_MOVED = "admin_moved", "warn", "wanted, address", "Another process uses the default admin port; probes and metrics are served at the next free one.";
     DATABASE_LOST = "database_lost", "error", "error", "PostgreSQL does not answer; connecting again with back-off.";
     DATABASE_BACK = "database_back", "info", "seconds", "PostgreSQL answers again.";
+    DATABASE_AWAITED = "database_awaited", "warn", "server, reason", "PostgreSQL does not take the first connection yet; it is tried again for a time.";
     POOLER_FOUND = "pooler_found", "info", "", "A connection pooler is in between; LISTEN and migrations need database.direct_url.";
     DATABASE_PARAMETER_IGNORED = "database_parameter_ignored", "warn", "names", "The database URL has parameters that are not known; they are left out.";
     SETTINGS_CHANGED = "settings_changed", "info", "workers, max_attempts, backoff_base_seconds, backoff_factor, backoff_max_seconds, rate_pause_seconds", "A worker follows other settings from now on.";

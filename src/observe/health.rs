@@ -86,6 +86,12 @@ struct Loop {
     last_beat_millis: AtomicU64,
 }
 
+/// How often a loop that rests says so.
+const BEAT_EVERY: Duration = Duration::from_secs(5);
+
+/// The silence that is allowed to loops that ask the database: more than the longest that one turn may wait for it.
+pub const ALLOWED_SILENCE: Duration = Duration::from_secs(90);
+
 /// A loop's way to say that it turns. Dropping it takes the loop off the list: a loop that ended is not wedged.
 #[derive(Debug)]
 pub struct Heartbeat {
@@ -130,6 +136,23 @@ impl Heartbeat {
     pub fn beat(&self) {
         self.entry.last_beat_millis.store(self.of.millis(), Ordering::Relaxed);
     }
+
+    /// Waits for `rest` and says now and then that the loop is well: it sleeps, it does not hang. Work is not waited for by
+    /// this.
+    pub async fn rest<T>(&self, rest: impl Future<Output = T>) -> T {
+        self.rest_beating(BEAT_EVERY, rest).await
+    }
+
+    async fn rest_beating<T>(&self, every: Duration, rest: impl Future<Output = T>) -> T {
+        let mut rest = std::pin::pin!(rest);
+        loop {
+            self.beat();
+            if let Ok(rested) = tokio::time::timeout(every, &mut rest).await {
+                self.beat();
+                return rested;
+            }
+        }
+    }
 }
 
 impl Drop for Heartbeat {
@@ -159,6 +182,25 @@ mod tests {
         assert_eq!(heartbeats.silent_at(332_000), [("renew", 332)], "a loop that ended is not wedged");
         renew.beat();
         assert_eq!(heartbeats.silent(), []);
+    }
+
+    #[tokio::test]
+    async fn a_loop_that_rests_beats_while_it_does() {
+        let heartbeats = Heartbeats::default();
+        let resting = heartbeats.register("resting", Duration::from_secs(30));
+        let beats = || resting.entry.last_beat_millis.load(Ordering::Relaxed);
+        let long_ago = || resting.entry.last_beat_millis.store(u64::MAX, Ordering::Relaxed);
+        let rest = async {
+            for _ in 0..3 {
+                long_ago();
+                // Until the loop has beaten again, which nobody else does.
+                while beats() == u64::MAX {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            }
+        };
+        resting.rest_beating(Duration::from_millis(2), rest).await;
+        assert_ne!(beats(), u64::MAX);
     }
 
     #[test]

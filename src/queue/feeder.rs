@@ -12,14 +12,13 @@ use super::lanes::Lanes;
 use crate::domain::failure::sanitise;
 use crate::domain::queue::Queue;
 use crate::engine::{Claimed, Engine};
+use crate::observe::health::Heartbeat;
 use crate::observe::{events, metrics, trace};
-use crate::store;
+use crate::store::patience::Patience;
 use crate::store::step::{self, Look, Wish};
 
 /// The most steps that one claim takes: enough to make the statement cheap, few enough to leave some for others.
 const MAX_BATCH: usize = 16;
-/// How long the answer to a claim is waited for.
-const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
 /// One claim of so many prefers a less urgent level.
 const TURN_EVERY: u32 = 4;
 /// How often a claim is made again at once that others forestalled.
@@ -29,7 +28,7 @@ const OTHERS_EVERY: Duration = Duration::from_millis(200);
 const MORE_OTHERS_AFTER: Duration = Duration::from_millis(20);
 
 /// Feeds a queue until the engine drains.
-pub(super) async fn feed(engine: Engine, queue: Queue) {
+pub(super) async fn feed(engine: Engine, queue: Queue, heartbeat: Heartbeat) {
     let slots = engine.slots();
     let mut feeder = Feeder::new(&engine, queue);
     let mut forestalled = 0;
@@ -37,7 +36,7 @@ pub(super) async fn feed(engine: Engine, queue: Queue) {
         let first = tokio::select! {
             biased;
             () = engine.draining().cancelled() => return,
-            permit = slots.take(queue) => permit,
+            permit = heartbeat.rest(slots.take(queue)) => permit,
         };
         let mut permits: Vec<_> = first.into_iter().collect();
         while permits.len() < MAX_BATCH
@@ -68,21 +67,21 @@ pub(super) async fn feed(engine: Engine, queue: Queue) {
         tokio::select! {
             biased;
             () = engine.draining().cancelled() => return,
-            () = slots.woken(queue) => {}
+            () = heartbeat.rest(slots.woken(queue)) => {}
             () = pause(wait) => {} // a gate opens
         }
     }
 }
 
 /// Feeds steps of sites that hold less than their share while no place is free, until the engine drains.
-pub(super) async fn feed_others(engine: Engine, queue: Queue) {
+pub(super) async fn feed_others(engine: Engine, queue: Queue, heartbeat: Heartbeat) {
     let slots = engine.slots();
     let mut feeder = Feeder::new(&engine, queue);
     loop {
         tokio::select! {
             biased;
             () = engine.draining().cancelled() => return,
-            () = slots.woken_for_others(queue) => {}
+            () = heartbeat.rest(slots.woken_for_others(queue)) => {}
         }
         let mut rest = OTHERS_EVERY;
         while slots.free(queue) == 0
@@ -92,6 +91,7 @@ pub(super) async fn feed_others(engine: Engine, queue: Queue) {
             if full.is_empty() {
                 break;
             }
+            heartbeat.beat();
             match feeder.claim(vec![permit], Some(&full)).await {
                 Ok(found) if found.claimed > 0 => rest = MORE_OTHERS_AFTER,
                 Ok(found) if found.more_lanes => {}
@@ -119,6 +119,7 @@ struct Feeder {
     lanes: Lanes,
     claims: u32,
     failures: u32,
+    patience: Patience,
 }
 
 /// What a claim came to.
@@ -135,7 +136,14 @@ struct Found {
 
 impl Feeder {
     fn new(engine: &Engine, queue: Queue) -> Self {
-        Self { engine: engine.clone(), queue, lanes: Lanes::default(), claims: 0, failures: 0 }
+        Self {
+            engine: engine.clone(),
+            queue,
+            lanes: Lanes::default(),
+            claims: 0,
+            failures: 0,
+            patience: Patience::default(),
+        }
     }
 
     /// The level of urgency that comes first: the highest, and each of the others in turn.
@@ -159,9 +167,9 @@ impl Feeder {
         let limit = i64::try_from(permits.len()).unwrap_or(1);
         let wish = Wish { turn, held: &held, passed_over, ..Wish::simple(queue, epoch.owner, limit).looking(look) };
         // An answer that never comes must not silence the queue; what it claimed all the same is found by a pulse.
-        let answer = tokio::time::timeout(CLAIM_TIMEOUT, step::claim(&pool, &wish)).await;
+        let answer = self.patience.wait(step::claim(&pool, &wish)).await;
         metrics::claim_took(queue.as_str(), asked.elapsed());
-        let claims = match answer.unwrap_or_else(|_| Err(store::Error::ConnectionLost(sqlx::Error::PoolTimedOut))) {
+        let claims = match answer {
             Ok(claims) => claims,
             Err(error) => {
                 self.lanes.forget();

@@ -13,8 +13,13 @@ use crate::domain::failure::sanitise;
 use crate::domain::queue::Queue;
 use crate::engine::{Claimed, Engine};
 use crate::observe::events;
-use crate::observe::health::Heartbeat;
-use crate::store::step;
+use crate::observe::health::{ALLOWED_SILENCE, Heartbeats};
+use crate::store::{self, step};
+
+/// The silence that is allowed to the pulse.
+const PULSE_SILENCE: Duration = Duration::from_secs(30);
+/// How long each part of leaving the fleet may take, whatever the database does.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// How this process takes part in the queue.
 #[derive(Debug)]
@@ -29,8 +34,8 @@ pub struct QueueOptions {
     pub direct_url: Option<String>,
     /// The name of this machine, for operators.
     pub host: String,
-    /// Beaten by the pulse: whether the process' loops turn.
-    pub heartbeat: Heartbeat,
+    /// Where the loops say that they turn.
+    pub heartbeats: Heartbeats,
 }
 
 /// Executes steps until `stop` is cancelled; then claims nothing more, lets running steps finish within the grace period,
@@ -44,15 +49,22 @@ pub async fn run(engine: Engine, options: QueueOptions, heard: Heard, stop: Canc
             host: options.host.clone(),
             every: options.pulse,
             lease: options.lease,
-            heartbeat: options.heartbeat,
+            heartbeat: options.heartbeats.register("pulse", PULSE_SILENCE),
         },
         pulse_stopped.clone().cancelled_owned(),
     ));
-    background.spawn(listener::listen(engine.clone(), options.direct_url.clone(), heard));
+    let heartbeat = options.heartbeats.register("listener", ALLOWED_SILENCE);
+    background.spawn(listener::listen(engine.clone(), options.direct_url.clone(), heard, heartbeat));
     let mut feeders = JoinSet::new();
     for queue in Queue::ALL {
-        feeders.spawn(feeder::feed(engine.clone(), queue));
-        feeders.spawn(feeder::feed_others(engine.clone(), queue));
+        let (name, others) = match queue {
+            Queue::Jira => ("claim_jira", "claim_jira_others"),
+            Queue::Store => ("claim_store", "claim_store_others"),
+            Queue::Control => ("claim_control", "claim_control_others"),
+        };
+        let beats = |name| options.heartbeats.register(name, ALLOWED_SILENCE);
+        feeders.spawn(feeder::feed(engine.clone(), queue, beats(name)));
+        feeders.spawn(feeder::feed_others(engine.clone(), queue, beats(others)));
     }
 
     let mut monitor = Monitor::new().shutdown_timeout(options.grace + Duration::from_secs(2));
@@ -86,10 +98,11 @@ pub async fn run(engine: Engine, options: QueueOptions, heard: Heard, stop: Canc
     if let Err(error) = monitor.run_with_signal(signal).await {
         tracing::error!(event = events::WORKER_FAILED, error = %sanitise(&error.to_string()));
     }
-    feeders.join_all().await;
+    // A claim that nobody answers is left behind: what it took all the same is handed back below, or rescued.
+    let _ = tokio::time::timeout(FAREWELL, feeders.join_all()).await;
     pulse_stopped.cancel();
-    background.join_all().await;
-    match step::forget_worker(&engine.pool(), engine.epoch().owner).await {
+    let _ = tokio::time::timeout(FAREWELL, background.join_all()).await;
+    match store::within(FAREWELL, step::forget_worker(&engine.pool(), engine.epoch().owner)).await {
         Ok(handed_back) => tracing::info!(event = events::WORKER_STOPPED, handed_back, "left the fleet"),
         Err(error) => {
             tracing::warn!(event = events::WORKER_STOPPED, error = %sanitise(&error.to_string()), "others take over when the lease ends")

@@ -12,15 +12,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::domain::failure::sanitise;
+use crate::observe::health::Heartbeat;
 use crate::observe::{events, metrics};
+use crate::store::patience::{ANSWER, LONGEST};
 use crate::store::upkeep::{self, Kind, Position, Retention, TURN};
-use crate::store::{Connections, Result, setting};
+use crate::store::{Connections, Result, setting, within};
 
 /// When the first round begins, and how long it is to the next.
 const FIRST_AFTER: Duration = Duration::from_secs(60);
@@ -33,22 +35,28 @@ const LARGEST: i64 = 5_000;
 const REST: u32 = 2;
 const SHORTEST_REST: Duration = Duration::from_millis(2);
 const LONGEST_REST: Duration = Duration::from_secs(5);
-/// A batch that takes longer will not end: its connection is dead.
-const BATCH_LIMIT: Duration = Duration::from_secs(90);
+/// How long a batch may go on after a stop was asked for.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Removes old rows until `stop`. `changed` is told when settings for all have changed.
-pub async fn run(connections: Connections, clock: Clock, changed: Arc<Notify>, stop: CancellationToken) {
+pub async fn run(
+    connections: Connections,
+    clock: Clock,
+    changed: Arc<Notify>,
+    heartbeat: Heartbeat,
+    stop: CancellationToken,
+) {
     let holder = clock.new_id();
     let mut wait = FIRST_AFTER;
     loop {
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            () = changed.notified() => {}
+            () = heartbeat.rest(changed.notified()) => {}
             () = sleep(wait) => {}
         }
         wait = EVERY;
-        match turn(&connections, holder, &stop).await {
+        match turn(&connections, holder, &heartbeat, &stop).await {
             Ok(0) => {}
             Ok(removed) => tracing::info!(event = events::UPKEEP_DONE, removed, "old rows removed"),
             Err(error) => {
@@ -60,14 +68,14 @@ pub async fn run(connections: Connections, clock: Clock, changed: Arc<Notify>, s
 }
 
 /// One round as the settings say, if it is due and nobody else's turn; answers how many rows were removed.
-async fn turn(connections: &Connections, holder: Uuid, stop: &CancellationToken) -> Result<u64> {
-    let settings = setting::in_force(&connections.now(), None, None).await?;
+async fn turn(connections: &Connections, holder: Uuid, heartbeat: &Heartbeat, stop: &CancellationToken) -> Result<u64> {
+    let settings = within(ANSWER, setting::in_force(&connections.now(), None, None)).await?;
     let retention = Retention::of(&settings);
-    if !upkeep::is_due(&connections.now()).await? {
+    if !within(ANSWER, upkeep::is_due(&connections.now())).await? {
         return Ok(0);
     }
-    let removed = round(connections, &retention, holder, stop).await;
-    upkeep::give_turn_back(&connections.now(), holder).await?;
+    let removed = go_through(connections, &retention, holder, Some(heartbeat), stop).await;
+    within(ANSWER, upkeep::give_turn_back(&connections.now(), holder)).await?;
     removed
 }
 
@@ -90,20 +98,43 @@ pub async fn round(
     holder: Uuid,
     stop: &CancellationToken,
 ) -> Result<u64> {
+    go_through(connections, retention, holder, None, stop).await
+}
+
+async fn go_through(
+    connections: &Connections,
+    retention: &Retention,
+    holder: Uuid,
+    heartbeat: Option<&Heartbeat>,
+    stop: &CancellationToken,
+) -> Result<u64> {
+    let beat = || {
+        if let Some(heartbeat) = heartbeat {
+            heartbeat.beat();
+        }
+    };
     let mut courses: VecDeque<Course> =
         Kind::ALL.map(|kind| Course { kind, from: Position::default(), limit: SMALLEST * 5, unrecorded: 0 }).into();
     let (mut total, mut renewed) = (0, None::<Instant>);
     while let Some(mut course) = courses.pop_front() {
         let pool = connections.now();
+        beat();
         if renewed.is_none_or(|at| at.elapsed() > TURN / 3) {
-            if stop.is_cancelled() || !upkeep::take_turn(&pool, holder).await? {
+            if stop.is_cancelled() || !within(LONGEST, upkeep::take_turn(&pool, holder)).await? {
                 break;
             }
             renewed = Some(Instant::now());
+            beat();
         }
         let began = Instant::now();
         let batch = upkeep::batch(&pool, course.kind, retention, course.from, course.limit);
-        let done = timeout(BATCH_LIMIT, batch).await.map_err(|_| upkeep::silent())??;
+        // Most end at once. One that does not is left to the server, or its connection is dead.
+        let done = tokio::select! {
+            biased;
+            done = within(LONGEST, batch) => done?,
+            () = async { stop.cancelled().await; sleep(FAREWELL).await } => break,
+        };
+        beat();
         let took = began.elapsed();
         if !done.is_mine {
             break;
@@ -119,7 +150,8 @@ pub async fn round(
         } else {
             None
         };
-        upkeep::record(&pool, course.kind, std::mem::take(&mut course.unrecorded), behind_since).await?;
+        let recorded = upkeep::record(&pool, course.kind, std::mem::take(&mut course.unrecorded), behind_since);
+        within(LONGEST, recorded).await?;
         if done.is_full {
             course.limit = next_limit(course.limit, took);
             courses.push_back(course);

@@ -8,8 +8,10 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::domain::failure::sanitise;
 use crate::engine::Engine;
+use crate::observe::health::Heartbeat;
 use crate::observe::{events, metrics};
-use crate::store::{Connections, clock};
+use crate::store::patience::ANSWER;
+use crate::store::{Connections, clock, within};
 
 /// Between two readings; in between this process' monotonic clock counts on. The first ones follow each other sooner: the worker
 /// with which they are kept is written by the first pulse.
@@ -18,14 +20,25 @@ const AT_FIRST: Duration = Duration::from_secs(1);
 const FIRST_READINGS: u32 = 3;
 
 /// Follows the database's clock until `stop`.
-pub async fn keep_time(engine: Engine, connections: Connections, clock: Clock, stop: CancellationToken) {
+pub async fn keep_time(
+    engine: Engine,
+    connections: Connections,
+    clock: Clock,
+    heartbeat: Heartbeat,
+    stop: CancellationToken,
+) {
+    let _ = stop.run_until_cancelled(follow(&engine, &connections, &clock, &heartbeat)).await;
+}
+
+async fn follow(engine: &Engine, connections: &Connections, clock: &Clock, heartbeat: &Heartbeat) {
     let mut told = false;
     for reading in 0_u32.. {
-        match clock::follow(&connections.now(), &clock).await {
+        match within(ANSWER, clock::follow(&connections.now(), clock)).await {
             Ok(Some(ahead)) => {
                 told = tell(ahead, told);
                 // Kept with the worker for others to see; what cannot be written now is written the next time.
-                if let Err(error) = clock::keep(&connections.now(), engine.epoch().owner, ahead).await {
+                let kept = clock::keep(&connections.now(), engine.epoch().owner, ahead);
+                if let Err(error) = within(ANSWER, kept).await {
                     tracing::debug!(error = %sanitise(&error.to_string()), "the clock's error was not kept");
                 }
             }
@@ -33,11 +46,7 @@ pub async fn keep_time(engine: Engine, connections: Connections, clock: Clock, s
             // A database that is away is told of elsewhere; time goes on by the last reading.
             Err(error) => tracing::debug!(error = %sanitise(&error.to_string()), "the database's clock was not read"),
         }
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(if reading < FIRST_READINGS { AT_FIRST } else { EVERY }) => {}
-        }
+        heartbeat.rest(tokio::time::sleep(if reading < FIRST_READINGS { AT_FIRST } else { EVERY })).await;
     }
 }
 

@@ -197,7 +197,6 @@ async fn before(site: &Site, fault: Fault, endpoint: &str, connection: Option<&C
         }
         F::WrongShape => reply::ok(br#"{"unexpected":{"shape":true}}"#.to_vec()),
         F::BlindLookUp if endpoint == "/issue/{}" => reply::no_issue(),
-<<<<<<< HEAD
         F::Slow
         | F::Dribble
         | F::Truncated
@@ -222,12 +221,6 @@ async fn before(site: &Site, fault: Fault, endpoint: &str, connection: Option<&C
         | F::ShortHistory
         | F::BlindLookUp
         | F::BlindSearch => return None,
-=======
-        F::Slow | F::Dribble | F::Truncated | F::BrokenJson => return None,
-        F::Anonymous | F::RepeatedToken | F::EmptyPage | F::Endless | F::EndlessInvented => return None,
-        F::OmitLists | F::OmitValues | F::Doubled | F::Shared => return None,
-        F::ShortHistory | F::BlindLookUp | F::BlindSearch => return None,
->>>>>>> wt/fair
     })
 }
 

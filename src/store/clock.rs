@@ -21,6 +21,7 @@ pub async fn follow(pool: &PgPool, clock: &Clock) -> Result<Option<TimeDelta>> {
     let mut connection = super::acquire(pool).await?;
     let asked = Instant::now();
     let theirs = now(&mut *connection).await?;
+    connection.give_back();
     clock.follow(theirs, asked);
     Ok(Some(clock.own() - clock.now()))
 }

@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::PgPool;
 use sqlx::postgres::{PgListener, PgPoolOptions};
+use sqlx::{ConnectOptions, PgPool};
 
 use crate::clock::Clock;
-use crate::store::Result;
+use crate::store::connect::session_options;
+use crate::store::patience::{ANSWER, within};
+use crate::store::{PoolOptions, Result, Route};
 
 /// The server, as it is set up.
 #[derive(Clone, Debug)]
@@ -29,6 +31,8 @@ pub struct Server {
     pub autovacuum: bool,
     /// How many transactions old the oldest row may be that is not frozen; at 2,100,000,000 the server stops writing.
     pub unfrozen_transactions: i64,
+    /// How the database writes texts; anything but `UTF8` does not do.
+    pub encoding: String,
     /// Connections that ordinary users may open.
     pub connection_limit: i64,
     /// Connections that are open now, this one included.
@@ -91,7 +95,8 @@ pub async fn server(pool: &PgPool) -> Result<Server> {
         r#"SELECT current_setting('server_version') AS "version!", current_setting('fsync')::bool AS "fsync!",
                   current_setting('full_page_writes')::bool AS "full_page_writes!",
                   current_setting('synchronous_commit') AS "synchronous_commit!",
-                  current_setting('statement_timeout') AS "statement_timeout!", current_setting('autovacuum')::bool AS "autovacuum!",
+                  current_setting('statement_timeout') AS "statement_timeout!",
+                  current_setting('server_encoding') AS "encoding!", current_setting('autovacuum')::bool AS "autovacuum!",
                   (SELECT age(datfrozenxid)::int8 FROM pg_database WHERE datname = current_database()) AS "unfrozen_transactions!",
                   current_setting('max_connections')::int8 - current_setting('superuser_reserved_connections')::int8
                       AS "connection_limit!",
@@ -108,6 +113,70 @@ pub async fn server(pool: &PgPool) -> Result<Server> {
     .fetch_one(pool)
     .await?;
     Ok(server)
+}
+
+/// What sessions should find where nobody sets anything: name, the values that are well, why others are not.
+const USUAL: &[(&str, &[&str], &str)] = &[
+    (
+        "default_transaction_isolation",
+        &["read committed"],
+        "transactions fail that meet others, and have to be made again",
+    ),
+    ("default_transaction_deferrable", &["off"], "transactions may wait before they begin"),
+    ("search_path", &["\"$user\", public", "public", ""], "names may mean other things than was meant"),
+    ("IntervalStyle", &["postgres"], "spans are written in another way"),
+    ("bytea_output", &["hex"], "bytes are written in another way"),
+    ("standard_conforming_strings", &["on"], "backslashes in texts are read as something else"),
+    ("transform_null_equals", &["off"], "comparisons with nothing come out otherwise"),
+];
+
+/// Time limits below this end work that is merely long.
+const SHORT_MILLIS: i64 = 5_000;
+
+/// A setting that a role or the database gives to every session, other than programs expect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OddSetting {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+    /// What it does.
+    pub effect: &'static str,
+}
+
+/// What sessions are given by the role, the database or the server's configuration that they should not be given. Asked by a
+/// session that sets nothing of its own.
+///
+/// # Errors
+/// When the database cannot be asked.
+pub async fn odd_settings(url: &SecretString) -> Result<Vec<OddSetting>> {
+    let plain = PoolOptions { route: Route::Pooler, ..PoolOptions::default() };
+    let options = session_options(url, &plain)?;
+    within(ANSWER, async {
+        let mut connection = options.connect().await?;
+        let limits =
+            ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "transaction_timeout"];
+        let names: Vec<String> = USUAL.iter().map(|(name, ..)| *name).chain(limits).map(str::to_owned).collect();
+        let found = sqlx::query!(
+            r#"SELECT name AS "name!", coalesce(setting, '') AS "value!", coalesce(unit = 'ms', false) AS "is_limit!"
+                 FROM pg_catalog.pg_settings WHERE name = ANY ($1)"#,
+            &names
+        )
+        .fetch_all(&mut connection)
+        .await?;
+        Ok(found.into_iter().filter_map(|row| odd(row.name, row.value, row.is_limit)).collect())
+    })
+    .await
+}
+
+fn odd(name: String, value: String, is_limit: bool) -> Option<OddSetting> {
+    if is_limit {
+        let is_short = value.parse::<i64>().is_ok_and(|millis| millis > 0 && millis < SHORT_MILLIS);
+        let effect = "work that merely takes its time is ended";
+        return is_short.then(|| OddSetting { name, value: format!("{value} ms"), effect });
+    }
+    let (_, usual, effect) = USUAL.iter().find(|(known, ..)| *known == name)?;
+    (!usual.contains(&value.as_str())).then_some(OddSetting { name, value, effect })
 }
 
 /// How long a notification takes from here to here. `direct_url` is the way around a pooler, where there is one. None when

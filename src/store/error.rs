@@ -124,6 +124,23 @@ pub enum Error {
     /// No connection of the pool became free in time.
     #[error("no database connection became free in time; raise the pool's size or lower the number of workers")]
     PoolExhausted,
+    /// No answer came in time: the connection has died silently, or the server is overloaded.
+    #[error("the database did not answer within {seconds} s; the connection is given up and another one is made")]
+    Silent {
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// The database holds another encoding than UTF-8, and cannot keep every text of Jira.
+    #[error(
+        "the database \"{database}\" has the encoding {encoding}, UTF8 is needed: make another one with \
+         `createdb -E UTF8 -T template0 NAME` and point the database URL at it"
+    )]
+    WrongEncoding {
+        /// The database.
+        database: String,
+        /// Its encoding, as PostgreSQL names it.
+        encoding: String,
+    },
     /// The connection broke, or the server is stopping or starting.
     #[error("the connection to the database was lost: {0}")]
     ConnectionLost(#[source] sqlx::Error),
@@ -148,7 +165,7 @@ impl Error {
     /// Whether the same statement may succeed later without anybody changing the program or its configuration.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::PoolExhausted | Self::ConnectionLost(_) => true,
+            Self::Unreachable { .. } | Self::PoolExhausted | Self::ConnectionLost(_) | Self::Silent { .. } => true,
             // A fail-over ends the one, an operator the other; until then every step has to wait, not to fail.
             Self::ReadOnly(_) | Self::DiskFull(_) => true,
             Self::Database(source) | Self::MigrationFailed { source, .. } => {
@@ -170,9 +187,21 @@ impl Error {
             Self::Unreachable { .. }
                 | Self::PoolExhausted
                 | Self::ConnectionLost(_)
+                | Self::Silent { .. }
                 | Self::ReadOnly(_)
                 | Self::DiskFull(_)
         )
+    }
+
+    /// Whether others were in the way: a serialisation failure, a deadlock, a lock that was not given in time. The transaction
+    /// was undone, and the same may succeed in a moment.
+    pub fn is_contention(&self) -> bool {
+        match self {
+            Self::Database(source) | Self::MigrationFailed { source, .. } => {
+                matches!(code(source).as_deref(), Some("40001" | "40P01" | "55P03"))
+            }
+            _ => false,
+        }
     }
 
     /// The server's SQLSTATE, five characters, where the server raised the error.
@@ -210,15 +239,18 @@ impl From<sqlx::Error> for Error {
     fn from(source: sqlx::Error) -> Self {
         match &source {
             sqlx::Error::PoolTimedOut => Self::PoolExhausted,
-            sqlx::Error::Io(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => Self::ConnectionLost(source),
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
+                Self::ConnectionLost(source)
+            }
             sqlx::Error::Database(_) => match code(&source).as_deref() {
                 Some("25006") => {
                     *LAST_REFUSAL.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
                     Self::ReadOnly(source)
                 }
                 Some("53100") => Self::DiskFull(source),
-                // 57P0x: the server is stopping, has crashed, or is not ready yet; class 08: connection exceptions.
-                Some("57P01" | "57P02" | "57P03" | "57P05") => Self::ConnectionLost(source),
+                // 57P0x: the server is stopping, has crashed, or is not ready yet, or the session was idle for too long; 25P0x:
+                // it was so within a transaction, or that took too long; class 08: connection exceptions.
+                Some("57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "25P04") => Self::ConnectionLost(source),
                 Some(code) if code.starts_with("08") => Self::ConnectionLost(source),
                 _ => Self::Database(source),
             },
@@ -242,5 +274,5 @@ pub(super) fn code(error: &sqlx::Error) -> Option<String> {
 
 /// Serialisation failures, deadlocks, lock and statement time-outs, and a server short of resources.
 fn is_transient_code(code: &str) -> bool {
-    matches!(code, "40001" | "40P01" | "55P03" | "57014" | "25P03") || code.starts_with("53")
+    matches!(code, "40001" | "40P01" | "55P03" | "57014") || code.starts_with("53")
 }

@@ -19,6 +19,7 @@ use sqlx::{ConnectOptions, Connection};
 use super::Error;
 use super::connect::is_pooled;
 use super::error::code;
+use super::patience::{LONGEST, again, within};
 use super::role;
 
 /// Where the books are kept.
@@ -67,7 +68,7 @@ pub fn fingerprint() -> String {
 /// newer schema that this program may work on is left as it is.
 ///
 /// # Errors
-/// [`Error::PooledMigration`], [`Error::SchemaTooNew`], [`Error::SchemaDirty`] and [`Error::SchemaDiffers`] before anything
+/// [`Error::PooledMigration`], [`Error::WrongEncoding`], [`Error::SchemaTooNew`], [`Error::SchemaDirty`] and [`Error::SchemaDiffers`] before anything
 /// is changed;
 /// [`Error::MigrationFailed`] after the failing one was rolled back, with the earlier ones in place.
 pub async fn migrate(pool: &PgPool) -> Result<Report, Error> {
@@ -85,7 +86,7 @@ pub async fn migrate_with(pool: &PgPool, migrator: &Migrator) -> Result<Report, 
     // No time limit: building an index may take long, and so may waiting for another process that builds it.
     let unlimited = [("statement_timeout", "0"), ("lock_timeout", "0"), ("idle_in_transaction_session_timeout", "0")];
     let options = pool.connect_options().as_ref().clone().options(unlimited);
-    let mut connection = options.connect().await?;
+    let mut connection = within(LONGEST, async { Ok::<_, Error>(options.connect().await?) }).await?;
     let result = locked_migrate(&mut connection, migrator).await;
     // Closing releases the lock, also when the server has stopped listening.
     connection.close().await.ok();
@@ -93,6 +94,7 @@ pub async fn migrate_with(pool: &PgPool, migrator: &Migrator) -> Result<Report, 
 }
 
 async fn locked_migrate(connection: &mut PgConnection, migrator: &Migrator) -> Result<Report, Error> {
+    check_encoding(connection).await?;
     role::act_as_owner(connection).await?;
     connection.lock().await.map_err(from_migrate)?;
     connection.create_schema_if_not_exists(SCHEMA).await.map_err(from_migrate)?;
@@ -124,11 +126,25 @@ async fn locked_migrate(connection: &mut PgConnection, migrator: &Migrator) -> R
     Ok(Report { applied, version })
 }
 
+/// Jira writes every script there is. A database of another encoding refuses most of it, or (SQL_ASCII) counts its characters
+/// wrongly; and the encoding of a database cannot be changed later.
+async fn check_encoding(connection: &mut PgConnection) -> Result<(), Error> {
+    let (database, encoding): (String, String) =
+        sqlx::query_as("SELECT current_database()::text, current_setting('server_encoding')")
+            .fetch_one(connection)
+            .await?;
+    if encoding == "UTF8" { Ok(()) } else { Err(Error::WrongEncoding { database, encoding }) }
+}
+
 /// The schema's version. Refuses a schema that this program cannot work on; workers call it before they claim anything.
 ///
 /// # Errors
 /// [`Error::SchemaTooOld`], [`Error::SchemaTooNew`], [`Error::SchemaDirty`], [`Error::SchemaDiffers`].
 pub async fn check_version(pool: &PgPool) -> Result<i64, Error> {
+    again(|| within(LONGEST, version(pool))).await
+}
+
+async fn version(pool: &PgPool) -> Result<i64, Error> {
     let mut connection = pool.acquire().await?;
     let expected = expected_version();
     let known = history(&mut connection).await?.ok_or(Error::SchemaTooOld { found: 0, expected })?;

@@ -27,6 +27,7 @@ pub mod oauth;
 pub mod objects;
 pub mod page;
 mod parameters;
+pub mod patience;
 pub mod people;
 pub mod plan;
 pub mod project;
@@ -39,6 +40,7 @@ pub mod replica;
 pub mod role;
 pub mod run_view;
 pub mod schedule_admin;
+pub mod session;
 pub mod setting;
 pub mod sighting;
 pub mod site;
@@ -50,10 +52,12 @@ pub mod verify;
 pub mod verify_parts;
 pub mod work;
 
-pub use connect::{PoolOptions, Route, acquire, connect, is_pooled};
+pub use connect::{PoolOptions, Route, connect, is_pooled};
 pub use connections::Connections;
 pub use error::Error;
 pub use migrate::{check_version, migrate};
+pub use patience::within;
+pub use session::{Held, acquire, is_there};
 
 /// The outcome of a statement.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -337,7 +337,9 @@ pub async fn refuse(pool: &PgPool, refusal: Refusal<'_>) -> Result<bool> {
 /// Everyone behind `gate` pauses, for a reason that is no rate's.
 pub async fn pause(pool: &PgPool, gate: &str, pause: Duration, reason: &str) -> Result<()> {
     let mut connection = super::acquire(pool).await?;
-    super::step::shut_gate(&mut connection, gate, pause, reason).await
+    super::step::shut_gate(&mut connection, gate, pause, reason).await?;
+    connection.give_back();
+    Ok(())
 }
 
 pub(super) fn seconds(seconds: f64) -> Duration {

@@ -85,11 +85,11 @@ impl FetchChanges {
         let run_id = workshop::run_id(context)?;
         let page = walk.page.map(|(partition, seq)| PageId { run_id, partition, seq });
         let ids = match page {
-            Some(page) => bundle::issues(&context.pool, page).await?,
+            Some(page) => context.hear(bundle::issues(&context.pool, page)).await?,
             None => walk.ids.clone(),
         };
         let site_id = job.work.site_id;
-        let read = match capability::is_withheld(&context.pool, site_id, FEATURE).await? {
+        let read = match context.hear(capability::is_withheld(&context.pool, site_id, FEATURE)).await? {
             true => histories::Read { withheld: Some(("absent", STILL.to_owned())), ..histories::Read::default() },
             false => histories::read(&job.jira, &ids, walk.at.clone()).await?,
         };

@@ -189,11 +189,12 @@ impl FetchCollection {
         let run_id = workshop::run_id(context)?;
         let asked_at = match walk.asked_at {
             Some(asked_at) => asked_at,
-            None => clock::now(&context.pool).await?,
+            None => context.hear(clock::now(&context.pool)).await?,
         };
         walk.asked_at = Some(asked_at);
         // A list that no issue shows, and whose end point refuses: not for each of a thousand issues anew.
-        let still = walk.left_out && capability::is_withheld(&context.pool, job.work.site_id, walk.feature()).await?;
+        let still = walk.left_out
+            && context.hear(capability::is_withheld(&context.pool, job.work.site_id, walk.feature())).await?;
         let mut answer = if still { Ok(None) } else { read(&job, &walk).await };
         for _ in 0..LOOKS_BEFORE_WITHHELD {
             match &answer {
@@ -208,18 +209,11 @@ impl FetchCollection {
             Err(StepError::Failed(failure)) if is_withheld(&job.jira, &failure).await? => (None, Some(failure.message)),
             Err(error) => return Err(error),
         };
-<<<<<<< HEAD
-=======
-        let withheld = withheld.or_else(|| still.then(|| STILL.to_owned()));
->>>>>>> wt/fair
         let read = read.map(|mut read| {
             read.end_of_endless(&walk);
             read
         });
-<<<<<<< HEAD
         let withheld = withheld.or_else(|| still.then(|| STILL.to_owned()));
-=======
->>>>>>> wt/fair
         let Some(read) = read else {
             // The issue is gone, which is for the reconciliation to see, or the site keeps the list to itself. This
             // collection has nothing more to wait for.

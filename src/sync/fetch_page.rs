@@ -110,7 +110,7 @@ impl FetchPage {
         let mut walk: Walk = context.payload()?;
         let job = self.0.job(context).await?;
         let id = PageId { run_id: job.work.run_id, partition: walk.partition, seq: walk.seq };
-        let range = page::range(&context.pool, id.run_id, id.partition).await?;
+        let range = context.hear(page::range(&context.pool, id.run_id, id.partition)).await?;
         let range = range
             .ok_or_else(|| Failure::new(FailureCode::Internal, format!("partition {} is not planned", id.partition)))?;
         let asked = Instant::now();

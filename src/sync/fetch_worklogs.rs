@@ -103,8 +103,8 @@ impl FetchWorklogs {
         let job = self.0.job(context).await?;
         let page = PageId { run_id: workshop::run_id(context)?, partition: which.partition, seq: which.seq };
         let since = which.since - job.options.overlap;
-        let withheld = capability::is_withheld(&context.pool, job.work.site_id, FEATURE).await?;
-        let (asked_at, asked) = (clock::now(&context.pool).await?, Instant::now());
+        let withheld = context.hear(capability::is_withheld(&context.pool, job.work.site_id, FEATURE)).await?;
+        let (asked_at, asked) = (context.hear(clock::now(&context.pool)).await?, Instant::now());
         let fed = if withheld { Fed::default() } else { Fed::read(&job, since).await? };
         // A feed tells of nothing that came after it was asked for, whatever it says.
         let bound = cursor::bound(asked_at, job.jira.site_clock().lowest(asked));

@@ -99,16 +99,17 @@ impl Step for MarkGone {
 async fn mark(context: &StepContext, job: &Arc<Job>, place: Place) -> Result<Commit, StepError> {
     let (run_id, project_id) = (job.work.run_id, job.work.project_id);
     if place.after == i64::MIN {
-        guard(&reconcile::sum(&context.pool, run_id, project_id, place.began).await?)?;
+        guard(&context.hear(reconcile::sum(&context.pool, run_id, project_id, place.began)).await?)?;
     }
     let limit = i64::try_from(ISSUES_PER_STEP).unwrap_or(i64::MAX);
-    let unmet = reconcile::unmet(&context.pool, run_id, project_id, place.began, place.after, limit).await?;
+    let unmet =
+        context.hear(reconcile::unmet(&context.pool, run_id, project_id, place.began, place.after, limit)).await?;
     let following =
         unmet.last().filter(|_| unmet.len() == ISSUES_PER_STEP).map(|last| Place { after: last.id, ..place });
     let following = following.unwrap_or(Place { stage: Stage::Missing, after: i64::MIN, ..place });
-    let asked_at = clock::now(&context.pool).await?;
+    let asked_at = context.hear(clock::now(&context.pool)).await?;
     let mut asked = if unmet.is_empty() { Asked::default() } else { ask(context, job, place, &unmet).await? };
-    asked.there = reconcile::not_asked_for(&context.pool, run_id, &asked.there).await?;
+    asked.there = context.hear(reconcile::not_asked_for(&context.pool, run_id, &asked.there)).await?;
     let (job, priority) = (Arc::clone(job), context.step.priority);
     Ok(Commit::effects(move |conn| {
         Box::pin(async move {
@@ -167,7 +168,7 @@ async fn ask(context: &StepContext, job: &Job, place: Place, unmet: &[Unmet]) ->
     // An answer without issues is worth nothing from an account that has just been shut out.
     job.jira.myself().await?;
     let elsewhere: Vec<i64> = found.values().flatten().copied().filter(|id| *id != place.project).collect();
-    let tracked = reconcile::tracked(&context.pool, job.work.site_id, &elsewhere).await?;
+    let tracked = context.hear(reconcile::tracked(&context.pool, job.work.site_id, &elsewhere)).await?;
     let mut asked = Asked::default();
     for issue in unmet {
         match found.get(&issue.id) {
@@ -191,7 +192,7 @@ async fn ask(context: &StepContext, job: &Job, place: Place, unmet: &[Unmet]) ->
 
 /// Whether single issues of the project may be hidden from an account that browses it.
 async fn hides_issues(context: &StepContext, job: &Job, place: Place) -> Result<bool, StepError> {
-    let known = reconcile::has_levels(&context.pool, job.work.project_id).await?;
+    let known = context.hear(reconcile::has_levels(&context.pool, job.work.project_id)).await?;
     Ok(known || job.jira.hides_issues(place.project).await?)
 }
 
@@ -232,15 +233,19 @@ async fn fetch_missing(context: &StepContext, job: &Arc<Job>, place: Place) -> R
     let missing = match job.work.listed {
         // Nobody can say by id alone whom an issue concerns.
         true => Vec::new(),
-        false => reconcile::missing(&context.pool, run_id, project_id, place.after, limit).await?,
+        false => context.hear(reconcile::missing(&context.pool, run_id, project_id, place.after, limit)).await?,
     };
     let last = missing.last().copied().filter(|_| missing.len() == ISSUES_PER_STEP);
     let contents = match last {
         Some(_) => Vec::new(),
-        None => reconcile::contents(&context.pool, run_id, project_id, LEAST_CONTENTS, NIGHTS_PER_ROUND).await?,
+        None => {
+            context
+                .hear(reconcile::contents(&context.pool, run_id, project_id, LEAST_CONTENTS, NIGHTS_PER_ROUND))
+                .await?
+        }
     };
     let contents: Vec<i64> = contents.into_iter().filter(|id| !missing.contains(id)).collect();
-    let unasked = reconcile::not_asked_for(&context.pool, run_id, &missing).await?;
+    let unasked = context.hear(reconcile::not_asked_for(&context.pool, run_id, &missing)).await?;
     let (job, priority, now) = (Arc::clone(job), context.step.priority, context.clock.now());
     Ok(Commit::effects(move |conn| {
         Box::pin(async move {

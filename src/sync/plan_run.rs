@@ -52,8 +52,8 @@ impl PlanRun {
     async fn plan(&self, context: &StepContext) -> Result<Commit, StepError> {
         self.0.forget(workshop::run_id(context)?);
         let job = self.0.job(context).await?;
-        let progress = plan::progress(&context.pool, job.work.project_id).await?;
-        let (now, asked) = (store_clock::now(&context.pool).await?, Instant::now());
+        let progress = context.hear(plan::progress(&context.pool, job.work.project_id)).await?;
+        let (now, asked) = (context.hear(store_clock::now(&context.pool)).await?, Instant::now());
         if job.jira.kind() == SiteKind::DataCenter {
             // Alone: a password that does not count any more, tried three times at once, locks the account.
             job.jira.myself().await?;
@@ -71,10 +71,12 @@ impl PlanRun {
             false => (Progress::default(), None),
         };
         let (progress, put_back) = by_the_clocks(context, &job, progress, (now, asked)).await?;
-        let repairs = plan::repair_ids(&context.pool, job.work.run_id).await?;
+        let repairs = context.hear(plan::repair_ids(&context.pool, job.work.run_id)).await?;
         let repairs = repair_steps(job.work.site_id, &repairs);
         let users = match job.work.listed {
-            true => Some(plan::listed_users(&context.pool, job.work.project_id, job.work.kind == "full").await?),
+            true => Some(
+                context.hear(plan::listed_users(&context.pool, job.work.project_id, job.work.kind == "full")).await?,
+            ),
             false => None,
         };
         // The issues of a project that was archived or put into the trash are no longer found by search: asking would look
@@ -141,7 +143,7 @@ impl PlanRun {
         if job.work.trigger != "schedule" {
             return Ok(false);
         }
-        Ok(reconcile::is_due(&context.pool, job.work.project_id, context.clock.now()).await?)
+        Ok(context.hear(reconcile::is_due(&context.pool, job.work.project_id, context.clock.now())).await?)
     }
 
     /// Asks for the account, where that was not done before all else.
@@ -197,7 +199,7 @@ async fn by_the_clocks(
     if stood_at.is_none() && behind <= READ_AT_ONCE {
         return Ok((progress, None));
     }
-    let applied = ahead::applied_since(&context.pool, job.work.project_id).await?;
+    let applied = context.hear(ahead::applied_since(&context.pool, job.work.project_id)).await?;
     let to = applied.map(|applied| applied.min(now) - behind);
     let Some(stood_at) = stood_at else {
         return Ok((progress.back_to(to, behind), None));
@@ -230,7 +232,7 @@ async fn project(context: &StepContext, job: &Job) -> Result<Project, Failure> {
     let name = job.work.jira_project_id.map_or_else(|| job.work.project_key.clone(), |id| id.to_string());
     let answer = job.jira.project(&name).await;
     if matches!(&answer, Err(failure) if failure.code == FailureCode::NotFoundProject)
-        && let Err(error) = sighting::not_seen(&context.pool, job.work.project_id).await
+        && let Err(error) = context.hear(sighting::not_seen(&context.pool, job.work.project_id)).await
     {
         tracing::warn!(event = events::OUTCOME_NOT_RECORDED, "{error}");
     }

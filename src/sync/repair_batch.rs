@@ -34,7 +34,7 @@ impl Repair {
         let job = self.0.job(context).await?;
         job.jira.myself().await?;
         let project = job.jira.project(&job.work.project_key).await?;
-        let asked_at = clock::now(&context.pool).await?;
+        let asked_at = context.hear(clock::now(&context.pool)).await?;
         let fields = crate::jira::search_fields(&job.fields);
         // What search leaves out is not asked of search once more.
         let key = Some(project.key.as_str()).filter(|_| !batch.left_out);

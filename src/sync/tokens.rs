@@ -21,8 +21,9 @@ use crate::domain::failure::{Failure, FailureCode};
 use crate::jira::HttpPool;
 use crate::jira::auth::TokenSource;
 use crate::jira::oauth::{OAuthClient, Tokens};
-use crate::store::Connections;
 use crate::store::oauth::{self, SealedPair, StoredTokens};
+use crate::store::patience::{ANSWER, again};
+use crate::store::{Connections, within};
 
 /// A token that ends sooner is replaced before it is used.
 const MARGIN: Duration = Duration::from_secs(60);
@@ -115,7 +116,8 @@ impl SiteTokens {
         }
         let began = Instant::now();
         while began.elapsed() < PATIENCE {
-            let stored = oauth::load(&self.pool(), self.site_id).await.map_err(unread)?;
+            let pool = self.pool();
+            let stored = again(|| within(ANSWER, oauth::load(&pool, self.site_id))).await.map_err(unread)?;
             let stored = stored.ok_or_else(|| self.expired("nobody has authorized the site yet"))?;
             if stored.is_revoked {
                 return Err(self.expired("its refresh token was used or revoked"));
@@ -130,7 +132,8 @@ impl SiteTokens {
                 continue;
             }
             let owner = self.clock.new_id();
-            if oauth::claim(&self.pool(), self.site_id, owner, stored.generation, LEASE).await.map_err(unread)? {
+            let claimed = oauth::claim(&pool, self.site_id, owner, stored.generation, LEASE);
+            if within(ANSWER, claimed).await.map_err(unread)? {
                 if let Some(token) = self.refresh(&stored, owner).await? {
                     return Ok(token);
                 }
@@ -165,13 +168,14 @@ impl SiteTokens {
         let tokens = match self.exchange(stored).await {
             Ok(tokens) => tokens,
             Err(failure) if failure.code == FailureCode::AuthExpired => {
-                let is_last =
-                    oauth::revoke(&self.pool(), self.site_id, owner, stored.generation).await.map_err(unread)?;
+                let is_last = within(ANSWER, oauth::revoke(&self.pool(), self.site_id, owner, stored.generation))
+                    .await
+                    .map_err(unread)?;
                 return if is_last { Err(self.expired(&failure.message)) } else { Ok(None) };
             }
             Err(failure) => {
                 // Where even this fails the lease runs out by itself.
-                let _ = oauth::release(&self.pool(), self.site_id, owner).await;
+                let _ = within(ANSWER, oauth::release(&self.pool(), self.site_id, owner)).await;
                 return Err(failure);
             }
         };
@@ -188,7 +192,7 @@ impl SiteTokens {
             let lives_for = given.ends.saturating_duration_since(Instant::now());
             let pair =
                 SealedPair { access_token: &given.sealed_access, refresh_token: &given.sealed_refresh, lives_for };
-            match oauth::store(&self.pool(), self.site_id, given.generation, pair).await {
+            match within(ANSWER, oauth::store(&self.pool(), self.site_id, given.generation, pair)).await {
                 Ok(true) => {
                     self.keep(&given.access_token, lives_for);
                     return Ok(Some(given.access_token));

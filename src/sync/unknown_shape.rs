@@ -42,9 +42,11 @@ impl Watched {
         let noted = async {
             let job = self.workshop.job(context).await?;
             let mut connection = crate::store::acquire(&context.pool).await?;
-            Ok::<_, StepError>(replica::record_drifts(&mut connection, job.work.site_id, &[drift]).await?)
+            replica::record_drifts(&mut connection, job.work.site_id, &[drift]).await?;
+            connection.give_back();
+            Ok::<_, StepError>(())
         };
-        if let Err(error) = noted.await {
+        if let Err(error) = context.hear(noted).await {
             tracing::debug!(%error, %failure, "a drift could not be noted");
         }
     }

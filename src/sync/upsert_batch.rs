@@ -70,7 +70,7 @@ impl UpsertBatch {
         drop(body);
         let asked_at = match which.asked_at {
             Some(asked_at) => asked_at,
-            None => page::fetched_at(&context.pool, id).await?,
+            None => context.hear(page::fetched_at(&context.pool, id)).await?,
         };
         let look = Look { asked_at, by_id: false };
         let priority = context.step.priority;
@@ -82,7 +82,8 @@ async fn staged_body(context: &StepContext, id: PageId) -> Result<Bytes, StepErr
     let lost = |problem: String| {
         Failure::new(FailureCode::Internal, format!("staged page {}/{}: {problem}", id.partition, id.seq))
     };
-    let (compressed, length) = page::body(&context.pool, id).await?.ok_or_else(|| lost("is missing".to_owned()))?;
+    let (compressed, length) =
+        context.hear(page::body(&context.pool, id)).await?.ok_or_else(|| lost("is missing".to_owned()))?;
     let length = usize::try_from(length).unwrap_or(0);
     let body = lz4_flex::block::decompress(&compressed, length).map_err(|error| lost(error.to_string()))?;
     Ok(Bytes::from(body))

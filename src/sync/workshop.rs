@@ -107,7 +107,7 @@ impl Workshop {
             job.limit.check()?;
             return Ok(Arc::clone(job));
         }
-        let work = work::load(&context.pool, run_id).await?;
+        let work = context.hear(work::load(&context.pool, run_id)).await?;
         let work = work.ok_or_else(|| Failure::new(FailureCode::Internal, format!("run {run_id} does not exist")))?;
         let job = Arc::new(self.prepare(work, &context.clock)?);
         job.limit.check()?;
@@ -125,7 +125,7 @@ impl Workshop {
     /// A step's run with its project, without the need of a usable site.
     pub(super) async fn work_of(&self, context: &StepContext) -> Result<Work, StepError> {
         let run_id = run_id(context)?;
-        let work = work::load(&context.pool, run_id).await?;
+        let work = context.hear(work::load(&context.pool, run_id)).await?;
         Ok(work.ok_or_else(|| Failure::new(FailureCode::Internal, format!("run {run_id} does not exist")))?)
     }
 

@@ -181,7 +181,7 @@ impl Step for DeliverAlert {
     fn run<'a>(&'a self, context: &'a StepContext) -> BoxFuture<'a, Result<Commit, StepError>> {
         Box::pin(async move {
             let Payload { delivery_id } = context.payload()?;
-            let Some(delivery) = delivery::load(&context.pool, delivery_id).await? else {
+            let Some(delivery) = context.hear(delivery::load(&context.pool, delivery_id)).await? else {
                 return Ok(Commit::nothing());
             };
             if delivery.state != "pending" {

@@ -23,8 +23,11 @@ use crate::domain::episode::{self, Circumstances, Happening, Timings};
 use crate::domain::failure::sanitise;
 use crate::domain::route::{self, Audience, Route, Silence, Subject};
 use crate::observe::events;
+use crate::observe::health::Heartbeat;
 use crate::store::alert::keep::{self as rows, Due, NewDelivery, NewEvent};
 use crate::store::alert::{Change, delivery, route as routes, silence};
+use crate::store::patience::Patience;
+use crate::store::session::BEGIN;
 use crate::store::{Connections, Result, step};
 
 /// Episodes that are decided in one transaction.
@@ -45,21 +48,28 @@ pub struct Keeper {
 }
 
 /// Keeps episodes until `stop`. `changed` is told when one was changed by somebody else.
-pub async fn keep(keeper: Keeper, changed: Arc<Notify>, stop: CancellationToken) {
-    let mut next_sweep = keeper.clock.now();
-    loop {
-        let sleep = match keeper.turn(&mut next_sweep).await {
-            Ok(sleep) => sleep,
-            Err(error) => {
-                tracing::warn!(event = events::KEEPER_FAILED, error = %sanitise(&error.to_string()), "trying again in 2 s");
-                Duration::from_secs(2)
+pub async fn keep(keeper: Keeper, changed: Arc<Notify>, heartbeat: Heartbeat, stop: CancellationToken) {
+    // A decision that is under way when the stop comes is undone by its transaction, and made by another process.
+    let _ = stop.run_until_cancelled(keeper.follow(&changed, &heartbeat)).await;
+}
+
+impl Keeper {
+    async fn follow(&self, changed: &Notify, heartbeat: &Heartbeat) {
+        let mut next_sweep = self.clock.now();
+        let mut patience = Patience::default();
+        loop {
+            let sleep = match patience.wait(self.turn(&mut next_sweep)).await {
+                Ok(sleep) => sleep,
+                Err(error) => {
+                    tracing::warn!(event = events::KEEPER_FAILED, error = %sanitise(&error.to_string()), "trying again in 2 s");
+                    Duration::from_secs(2)
+                }
+            };
+            tokio::select! {
+                biased;
+                () = heartbeat.rest(changed.notified()) => {}
+                () = tokio::time::sleep(sleep.min(LONGEST_SLEEP)) => {}
             }
-        };
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            () = changed.notified() => {}
-            () = tokio::time::sleep(sleep.min(LONGEST_SLEEP)) => {}
         }
     }
 }
@@ -92,7 +102,7 @@ impl Keeper {
     pub async fn tick(&self) -> Result<Duration> {
         loop {
             let now = self.clock.now();
-            let mut tx = self.connections.now().begin().await?;
+            let mut tx = self.connections.now().begin_with(BEGIN).await?;
             rows::settle(&mut tx, now).await?;
             let due = rows::due(&mut tx, now, BATCH).await?;
             let found = due.len();
@@ -123,7 +133,7 @@ impl Keeper {
     /// # Errors
     /// When the database refuses.
     pub async fn sweep(&self) -> Result<usize> {
-        let mut tx = self.connections.now().begin().await?;
+        let mut tx = self.connections.now().begin_with(BEGIN).await?;
         let forgotten = delivery::forgotten(&mut tx, self.clock.now(), PATIENCE_SECONDS).await?;
         let steps: Vec<_> = forgotten.iter().map(|id| deliver_alert::step(*id, Duration::ZERO)).collect();
         if !steps.is_empty() {

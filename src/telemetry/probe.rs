@@ -15,8 +15,10 @@ use crate::alert::channel::{Reason, ReasonCode};
 use crate::clock::Clock;
 use crate::domain::failure::sanitise;
 use crate::observe::events;
+use crate::observe::health::Heartbeat;
 use crate::store::alert::channel;
-use crate::store::{Connections, Result};
+use crate::store::patience::ANSWER;
+use crate::store::{Connections, Result, within};
 
 /// How often a channel is asked.
 const EVERY: TimeDelta = TimeDelta::minutes(10);
@@ -26,19 +28,25 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Asks until `stop`.
-pub async fn probe(connections: Connections, clock: Clock, channels: Channels, stop: CancellationToken) {
+pub async fn probe(
+    connections: Connections,
+    clock: Clock,
+    channels: Channels,
+    heartbeat: Heartbeat,
+    stop: CancellationToken,
+) {
     loop {
         let pool = connections.now();
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            asked = probe_due(&pool, &clock, &channels) => if let Err(error) = asked {
+            asked = probe_due(&pool, &clock, &channels, Some(&heartbeat)) => if let Err(error) = asked {
                 tracing::warn!(event = events::KEEPER_FAILED, error = %sanitise(&error.to_string()), "channels were not asked");
             }
         }
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(LOOK_EVERY) => {}
+            () = heartbeat.rest(tokio::time::sleep(LOOK_EVERY)) => {}
         }
     }
 }
@@ -47,10 +55,16 @@ pub async fn probe(connections: Connections, clock: Clock, channels: Channels, s
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn probe_due(pool: &PgPool, clock: &Clock, channels: &Channels) -> Result<usize> {
+pub async fn probe_due(
+    pool: &PgPool,
+    clock: &Clock,
+    channels: &Channels,
+    heartbeat: Option<&Heartbeat>,
+) -> Result<usize> {
     let now = clock.now();
     let mut down = 0;
-    for (name, stored) in channel::claim_probes(pool, now, EVERY).await? {
+    for (name, stored) in within(ANSWER, channel::claim_probes(pool, now, EVERY)).await? {
+        heartbeat.inspect(|heartbeat| heartbeat.beat());
         let answer = match channels.open(&name, Some(&stored)) {
             Ok(channel) => tokio::time::timeout(PATIENCE, channel.probe()).await.unwrap_or_else(|_| {
                 Err(Reason::new(ReasonCode::Timeout, format!("no answer within {} s", PATIENCE.as_secs())))
@@ -62,7 +76,7 @@ pub async fn probe_due(pool: &PgPool, clock: &Clock, channels: &Channels) -> Res
             tracing::warn!(event = events::CHANNEL_UNREACHABLE, channel = name, code = %reason.code, advice = reason.code.advice(), "{}", reason.message);
         }
         let problem = answer.err().map(|reason| reason.to_string());
-        channel::record_probe(pool, &name, problem.as_deref()).await?;
+        within(ANSWER, channel::record_probe(pool, &name, problem.as_deref())).await?;
     }
     Ok(down)
 }

@@ -18,27 +18,36 @@ use crate::domain::cron::Schedule;
 use crate::domain::failure::{Severity, sanitise};
 use crate::domain::health::Rules;
 use crate::observe::events;
+use crate::observe::health::Heartbeat;
 use crate::store::health::{self, Silent};
+use crate::store::patience::Patience;
+use crate::store::session::BEGIN;
 use crate::store::{Connections, Result, alert};
 
 const EVERY: Duration = Duration::from_secs(30);
 
 /// Looks for silent projects, for tokens that will end, and for what is ahead of the clock, until `stop`.
-pub async fn watch(connections: Connections, clock: Clock, rules: Rules, stop: CancellationToken) {
-    loop {
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(EVERY) => {}
+pub async fn watch(
+    connections: Connections,
+    clock: Clock,
+    rules: Rules,
+    heartbeat: Heartbeat,
+    stop: CancellationToken,
+) {
+    let look_on = async {
+        let mut patience = Patience::default();
+        loop {
+            heartbeat.rest(tokio::time::sleep(EVERY)).await;
+            if let Err(error) = patience.wait(look(&connections.now(), clock.now(), &rules)).await {
+                tracing::warn!(event = events::WATCH_FAILED, error = %sanitise(&error.to_string()), "looking again in 30 s");
+            }
         }
-        if let Err(error) = look(&connections.now(), clock.now(), &rules).await {
-            tracing::warn!(event = events::WATCH_FAILED, error = %sanitise(&error.to_string()), "looking again in 30 s");
-        }
-    }
+    };
+    let _: Option<()> = stop.run_until_cancelled(look_on).await;
 }
 
 async fn look(pool: &PgPool, now: DateTime<Utc>, rules: &Rules) -> Result<()> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = pool.begin_with(BEGIN).await?;
     observe_silence(&mut transaction, now, rules).await?;
     observe_tokens(&mut transaction, now).await?;
     observe_ahead(&mut transaction, now).await?;

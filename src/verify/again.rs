@@ -11,8 +11,10 @@ use super::{Error, Look};
 use crate::jira::client::BULK_FETCH_LIMIT;
 use crate::jira::every_way::Shown;
 use crate::jira::normalise::RecordError;
+use crate::store::patience::LONGEST;
 use crate::store::verify as rows;
 use crate::store::verify_parts::{self as parts, Kind};
+use crate::store::within;
 
 /// Which records Jira shows on which issues.
 type Claims = HashSet<(Kind, i64, i64)>;
@@ -41,7 +43,7 @@ impl Look<'_> {
         }
         report.doubled = leave_out_doubled(&mut report.stale, &owners, &claims);
         let missing: Vec<i64> = report.missing.iter().map(|missing| missing.id).collect();
-        let marked = rows::marked_gone(self.pool, self.scope.site_id, &missing).await?;
+        let marked = within(LONGEST, rows::marked_gone(self.pool, self.scope.site_id, &missing)).await?;
         for missing in &mut report.missing {
             missing.marked = marked.iter().find(|(id, _)| *id == missing.id).map(|(_, reason)| reason.clone());
         }
@@ -60,7 +62,7 @@ impl Look<'_> {
         let mut moved = Vec::new();
         for issue in shown.page.issues.iter().filter(|issue| issue.issue.project_id != self.project.id) {
             let (id, key) = (issue.issue.project_id, &issue.issue.project_key);
-            let tracked = rows::is_tracked(self.pool, self.scope.site_id, id, key).await?;
+            let tracked = within(LONGEST, rows::is_tracked(self.pool, self.scope.site_id, id, key)).await?;
             moved.push((issue.issue.id, Reason::Moved { to: key.clone(), tracked }));
         }
         let met = shown.met();
@@ -118,7 +120,7 @@ impl Look<'_> {
         let is_elsewhere = |id: &i64| moved.iter().any(|(moved, _)| moved == id);
         let is_here = |id: &i64| met.contains(id) && !is_elsewhere(id) || shown.unanswered.contains(id);
         let absent: Vec<i64> = ids.iter().copied().filter(|id| !is_here(id)).collect();
-        let stored = rows::issues(self.pool, self.scope.site_id, &absent).await?;
+        let stored = within(LONGEST, rows::issues(self.pool, self.scope.site_id, &absent)).await?;
         for issue in stored.into_iter().filter(|issue| issue.project_id == self.scope.project_id) {
             let reason = moved.iter().find(|(id, _)| *id == issue.record.id).map(|(_, reason)| reason.clone());
             let reason = reason.unwrap_or(Reason::Gone);
@@ -132,7 +134,7 @@ impl Look<'_> {
         let mut owners = HashMap::new();
         for kind in [Kind::Comment, Kind::Worklog, Kind::Attachment] {
             let ids: Vec<i64> = stale.iter().flat_map(|stale| ids_of(stale, kind)).copied().collect();
-            let rows = parts::owners(self.pool, self.scope.site_id, kind, &ids).await?;
+            let rows = within(LONGEST, parts::owners(self.pool, self.scope.site_id, kind, &ids)).await?;
             owners.extend(rows.into_iter().map(|(id, issue)| ((kind, id), issue)));
         }
         Ok(owners)

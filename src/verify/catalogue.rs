@@ -16,6 +16,8 @@ use crate::domain::failure::{Failure, RetryPolicy};
 use crate::jira::answers::Offered;
 use crate::jira::catalogue::Listed;
 use crate::store::catalogue as rows;
+use crate::store::patience::LONGEST;
+use crate::store::within;
 
 /// What Jira lists, by kind and id; the kinds that it shows.
 #[derive(Default)]
@@ -47,7 +49,7 @@ impl Look<'_> {
         let mut shown = Shown::default();
         self.lists_of_project(&mut shown).await?;
         self.lists_of_site(&mut shown).await?;
-        let stored = rows::entries(self.pool, self.scope.site_id, self.project.id).await?;
+        let stored = within(LONGEST, rows::entries(self.pool, self.scope.site_id, self.project.id)).await?;
         for kind in &shown.kinds {
             let count = shown.entries.keys().filter(|(of, _)| of == kind).count();
             report.checked_entries.insert(kind, u64::try_from(count).unwrap_or(0));

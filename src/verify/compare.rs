@@ -13,8 +13,10 @@ use crate::domain::record::{CommentRecord, IssueRecord, WorklogRecord};
 use crate::domain::twice::newest_of_each;
 use crate::jira::histories;
 use crate::jira::normalise::{self, LeftOut, ParsedIssue, ParsedPage, RecordError};
+use crate::store::patience::LONGEST;
 use crate::store::verify as rows;
 use crate::store::verify_parts::{self as parts, Kind};
+use crate::store::within;
 
 /// Collections of one page that are fetched at once.
 const COLLECTIONS_AT_ONCE: usize = 4;
@@ -269,7 +271,7 @@ impl Look<'_> {
 }
 
 async fn stored<T>(rows: impl Future<Output = crate::store::Result<T>>) -> Result<T, Error> {
-    Ok(rows.await?)
+    Ok(within(LONGEST, rows).await?)
 }
 
 fn count(length: usize) -> u64 {

@@ -33,9 +33,11 @@ use crate::jira::normalise;
 use crate::jira::page::{Next, TokenGuard};
 use crate::jira::{FieldMap, JiraClient, Project, RawPage, SearchRequest, jql, search_fields};
 use crate::store::capability;
+use crate::store::patience::LONGEST;
 use crate::store::verify as rows;
 pub use crate::store::verify::{Scope, scopes};
 use crate::store::verify_parts as parts;
+use crate::store::within;
 use patience::patiently;
 
 /// Why a project could not be verified.
@@ -153,8 +155,11 @@ impl Look<'_> {
         let mut after = i64::MIN;
         let mut unmet = BTreeSet::new();
         while options.sample.is_none() {
-            let unseen =
-                rows::unseen(self.pool, self.verification, self.scope.project_id, after, UNSEEN_AT_ONCE).await?;
+            let unseen = within(
+                LONGEST,
+                rows::unseen(self.pool, self.verification, self.scope.project_id, after, UNSEEN_AT_ONCE),
+            )
+            .await?;
             let Some(last) = unseen.last() else { break };
             after = *last;
             unmet.extend(unseen);
@@ -211,7 +216,7 @@ impl Look<'_> {
                 let rejected = page.rejected.iter().filter_map(|error| error.issue_id);
                 let seen: Vec<i64> = met.chain(rejected).collect();
                 // The pages of Data Center overlap: an issue is compared, and counted, once.
-                let mut new = rows::saw(self.pool, self.verification, &seen, clock.now()).await?;
+                let mut new = within(LONGEST, rows::saw(self.pool, self.verification, &seen, clock.now())).await?;
                 page.issues.retain(|issue| new.remove(&issue.issue.id));
                 let found = self.compare(&page).await?;
                 Ok::<_, Error>((page, found))
@@ -239,7 +244,7 @@ impl Look<'_> {
     ) -> Result<BTreeSet<i64>, Error> {
         report.sample = true;
         let seed = clock.new_id().to_string();
-        let ids = parts::sample(self.pool, self.scope.project_id, i64::from(count), &seed).await?;
+        let ids = within(LONGEST, parts::sample(self.pool, self.scope.project_id, i64::from(count), &seed)).await?;
         let mut suspects = BTreeSet::new();
         for ids in ids.chunks(BULK_FETCH_LIMIT) {
             let raw = patiently(|| self.jira.bulk_fetch(ids, &self.wanted)).await?;

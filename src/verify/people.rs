@@ -7,13 +7,15 @@ use super::report::Person;
 use super::{Error, Look};
 use crate::domain::record::UserRecord;
 use crate::jira::normalise::{ParsedIssue, ParsedPage};
+use crate::store::patience::LONGEST;
 use crate::store::verify_parts::{self as parts, StoredPerson};
+use crate::store::within;
 
 impl Look<'_> {
     /// Those of a page's people who differ, with an issue that names them.
     pub(super) async fn compare_people(&self, page: &ParsedPage) -> Result<Vec<Person>, Error> {
         let ids: Vec<String> = page.users.iter().map(|user| user.account_id.clone()).collect();
-        let stored = parts::people(self.pool, self.scope.site_id, &ids).await?;
+        let stored = within(LONGEST, parts::people(self.pool, self.scope.site_id, &ids)).await?;
         let differing = page.users.iter().filter_map(|user| {
             let row = stored.iter().find(|row| row.account_id == user.account_id);
             let fields = row.map_or_else(Vec::new, |row| differing(user, row));

@@ -201,7 +201,7 @@ impl Desk {
 
     /// Asks the channels whose turn it is; answers how many are down.
     pub async fn probe(&self) -> usize {
-        telemetry::probe_due(self.pool(), &self.clock, &channels(&self.post)).await.unwrap()
+        telemetry::probe_due(self.pool(), &self.clock, &channels(&self.post), None).await.unwrap()
     }
 
     pub async fn add_channel(&self, name: &str) {

@@ -8,6 +8,7 @@ pub mod collector;
 pub mod command;
 mod database;
 mod rig;
+pub mod silent;
 pub mod smtp;
 pub mod toy;
 mod worker;

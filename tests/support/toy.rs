@@ -272,7 +272,7 @@ impl World {
             grace: tuning.grace,
             direct_url: None,
             host: "toy".to_owned(),
-            heartbeat: Heartbeats::default().register("pulse", DEADLINE),
+            heartbeats: Heartbeats::default(),
         };
         let task = tokio::spawn(queue::run(engine.clone(), options, queue::Heard::default(), stop.clone()));
         self.until("SELECT EXISTS (SELECT 1 FROM syncline.worker WHERE id = $1)", engine.epoch().owner).await;

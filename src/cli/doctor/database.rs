@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::{Context, Output};
+use super::super::{Context, Output, Usage};
 use super::Report;
 use crate::config::Config;
 use crate::domain::failure::sanitise;
@@ -23,7 +23,7 @@ pub(super) async fn connect(config: &Config, output: Output, report: &mut Report
     if config.database.url.is_none() && !private_server(config, report) {
         return None;
     }
-    match Context::connect(config.clone(), output).await {
+    match Context::connect(config.clone(), output, Usage::Command).await {
         Ok(context) => Some(context),
         Err(problem) => {
             let remedy = problem.help.unwrap_or_else(|| {
@@ -71,6 +71,8 @@ pub(super) async fn check_server(context: &Context, report: &mut Report) {
     let answered = context.clock.own();
     report.pass("connection", format!("PostgreSQL {}, {}", server.version, size(server.size_bytes)));
     check_settings(&server, report);
+    check_encoding(&server, report);
+    check_sessions(context, report).await;
     match store::is_pooled(&context.pool) {
         true => check_pooler(context, &server, report),
         false => check_connections(context, &server, report).await,
@@ -113,6 +115,39 @@ fn check_settings(server: &doctor::Server, report: &mut Report) {
     } else {
         report.pass("durability", format!("fsync on, synchronous_commit {}", server.synchronous_commit));
     }
+}
+
+/// The encoding of a database cannot be changed: one of another encoding has to be made anew.
+fn check_encoding(server: &doctor::Server, report: &mut Report) {
+    if server.encoding == "UTF8" {
+        report.pass("encoding", "UTF8");
+    } else {
+        report.fail(
+            "encoding",
+            format!("the database's encoding is {}, UTF8 is needed", server.encoding),
+            "make another database with `createdb -E UTF8 -T template0 NAME`, point DATABASE_URL at it, and migrate there",
+        );
+    }
+}
+
+/// What a role or the database sets for every session, and programs do not expect.
+async fn check_sessions(context: &Context, report: &mut Report) {
+    let odd = match doctor::odd_settings(&context.database_url).await {
+        Ok(odd) => odd,
+        Err(problem) => return report.refused("sessions", &problem),
+    };
+    if odd.is_empty() {
+        return report.pass("sessions", "the role and the database set nothing that is in the way");
+    }
+    let texts: Vec<String> = odd.iter().map(|one| format!("{} is {}: {}", one.name, one.value, one.effect)).collect();
+    let remedy = match store::is_pooled(&context.pool) {
+        true => "nothing can be set through the pooler: ALTER ROLE … IN DATABASE … RESET these, or SET them as usual",
+        false => {
+            "Syncline's own sessions are set up otherwise, so its work goes on; for others that call its functions ALTER \
+             ROLE or ALTER DATABASE … RESET these"
+        }
+    };
+    report.warn("sessions", texts.join("; "), remedy);
 }
 
 /// Behind a pooler the number of connections is the pooler's business, and so are the settings of sessions.
@@ -279,6 +314,7 @@ mod tests {
             full_page_writes: true,
             synchronous_commit: "on".into(),
             statement_timeout: "1min".into(),
+            encoding: "UTF8".into(),
             autovacuum: true,
             unfrozen_transactions: 150_000_000,
             connection_limit: 97,
@@ -306,6 +342,15 @@ mod tests {
             assert_eq!(found(check_vacuum, &old), [("freeze", expected)]);
         }
         assert_eq!(found(check_vacuum, &doctor::Server { autovacuum: false, ..server() }), [("vacuum", Status::Warn)]);
+    }
+
+    #[test]
+    fn an_encoding_that_cannot_hold_every_text_fails() {
+        assert_eq!(found(check_encoding, &server()), [("encoding", Status::Pass)]);
+        for encoding in ["LATIN1", "SQL_ASCII", "EUC_JP"] {
+            let other = doctor::Server { encoding: encoding.into(), ..server() };
+            assert_eq!(found(check_encoding, &other), [("encoding", Status::Fail)]);
+        }
     }
 
     #[test]

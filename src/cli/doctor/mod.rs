@@ -96,9 +96,20 @@ impl Report {
 pub async fn run(_args: DoctorArgs, config: Config, output: Output) -> Result<(), Error> {
     let mut report = Report::default();
     if let Some(context) = database::connect(&config, output, &mut report).await {
-        database::check_server(&context, &mut report).await;
-        if database::check_schema(&context, &mut report).await {
-            work::check(&context, &mut report).await;
+        let checks = async {
+            database::check_server(&context, &mut report).await;
+            let fits = database::check_schema(&context, &mut report).await;
+            if fits {
+                work::check(&context, &mut report).await;
+            }
+            fits
+        };
+        let checked = tokio::time::timeout(store::patience::LONGEST, checks).await;
+        if checked.is_err() {
+            let found = format!("nothing was heard for {} s", store::patience::LONGEST.as_secs());
+            report.fail("connection", found, "see whether the network between here and the database drops connections");
+        }
+        if checked == Ok(true) {
             sites::check(&context, &mut report).await;
             alerts::check(&context, &mut report).await;
         }

@@ -21,5 +21,6 @@ pub(super) async fn ask(text: &str, site: &Site, context: &Context) -> Result<Ve
         users.into_iter().filter(|user| user.account_id == text || is(&user.email) || is(&user.username)).collect();
     let mut conn = store::acquire(&context.pool).await?;
     replica::upsert_users(&mut conn, site.id, &exact).await?;
+    conn.give_back();
     Ok(exact.into_iter().map(|user| user.account_id).collect())
 }

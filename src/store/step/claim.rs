@@ -236,7 +236,7 @@ pub async fn claim(pool: &PgPool, wish: &Wish<'_>) -> Result<Claims> {
     )
     .fetch_all(&mut *connection)
     .await?;
-    drop(connection);
+    connection.give_back();
     let mut claims = Claims::default();
     if let Some(row) = rows.first() {
         claims.seen = row.seen;

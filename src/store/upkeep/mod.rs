@@ -16,7 +16,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::domain::setting::{self, Key, Settings};
-use crate::store::{Error, Result};
+use crate::store::Result;
 
 pub use batch::{Batch, Position, batch};
 
@@ -198,12 +198,6 @@ pub async fn record(pool: &PgPool, kind: Kind, removed: i64, behind_since: Optio
     .execute(pool)
     .await?;
     Ok(())
-}
-
-/// The error of a batch that has not ended in time: its connection is dead, or as good as dead.
-pub fn silent() -> Error {
-    let source = std::io::Error::new(std::io::ErrorKind::TimedOut, "a batch of old rows has not ended in time");
-    Error::ConnectionLost(sqlx::Error::Io(source))
 }
 
 /// For each kind, for how many seconds its oldest row has been there longer than it should; also counted where nobody has

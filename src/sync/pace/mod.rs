@@ -20,7 +20,8 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::store::{Connections, rate};
+use crate::store::patience::ANSWER;
+use crate::store::{Connections, rate, within};
 use site::SitePacer;
 
 /// How often this process looks for pauses and limits that others have met.
@@ -80,7 +81,7 @@ impl Shared {
     async fn look_now(&self) {
         let sites: Vec<Arc<SitePacer>> = lock(&self.sites).values().filter_map(Weak::upgrade).collect();
         let keys: Vec<String> = sites.iter().map(|site| site.key().to_owned()).collect();
-        match rate::standing(&self.pool(), &keys).await {
+        match within(ANSWER, rate::standing(&self.pool(), &keys)).await {
             Ok(standing) => sites.iter().for_each(|site| site.learn(&standing)),
             Err(error) => tracing::debug!(%error, "limits that others have met are not known"),
         }

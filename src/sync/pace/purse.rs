@@ -13,7 +13,9 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::domain::rate::{self, Learned, Level, Told};
+use crate::store::patience::ANSWER;
 use crate::store::rate::{self as buckets, Ask, Change, Turns};
+use crate::store::within;
 
 /// How far ahead turns are taken: long enough for a few statements a second, short enough to stop soon in a pause.
 const HORIZON: Duration = Duration::from_millis(300);
@@ -104,7 +106,7 @@ impl Purse {
                 horizon: HORIZON,
                 change,
             };
-            let turns = match buckets::take(pool, ask).await {
+            let turns = match within(ANSWER, buckets::take(pool, ask)).await {
                 Ok(Some(turns)) => turns,
                 Ok(None) => return Ok(Turn::Free),
                 Err(error) => return hand.share(workers).map(Turn::At).ok_or(error),

@@ -20,8 +20,10 @@ use crate::jira::Endpoint;
 use crate::jira::concurrency::{Concurrency, InFlight};
 use crate::jira::pacer::{Answered, Pacer};
 use crate::observe::metrics;
+use crate::store::patience::ANSWER;
 use crate::store::quota;
 use crate::store::rate::{self, Standing};
+use crate::store::within;
 
 /// A longer wait than this is not waited for here: the step is put off behind its gate, and its place serves others.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -153,7 +155,7 @@ impl SitePacer {
     async fn read_limits(&self) -> rate::SiteLimits {
         let known = || self.limits.get().map(|limits| lock(&limits.own).0.clone());
         let default = || rate::SiteLimits { name: String::new(), max_concurrency: 8, points_per_hour: None };
-        match rate::site_limits(&self.shared.pool(), self.site_id).await {
+        match within(ANSWER, rate::site_limits(&self.shared.pool(), self.site_id)).await {
             Ok(Some(limits)) => limits,
             Ok(None) | Err(_) => known().unwrap_or_else(default),
         }
@@ -270,7 +272,9 @@ impl SitePacer {
                 (state.cost(endpoint), std::mem::take(&mut state.owed))
             };
             let key = self.quota_key();
-            let spent = quota::spend(&self.shared.pool(), &key, points_per_hour, cost, owed, POINTS_HORIZON).await;
+            let pool = self.shared.pool();
+            let spend = quota::spend(&pool, &key, points_per_hour, cost, owed, POINTS_HORIZON);
+            let spent = within(ANSWER, spend).await;
             let Ok(points) = spent else {
                 lock(&self.state).owed += owed;
                 return Ok(0.0);

@@ -10,7 +10,8 @@ use crate::domain::rate::{self as rule, Level, Told};
 use crate::jira::concurrency::Sign;
 use crate::jira::pacer::Answered;
 use crate::observe::{events, metrics};
-use crate::store::{quota, rate};
+use crate::store::patience::ANSWER;
+use crate::store::{quota, rate, within};
 
 /// A rate that was refused is not brought below this, per second, unless Jira tells a rate.
 const SLOWEST: f64 = 2.0;
@@ -58,7 +59,7 @@ impl SitePacer {
             // Data Center limits an account, Cloud an endpoint.
             let key = if told.refill_per_second.is_some() { self.key.clone() } else { self.endpoint_key(endpoint) };
             let rate = self.guess(&told);
-            match rate::open_bucket(&self.shared.pool(), &key, rate, rule::burst(rate)).await {
+            match within(ANSWER, rate::open_bucket(&self.shared.pool(), &key, rate, rule::burst(rate))).await {
                 Ok(is_first) => self.learnt(&key, rate, is_first, "little is left"),
                 Err(error) => tracing::debug!(%error, "a limit cannot be shared"),
             }
@@ -82,7 +83,7 @@ impl SitePacer {
         let (pool, reason) = (&self.shared.pool(), failure.code.as_str());
         let written = match failure.code {
             FailureCode::RateLimit => {
-                let known = rate::refused_rate(pool, &key).await.ok().flatten();
+                let known = within(ANSWER, rate::refused_rate(pool, &key)).await.ok().flatten();
                 let (refused, slowest) = match known {
                     Some((rate, since)) => (rule::after_refusal(rate, &answered.told, since), SLOWEST),
                     None if answered.told.limit.is_some() => (self.guess(&answered.told), SLOWEST),
@@ -92,13 +93,15 @@ impl SitePacer {
                 let rate = if told { refused } else { refused.max(slowest) };
                 let is_limit = !purse.as_ref().is_some_and(|purse| purse.is_roomy());
                 let refusal = rate::Refusal { key: &key, pause, reason, rate, burst: rule::burst(rate), is_limit };
-                rate::refuse(pool, refusal).await.map(|is_first| self.learnt(&key, rate, is_first, "refused"))
+                within(ANSWER, rate::refuse(pool, refusal))
+                    .await
+                    .map(|is_first| self.learnt(&key, rate, is_first, "refused"))
             }
-            FailureCode::Quota => match quota::spend_all(pool, &self.quota_key()).await {
-                Ok(()) => rate::pause(pool, &key, pause, reason).await,
+            FailureCode::Quota => match within(ANSWER, quota::spend_all(pool, &self.quota_key())).await {
+                Ok(()) => within(ANSWER, rate::pause(pool, &key, pause, reason)).await,
                 failed => failed,
             },
-            _ => rate::pause(pool, &key, pause, reason).await,
+            _ => within(ANSWER, rate::pause(pool, &key, pause, reason)).await,
         };
         if let Err(error) = written {
             tracing::debug!(%error, "a pause cannot be shared");
