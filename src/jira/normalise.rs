@@ -15,8 +15,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::fields::FieldMap;
-use super::loose::{FromJson, Id, Key, Loose, Text};
+use super::fields::{FieldMap, OfProject};
+use super::loose::{Flag, FromJson, Id, Key, Loose, Text};
 use super::repair::repair;
 use super::wire;
 use crate::domain::entity::{AttachmentRecord, ChangeRecord, ComponentRecord, LinkRecord, SprintRecord, VersionRecord};
@@ -280,10 +280,12 @@ fn issue(report: &mut Report, wire: wire::Issue<'_>, map: &FieldMap) -> Result<P
     let mut fields = need(wire.fields, "fields")?;
     let project = need(std::mem::take(&mut fields.project), "project")?;
     let project_id = need(project.id, "project.id")?.0;
+    let team_managed = report.optional("issue", "project.simplified", project.simplified).map(|Flag(it)| it);
     let project_key = need(project.key, "project.key")?.into_string();
     let created_at = need(std::mem::take(&mut fields.created), "created")?.0;
     let updated_at = need(std::mem::take(&mut fields.updated), "updated")?.0;
-    let read = Details::read(report, id, &key, &mut fields, map);
+    let of = OfProject { id: project_id, team_managed };
+    let read = Details::read(report, (id, &key), of, &mut fields, map);
     let parent = report.optional("issue", "parent", fields.parent).unwrap_or_default();
     let summary = report.expected("issue", "summary", fields.summary).map(Text::into_string).unwrap_or_default();
     let description = report.optional("issue", "description", fields.description);

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, Visitor};
 
 use serde_json::value::RawValue;
 
@@ -80,7 +80,19 @@ pub(super) struct Category<'a> {
 }
 object!(Category, "status category");
 
-/// A project or a parent.
+/// The project of an issue.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Project<'a> {
+    pub id: Loose<Id>,
+    #[serde(borrow)]
+    pub key: Loose<Text<'a>>,
+    /// Whether it is team-managed; Cloud tells.
+    pub simplified: Loose<Flag>,
+}
+object!(Project, "object with id and key");
+
+/// A parent, or the issue at the other end of a link.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Reference<'a> {
@@ -187,7 +199,6 @@ macro_rules! fields {
             fn read<A: MapAccess<'de>>(&mut self, key: Cow<'de, str>, map: &mut A) -> Result<(), A::Error> {
                 match key.as_ref() {
                     $($name => self.$member = map.next_value()?,)*
-                    left_out if NOT_KEPT.contains(&left_out) => drop(map.next_value::<IgnoredAny>()?),
                     _ => self.rest.push((key, map.next_value()?)),
                 }
                 Ok(())
@@ -208,7 +219,7 @@ fields! {
     assignee: User<'a> = "assignee",
     reporter: User<'a> = "reporter",
     creator: User<'a> = "creator",
-    project: Reference<'a> = "project",
+    project: Project<'a> = "project",
     parent: Reference<'a> = "parent",
     labels: List<Text<'a>> = "labels",
     components: List<Component<'a>> = "components",
@@ -231,21 +242,6 @@ fields! {
     worklog: Collection<Worklog<'a>> = "worklog",
 }
 object!(Fields, "object of fields");
-
-/// What is no property of the issue by itself: what a visit or the passing of time changes, and what other issues' values
-/// add up to. They change while the issue's `updated` stays. The status' category is read with the status.
-pub(super) const NOT_KEPT: [&str; 10] = [
-    "lastViewed",
-    "workratio",
-    "thumbnail",
-    "progress",
-    "aggregateprogress",
-    "aggregatetimespent",
-    "aggregatetimeestimate",
-    "aggregatetimeoriginalestimate",
-    "subtasks",
-    "statusCategory",
-];
 
 impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -120,6 +120,7 @@ pub async fn issues(pool: &PgPool, site_id: Uuid, ids: &[i64]) -> Result<Vec<Sto
                     serde_json::Value::Object(fields) => fields,
                     _ => serde_json::Map::new(),
                 },
+                beside: serde_json::Map::new(),
                 votes: row.votes,
                 watchers: row.watchers,
             },

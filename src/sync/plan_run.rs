@@ -109,7 +109,7 @@ impl PlanRun {
                         true => DateTime::UNIX_EPOCH,
                         false => progress.collections_from(overlap),
                     },
-                    field_map: &workshop::stored_field_map(&discovered),
+                    field_map: &workshop::stored_field_map(&discovered.as_found()),
                     now: clock_now,
                 };
                 plan::write_plan(conn, &job.work, &plan).await?;
@@ -144,14 +144,14 @@ impl PlanRun {
 
     /// The site's custom fields: asked for once per site, and again by each full run.
     async fn fields(&self, job: &Job) -> Result<(FieldMap, Option<Vec<FieldRecord>>), Failure> {
-        if job.work.field_map.is_some() && job.work.kind != "full" {
+        if job.fields.is_current() && job.work.kind != "full" {
             return Ok((job.fields.clone(), None));
         }
         match job.jira.field_catalogue().await {
             Ok(Offered::Available(listed)) => Ok((FieldMap::discover(&listed.records), Some(listed.records))),
             // Issues can be read without knowing the names of their fields.
-            Ok(Offered::Absent(_) | Offered::Forbidden(_)) => Ok((job.fields.clone(), None)),
-            Err(failure) if is_withheld(&job.jira, &failure).await? => Ok((job.fields.clone(), None)),
+            Ok(Offered::Absent(_) | Offered::Forbidden(_)) => Ok((job.fields.clone().as_current(), None)),
+            Err(failure) if is_withheld(&job.jira, &failure).await? => Ok((job.fields.clone().as_current(), None)),
             Err(failure) => Err(failure),
         }
     }

@@ -92,7 +92,7 @@ impl Repair {
                 if !batch.compare {
                     replica::distrust(conn, job.work.site_id, &batch.ids).await?;
                 }
-                let written = upsert_batch::write_page(conn, &job, &page).await?;
+                let written = upsert_batch::write_page(conn, &job, &page, true).await?;
                 let reason = |id| match tells_hidden && !hidden.contains(id) {
                     _ if moved.contains(id) => "moved",
                     true => "deleted",

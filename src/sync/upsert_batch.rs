@@ -86,7 +86,7 @@ async fn write(
     page: &ParsedPage,
     priority: i16,
 ) -> Result<Vec<NewStep>, StepError> {
-    let written = write_page(conn, job, page).await?;
+    let written = write_page(conn, job, page, job.work.kind == "full").await?;
     let mut next: Vec<NewStep> = Vec::new();
     for issue in &written.short_comments {
         next.push(fetch_collection::comments(job, id, issue, priority));
@@ -122,11 +122,13 @@ pub(super) struct Written<'a> {
     pub known: HashSet<i64>,
 }
 
-/// Writes people, issues and what was inlined with them: one statement per table, and none where there is nothing.
+/// Writes people, issues and what was inlined with them: one statement per table, and none where there is nothing. What moves
+/// no `updated` of its issue is written with a change of the issue only, unless the reading is `thorough`.
 pub(super) async fn write_page<'a>(
     conn: &mut PgConnection,
     job: &Job,
     page: &'a ParsedPage,
+    thorough: bool,
 ) -> Result<Written<'a>, StepError> {
     let site_id = job.work.site_id;
     let mut issues: Vec<&ParsedIssue> = page.issues.iter().collect();
@@ -153,8 +155,15 @@ pub(super) async fn write_page<'a>(
     let worklogs: Vec<_> = current.iter().flat_map(|issue| &issue.worklogs).collect();
     let comments = replica::apply_comments(conn, site_id, &comments, &versions, &parts.whole_comments, &[]).await?;
     let worklogs = replica::apply_worklogs(conn, site_id, &worklogs, &versions, &parts.whole_worklogs, &[]).await?;
-    // Links and attachments stand in the issue whole, and change with it; a full run looks at them all the same.
-    if !upserted.written.is_empty() || job.work.kind == "full" {
+    if thorough {
+        let same: Vec<_> =
+            current.iter().map(|issue| &issue.issue).filter(|issue| !upserted.written.contains(&issue.id)).collect();
+        if !same.is_empty() {
+            replica::refresh_beside(conn, site_id, &same).await?;
+        }
+    }
+    // Links and attachments stand in the issue whole. They change with it, but for the key at the other end of a link.
+    if !upserted.written.is_empty() || thorough {
         let links: Vec<_> = current.iter().flat_map(|issue| &issue.links).collect();
         let attachments: Vec<_> = current.iter().flat_map(|issue| &issue.attachments).collect();
         replica::apply_links(conn, site_id, &links, &versions).await?;

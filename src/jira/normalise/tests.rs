@@ -93,6 +93,25 @@ fn an_issue_is_read_with_its_comments_and_worklogs() {
 }
 
 #[test]
+fn texts_are_kept_byte_for_byte() {
+    let mut issue = issue(1);
+    let fields = &mut issue["fields"];
+    for (name, text) in [("summary", json!(" S \t")), ("description", json!("a\r\n b \n")), ("environment", adf(" e "))]
+    {
+        fields[name] = text;
+    }
+    fields["comment"]["comments"][0]["body"] = adf("Hello  ");
+    fields["worklog"]["worklogs"][0]["comment"] = json!("Dug\n\n");
+    fields["status"]["name"] = json!("Open ");
+    let page = page(&[issue]);
+    let read = &page.issues[0];
+    assert_eq!((read.issue.summary.as_str(), read.issue.status.as_str()), (" S \t", "Open "));
+    assert_eq!(read.issue.description.as_deref(), Some("a\r\n b \n"));
+    assert_eq!(read.issue.details.environment.as_deref(), Some(" e "));
+    assert_eq!((read.comments[0].body.as_str(), read.worklogs[0].comment.as_deref()), ("Hello  ", Some("Dug\n\n")));
+}
+
+#[test]
 fn one_malformed_issue_costs_that_issue_only() {
     for (pointer, value, field) in [
         ("/id", Value::Null, "id"),

@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use serde::{Serialize, Serializer};
+use serde_json::json;
 use sqlx::PgConnection;
 use tracing::Instrument;
 use uuid::Uuid;
@@ -168,7 +170,7 @@ pub async fn upsert_issues(
 /// The columns of `details` as one JSON object: an array of arrays could not travel as a column, and the names keep eighteen
 /// columns from being mixed up.
 fn details(details: &IssueDetails) -> String {
-    serde_json::json!({
+    let members = json!({
         "issue_type_id": details.issue_type_id,
         "is_subtask": details.is_subtask,
         "status_id": details.status_id,
@@ -184,11 +186,65 @@ fn details(details: &IssueDetails) -> String {
         "fix_version_ids": details.fix_version_ids,
         "affects_version_ids": details.affects_version_ids,
         "sprint_ids": details.sprint_ids,
-        "fields": details.fields,
         "votes": details.votes,
         "watchers": details.watchers,
-    })
-    .to_string()
+    });
+    let mut text = members.to_string();
+    text.pop();
+    text.push_str(",\"fields\":");
+    text.push_str(&fields(details));
+    text.push('}');
+    text
+}
+
+/// All fields without a column, as one JSON object.
+fn fields(details: &IssueDetails) -> String {
+    struct All<'a>(&'a IssueDetails);
+    impl Serialize for All<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+            serializer.collect_map(self.0.fields.iter().chain(&self.0.beside))
+        }
+    }
+    serde_json::to_string(&All(details)).unwrap_or_else(|_| "{}".to_owned())
+}
+
+/// Writes what does not count as a change of an issue, where the rest of it is as it is stored: votes, watchers, and the
+/// fields that are kept beside. A row that another transaction is writing is left to it.
+pub async fn refresh_beside(conn: &mut PgConnection, site_id: Uuid, issues: &[&IssueRecord]) -> Result<()> {
+    let ids: Vec<i64> = issues.iter().map(|i| i.id).collect();
+    let hashes: Vec<Vec<u8>> = issues.iter().map(|i| i.content_hash.to_vec()).collect();
+    let all: Vec<String> = issues.iter().map(|i| fields(&i.details)).collect();
+    let votes: Vec<Option<i32>> = issues.iter().map(|i| i.details.votes).collect();
+    let watchers: Vec<Option<i32>> = issues.iter().map(|i| i.details.watchers).collect();
+    sqlx::query!(
+        r#"
+        WITH input AS MATERIALIZED (
+            SELECT n.id, n.content_hash, n.fields::jsonb AS fields, n.votes, n.watchers
+              FROM unnest($2::int8[], $3::bytea[], $4::text[], $5::int4[], $6::int4[]) AS n (id, content_hash, fields, votes, watchers)
+        ), other AS MATERIALIZED (
+            SELECT n.id FROM input n
+             CROSS JOIN LATERAL (SELECT i.content_hash, i.fields, i.votes, i.watchers FROM syncline.issue i
+                                  WHERE i.site_id = $1 AND i.id = n.id LIMIT 1) i
+             WHERE i.content_hash = n.content_hash
+               AND (i.fields, i.votes, i.watchers) IS DISTINCT FROM (n.fields, coalesce(n.votes, i.votes), coalesce(n.watchers, i.watchers))
+        ), locked AS MATERIALIZED (
+            SELECT i.id FROM syncline.issue i WHERE i.site_id = $1 AND i.id = ANY (ARRAY(SELECT id FROM other)) ORDER BY i.id
+               FOR NO KEY UPDATE SKIP LOCKED
+        )
+        UPDATE syncline.issue i SET fields = n.fields, votes = coalesce(n.votes, i.votes), watchers = coalesce(n.watchers, i.watchers)
+          FROM input n
+         WHERE i.site_id = $1 AND i.id = ANY (ARRAY(SELECT id FROM locked)) AND n.id = i.id AND i.content_hash = n.content_hash
+        "#,
+        site_id,
+        &ids,
+        &hashes,
+        &all,
+        &votes as &[Option<i32>],
+        &watchers as &[Option<i32>],
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// Locks an issue until the transaction ends, if the stored version is not newer than `version`.

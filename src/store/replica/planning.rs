@@ -193,25 +193,28 @@ pub async fn upsert_sprints(
     let states: Vec<&str> = sorted.iter().map(|s| s.state.as_str()).collect();
     let of_boards: Vec<Option<i64>> = sorted.iter().map(|s| s.board_id).collect();
     let goals: Vec<Option<&str>> = sorted.iter().map(|s| s.goal.as_deref()).collect();
+    let uncertain: Vec<bool> = sorted.iter().map(|s| s.uncertain).collect();
     sqlx::query!(
         r#"
         WITH gone AS (
             UPDATE syncline.sprint SET deleted_at = clock_timestamp()
              WHERE site_id = $1 AND board_id = ANY ($10::int8[]) AND deleted_at IS NULL AND id <> ALL ($2::int8[])
         ), input AS (
-            -- What an issue does not tell of a sprint stays as a list told it.
-            SELECT n.id, n.name, n.state, coalesce(n.board_id, o.board_id) AS board_id,
-                   CASE WHEN $11 THEN n.goal ELSE coalesce(n.goal, o.goal) END AS goal,
+            -- What an issue does not tell of a sprint, or not for certain, stays as a list told it.
+            SELECT n.id, CASE WHEN n.uncertain THEN coalesce(o.name, n.name) ELSE n.name END AS name, n.state,
+                   coalesce(n.board_id, o.board_id) AS board_id,
+                   CASE WHEN $11 THEN n.goal WHEN n.uncertain AND o.id IS NOT NULL THEN o.goal ELSE coalesce(n.goal, o.goal) END AS goal,
                    CASE WHEN $11 THEN n.started_at ELSE coalesce(n.started_at, o.started_at) END AS started_at,
                    CASE WHEN $11 THEN n.ends_at ELSE coalesce(n.ends_at, o.ends_at) END AS ends_at,
                    CASE WHEN $11 THEN n.completed_at ELSE coalesce(n.completed_at, o.completed_at) END AS completed_at
-              FROM unnest($2::int8[], $3::text[], $4::text[], $5::int8[], $6::text[], $7::timestamptz[], $8::timestamptz[], $9::timestamptz[])
-                   AS n (id, name, state, board_id, goal, started_at, ends_at, completed_at)
+              FROM unnest($2::int8[], $3::text[], $4::text[], $5::int8[], $6::text[], $7::timestamptz[], $8::timestamptz[], $9::timestamptz[],
+                          $12::bool[])
+                   AS n (id, name, state, board_id, goal, started_at, ends_at, completed_at, uncertain)
               LEFT JOIN syncline.sprint o ON o.site_id = $1 AND o.id = n.id
              WHERE o.id IS NULL OR o.deleted_at IS NOT NULL
                 OR (o.name, o.state, o.board_id, o.goal, o.started_at, o.ends_at, o.completed_at) IS DISTINCT FROM
-                   (n.name, n.state, coalesce(n.board_id, o.board_id),
-                    CASE WHEN $11 THEN n.goal ELSE coalesce(n.goal, o.goal) END,
+                   (CASE WHEN n.uncertain THEN o.name ELSE n.name END, n.state, coalesce(n.board_id, o.board_id),
+                    CASE WHEN $11 THEN n.goal WHEN n.uncertain THEN o.goal ELSE coalesce(n.goal, o.goal) END,
                     CASE WHEN $11 THEN n.started_at ELSE coalesce(n.started_at, o.started_at) END,
                     CASE WHEN $11 THEN n.ends_at ELSE coalesce(n.ends_at, o.ends_at) END,
                     CASE WHEN $11 THEN n.completed_at ELSE coalesce(n.completed_at, o.completed_at) END)
@@ -234,6 +237,7 @@ pub async fn upsert_sprints(
         &time(|s| s.completed_at) as &[Option<DateTime<Utc>>],
         boards,
         source == Source::List,
+        &uncertain,
     )
     .execute(conn)
     .await?;
