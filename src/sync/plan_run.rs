@@ -24,6 +24,7 @@ use crate::jira::withheld::is_withheld;
 use crate::jira::{FieldMap, Project};
 use crate::observe::events;
 use crate::store::catalogue;
+use crate::store::names;
 use crate::store::plan::{self, Plan, Progress};
 use crate::store::reconcile;
 use crate::store::replica;
@@ -114,11 +115,19 @@ impl PlanRun {
                 };
                 plan::write_plan(conn, &job.work, &plan).await?;
                 workshop.forget(job.work.run_id);
-                let due = catalogue::claim(conn, job.work.site_id, job.work.project_id, full, clock_now).await?;
+                let waited_for = full || reconcile || job.work.trigger != "schedule";
+                let names_seconds = if waited_for { names::ASKED_FOR } else { names::REGULAR };
+                let due = catalogue::claim(conn, job.work.site_id, job.work.project_id, full, names_seconds, clock_now)
+                    .await?;
                 if let Some(fields) = &field_catalogue {
                     replica::upsert_fields(conn, job.work.site_id, fields).await?;
                 }
-                let what = fetch_catalogue::What { project: project.id, due, fields: field_catalogue.is_none() };
+                let what = fetch_catalogue::What {
+                    project: project.id,
+                    due,
+                    fields: field_catalogue.is_none(),
+                    doubted: false,
+                };
                 Ok(fetch_catalogue::step(&job, what, priority).into_iter().collect())
             })
         });

@@ -15,7 +15,7 @@ use super::{fetch_changes, fetch_collection, report, upsert_batch};
 use crate::domain::queue::Queue;
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
 use crate::jira::client::BULK_FETCH_LIMIT;
-use crate::store::replica;
+use crate::store::{names, replica};
 
 pub(super) struct Repair(pub Arc<Workshop>);
 
@@ -86,9 +86,10 @@ impl Repair {
         let here: HashSet<i64> = page.issues.iter().map(|issue| issue.issue.id).chain(answered).collect();
         // What went away while contents are compared is the next reconciliation's, with its guard.
         let gone = batch.ids.iter().copied().filter(|id| !batch.compare && !here.contains(id)).collect::<Vec<i64>>();
-        let priority = context.step.priority;
+        let (priority, cause) = (context.step.priority, context.step.key.clone());
         Ok(Commit::effects(move |conn| {
             Box::pin(async move {
+                names::hold(conn, job.work.site_id).await?;
                 if !batch.compare {
                     replica::distrust(conn, job.work.site_id, &batch.ids).await?;
                 }
@@ -101,8 +102,9 @@ impl Repair {
                 let reasons: Vec<&str> = gone.iter().map(reason).collect();
                 replica::mark_deleted(conn, job.work.site_id, job.work.project_id, &gone, &reasons).await?;
                 report::page(conn, &job, KIND, &page).await?;
-                let mut next =
-                    fetch_collection::for_repair(&job, &written.short_comments, &written.short_worklogs, priority);
+                let mut next = written.followed(conn, &job, &cause, priority).await?;
+                let (comments, worklogs) = (&written.short_comments, &written.short_worklogs);
+                next.extend(fetch_collection::for_repair(&job, comments, worklogs, priority));
                 next.extend(fetch_changes::for_repair(&job, &written.short_changes, priority));
                 Ok(next)
             })

@@ -14,12 +14,18 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::mend_keys::{self, Renamed};
 use super::workshop::{self, Job, Workshop};
-use super::{advance_cursor, fetch_changes, fetch_collection, fetch_page, fetch_worklogs, report};
+use super::{
+    advance_cursor, apply_names, fetch_catalogue, fetch_changes, fetch_collection, fetch_page, fetch_worklogs, report,
+};
+use crate::domain::entity::TermKind;
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::queue::Queue;
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
 use crate::jira::normalise::{self, ParsedIssue, ParsedPage};
+use crate::store::keys;
+use crate::store::names::{self, Met, Shown};
 use crate::store::page::{self, PageCounts, PageId, Pending};
 use crate::store::replica::{self, Source, Version};
 
@@ -87,7 +93,7 @@ async fn write(
     priority: i16,
 ) -> Result<Vec<NewStep>, StepError> {
     let written = write_page(conn, job, page, job.work.kind == "full").await?;
-    let mut next: Vec<NewStep> = Vec::new();
+    let mut next = written.followed(conn, job, &format!("{}.{}", id.partition, id.seq), priority).await?;
     for issue in &written.short_comments {
         next.push(fetch_collection::comments(job, id, issue, priority));
     }
@@ -120,6 +126,30 @@ pub(super) struct Written<'a> {
     pub short_changes: Vec<i64>,
     /// Issues that the replica showed before.
     pub known: HashSet<i64>,
+    names: Met,
+    /// Issues that are called otherwise elsewhere.
+    renamed: Option<Renamed>,
+}
+
+impl Written<'_> {
+    /// The steps that put right what the page has shown to be called otherwise; `cause` names the page within its run.
+    pub async fn followed(
+        &self,
+        conn: &mut PgConnection,
+        job: &Job,
+        cause: &str,
+        priority: i16,
+    ) -> Result<Vec<NewStep>, StepError> {
+        let mut next = Vec::new();
+        if self.names.doubtful {
+            next.push(fetch_catalogue::doubt(job, cause, priority));
+        }
+        if self.names.changed {
+            next.extend(apply_names::first(conn, job.work.site_id, cause).await?);
+        }
+        next.extend(self.renamed.as_ref().map(|renamed| mend_keys::step(cause, renamed)));
+        Ok(next)
+    }
 }
 
 /// Writes people, issues and what was inlined with them: one statement per table, and none where there is nothing. What moves
@@ -136,14 +166,21 @@ pub(super) async fn write_page<'a>(
     issues.sort_by_key(|issue| (issue.issue.id, issue.issue.updated_at));
     let issues: Vec<&ParsedIssue> =
         issues.chunk_by(|a, b| a.issue.id == b.issue.id).filter_map(|versions| versions.last().copied()).collect();
+    names::hold(conn, site_id).await?;
     replica::plan_afresh(conn).await?;
     replica::upsert_users(conn, site_id, &page.users).await?;
+    let names = names::meet(conn, site_id, &shown(&issues)).await?;
     let project = job.work.jira_project_id;
     replica::upsert_sprints(conn, site_id, &page.sprints, &[], Source::Issues).await?;
     replica::upsert_versions(conn, site_id, project, &page.versions, Source::Issues).await?;
     replica::upsert_components(conn, site_id, project, &page.components, Source::Issues).await?;
     let records: Vec<_> = issues.iter().map(|issue| &issue.issue).collect();
     let upserted = replica::upsert_issues(conn, site_id, job.work.project_id, &records).await?;
+
+    let created: Vec<i64> = upserted.created_ids.iter().copied().collect();
+    let moved = upserted.former_keys.iter().map(|(id, _)| *id);
+    let renamed = Renamed { ids: created.into_iter().chain(moved).collect(), former: upserted.former_keys.clone() };
+    let misnamed = keys::are_misnamed(conn, site_id, &renamed.ids, &renamed.former).await?;
 
     let current: Vec<&ParsedIssue> =
         issues.into_iter().filter(|issue| upserted.current.contains(&issue.issue.id)).collect();
@@ -163,10 +200,10 @@ pub(super) async fn write_page<'a>(
         }
     }
     // Links and attachments stand in the issue whole. They change with it, but for the key at the other end of a link.
+    let links: Vec<_> = current.iter().flat_map(|issue| &issue.links).collect();
+    replica::apply_links(conn, site_id, &links, &versions).await?;
     if !upserted.written.is_empty() || thorough {
-        let links: Vec<_> = current.iter().flat_map(|issue| &issue.links).collect();
         let attachments: Vec<_> = current.iter().flat_map(|issue| &issue.attachments).collect();
-        replica::apply_links(conn, site_id, &links, &versions).await?;
         replica::apply_attachments(conn, site_id, &attachments, &versions).await?;
     }
     let changes: Vec<_> = current.iter().flat_map(|issue| &issue.changes).collect();
@@ -190,10 +227,40 @@ pub(super) async fn write_page<'a>(
     Ok(Written {
         counts,
         known: &upserted.current - &upserted.created_ids,
+        names,
+        renamed: misnamed.then_some(renamed),
         short_comments: parts.short_comments.into_iter().filter(|issue| wanted(issue)).collect(),
         short_worklogs: parts.short_worklogs.into_iter().filter(|issue| wanted(issue)).collect(),
         short_changes: parts.short_changes.into_iter().filter(|issue| wanted(issue)).map(|i| i.issue.id).collect(),
     })
+}
+
+/// What issues call their statuses, types, priorities and resolutions, each once.
+fn shown(issues: &[&ParsedIssue]) -> Vec<Shown> {
+    let all = issues.iter().flat_map(|issue| {
+        let (issue, details) = (&issue.issue, &issue.issue.details);
+        let category = Some(&issue.status_category).filter(|category| *category != "undefined").cloned();
+        let status = details.status_id.map(|id| Shown {
+            kind: None,
+            id,
+            name: issue.status.clone(),
+            category,
+            is_subtask: false,
+        });
+        let term = |kind, id: Option<i64>, name: &str| {
+            let is_subtask = kind == TermKind::IssueType && details.is_subtask;
+            Some(Shown::term(kind, id?, name, is_subtask))
+        };
+        let (priority, resolution) = (issue.priority.as_deref(), issue.resolution.as_deref());
+        [
+            status,
+            term(TermKind::IssueType, details.issue_type_id, &issue.issue_type),
+            term(TermKind::Priority, details.priority_id, priority.unwrap_or_default()),
+            term(TermKind::Resolution, details.resolution_id, resolution.unwrap_or_default()),
+        ]
+    });
+    let each: BTreeSet<Shown> = all.flatten().filter(|shown| !shown.name.is_empty()).collect();
+    each.into_iter().collect()
 }
 
 /// Which collections of the issues were inlined whole, and which in part.

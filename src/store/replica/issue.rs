@@ -29,6 +29,8 @@ pub struct UpsertedIssues {
     pub written: HashSet<i64>,
     /// Those of them that are new, or were marked as gone.
     pub created_ids: HashSet<i64>,
+    /// Those that were written and have got another key, with the one that they had.
+    pub former_keys: Vec<(i64, String)>,
 }
 
 /// Joins what travels as one text; labels are short words, and this character is in none.
@@ -64,13 +66,16 @@ pub async fn upsert_issues(
                 AS n (id, key, summary, description, issue_type, status, status_category, priority, resolution, assignee,
                       reporter, creator, parent_id, parent_key, labels, story_points, created_at, updated_at, resolved_at,
                       due_date, content_hash, details)
-        ), same AS (
-            -- Rows that are as Jira shows them are neither written nor locked. One look-up by key for each, whatever the
-            -- statistics: before the first ANALYZE a join reads the whole site.
-            SELECT n.id FROM input n
-             CROSS JOIN LATERAL (SELECT i.content_hash, i.deleted_at, i.project_id FROM syncline.issue i
+        ), known AS MATERIALIZED (
+            -- One look-up by key for each, whatever the statistics: before the first ANALYZE a join reads the whole site.
+            SELECT n.id, nullif(i.key, n.key) AS former_key,
+                   i.content_hash = n.content_hash AND i.deleted_at IS NULL AND i.project_id = $2 AS same
+              FROM input n
+             CROSS JOIN LATERAL (SELECT i.content_hash, i.deleted_at, i.project_id, i.key FROM syncline.issue i
                                   WHERE i.site_id = $1 AND i.id = n.id LIMIT 1) i
-             WHERE i.content_hash = n.content_hash AND i.deleted_at IS NULL AND i.project_id = $2
+        ), same AS (
+            -- Rows that are as Jira shows them are neither written nor locked.
+            SELECT id FROM known WHERE same
         ), written AS (
             INSERT INTO syncline.issue AS i (site_id, id, project_id, key, summary, description, issue_type, status, status_category,
                    priority, resolution, assignee_account_id, reporter_account_id, creator_account_id, parent_id, parent_key,
@@ -78,7 +83,10 @@ pub async fn upsert_issues(
                    issue_type_id, is_subtask, status_id, priority_id, resolution_id, environment, security_level,
                    status_category_changed_at, original_estimate_seconds, remaining_estimate_seconds, time_spent_seconds,
                    component_ids, fix_version_ids, affects_version_ids, sprint_ids, fields, votes, watchers)
-            SELECT $1, n.id, $2, n.key, n.summary, n.description, n.issue_type, n.status, n.status_category, n.priority, n.resolution,
+            -- What has an id is called as the site's lists call it, not as a page that may be older did: see store::names.
+            SELECT $1, n.id, $2, n.key, n.summary, n.description, coalesce(nullif(lt.name, ''), n.issue_type),
+                   coalesce(nullif(ls.name, ''), n.status), coalesce(ls.category, n.status_category),
+                   coalesce(nullif(lp.name, ''), n.priority), coalesce(nullif(lr.name, ''), n.resolution),
                    n.assignee, n.reporter, n.creator, n.parent_id, n.parent_key, string_to_array(n.labels, $24),
                    n.story_points, n.created_at, n.updated_at, n.resolved_at, n.due_date, n.content_hash, clock_timestamp(),
                    d.issue_type_id, d.is_subtask, d.status_id, d.priority_id, d.resolution_id, d.environment, d.security_level,
@@ -90,6 +98,10 @@ pub async fn upsert_issues(
                    security_level text, status_category_changed_at timestamptz, original_estimate_seconds int8,
                    remaining_estimate_seconds int8, time_spent_seconds int8, component_ids int8[], fix_version_ids int8[],
                    affects_version_ids int8[], sprint_ids int8[], fields jsonb, votes int4, watchers int4)
+              LEFT JOIN syncline.status ls ON ls.site_id = $1 AND ls.id = d.status_id
+              LEFT JOIN syncline.term lt ON lt.site_id = $1 AND lt.kind = 'issue_type' AND lt.id = d.issue_type_id
+              LEFT JOIN syncline.term lp ON lp.site_id = $1 AND lp.kind = 'priority' AND lp.id = d.priority_id
+              LEFT JOIN syncline.term lr ON lr.site_id = $1 AND lr.kind = 'resolution' AND lr.id = d.resolution_id
              WHERE n.id NOT IN (SELECT id FROM same)
              ORDER BY n.id
             ON CONFLICT (site_id, id) DO UPDATE
@@ -115,9 +127,9 @@ pub async fn upsert_issues(
              WHERE i.updated_at <= excluded.updated_at
             RETURNING i.id, i.xmax = 0 AS created
         )
-        SELECT id AS "id!", created AS "created?" FROM written
+        SELECT w.id AS "id!", w.created AS "created?", k.former_key AS "former_key?" FROM written w LEFT JOIN known k ON k.id = w.id
         UNION ALL
-        SELECT id, NULL FROM same
+        SELECT id, NULL, NULL FROM same
         "#,
         site_id,
         project_id,
@@ -160,6 +172,7 @@ pub async fn upsert_issues(
         }
         if row.created.is_some() {
             result.written.insert(row.id);
+            result.former_keys.extend(row.former_key.map(|key| (row.id, key)));
         }
         result.current.insert(row.id);
     }
