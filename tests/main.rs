@@ -31,6 +31,7 @@ mod enqueueing;
 mod flavours;
 mod healthcheck;
 mod limits;
+mod names;
 mod oauth;
 mod people;
 mod points;

@@ -36,11 +36,19 @@ pub(super) struct Renderer<'a> {
     pub(super) inline_limit: usize,
     /// Whether the changelog was asked for.
     pub(super) with_changelog: bool,
+    /// What time it is, for what runs on.
+    pub(super) now_ms: i64,
 }
 
 impl<'a> Renderer<'a> {
     pub(super) fn new(site: &Site, viewer: &'a Viewer) -> Self {
-        Self { catalogue: &viewer.catalogue, zone: viewer.zone, inline_limit: site.inline_limit, with_changelog: false }
+        Self {
+            catalogue: &viewer.catalogue,
+            zone: viewer.zone,
+            inline_limit: site.inline_limit,
+            with_changelog: false,
+            now_ms: site.world.now_ms(),
+        }
     }
 
     /// The same, with what `expand` asks for.
@@ -170,6 +178,9 @@ impl<'a> Renderer<'a> {
             "timespent" | "timeoriginalestimate" | "timeestimate" | "timetracking" | "workratio" | "progress" => {
                 threads::time_fields(self, json, issue, attributes, name);
             }
+            "aggregatetimespent" | "aggregateprogress" | "aggregatetimeestimate" | "aggregatetimeoriginalestimate" => {
+                threads::sums(self, json, shown, name);
+            }
             "environment" if attributes.more & 31 == 0 => {
                 let mut dice = Dice::new(catalogue.seed, Purpose::Description, issue.id, u64::MAX);
                 self.short_text(json.key(name), &mut dice, 4, issue.reporter);
@@ -199,8 +210,8 @@ impl<'a> Renderer<'a> {
         for number in issue.sprints.iter().filter(|number| **number > 0) {
             let sprint = self.catalogue.sprint(issue.project, number - 1);
             match self.catalogue.kind {
-                Kind::Cloud => sprint.write(json, None),
-                Kind::DataCenter => sprint.write_string(json),
+                Kind::Cloud => sprint.write(json, self.catalogue, false),
+                Kind::DataCenter => sprint.write_string(json, self.catalogue),
             }
         }
         json.close(']');
@@ -249,6 +260,6 @@ impl<'a> Renderer<'a> {
 
     fn mention(&self, index: u16) -> Mention<'a> {
         let person = &self.catalogue.people[usize::from(index)];
-        Mention { account_id: &person.account_id, name: &person.name, display_name: &person.display_name }
+        Mention { account_id: &person.account_id, name: &person.name, display_name: &person.first_name }
     }
 }

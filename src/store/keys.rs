@@ -44,12 +44,19 @@ pub async fn are_misnamed(
 
 /// Writes the present keys of these issues wherever they stand. To be called before anything is locked, with names held
 /// alone (see [`super::names::hold_alone`]): the copies are locked in the order of their ids.
-pub async fn mend(conn: &mut PgConnection, site_id: Uuid, ids: &[i64], former: &[(i64, String)]) -> Result<()> {
+/// `epic_links` are the fields in which sites name the parent a second time.
+pub async fn mend(
+    conn: &mut PgConnection,
+    site_id: Uuid,
+    ids: &[i64],
+    former: &[(i64, String)],
+    epic_links: &[String],
+) -> Result<()> {
     let (parents, keys): (Vec<i64>, Vec<String>) = former.iter().cloned().unzip();
     sqlx::query!(
         r#"
         WITH named AS MATERIALIZED (
-            SELECT c.id, i.key FROM unnest($2::int8[], $3::text[]) AS n (id, key)
+            SELECT c.id, i.key, n.key AS former FROM unnest($2::int8[], $3::text[]) AS n (id, key)
              CROSS JOIN LATERAL (SELECT i.key FROM syncline.issue i WHERE i.site_id = $1 AND i.id = n.id AND i.deleted_at IS NULL LIMIT 1) i
               JOIN syncline.issue c ON c.site_id = $1 AND c.parent_key = n.key AND coalesce(c.parent_id, n.id) = n.id
              WHERE i.key <> n.key
@@ -57,12 +64,19 @@ pub async fn mend(conn: &mut PgConnection, site_id: Uuid, ids: &[i64], former: &
             SELECT c.id FROM syncline.issue c WHERE c.site_id = $1 AND c.id = ANY (ARRAY(SELECT id FROM named)) ORDER BY c.id
                FOR NO KEY UPDATE
         )
-        UPDATE syncline.issue c SET parent_key = n.key FROM named n
+        UPDATE syncline.issue c
+           SET parent_key = n.key,
+               fields = CASE WHEN c.fields ?| $4
+                             THEN (SELECT jsonb_object_agg(f.id, CASE WHEN f.id = ANY ($4) AND f.value = to_jsonb(n.former) THEN to_jsonb(n.key) ELSE f.value END)
+                                     FROM jsonb_each(c.fields) AS f (id, value))
+                             ELSE c.fields END
+          FROM named n
          WHERE c.site_id = $1 AND c.id = ANY (ARRAY(SELECT id FROM locked)) AND n.id = c.id
         "#,
         site_id,
         &parents,
         &keys,
+        epic_links,
     )
     .execute(&mut *conn)
     .await?;

@@ -38,12 +38,14 @@ impl Step for MendKeys {
     fn run<'a>(&'a self, context: &'a StepContext) -> BoxFuture<'a, Result<Commit, StepError>> {
         Box::pin(async move {
             let Renamed { ids, former } = context.payload()?;
-            let site_id = self.0.job(context).await?.work.site_id;
+            let job = self.0.job(context).await?;
+            let site_id = job.work.site_id;
+            let epic_links: Vec<String> = job.fields.epic_link.iter().chain(&job.fields.epic_links).cloned().collect();
             Ok(Commit::effects(move |conn| {
                 Box::pin(async move {
                     names::hold_alone(conn, site_id).await?;
                     replica::plan_afresh(conn).await?;
-                    keys::mend(conn, site_id, &ids, &former).await?;
+                    keys::mend(conn, site_id, &ids, &former, &epic_links).await?;
                     Ok(Vec::new())
                 })
             }))

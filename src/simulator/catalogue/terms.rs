@@ -6,8 +6,36 @@ use crate::simulator::options::Kind;
 #[derive(Clone, Debug)]
 pub(in crate::simulator) struct Named {
     pub(in crate::simulator) id: &'static str,
-    pub(in crate::simulator) name: &'static str,
+    /// As it was called when the site began: histories go on telling it so.
+    pub(in crate::simulator) first_name: &'static str,
+    /// As it is called now.
+    pub(in crate::simulator) name: String,
     pub(in crate::simulator) json: String,
+}
+
+impl Named {
+    fn new(id: &'static str, name: &'static str, json: String) -> Self {
+        Self { id, first_name: name, name: name.to_owned(), json }
+    }
+
+    /// Gives it another name.
+    pub(super) fn rename(&mut self, name: &str) {
+        // The own name comes before the one of a status' category.
+        let member = |name: &str| format!("\"name\":{}", serde_json::Value::from(name));
+        self.json = self.json.replacen(&member(&self.name), &member(name), 1);
+        name.clone_into(&mut self.name);
+    }
+
+    /// Puts a status into another category, by its key; false of an unknown one.
+    pub(super) fn recategorise(&mut self, key: &str) -> bool {
+        let Some((id, key, name)) = CATEGORIES.iter().find(|(_, known, _)| *known == key) else { return false };
+        let Some((head, tail)) = self.json.split_once("\"statusCategory\":{") else { return false };
+        let url = tail.split_once("/statuscategory/").map_or("", |(url, _)| url);
+        self.json = format!(
+            "{head}\"statusCategory\":{{{url}/statuscategory/{id}\",\"id\":{id},\"key\":\"{key}\",\"colorName\":\"blue-gray\",\"name\":\"{name}\"}}}}"
+        );
+        true
+    }
 }
 
 /// Issue types by their index in [`super::Catalogue::types`].
@@ -48,7 +76,7 @@ impl Maker<'_> {
         let json = format!(
             r#"{{"self":"{api}/issuetype/{id}","id":"{id}","description":"","iconUrl":"{base_url}/icon/{id}.svg","name":"{name}","subtask":{subtask}{more}}}"#
         );
-        Named { id, name, json }
+        Named::new(id, name, json)
     }
 
     pub(super) fn types(&self) -> Vec<Named> {
@@ -74,7 +102,7 @@ impl Maker<'_> {
             let json = format!(
                 r#"{{"self":"{api}/status/{id}","description":"","iconUrl":"{base_url}/","name":"{name}","id":"{id}","statusCategory":{{"self":"{api}/statuscategory/{cid}","id":{cid},"key":"{ckey}","colorName":"blue-gray","name":"{cname}"}}}}"#
             );
-            Named { id, name, json }
+            Named::new(id, name, json)
         };
         names.into_iter().zip(CATEGORIES).map(status).collect()
     }
@@ -82,7 +110,7 @@ impl Maker<'_> {
     fn simple(&self, path: &str, id: &'static str, name: &'static str) -> Named {
         let api = self.api;
         let json = format!(r#"{{"self":"{api}/{path}/{id}","description":"","name":"{name}","id":"{id}"}}"#);
-        Named { id, name, json }
+        Named::new(id, name, json)
     }
 
     pub(super) fn priorities(&self) -> Vec<Named> {
