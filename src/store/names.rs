@@ -17,8 +17,8 @@ use crate::store::Result;
 pub const ASKED_FOR: f64 = 30.0;
 /// Other runs.
 pub const REGULAR: f64 = 300.0;
-/// A run in which an issue shows another name than its list.
-pub const DOUBTED: f64 = 10.0;
+/// So long a reading that was claimed is waited for, and so long one that was made in doubt and found nothing is believed.
+const BELIEVED: f64 = 60.0;
 
 /// Claims the reading of the lists, if that was longer ago than `seconds`; answers when it was claimed, by the database's
 /// clock.
@@ -36,16 +36,16 @@ pub async fn claim(conn: &mut PgConnection, site_id: Uuid, seconds: f64) -> Resu
     Ok(at)
 }
 
-/// The same because an issue shows another name, unless that was found to be no reason a short while ago.
+/// The same because an issue shows another name, unless somebody is reading them, or that was no reason a short while ago.
 pub async fn claim_in_doubt(pool: &PgPool, site_id: Uuid) -> Result<Option<DateTime<Utc>>> {
     let at = sqlx::query_scalar!(
         r#"UPDATE syncline.site SET names_asked_at = clock_timestamp()
-            WHERE id = $1 AND coalesce(names_asked_at, '-infinity') < clock_timestamp() - make_interval(secs => $2)
-              AND coalesce(names_doubted_at, '-infinity') < clock_timestamp() - make_interval(secs => $3)
+            WHERE id = $1
+              AND (names_read_at >= names_asked_at OR coalesce(names_asked_at, '-infinity') < clock_timestamp() - make_interval(secs => $2))
+              AND coalesce(names_doubted_at, '-infinity') < clock_timestamp() - make_interval(secs => $2)
            RETURNING names_asked_at AS "at!""#,
         site_id,
-        DOUBTED,
-        REGULAR,
+        BELIEVED,
     )
     .fetch_optional(pool)
     .await?;
@@ -68,7 +68,7 @@ pub async fn hold(conn: &mut PgConnection, site_id: Uuid) -> Result<()> {
 /// locked.
 pub async fn hold_alone(conn: &mut PgConnection, site_id: Uuid) -> Result<()> {
     // Whoever waits makes others wait behind it: for a writer that has fallen silent, nobody waits long.
-    sqlx::query!("SET LOCAL lock_timeout = '2s'").execute(&mut *conn).await?;
+    sqlx::query!("SET LOCAL lock_timeout = '5s'").execute(&mut *conn).await?;
     sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended('syncline.names ' || $1::uuid::text, 0))", site_id)
         .execute(&mut *conn)
         .await?;
@@ -216,8 +216,9 @@ pub async fn meet(conn: &mut PgConnection, site_id: Uuid, shown: &[Shown]) -> Re
     let others = sqlx::query!(
         r#"
         SELECT n.place AS "place!", k.id IS NOT NULL AS "known!", k.id IS NOT NULL AND k.deleted_at IS NULL AS "listed!",
-               coalesce(s.names_asked_at, '-infinity') < clock_timestamp() - make_interval(secs => $6)
-                   AND coalesce(s.names_doubted_at, '-infinity') < clock_timestamp() - make_interval(secs => $7) AS "may_ask!"
+               (coalesce(s.names_read_at >= s.names_asked_at, false)
+                OR coalesce(s.names_asked_at, '-infinity') < clock_timestamp() - make_interval(secs => $6))
+                   AND coalesce(s.names_doubted_at, '-infinity') < clock_timestamp() - make_interval(secs => $6) AS "may_ask!"
           FROM unnest($2::text[], $3::int8[], $4::text[], $5::text[]) WITH ORDINALITY AS n (kind, id, name, category, place)
           JOIN syncline.site s ON s.id = $1
           LEFT JOIN LATERAL (
@@ -232,8 +233,7 @@ pub async fn meet(conn: &mut PgConnection, site_id: Uuid, shown: &[Shown]) -> Re
         &ids,
         &names as &[&str],
         &categories as &[Option<&str>],
-        DOUBTED,
-        REGULAR,
+        BELIEVED,
     )
     .fetch_all(&mut *conn)
     .await?;

@@ -99,9 +99,11 @@ impl FetchCatalogue {
                 {
                     journal(&mut *conn, Some(job.work.run_id), KIND, &[token_ends(&job, ends)]).await?;
                 }
-                let next = match lists.has_names() {
-                    true => apply_names::first(conn, job.work.site_id, &cause).await?,
-                    false => None,
+                let next = if lists.has_names() {
+                    apply_names::first(conn, job.work.site_id, &cause).await?
+                } else {
+                    names::note(conn, job.work.site_id, false, what.doubted).await?;
+                    None
                 };
                 Ok(next.into_iter().collect())
             })
