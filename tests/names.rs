@@ -96,7 +96,8 @@ async fn a_rename_is_found_by_the_next_run_that_asks_for_names() {
 async fn a_page_older_than_a_rename_brings_no_old_name_back() {
     let rig = Rig::new(options(1)).await;
     let pool = rig.db.pool();
-    let project: uuid::Uuid = sqlx::query_scalar("SELECT id FROM syncline.project LIMIT 1").fetch_one(pool).await.unwrap();
+    let project: uuid::Uuid =
+        sqlx::query_scalar("SELECT id FROM syncline.project LIMIT 1").fetch_one(pool).await.unwrap();
     sqlx::query("INSERT INTO syncline.status (site_id, id, name, category) SELECT id, 3, 'Doing', 'indeterminate' FROM syncline.site")
         .execute(pool)
         .await

@@ -140,7 +140,7 @@ pub async fn apply(conn: &mut PgConnection, site_id: Uuid, after: i64, limit: i6
         ), named AS MATERIALIZED (
             SELECT * FROM (
                 SELECT b.id, b.status_id, b.issue_type_id, b.priority_id, b.resolution_id,
-                       coalesce(nullif(s.name, ''), b.status) AS status, coalesce(s.category, b.status_category) AS status_category,
+                       coalesce(nullif(s.name, ''), b.status) AS status, coalesce(nullif(s.category, 'undefined'), b.status_category) AS status_category,
                        coalesce(nullif(t.name, ''), b.issue_type) AS issue_type, coalesce(nullif(p.name, ''), b.priority) AS priority,
                        coalesce(nullif(r.name, ''), b.resolution) AS resolution,
                        b.status AS s0, b.status_category AS c0, b.issue_type AS t0, b.priority AS p0, b.resolution AS r0
@@ -218,7 +218,12 @@ pub async fn meet(conn: &mut PgConnection, site_id: Uuid, shown: &[Shown]) -> Re
         SELECT n.place AS "place!", k.id IS NOT NULL AS "known!", k.id IS NOT NULL AND k.deleted_at IS NULL AS "listed!",
                (coalesce(s.names_read_at >= s.names_asked_at, false)
                 OR coalesce(s.names_asked_at, '-infinity') < clock_timestamp() - make_interval(secs => $6))
-                   AND coalesce(s.names_doubted_at, '-infinity') < clock_timestamp() - make_interval(secs => $6) AS "may_ask!"
+                   AND coalesce(s.names_doubted_at, '-infinity') < clock_timestamp() - make_interval(secs => $6)
+                   -- A list that the site withholds, or that cannot be read, says no more when it is asked again.
+                   AND NOT EXISTS (SELECT 1 FROM syncline.site_capability c
+                                    WHERE c.site_id = $1 AND c.state <> 'available'
+                                      AND c.feature = CASE n.kind WHEN 'status' THEN 'statuses' WHEN 'priority' THEN 'priorities' ELSE n.kind || 's' END)
+                   AS "may_ask!"
           FROM unnest($2::text[], $3::int8[], $4::text[], $5::text[]) WITH ORDINALITY AS n (kind, id, name, category, place)
           JOIN syncline.site s ON s.id = $1
           LEFT JOIN LATERAL (
@@ -226,7 +231,7 @@ pub async fn meet(conn: &mut PgConnection, site_id: Uuid, shown: &[Shown]) -> Re
                UNION ALL
                SELECT t.id, t.name, NULL, t.deleted_at FROM syncline.term t WHERE t.site_id = $1 AND t.kind = n.kind AND t.id = n.id
                ) k ON true
-         WHERE (k.name, k.category) IS DISTINCT FROM (n.name, coalesce(n.category, k.category))
+         WHERE k.id IS NULL OR k.name <> n.name OR nullif(k.category, 'undefined') <> n.category
         "#,
         site_id,
         &kinds as &[&str],

@@ -85,7 +85,7 @@ pub async fn upsert_issues(
                    component_ids, fix_version_ids, affects_version_ids, sprint_ids, fields, votes, watchers)
             -- What has an id is called as the site's lists call it, not as a page that may be older did: see store::names.
             SELECT $1, n.id, $2, n.key, n.summary, n.description, coalesce(nullif(lt.name, ''), n.issue_type),
-                   coalesce(nullif(ls.name, ''), n.status), coalesce(ls.category, n.status_category),
+                   coalesce(nullif(ls.name, ''), n.status), coalesce(nullif(ls.category, 'undefined'), n.status_category),
                    coalesce(nullif(lp.name, ''), n.priority), coalesce(nullif(lr.name, ''), n.resolution),
                    n.assignee, n.reporter, n.creator, n.parent_id, n.parent_key, string_to_array(n.labels, $24),
                    n.story_points, n.created_at, n.updated_at, n.resolved_at, n.due_date, n.content_hash, clock_timestamp(),
