@@ -28,7 +28,7 @@ use syncline::domain::site_kind::SiteKind;
 use syncline::jira::{Auth, HttpPool, JiraClient, SiteAccess};
 use syncline::runtime::Worker;
 use syncline::simulator::{
-    self, Amount, FaultKind, FaultPlan, FaultRule, Handle, Kind, Mutation, Options, ProjectSpec, Simulator,
+    self, Amount, FaultKind, FaultPlan, FaultRule, Handle, Kind, Mutation, Options, ProjectSpec, Simulator, Term,
 };
 use syncline::store::{self, PoolOptions};
 use syncline::verify::{self, Reason, Report, Scope};
@@ -270,6 +270,9 @@ impl<'a> History<'a> {
         control.set_mutations_per_second(self.dice.random_range(20.0..400.0));
         tokio::time::sleep(Duration::from_millis(self.dice.random_range(5..250))).await;
         self.date_some();
+        if self.dice.random_bool(0.5) {
+            self.rename(round);
+        }
         if expired {
             std::fs::write(self.token.path(), simulator::DEFAULT_TOKEN).unwrap();
         }
@@ -314,6 +317,36 @@ impl<'a> History<'a> {
             // It may have been deleted meanwhile.
             let _ = self.jira.control().apply(Mutation::DateIssue { issue, seconds });
         }
+    }
+
+    /// An administrator gives something another name: no `updated` moves.
+    fn rename(&mut self, round: usize) {
+        const ODD: [&str; 5] = ["Doing ", "a,goal=b", "x, id=7,state=CLOSED", "Größe \"L\"", "done"];
+        let name = format!("{} {round}", ODD[self.dice.random_range(0..ODD.len())]);
+        let one_of = |dice: &mut SmallRng, ids: &[&str]| ids[dice.random_range(0..ids.len())].to_owned();
+        let mutation = match self.dice.random_range(0..9) {
+            0 | 1 => {
+                let term = one_of(&mut self.dice, &["10000", "10001", "10003"]);
+                Mutation::RenameTerm { kind: Term::Status, term, name }
+            }
+            2 => {
+                let term = one_of(&mut self.dice, &["1", "3", "5"]);
+                Mutation::RenameTerm { kind: Term::Priority, term, name }
+            }
+            3 => Mutation::RenameTerm { kind: Term::Resolution, term: "10000".to_owned(), name },
+            4 => {
+                let term = one_of(&mut self.dice, &["10000", "10002", "10004"]);
+                Mutation::RenameTerm { kind: Term::IssueType, term, name }
+            }
+            5 => Mutation::RenameSprint { sprint: self.dice.random_range(1..=10), name },
+            6 => Mutation::RenameVersion { version: 10_100 + self.dice.random_range(0..4), name },
+            7 => Mutation::RenameComponent { component: 10_000 + self.dice.random_range(0..6), name },
+            _ => {
+                let category = one_of(&mut self.dice, &["new", "indeterminate", "done"]);
+                Mutation::RecategoriseStatus { status: "10002".to_owned(), category }
+            }
+        };
+        self.jira.control().apply(mutation).unwrap();
     }
 
     fn faults(&mut self) -> FaultPlan {
@@ -382,6 +415,12 @@ impl<'a> History<'a> {
         .execute(self.db.pool())
         .await
         .unwrap();
+        // Nor for what was renamed: lists are read some minutes after they were read before.
+        sqlx::query("UPDATE syncline.site SET names_asked_at = NULL, names_doubted_at = NULL WHERE id = $1")
+            .bind(self.site_id)
+            .execute(self.db.pool())
+            .await
+            .unwrap();
     }
 
     async fn sync_until_it_succeeds(&self) {

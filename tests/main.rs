@@ -35,6 +35,7 @@ mod healthcheck;
 mod hostile_text;
 mod limits;
 mod mangled_values;
+mod names;
 mod oauth;
 mod people;
 mod points;

@@ -76,7 +76,7 @@ async fn one_bad_issue_is_recorded_and_the_page_goes_on() {
     assert!(!message.contains("yesterday"), "the value stays out of the log: {message}");
 }
 
-fn record(summary: &str, updated_at: DateTime<Utc>) -> IssueRecord {
+pub fn record(summary: &str, updated_at: DateTime<Utc>) -> IssueRecord {
     IssueRecord {
         id: 7,
         key: "ACME-7".to_owned(),

@@ -39,9 +39,11 @@ pub struct IssueDetails {
     pub affects_version_ids: Vec<i64>,
     /// The sprints that it is or was in, as its sprint field says.
     pub sprint_ids: Vec<i64>,
-    /// Every field without a column of its own that is not empty, by field id: a JSON object. What a browser's visit or the
-    /// passing of time alone changes (last viewed, work ratio) is not in it.
+    /// Every field without a column of its own that is not empty, by field id: a JSON object.
     pub fields: serde_json::Map<String, serde_json::Value>,
+    /// The same of fields that change while the issue's `updated` stays: ranks, times that run on, sums over other issues.
+    /// Stored with `fields`; not part of the content hash, as the votes.
+    pub beside: serde_json::Map<String, serde_json::Value>,
     /// Not part of the content hash: votes do not move the issue's `updated`.
     pub votes: Option<i32>,
     /// Not part of the content hash, as the votes.
@@ -154,6 +156,8 @@ pub struct SprintRecord {
     pub ends_at: Option<DateTime<Utc>>,
     /// When it was closed.
     pub completed_at: Option<DateTime<Utc>>,
+    /// Name and goal were read from a text that can be read in several ways: what a list told of them stays. Not stored.
+    pub uncertain: bool,
 }
 
 /// A board of the agile interface.
@@ -212,6 +216,10 @@ pub struct FieldRecord {
     pub id: String,
     /// The name shown.
     pub name: String,
+    /// The names that it has besides, untranslated and in queries. Not stored.
+    pub other_names: Vec<String>,
+    /// Jira's id of the only project that has it; none where it is the site's. Not stored.
+    pub project_id: Option<i64>,
     /// Made by the site, not by Jira.
     pub custom: bool,
     /// The type of its values, e.g. `number`, `array`.

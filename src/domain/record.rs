@@ -67,7 +67,7 @@ pub struct IssueRecord {
     pub due_date: Option<NaiveDate>,
     /// The rest of it.
     pub details: IssueDetails,
-    /// Of all the fields above but votes and watchers; zeros until [`IssueRecord::sealed`].
+    /// Of all the fields above but votes, watchers and what is kept beside; zeros until [`IssueRecord::sealed`].
     pub content_hash: ContentHash,
 }
 
@@ -210,14 +210,16 @@ impl IssueDetails {
             ids.sort_unstable();
             ids.dedup();
         }
-        self.fields = std::mem::take(&mut self.fields)
-            .into_iter()
-            .map(|(mut id, mut value)| {
-                replace_nul(&mut id);
-                replace_nul_within(&mut value);
-                (id, value)
-            })
-            .collect();
+        for fields in [&mut self.fields, &mut self.beside] {
+            *fields = std::mem::take(fields)
+                .into_iter()
+                .map(|(mut id, mut value)| {
+                    replace_nul(&mut id);
+                    replace_nul_within(&mut value);
+                    (id, value)
+                })
+                .collect();
+        }
     }
 
     fn encode(&self, e: &mut Encoder) {

@@ -23,12 +23,10 @@ pub use node::MAX_DEPTH;
 pub struct Document<'a>(Node<'a>);
 
 impl Document<'_> {
-    /// The document as plain text, without white space at its end.
+    /// The document as plain text. White space is as it was written, at the ends too; the end of the last block adds none.
     pub fn to_text(&self) -> String {
         let mut writer = Writer::default();
         writer.node(&self.0, &mut Position::default());
-        let kept = writer.out.trim_end().len();
-        writer.out.truncate(kept);
         writer.out
     }
 }
@@ -64,6 +62,8 @@ struct Position {
 #[derive(Default)]
 struct Writer {
     out: String,
+    /// A line has ended, and the next text begins another one.
+    line_ended: bool,
     /// How many lists the node is in.
     lists: usize,
     /// What the next text of a list item begins with.
@@ -92,10 +92,14 @@ impl Writer {
                 self.new_line();
             }
             Kind::TableCell => self.cell(node, position),
-            Kind::HardBreak => self.out.push('\n'),
+            Kind::HardBreak => {
+                self.end_line();
+                self.out.push('\n');
+            }
             Kind::Rule => {
                 self.new_line();
-                self.text("---\n");
+                self.text("---");
+                self.new_line();
             }
             Kind::Media => self.text(node.label.as_deref().unwrap_or("[attachment]")),
             Kind::Date => {
@@ -156,15 +160,14 @@ impl Writer {
             self.text(" | ");
         }
         position.cells_before += 1;
-        for (index, word) in cell.out.split_whitespace().enumerate() {
-            if index > 0 {
-                self.out.push(' ');
-            }
-            self.text(word);
-        }
+        self.text(&cell.out.replace("\r\n", " ").replace('\n', " "));
     }
 
     fn text(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        self.end_line();
         if self.lists > 0 && (self.out.is_empty() || self.out.ends_with('\n')) {
             let indent = if self.marker.is_empty() { self.lists } else { self.lists - 1 };
             self.out.extend(std::iter::repeat_n("  ", indent));
@@ -175,7 +178,11 @@ impl Writer {
     }
 
     fn new_line(&mut self) {
-        if !self.out.is_empty() && !self.out.ends_with('\n') {
+        self.line_ended = true;
+    }
+
+    fn end_line(&mut self) {
+        if std::mem::take(&mut self.line_ended) && !self.out.is_empty() && !self.out.ends_with('\n') {
             self.out.push('\n');
         }
     }

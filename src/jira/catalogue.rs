@@ -149,8 +149,13 @@ pub(super) fn parse_fields(body: &[u8]) -> Result<Listed<FieldRecord>, Failure> 
         let schema = field.inside("schema");
         let of_schema = |name: &'static str| schema.as_ref().and_then(|schema| schema.text(name));
         let id = field.text("id")?;
+        let clauses = field.map.get("clauseNames").and_then(Value::as_array).into_iter().flatten();
+        let clauses = clauses.filter_map(Value::as_str).map(str::to_owned);
+        let scope = field.inside("scope").and_then(|scope| scope.inside("project"));
         Some(FieldRecord {
             name: field.name(),
+            other_names: field.text("untranslatedName").into_iter().chain(clauses).collect(),
+            project_id: scope.and_then(|project| project.id("id")),
             custom: field.flag("custom").unwrap_or_else(|| id.starts_with("customfield_")),
             value_type: of_schema("type"),
             items: of_schema("items"),

@@ -17,8 +17,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::fields::FieldMap;
-use super::loose::{FromJson, Id, Key, Loose, Moment, Text};
+use super::fields::{FieldMap, OfProject};
+use super::loose::{Flag, FromJson, Id, Key, Loose, Moment, Text};
 use super::repair::{self, unreadable};
 use super::wire;
 use crate::domain::entity::{AttachmentRecord, ChangeRecord, ComponentRecord, LinkRecord, SprintRecord, VersionRecord};
@@ -295,6 +295,7 @@ fn issue(report: &mut Report, wire: wire::Issue<'_>, map: &FieldMap) -> Result<P
     let mut fields = need(wire.fields, "fields")?;
     let project = need(std::mem::take(&mut fields.project), "project")?;
     let project_id = need(project.id, "project.id")?.0;
+    let team_managed = report.optional("issue", "project.simplified", project.simplified).map(|Flag(it)| it);
     let project_key = need(project.key, "project.key")?.into_string();
     let mut left_out = fields.left_out();
     let Times { created_at, updated_at } = Times::take(report, &mut fields.rest)?;
@@ -307,7 +308,8 @@ fn issue(report: &mut Report, wire: wire::Issue<'_>, map: &FieldMap) -> Result<P
     if !matches!(&fields.worklog, Loose::Good(list) if matches!(list.elements, Loose::Good(_))) {
         left_out.insert("worklog");
     }
-    let read = Details::read(report, id, &key, &mut fields, dated, map);
+    let of = OfProject { id: project_id, team_managed };
+    let read = Details::read(report, (id, &key), of, &mut fields, dated, map);
     let mut left_out = LeftOut { fields: left_out, ..read.left_out };
     left_out.named.extend(wire::DATED.into_iter().filter(|name| !left_out.fields.contains(name)).map(str::to_owned));
     let parent = report.optional("issue", "parent", fields.parent).unwrap_or_default();

@@ -1,14 +1,16 @@
 //! The sprint field of an issue, whose values come as objects on Cloud and as the text of a Java object on Data Center:
 //! `com.atlassian.greenhopper.service.sprint.Sprint@1a2b[id=7,rapidViewId=3,state=CLOSED,name=Sprint 7,…]`.
 //!
-//! What must hold: a name or a goal may hold commas, brackets and equals signs. A `,word=` inside one is taken for the
-//! next member only where the word is one of Jira's and what follows fits it.
+//! What must hold: a name or a goal may hold commas, brackets and equals signs, and the words that Jira uses itself; a
+//! member that nobody knows costs nothing (see [`java`]).
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-use super::time::Told;
 use crate::domain::entity::SprintRecord;
+use java::Members;
+
+mod java;
 
 /// How the text of a sprint begins on Data Center.
 const JAVA_CLASS: &str = "com.atlassian.greenhopper.service.sprint.Sprint@";
@@ -59,6 +61,7 @@ pub(super) fn of_object(members: &Map<String, Value>) -> Option<SprintRecord> {
         started_at: moment("startDate"),
         ends_at: moment("endDate"),
         completed_at: moment("completeDate"),
+        uncertain: false,
     })
 }
 
@@ -70,39 +73,11 @@ fn clean(text: &str) -> String {
     text.replace('\0', "\u{FFFD}")
 }
 
-/// What the value of a member looks like.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Number,
-    Word,
-    Time,
-    Free,
-}
-
-/// The members of the text, in no fixed order: it changed between versions.
-const MEMBERS: [(&str, Form); 14] = [
-    ("id", Form::Number),
-    ("rapidViewId", Form::Number),
-    ("sequence", Form::Number),
-    ("incompleteIssuesDestinationId", Form::Number),
-    ("state", Form::Word),
-    ("autoStartStop", Form::Word),
-    ("autoStart", Form::Word),
-    ("synced", Form::Word),
-    ("startDate", Form::Time),
-    ("endDate", Form::Time),
-    ("completeDate", Form::Time),
-    ("activatedDate", Form::Time),
-    ("name", Form::Free),
-    ("goal", Form::Free),
-];
-
 fn of_text(text: &str) -> Option<SprintRecord> {
     let (_, inside) = text.strip_prefix(JAVA_CLASS)?.split_once('[')?;
     let inside = inside.strip_suffix(']').unwrap_or(inside);
-    let members = members(inside);
-    let value = |name: &str| members.iter().find(|(member, _)| *member == name).map(|(_, value)| *value);
-    let known = |name: &str| value(name).filter(|value| *value != "<null>" && !value.is_empty());
+    let read = Members::read(inside);
+    let known = |name: &str| read.value(name).filter(|value| *value != "<null>" && !value.is_empty());
     let moment = |name: &str| -> Option<DateTime<Utc>> { super::time::instant(known(name)?).at() };
     Some(SprintRecord {
         id: known("id")?.parse().ok()?,
@@ -113,39 +88,8 @@ fn of_text(text: &str) -> Option<SprintRecord> {
         started_at: moment("startDate"),
         ends_at: moment("endDate"),
         completed_at: moment("completeDate"),
+        uncertain: read.uncertain,
     })
-}
-
-/// The members with their values, each once: the first that fits.
-fn members(inside: &str) -> Vec<(&'static str, &str)> {
-    // Where the value of each member starts, and where the text before it ends.
-    let mut starts: Vec<(&'static str, usize, usize)> = Vec::with_capacity(MEMBERS.len());
-    let candidates = std::iter::once(0).chain(inside.match_indices(',').map(|(at, _)| at + 1));
-    for at in candidates {
-        let rest = &inside[at..];
-        let found = MEMBERS.iter().find_map(|(name, form)| {
-            let value = rest.strip_prefix(name)?.strip_prefix('=')?;
-            (fits(*form, value) && starts.iter().all(|(known, ..)| known != name)).then_some((*name, name.len() + 1))
-        });
-        if let Some((name, length)) = found {
-            starts.push((name, at.saturating_sub(1), at + length));
-        }
-    }
-    let ends = starts.iter().skip(1).map(|(_, end, _)| *end).chain([inside.len()]);
-    starts.iter().zip(ends).map(|((name, _, start), end)| (*name, &inside[*start..end])).collect()
-}
-
-/// Whether what stands at the beginning of `value`, up to the next comma, is of the form.
-fn fits(form: Form, value: &str) -> bool {
-    let head = value.split(',').next().unwrap_or_default();
-    let head = head.strip_suffix(']').unwrap_or(head);
-    match form {
-        _ if head == "<null>" || form == Form::Free => true,
-        Form::Number => !head.is_empty() && head.bytes().all(|byte| byte.is_ascii_digit()),
-        Form::Word => !head.is_empty() && head.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'_'),
-        Form::Time => super::time::instant(head) != Told::Nothing,
-        Form::Free => true,
-    }
 }
 
 #[cfg(test)]
@@ -180,6 +124,69 @@ mod tests {
         ));
         assert_eq!((sprint.name.as_str(), sprint.goal.as_deref()), (odd, Some("a]b, c=d")));
         assert_eq!((sprint.board_id, sprint.started_at, sprint.state.as_str()), (None, None, "future"));
+    }
+
+    #[test]
+    fn a_name_may_hold_the_words_that_jira_uses_itself() {
+        let tail = "startDate=2024-05-01T08:00:00.000Z,endDate=2024-05-15T10:00:00.000Z,completeDate=<null>,activatedDate=<null>,sequence=9";
+        for name in
+            ["a,goal=b", "x,name=y", "a,goal=b,startDate=<null>", "s,state=CLOSED,id=7", "[a],goal=]", "a\nb,goal=c"]
+        {
+            for goal in ["<null>", "", "c", "win, c=d", "see ,name=z", "a]b"] {
+                let expected = Some(goal).filter(|goal| !matches!(*goal, "<null>" | ""));
+                for layout in [
+                    format!("id=4,rapidViewId=2,state=ACTIVE,name={name},{tail},goal={goal}"),
+                    format!(
+                        "id=4,rapidViewId=2,state=ACTIVE,name={name},{tail},goal={goal},autoStartStop=false,synced=false"
+                    ),
+                    format!(
+                        "autoStartStop=false,completeDate=<null>,endDate=<null>,goal={goal},id=4,incompleteIssuesDestinationId=<null>,name={name},rapidViewId=2,sequence=9,startDate=2024-05-01T08:00:00.000Z,state=ACTIVE,synced=false"
+                    ),
+                ] {
+                    let sprint = text(&layout);
+                    assert_eq!((sprint.id, sprint.board_id, sprint.state.as_str()), (4, Some(2), "active"), "{layout}");
+                    assert_eq!((sprint.name.as_str(), sprint.goal.as_deref()), (name, expected), "{layout}");
+                    assert_eq!(sprint.started_at.map(|at| at.timestamp()), Some(1_714_550_400), "{layout}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_member_that_nobody_knows_costs_nothing() {
+        let members = [
+            "id=4",
+            "rapidViewId=2",
+            "state=ACTIVE",
+            "name=S",
+            "goal=G",
+            "startDate=2024-05-01T08:00:00.000Z",
+            "endDate=<null>",
+            "completeDate=<null>",
+            "sequence=9",
+        ];
+        for unknown in
+            ["colour=<null>", "estimate=5", "isGoalSet=true", "movedAt=2024-05-01T08:00:00.000Z", "kind=TEAM"]
+        {
+            for at in 0..=members.len() {
+                let mut members = members.to_vec();
+                members.insert(at, unknown);
+                let sprint = text(&members.join(","));
+                assert_eq!((sprint.id, sprint.board_id, sprint.state.as_str()), (4, Some(2), "active"), "{members:?}");
+                assert_eq!((sprint.name.as_str(), sprint.goal.as_deref()), ("S", Some("G")), "{members:?}");
+                assert!(sprint.started_at.is_some(), "{members:?}");
+                assert_eq!(sprint.uncertain, matches!(at, 4 | 5), "only behind a name or a goal: {members:?}");
+            }
+        }
+        // Free text behind a name is its own: it cannot be told from a member, and says so.
+        let sprint = text("id=4,state=ACTIVE,name=plan,colour=dark red,startDate=<null>,sequence=9,goal=b,c=d");
+        assert_eq!(
+            (sprint.name.as_str(), sprint.goal.as_deref(), sprint.uncertain),
+            ("plan,colour=dark red", Some("b,c=d"), true)
+        );
+        let sprint = text("id=4,colour=dark red, or so,state=ACTIVE,name=plan, colour=x,sequence=9");
+        assert_eq!((sprint.name.as_str(), sprint.uncertain), ("plan, colour=x", false));
+        assert!(of_text(&format!("{JAVA_CLASS}1[{}]", ",name=a,goal=b".repeat(2_000))).is_none(), "without an id");
     }
 
     #[test]

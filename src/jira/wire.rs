@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, Visitor};
 
 use serde_json::value::RawValue;
 
@@ -81,7 +81,19 @@ pub(super) struct Category<'a> {
 }
 object!(Category, "status category");
 
-/// A project or a parent.
+/// The project of an issue.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Project<'a> {
+    pub id: Loose<Id>,
+    #[serde(borrow)]
+    pub key: Loose<Text<'a>>,
+    /// Whether it is team-managed; Cloud tells.
+    pub simplified: Loose<Flag>,
+}
+object!(Project, "object with id and key");
+
+/// A parent, or the issue at the other end of a link.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Reference<'a> {
@@ -205,7 +217,6 @@ macro_rules! fields {
                             self.named.push($name);
                         }
                     })*
-                    left_out if NOT_KEPT.contains(&left_out) => drop(map.next_value::<IgnoredAny>()?),
                     _ => self.rest.push((key, map.next_value()?)),
                 }
                 Ok(())
@@ -226,7 +237,7 @@ fields! {
     assignee: User<'a> = "assignee",
     reporter: User<'a> = "reporter",
     creator: User<'a> = "creator",
-    project: Reference<'a> = "project",
+    project: Project<'a> = "project",
     parent: Reference<'a> = "parent",
     labels: List<Text<'a>> = "labels",
     components: List<Component<'a>> = "components",
@@ -252,21 +263,6 @@ pub(super) const DATED: [&str; 8] = [
     "timeoriginalestimate",
     "timeestimate",
     "timespent",
-];
-
-/// What is no property of the issue by itself: what a visit or the passing of time changes, and what other issues' values
-/// add up to. They change while the issue's `updated` stays. The status' category is read with the status.
-pub(super) const NOT_KEPT: [&str; 10] = [
-    "lastViewed",
-    "workratio",
-    "thumbnail",
-    "progress",
-    "aggregateprogress",
-    "aggregatetimespent",
-    "aggregatetimeestimate",
-    "aggregatetimeoriginalestimate",
-    "subtasks",
-    "statusCategory",
 ];
 
 impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {

@@ -13,6 +13,8 @@ pub const STEPS: &[&str] = &[
     "fetch_worklogs",
     "fetch_changes",
     "fetch_catalogue",
+    "apply_names",
+    "mend_keys",
     "sweep_ids",
     "mark_gone",
     "repair_batch",

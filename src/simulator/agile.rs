@@ -76,7 +76,7 @@ pub(super) async fn sprints(
             .map(|number| catalogue.sprint(board.project, number))
             .filter(|sprint| states.is_empty() || states.contains(&sprint.state.name()))
             .collect();
-        Ok(values(None, query.window(PAGE, PAGE)?, &all, |json, sprint| sprint.write(json, Some(catalogue))))
+        Ok(values(None, query.window(PAGE, PAGE)?, &all, |json, sprint| sprint.write(json, catalogue, true)))
     }))
 }
 
@@ -86,7 +86,7 @@ pub(super) async fn sprint(Extension(caller): Extension<Caller>, Path(id): Path<
         let sprint = sprint.filter(|sprint| viewer.may_search(sprint.project));
         let sprint = sprint.ok_or_else(|| not_found("Sprint does not exist."))?;
         let mut json = Json::with_capacity(512);
-        sprint.write(&mut json, Some(&viewer.catalogue));
+        sprint.write(&mut json, &viewer.catalogue, true);
         Ok(reply::ok(json.into_bytes()))
     }))
 }

@@ -14,12 +14,21 @@ pub(super) use project::{COMPONENTS, Project, ProjectState, VERSIONS, Wanted};
 pub(super) use sprint::{Board, Sprint, SprintState};
 pub(super) use terms::{CATEGORIES, FIRST_DONE, Named, kind};
 
+use super::mutation::Term;
 use super::options::{Kind, Options};
 use super::people::{Holder, Person, person};
 use terms::Maker;
 
 /// Id of the first project.
 const FIRST_PROJECT_ID: u64 = 10_001;
+
+/// What a project is planned with, and can be given another name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Part {
+    Sprint,
+    Version,
+    Component,
+}
 
 /// Everything that is the same for every request until somebody changes the site as a whole.
 #[derive(Clone, Debug)]
@@ -46,6 +55,8 @@ pub(super) struct Catalogue {
     sprints: HashMap<(u16, u8), Sprint>,
     /// Sprints of a project, where there are more than were generated.
     sprint_counts: HashMap<u16, u8>,
+    /// Sprints, versions and components that are no longer called as at first.
+    new_names: HashMap<(Part, u64), String>,
     /// Accounts and the projects that they lost.
     revoked: HashSet<(u16, u16)>,
 }
@@ -87,6 +98,7 @@ impl Catalogue {
             history_end_ms,
             sprints: HashMap::new(),
             sprint_counts: HashMap::new(),
+            new_names: HashMap::new(),
             revoked: HashSet::new(),
         }
     }
@@ -141,6 +153,43 @@ impl Catalogue {
         let mut changed = (*self.projects[usize::from(project)]).clone();
         changed.state = state;
         self.projects[usize::from(project)] = Arc::new(changed);
+    }
+
+    /// Gives a status, a priority, a resolution or a type, named by id or name, another name; false where there is none such.
+    pub(super) fn rename_term(&mut self, kind: Term, named: &str, name: &str) -> bool {
+        let terms = match kind {
+            Term::Status => &mut self.statuses,
+            Term::Priority => &mut self.priorities,
+            Term::Resolution => &mut self.resolutions,
+            Term::IssueType => &mut self.types,
+        };
+        let term = terms.iter_mut().find(|term| term.id == named || term.name == named);
+        term.map(|term| term.rename(name)).is_some()
+    }
+
+    /// Puts a status into another category; false where there is no such status or category.
+    pub(super) fn recategorise(&mut self, named: &str, category: &str) -> bool {
+        let status = self.statuses.iter_mut().find(|status| status.id == named || status.name == named);
+        status.is_some_and(|status| status.recategorise(category))
+    }
+
+    /// Gives a person another name; false where there is no such person.
+    pub(super) fn rename_person(&mut self, named: &str, name: &str) -> bool {
+        let people = Arc::make_mut(&mut self.people);
+        let is = |person: &Person| {
+            [&person.account_id, &person.key, &person.name, &person.display_name].contains(&&named.to_owned())
+        };
+        people.iter_mut().find(|person| is(person)).map(|person| person.rename(name)).is_some()
+    }
+
+    /// Gives a part of a project another name.
+    pub(super) fn rename_part(&mut self, part: Part, id: u64, name: &str) {
+        self.new_names.insert((part, id), name.to_owned());
+    }
+
+    /// What a part of a project is called now.
+    fn part_name<'a>(&'a self, part: Part, id: u64, first: &'a str) -> &'a str {
+        self.new_names.get(&(part, id)).map_or(first, String::as_str)
     }
 
     /// Gives a project another key and name. The former key keeps leading to it; false when the key is taken.

@@ -74,27 +74,33 @@ fn described(catalogue: &Catalogue, issue: &Issue, item: &Item) -> ((&'static st
     match *item {
         Item::Status(from, to) => {
             let shown = |at: u8| {
-                catalogue.statuses.get(usize::from(at)).map(|status| (status.id.to_owned(), status.name.to_owned()))
+                catalogue
+                    .statuses
+                    .get(usize::from(at))
+                    .map(|status| (status.id.to_owned(), status.first_name.to_owned()))
             };
             (("status", "status", false), shown(from), shown(to))
         }
         Item::Resolution(from, to) => {
             let shown = |at: Option<u8>| {
                 let named = at.and_then(|at| catalogue.resolutions.get(usize::from(at)));
-                named.map(|resolution| (resolution.id.to_owned(), resolution.name.to_owned()))
+                named.map(|resolution| (resolution.id.to_owned(), resolution.first_name.to_owned()))
             };
             (("resolution", "resolution", false), shown(from), shown(to))
         }
         Item::Assignee(from, to) => {
             let shown = |at: Option<u16>| {
                 let person = at.and_then(|at| catalogue.people.get(usize::from(at)));
-                person.map(|person| (person.id(catalogue.kind).to_owned(), person.display_name.clone()))
+                person.map(|person| (person.id(catalogue.kind).to_owned(), person.first_name.clone()))
             };
             (("assignee", "assignee", false), shown(from), shown(to))
         }
         Item::Priority(from, to) => {
             let shown = |at: u8| {
-                catalogue.priorities.get(usize::from(at)).map(|named| (named.id.to_owned(), named.name.to_owned()))
+                catalogue
+                    .priorities
+                    .get(usize::from(at))
+                    .map(|named| (named.id.to_owned(), named.first_name.to_owned()))
             };
             (("priority", "priority", false), shown(from), shown(to))
         }
@@ -113,7 +119,11 @@ fn described(catalogue: &Catalogue, issue: &Issue, item: &Item) -> ((&'static st
         }
         Item::Points(from, to) => {
             let shown = |edits| attributes(edits).points(issue.kind).map(|points| (String::new(), points.to_owned()));
-            (("Story point estimate", super::fields::STORY_POINTS, true), shown(from), shown(to))
+            let field = match catalogue.projects[usize::from(issue.project)].company_managed {
+                true => ("Story Points", super::fields::CLASSIC_POINTS, true),
+                false => ("Story point estimate", super::fields::STORY_POINTS, true),
+            };
+            (field, shown(from), shown(to))
         }
         Item::Component(project, from, to) => {
             let shown = |edits| {

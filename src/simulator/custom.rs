@@ -2,9 +2,10 @@
 
 use super::attributes::Attributes;
 use super::catalogue::kind;
-use super::fields::STORY_POINTS;
+use super::fields::{CLASSIC_POINTS, STORY_POINTS};
 use super::issue::{Issue, writer};
 use super::json::Json;
+use super::options::Kind;
 use super::render::{Renderer, Shown};
 use super::seed::{Dice, Purpose};
 
@@ -17,7 +18,13 @@ const AREAS: [(&str, [&str; 2]); 2] = [("Shop", ["Cart", "Checkout"]), ("Back of
 pub(super) fn write(renderer: &Renderer<'_>, json: &mut Json, shown: &Shown, attributes: &Attributes, name: &str) {
     let (issue, bits) = (&*shown.issue, attributes.more);
     match name {
-        STORY_POINTS => drop(json.member(name, attributes.points(issue.kind).unwrap_or("null"))),
+        STORY_POINTS | CLASSIC_POINTS => {
+            let company_managed = renderer.catalogue.projects[usize::from(issue.project)].company_managed;
+            let points = attributes.points(issue.kind).filter(|_| company_managed == (name == CLASSIC_POINTS));
+            if name == STORY_POINTS || renderer.catalogue.kind == Kind::Cloud {
+                json.member(name, points.unwrap_or("null"));
+            }
+        }
         "customfield_10014" => match &shown.parent {
             Some(epic) if epic.kind == kind::EPIC => {
                 json.text(name, &renderer.catalogue.key(epic.project, epic.number));
@@ -61,6 +68,21 @@ pub(super) fn write(renderer: &Renderer<'_>, json: &mut Json, shown: &Shown, att
         "customfield_10037" if bits >> 44 & 7 == 0 => {
             json.key(name).open('{').number("v", 2).key("gauge").open('{').number("p50", (bits >> 47 & 63) as i64);
             json.key("trail").raw("[1,[2.5,null],\"x\"]").close('}').close('}');
+        }
+        // Runs on while nobody touches the issue.
+        "customfield_10039" if bits >> 50 & 7 == 0 => {
+            let left_ms = issue.created_ms + 3 * 365 * 86_400_000 - renderer.now_ms;
+            json.key(name).open('{').text("id", "1").text("name", "Time to resolution").key("ongoingCycle").open('{');
+            json.member("breached", if left_ms < 0 { "true" } else { "false" }).key("remainingTime").open('{');
+            json.number("millis", left_ms)
+                .text("friendly", &format!("{}h", left_ms / 3_600_000))
+                .close('}')
+                .close('}')
+                .close('}');
+        }
+        "customfield_10040" if bits >> 53 & 7 == 0 => {
+            let count = renderer.now_ms / 86_400_000 % 5;
+            json.text(name, &format!("{{pullrequest={{dataType=pullrequest, state=OPEN, stateCount={count}}}}}"));
         }
         name if name.starts_with("customfield_") => drop(json.member(name, "null")),
         _ => {}

@@ -50,7 +50,7 @@ impl Field {
 }
 
 /// The fields of an issue.
-pub(super) const FIELDS: [Field; 50] = [
+pub(super) const FIELDS: [Field; 58] = [
     field("summary", "Summary", "string", ""),
     field("description", "Description", "string", ""),
     field("issuetype", "Issue Type", "issuetype", ""),
@@ -101,10 +101,28 @@ pub(super) const FIELDS: [Field; 50] = [
     custom("customfield_10035", "Target date", ("date", "", plain!("datepicker"))),
     custom("customfield_10036", "Area", ("option-with-child", "", plain!("cascadingselect"))),
     custom("customfield_10037", "Forecast", ("any", "", "com.example.forecast:gauge")),
+    custom(CLASSIC_POINTS, "Story Points", ("number", "", plain!("float"))).on_cloud(),
+    custom(
+        "customfield_10039",
+        "Time to resolution",
+        ("sd-servicelevelagreement", "", "com.atlassian.servicedesk:sd-sla-field"),
+    ),
+    custom(
+        "customfield_10040",
+        "Development",
+        ("any", "", "com.atlassian.jira.plugins.jira-development-integration-plugin:devsummarycf"),
+    ),
+    field("aggregateprogress", "\u{3a3} Progress", "progress", ""),
+    field("aggregatetimespent", "\u{3a3} Time Spent", "number", ""),
+    field("aggregatetimeestimate", "\u{3a3} Remaining Estimate", "number", ""),
+    field("aggregatetimeoriginalestimate", "\u{3a3} Original Estimate", "number", ""),
+    field("thumbnail", "Images", "", ""),
 ];
 
 /// Estimate of team-managed projects on Cloud; a plain number called "Story Points" on Data Center.
 pub(super) const STORY_POINTS: &str = "customfield_10016";
+/// Estimate of company-managed projects on Cloud.
+pub(super) const CLASSIC_POINTS: &str = "customfield_10038";
 pub(super) const SPRINT: &str = "customfield_10020";
 
 impl Fields {

@@ -67,7 +67,7 @@ mod world;
 pub use faults::{FaultKind, FaultPlan, FaultRule};
 pub use language::Language;
 pub use limits::{Bucket, LimitShape, LimitStats, Limits};
-pub use mutation::{Change, Error as MutationError, Mutation};
+pub use mutation::{Change, Error as MutationError, Mutation, Term};
 pub use oauth::{OAuthApp, OAuthStats};
 pub use options::{Account, Amount, DEFAULT_EMAIL, DEFAULT_TOKEN, Kind, Options, ProjectSpec};
 pub use personal_tokens::PersonalToken;

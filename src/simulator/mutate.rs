@@ -69,7 +69,8 @@ impl World {
             80..88 => Mutation::AddWorklog { issue },
             88..91 => Mutation::EditWorklog { issue },
             91..94 => Mutation::DeleteWorklog { issue },
-            94..97 => Mutation::MoveIssue { issue, project: target },
+            94 | 95 => Mutation::MoveIssueAlone { issue, project: target },
+            96 => Mutation::MoveIssue { issue, project: target },
             _ => Mutation::DeleteIssue { issue },
         })
     }
@@ -80,7 +81,8 @@ impl World {
         let issue = match &mutation {
             M::CreateIssue { project } => self.create(store, project, dice)?,
             M::DeleteIssue { issue } => self.delete(store, issue)?,
-            M::MoveIssue { issue, project } => self.relocate(store, issue, project)?,
+            M::MoveIssue { issue, project } => self.relocate(store, issue, project, true)?,
+            M::MoveIssueAlone { issue, project } => self.relocate(store, issue, project, false)?,
             M::EditIssue { issue } => self.change(store, issue, |issue, _, _| {
                 issue.edits += 1;
                 issue.priority = dice.below(5) as u8;
@@ -267,7 +269,7 @@ impl World {
         Ok(issue)
     }
 
-    fn relocate(&self, store: &mut Store, named: &str, project: &str) -> Result<Issue, Error> {
+    fn relocate(&self, store: &mut Store, named: &str, project: &str, touching: bool) -> Result<Issue, Error> {
         let target = self.project_named(project)?;
         let issue = self.change(store, named, |issue, store, _| {
             if issue.project == target {
@@ -279,6 +281,9 @@ impl World {
             issue.sprints = [0; 3];
             true
         })?;
+        if !touching {
+            return Ok(issue);
+        }
         let other = link(self.catalogue().seed, issue.id).map(|link| link.other);
         let other = other.filter(|other| store.live(*other).is_some());
         for touched in store.children(issue.id).to_vec().into_iter().chain(other) {

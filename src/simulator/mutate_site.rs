@@ -1,6 +1,6 @@
 //! What happens to the site as a whole: its sprints, its projects and who may see them.
 
-use super::catalogue::{FIRST_DONE, ProjectState, SprintState};
+use super::catalogue::{Catalogue, FIRST_DONE, Part, ProjectState, SprintState};
 use super::issue::Issue;
 use super::mutation::{Change, Error, Mutation};
 use super::store::Store;
@@ -30,6 +30,32 @@ impl World {
                 }
                 project
             }
+            M::RenameTerm { kind, term, name } => {
+                self.change_names(term, |catalogue| catalogue.rename_term(*kind, term, name))?
+            }
+            M::RecategoriseStatus { status, category } => {
+                self.change_names(status, |catalogue| catalogue.recategorise(status, category))?
+            }
+            M::RenameUser { user, name } => {
+                let renamed = self.change_catalogue(|catalogue| catalogue.rename_person(user, name));
+                if !renamed {
+                    return Err(Error::NoAccount(user.clone()));
+                }
+                0
+            }
+            M::RenameSprint { sprint, name } => {
+                let found = self.catalogue().sprint_by_id(*sprint).ok_or(Error::NoSprint(*sprint))?;
+                self.change_catalogue(|catalogue| catalogue.rename_part(Part::Sprint, u64::from(*sprint), name));
+                found.project
+            }
+            M::RenameVersion { version, name } => {
+                self.change_catalogue(|catalogue| catalogue.rename_part(Part::Version, *version, name));
+                0
+            }
+            M::RenameComponent { component, name } => {
+                self.change_catalogue(|catalogue| catalogue.rename_part(Part::Component, *component, name));
+                0
+            }
             M::RevokeAccess { account, project } => self.set_access(account, project, true)?,
             M::GrantAccess { account, project } => self.set_access(account, project, false)?,
             // Everything else is of an issue, and is carried out there.
@@ -37,6 +63,14 @@ impl World {
         };
         let key = self.catalogue().projects[usize::from(project)].key.clone();
         Ok(Change { mutation, issue_id: 0, key })
+    }
+
+    /// Changes what is of no project; answers the first one, for the answer's sake.
+    fn change_names(&self, named: &str, change: impl FnOnce(&mut Catalogue) -> bool) -> Result<u16, Error> {
+        match self.change_catalogue(change) {
+            true => Ok(0),
+            false => Err(Error::NoTerm(named.to_owned())),
+        }
     }
 
     fn set_state(&self, project: &str, state: ProjectState) -> Result<u16, Error> {

@@ -51,6 +51,12 @@ pub enum Mutation {
         issue: String,
         project: String,
     },
+    /// The same as on a real site: what names the issue by its key (children, the other ends of links) shows the new one, and
+    /// its `updated` does not move.
+    MoveIssueAlone {
+        issue: String,
+        project: String,
+    },
     /// Children lose their parent, and what is linked with it its link.
     DeleteIssue {
         issue: String,
@@ -92,6 +98,37 @@ pub enum Mutation {
         key: String,
         name: String,
     },
+    /// Another name for a status, a priority, a resolution or a type, which `term` names by id or by its name; no `updated`
+    /// moves.
+    RenameTerm {
+        kind: Term,
+        term: String,
+        name: String,
+    },
+    /// Another category, by key, for a status, by id or name.
+    RecategoriseStatus {
+        status: String,
+        category: String,
+    },
+    RenameSprint {
+        sprint: u32,
+        name: String,
+    },
+    /// By id.
+    RenameVersion {
+        version: u64,
+        name: String,
+    },
+    /// By id.
+    RenameComponent {
+        component: u64,
+        name: String,
+    },
+    /// Another name for a person, who is named by account id, key, user name or name.
+    RenameUser {
+        user: String,
+        name: String,
+    },
     /// Takes a project away from an account, by e-mail address or user name.
     RevokeAccess {
         account: String,
@@ -101,6 +138,17 @@ pub enum Mutation {
         account: String,
         project: String,
     },
+}
+
+/// The lists whose entries issues name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)] // what Jira calls them
+pub enum Term {
+    Status,
+    Priority,
+    Resolution,
+    IssueType,
 }
 
 /// What a mutation did.
@@ -132,6 +180,11 @@ pub enum Error {
     /// No account with this e-mail address or user name.
     #[error("no account '{0}' on the simulated site: name the e-mail address of one that may sign in")]
     NoAccount(String),
+    /// No status, priority, resolution, type or category of this id or name.
+    #[error(
+        "no '{0}' among the site's statuses, priorities, resolutions, types or categories: name a present id or name"
+    )]
+    NoTerm(String),
     /// The key leads to another project.
     #[error("the key '{0}' is taken: choose one that no project has or had")]
     KeyTaken(String),

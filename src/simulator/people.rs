@@ -7,7 +7,7 @@ use super::options::Kind;
 use super::seed::{Dice, Purpose};
 
 /// One user of the site.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Person {
     pub(super) account_id: String,
     /// User name on Data Center: the e-mail address up to the `@`.
@@ -15,6 +15,8 @@ pub(super) struct Person {
     /// User key on Data Center: accounts from before version 8.4 have their name for it.
     pub(super) key: String,
     pub(super) display_name: String,
+    /// As it was shown when the site began: texts and histories go on telling it so.
+    pub(super) first_name: String,
     pub(super) email: String,
     pub(super) zone: Tz,
     /// False when the address is hidden from others.
@@ -76,11 +78,13 @@ pub(super) fn person(
     let zone = holder.as_ref().map_or_else(|| *dice.pick(&ZONES), |holder| holder.zone);
     let email = holder.map_or(generated, |holder| holder.email.to_owned());
     let name = email.split('@').next().unwrap_or_default().to_owned();
+    let display_name = if account_type == "app" { format!("{last} Bot") } else { format!("{first} {last}") };
     let mut person = Person {
         account_id,
         key: if index % 3 == 1 { name.clone() } else { format!("JIRAUSER{}", 10_000 + index) },
         name,
-        display_name: if account_type == "app" { format!("{last} Bot") } else { format!("{first} {last}") },
+        first_name: display_name.clone(),
+        display_name,
         email,
         zone,
         // Data Center hides addresses from nobody who is signed in, unless its administrator says so.
@@ -95,6 +99,15 @@ pub(super) fn person(
 }
 
 impl Person {
+    /// Gives the person another name.
+    pub(super) fn rename(&mut self, name: &str) {
+        let member = |name: &str| format!("\"displayName\":{}", serde_json::Value::from(name));
+        for json in [&mut self.json, &mut self.own_json] {
+            *json = json.replacen(&member(&self.display_name), &member(name), 1);
+        }
+        name.clone_into(&mut self.display_name);
+    }
+
     /// What names the person in changelogs, properties and our own records: account id, or user key on Data Center.
     pub(super) fn id(&self, kind: Kind) -> &str {
         match kind {

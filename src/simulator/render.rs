@@ -40,6 +40,8 @@ pub(super) struct Renderer<'a> {
     with_transitions: bool,
     /// Texts are wiki mark-up.
     wiki: bool,
+    /// What time it is, for what runs on.
+    pub(super) now_ms: i64,
 }
 
 impl<'a> Renderer<'a> {
@@ -51,6 +53,7 @@ impl<'a> Renderer<'a> {
             with_changelog: false,
             with_transitions: false,
             wiki: viewer.reads_wiki,
+            now_ms: site.world.now_ms(),
         }
     }
 
@@ -89,7 +92,7 @@ impl<'a> Renderer<'a> {
     pub(super) fn transitions(&self, json: &mut Json) {
         json.open('[');
         for (id, status) in (1..).zip(&self.catalogue.statuses) {
-            json.item().open('{').id("id", id * 10 + 1).text("name", status.name).member("to", &status.json);
+            json.item().open('{').id("id", id * 10 + 1).text("name", &status.name).member("to", &status.json);
             if self.catalogue.kind == Kind::Cloud {
                 json.member("hasScreen", "false").member("isGlobal", "true").member("isInitial", "false");
                 json.member("isAvailable", "true").member("isConditional", "false").member("isLooped", "false");
@@ -198,6 +201,9 @@ impl<'a> Renderer<'a> {
             "timespent" | "timeoriginalestimate" | "timeestimate" | "timetracking" | "workratio" | "progress" => {
                 threads::time_fields(self, json, issue, attributes, name);
             }
+            "aggregatetimespent" | "aggregateprogress" | "aggregatetimeestimate" | "aggregatetimeoriginalestimate" => {
+                threads::sums(self, json, shown, name);
+            }
             "environment" if attributes.more & 31 == 0 => {
                 let mut dice = Dice::new(catalogue.seed, Purpose::Description, issue.id, u64::MAX);
                 self.short_text(json.key(name), &mut dice, 4, issue.reporter);
@@ -227,8 +233,8 @@ impl<'a> Renderer<'a> {
         for number in issue.sprints.iter().filter(|number| **number > 0) {
             let sprint = self.catalogue.sprint(issue.project, number - 1);
             match self.catalogue.kind {
-                Kind::Cloud => sprint.write(json, None),
-                Kind::DataCenter => sprint.write_string(json),
+                Kind::Cloud => sprint.write(json, self.catalogue, false),
+                Kind::DataCenter => sprint.write_string(json, self.catalogue),
             }
         }
         json.close(']');
@@ -277,6 +283,6 @@ impl<'a> Renderer<'a> {
 
     fn mention(&self, index: u16) -> Mention<'a> {
         let person = &self.catalogue.people[usize::from(index)];
-        Mention { account_id: &person.account_id, name: &person.name, display_name: &person.display_name }
+        Mention { account_id: &person.account_id, name: &person.name, display_name: &person.first_name }
     }
 }

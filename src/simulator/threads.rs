@@ -5,7 +5,7 @@ use super::catalogue::Catalogue;
 use super::issue::{Entry, Issue};
 use super::json::Json;
 use super::options::Kind;
-use super::render::Renderer;
+use super::render::{Renderer, Shown};
 use super::seed::{Dice, Purpose};
 
 /// Writes the `comment` field: the oldest comments, up to the inline limit, and how many there are.
@@ -157,6 +157,27 @@ pub(super) fn time_fields(
             }
             json.close('}');
         }
+    }
+}
+
+/// What the issue and its sub-tasks come to together.
+pub(super) fn sums(renderer: &Renderer<'_>, json: &mut Json, shown: &Shown, name: &'static str) {
+    let issues = || std::iter::once(&shown.issue).chain(&shown.subtasks);
+    let spent = || issues().map(|issue| total_seconds(renderer.catalogue, issue)).sum::<i64>();
+    let seed = renderer.catalogue.seed;
+    let estimated = || {
+        let estimates = issues().filter_map(|issue| Attributes::of(seed, issue.id, issue.edits).estimate_seconds);
+        Some(estimates.sum::<i64>()).filter(|seconds| *seconds > 0)
+    };
+    match name {
+        "aggregatetimespent" => optional(json.key(name), Some(spent()).filter(|seconds| *seconds > 0)),
+        "aggregateprogress" => {
+            let spent = spent();
+            let total = spent.max(estimated().unwrap_or(0));
+            json.key(name).open('{').number("progress", spent).number("total", total).close('}');
+        }
+        "aggregatetimeestimate" => optional(json.key(name), estimated().map(|seconds| (seconds - spent()).max(0))),
+        _ => optional(json.key(name), estimated()),
     }
 }
 

@@ -6,13 +6,17 @@ use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
+use super::names;
 use crate::store::Result;
 
 /// What is due.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Due {
-    /// Fields, statuses, issue types, priorities, resolutions.
+    /// Fields, and the names below.
     pub site: bool,
+    /// Statuses, issue types, priorities, resolutions: since when, by the database's clock; see [`super::names`].
+    #[serde(default)]
+    pub names: Option<DateTime<Utc>>,
     /// Users.
     pub users: bool,
     /// Versions, components, boards, sprints.
@@ -22,17 +26,18 @@ pub struct Due {
 impl Due {
     /// Nothing at all.
     pub const fn is_nothing(self) -> bool {
-        !(self.site || self.users || self.project)
+        !(self.site || self.users || self.project || self.names.is_some())
     }
 }
 
-/// Claims what is due, so that one run reads it: catalogues each six hours, users each day; a full run reads its project's
-/// always, and the site's unless somebody has just done so.
+/// Claims what is due, so that one run reads it: catalogues each six hours, users each day, names after `names_seconds`; a full
+/// run reads its project's always, and the site's unless somebody has just done so.
 pub async fn claim(
     conn: &mut PgConnection,
     site_id: Uuid,
     project_id: Uuid,
     full: bool,
+    names_seconds: f64,
     now: DateTime<Utc>,
 ) -> Result<Due> {
     let site = sqlx::query!(
@@ -63,13 +68,27 @@ pub async fn claim(
         now,
         full
     )
-    .fetch_optional(conn)
+    .fetch_optional(&mut *conn)
     .await?;
+    let of_site = site.as_ref().is_some_and(|due| due.catalogue);
     Ok(Due {
-        site: site.as_ref().is_some_and(|due| due.catalogue),
+        site: of_site,
+        names: names::claim(conn, site_id, if of_site { 0.0 } else { names_seconds }).await?,
         users: site.as_ref().is_some_and(|due| due.users),
         project: project.is_some(),
     })
+}
+
+/// Keeps which of the site's fields have a role.
+pub async fn keep_field_map(conn: &mut PgConnection, site_id: Uuid, field_map: &Value) -> Result<()> {
+    sqlx::query!(
+        "UPDATE syncline.site SET field_map = $2 WHERE id = $1 AND field_map IS DISTINCT FROM $2",
+        site_id,
+        field_map
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// An entry as it is stored.

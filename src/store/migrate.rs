@@ -22,6 +22,8 @@ use super::error::code;
 use super::patience::{LONGEST, again, within};
 use super::role;
 
+/// Between two short waits for another process that migrates.
+const BETWEEN_TRIES: std::time::Duration = std::time::Duration::from_millis(100);
 /// Where the books are kept.
 const TABLE: &str = "syncline.schema_migration";
 const SCHEMA: &str = "syncline";
@@ -96,7 +98,7 @@ pub async fn migrate_with(pool: &PgPool, migrator: &Migrator) -> Result<Report, 
 async fn locked_migrate(connection: &mut PgConnection, migrator: &Migrator) -> Result<Report, Error> {
     check_encoding(connection).await?;
     role::act_as_owner(connection).await?;
-    connection.lock().await.map_err(from_migrate)?;
+    wait_for_lock(connection).await?;
     connection.create_schema_if_not_exists(SCHEMA).await.map_err(from_migrate)?;
     connection.ensure_migrations_table(TABLE).await.map_err(from_migrate)?;
     let known = history(connection).await?.unwrap_or_default();
@@ -134,6 +136,21 @@ async fn check_encoding(connection: &mut PgConnection) -> Result<(), Error> {
             .fetch_one(connection)
             .await?;
     if encoding == "UTF8" { Ok(()) } else { Err(Error::WrongEncoding { database, encoding }) }
+}
+
+/// Takes the lock of those who migrate. Whoever waits for it in one statement holds a snapshot, for which an index that another
+/// one builds concurrently would wait for ever: so it waits in short ones.
+async fn wait_for_lock(connection: &mut PgConnection) -> Result<(), Error> {
+    sqlx::query("SET lock_timeout = '200ms'").execute(&mut *connection).await?;
+    loop {
+        match connection.lock().await.map_err(from_migrate) {
+            Ok(()) => break,
+            Err(error) if error.sqlstate().as_deref() == Some("55P03") => tokio::time::sleep(BETWEEN_TRIES).await,
+            Err(error) => return Err(error),
+        }
+    }
+    sqlx::query("SET lock_timeout = 0").execute(connection).await?;
+    Ok(())
 }
 
 /// The schema's version. Refuses a schema that this program cannot work on; workers call it before they claim anything.

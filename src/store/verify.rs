@@ -144,6 +144,7 @@ async fn stored<'e>(
                     serde_json::Value::Object(fields) => fields,
                     _ => serde_json::Map::new(),
                 },
+                beside: serde_json::Map::new(),
                 votes: row.votes,
                 watchers: row.watchers,
             },

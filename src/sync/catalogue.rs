@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::fetch_catalogue::What;
-use super::workshop::Job;
+use super::workshop::{self, Job};
 use crate::domain::entity::{
     BoardRecord, ComponentRecord, FieldRecord, SprintRecord, StatusRecord, TermKind, TermRecord, VersionRecord,
 };
@@ -14,13 +14,13 @@ use crate::domain::failure::{Failure, FailureCode, RetryPolicy};
 use crate::domain::record::UserRecord;
 use crate::domain::site_kind::SiteKind;
 use crate::engine::StepError;
-use crate::jira::JiraClient;
 use crate::jira::answers::Offered;
 use crate::jira::catalogue::Listed;
 use crate::jira::normalise::{Drift, RecordError};
 use crate::jira::personal_token::OwnToken;
+use crate::jira::{FieldMap, JiraClient};
 use crate::store::replica::{self, Source};
-use crate::store::site;
+use crate::store::{catalogue, names, site};
 
 /// Boards whose sprints are asked for at once.
 const BOARDS_AT_ONCE: usize = 4;
@@ -50,12 +50,12 @@ pub(super) struct Lists {
 
 /// Reads what is due.
 pub(super) async fn fetch(job: &Job, what: What, failures: i16) -> Result<Lists, StepError> {
-    let What { project, due, fields } = what;
+    let What { project, due, fields, .. } = what;
     let jira = &job.jira;
     let mut lists = Lists::default();
-    if due.site {
+    if due.site || due.names.is_some() {
         let (fields, statuses, types, priorities, resolutions) = futures::join!(
-            OptionFuture::from(fields.then(|| jira.field_catalogue())),
+            OptionFuture::from((fields && due.site).then(|| jira.field_catalogue())),
             jira.statuses(),
             jira.terms(TermKind::IssueType),
             jira.terms(TermKind::Priority),
@@ -140,16 +140,22 @@ impl Lists {
         Ok(())
     }
 
-    /// Writes what was read.
-    pub async fn write(&self, conn: &mut PgConnection, site_id: Uuid, project: i64) -> Result<(), StepError> {
-        if let Some(fields) = &self.fields {
+    /// Whether the names of statuses, types, priorities or resolutions are among what was read.
+    pub const fn has_names(&self) -> bool {
+        self.statuses.is_some() || !self.terms.is_empty()
+    }
+
+    /// Writes what was read. Where names were read, they must be held alone (see [`names`]).
+    pub async fn write(&self, conn: &mut PgConnection, site_id: Uuid, what: What) -> Result<(), StepError> {
+        let project = what.project;
+        if let Some(fields) = self.fields.as_ref().filter(|fields| !fields.is_empty()) {
             replica::upsert_fields(conn, site_id, fields).await?;
+            // What was made since has its role from the next run on.
+            let map = workshop::stored_field_map(&FieldMap::discover(fields));
+            catalogue::keep_field_map(conn, site_id, &map).await?;
         }
-        if let Some(statuses) = &self.statuses {
-            replica::upsert_statuses(conn, site_id, statuses).await?;
-        }
-        for (kind, terms) in &self.terms {
-            replica::upsert_terms(conn, site_id, *kind, terms).await?;
+        if self.has_names() {
+            self.write_names(conn, site_id, what).await?;
         }
         // In the order in which pages of issues write them: two that lock each other's rows crosswise would both wait.
         if let Some(boards) = &self.boards {
@@ -165,6 +171,26 @@ impl Lists {
         if let Some(token) = &self.token {
             site::set_token_end(conn, site_id, token.ends_at).await?;
         }
+        Ok(())
+    }
+}
+
+impl Lists {
+    /// The names, unless newer ones are stored.
+    async fn write_names(&self, conn: &mut PgConnection, site_id: Uuid, what: What) -> Result<(), StepError> {
+        if let Some(asked) = what.due.names
+            && !names::is_newest(conn, site_id, asked).await?
+        {
+            return Ok(());
+        }
+        let mut changed = false;
+        if let Some(statuses) = &self.statuses {
+            changed |= replica::upsert_statuses(conn, site_id, statuses).await?;
+        }
+        for (kind, terms) in &self.terms {
+            changed |= replica::upsert_terms(conn, site_id, *kind, terms).await?;
+        }
+        names::note(conn, site_id, changed, what.doubted).await?;
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
+use super::apply_names;
 use super::catalogue::{self, Lists};
 use super::report;
 use super::workshop::{Job, Workshop};
@@ -16,6 +17,7 @@ use crate::domain::queue::Queue;
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
 use crate::store::capability;
 use crate::store::catalogue::Due;
+use crate::store::names;
 use crate::store::people;
 use crate::store::replica;
 use crate::store::site::TOKEN_ENDS_SOON;
@@ -25,19 +27,31 @@ pub(super) struct FetchCatalogue(pub Arc<Workshop>);
 
 const KIND: &str = "fetch_catalogue";
 
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct What {
     /// Jira's id of the project.
     pub project: i64,
     pub due: Due,
     /// The site's fields are among what is due: the plan of the run has not read them already.
     pub fields: bool,
+    /// An issue shows another name than the lists: they are read, unless somebody has just done so.
+    pub doubted: bool,
 }
 
 /// The step that reads what is due; none where nothing is.
 pub(super) fn step(job: &Job, what: What, priority: i16) -> Option<NewStep> {
     (!what.due.is_nothing())
         .then(|| NewStep::new(Queue::Jira, KIND, "").with(&what).behind(&job.gates("catalogue")).priority(priority))
+}
+
+/// The step that reads names, because the page that is named by `cause` shows others.
+pub(super) fn doubt(job: &Job, cause: &str, priority: i16) -> NewStep {
+    let what = What { doubted: true, ..What::default() };
+    NewStep::new(Queue::Jira, KIND, format!("names/{cause}"))
+        .with(&what)
+        .behind(&job.gates("catalogue"))
+        .priority(priority)
 }
 
 impl Step for FetchCatalogue {
@@ -52,16 +66,26 @@ impl Step for FetchCatalogue {
 
 impl FetchCatalogue {
     async fn fetch(&self, context: &StepContext) -> Result<Commit, StepError> {
-        let what: What = context.payload()?;
+        let mut what: What = context.payload()?;
         let job = self.0.job(context).await?;
+        if what.doubted {
+            what.due.names = names::claim_in_doubt(&context.pool, job.work.site_id).await?;
+            if what.due.is_nothing() {
+                return Ok(Commit::nothing());
+            }
+        }
         let lists = catalogue::fetch(&job, what, context.step.failures).await?;
         let now = context.clock.now();
+        let cause = context.step.key.clone();
         Ok(Commit::effects(move |conn| {
             Box::pin(async move {
+                if lists.has_names() {
+                    names::hold_alone(conn, job.work.site_id).await?;
+                }
                 let Lists { rejected, drifts, users, found, .. } = &lists;
                 replica::plan_afresh(conn).await?;
                 replica::upsert_users(conn, job.work.site_id, users).await?;
-                lists.write(conn, job.work.site_id, what.project).await?;
+                lists.write(conn, job.work.site_id, what).await?;
                 if what.due.users {
                     // Whose addresses are shown, and who is there at all, may have changed.
                     people::match_site(conn, job.work.site_id, "syncline").await?;
@@ -75,7 +99,13 @@ impl FetchCatalogue {
                 {
                     journal(&mut *conn, Some(job.work.run_id), KIND, &[token_ends(&job, ends)]).await?;
                 }
-                Ok(Vec::new())
+                let next = if lists.has_names() {
+                    apply_names::first(conn, job.work.site_id, &cause).await?
+                } else {
+                    names::note(conn, job.work.site_id, false, what.doubted).await?;
+                    None
+                };
+                Ok(next.into_iter().collect())
             })
         }))
     }

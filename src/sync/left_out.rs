@@ -38,15 +38,15 @@ pub(super) async fn keep(conn: &mut PgConnection, job: &Job, issues: &[&ParsedIs
         return Ok(kept);
     }
     let fields = rows::field_ids(&mut *conn, job.work.site_id).await?;
-    let is_field = |id: &str| (fields.is_empty() || fields.contains(id)) && !job.fields.volatile.contains(id);
+    let is_field = |id: &str| fields.is_empty() || fields.contains(id);
     let by_id: HashMap<i64, &ParsedIssue> = issues.iter().map(|issue| (issue.issue.id, *issue)).collect();
     for stored in &stored {
         let Some(issue) = by_id.get(&stored.record.id) else { continue };
         let same_project = stored.project_id == job.work.project_id;
         let mut record = issue.issue.clone();
-        let values = issue.left_out.keep(&mut record, &stored.record, same_project, is_field);
-        if values > 0 {
-            kept.values += values;
+        let values = issue.left_out.keep(&mut record, &stored.record, same_project, &job.fields, is_field);
+        kept.values += values;
+        if record != issue.issue {
             kept.records.insert(record.id, record.sealed());
         }
     }

@@ -4,13 +4,15 @@
 //! plan_run ─▶ fetch_page (per partition) ─▶ upsert_batch ─▶ advance_cursor
 //!                 └─▶ fetch_page (next)        ├─▶ fetch_collection (comments, worklogs that Jira inlined short)
 //!                                              └─▶ fetch_changes (history, for the issues of several pages)
-//!          └─▶ sweep_ids ─▶ mark_gone (a reconciliation)
+//!          ├─▶ sweep_ids ─▶ mark_gone (a reconciliation)
+//!          └─▶ fetch_catalogue ─▶ apply_names (names that have changed); mend_keys (keys that a page has changed)
 //!                                  … and finalize_run when nothing else is open
 //! ```
 //! What must hold: a step asks Jira before its transaction and never inside it; a page is written from what was staged, so
 //! that a crash after a fetch costs no second fetch.
 
 mod advance_cursor;
+mod apply_names;
 mod asked;
 mod by_id;
 mod catalogue;
@@ -22,6 +24,7 @@ mod fetch_worklogs;
 mod finalize_run;
 mod left_out;
 mod mark_gone;
+mod mend_keys;
 pub mod pace;
 mod page_cache;
 mod plan_run;
@@ -54,6 +57,8 @@ pub fn steps(workshop: &Arc<Workshop>) -> Vec<Arc<dyn Step>> {
         Arc::new(fetch_collection::FetchCollection(Arc::clone(workshop))),
         Arc::new(fetch_worklogs::FetchWorklogs(Arc::clone(workshop))),
         Arc::new(fetch_catalogue::FetchCatalogue(Arc::clone(workshop))),
+        Arc::new(apply_names::ApplyNames(Arc::clone(workshop))),
+        Arc::new(mend_keys::MendKeys(Arc::clone(workshop))),
         Arc::new(fetch_changes::FetchChanges(Arc::clone(workshop))),
         Arc::new(advance_cursor::AdvanceCursor(Arc::clone(workshop))),
         Arc::new(sweep_ids::SweepIds(Arc::clone(workshop))),

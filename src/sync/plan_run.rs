@@ -28,6 +28,7 @@ use crate::observe::events;
 use crate::store::ahead::{self, PutBack};
 use crate::store::catalogue;
 use crate::store::clock as store_clock;
+use crate::store::names;
 use crate::store::plan::{self, Plan, Progress};
 use crate::store::reconcile;
 use crate::store::replica;
@@ -121,16 +122,24 @@ impl PlanRun {
                         true => DateTime::UNIX_EPOCH,
                         false => progress.collections_from(overlap),
                     },
-                    field_map: &workshop::stored_field_map(&discovered),
+                    field_map: &workshop::stored_field_map(&discovered.as_found()),
                     now: clock_now,
                 };
                 plan::write_plan(conn, &job.work, &plan).await?;
                 workshop.forget(job.work.run_id);
-                let due = catalogue::claim(conn, job.work.site_id, job.work.project_id, full, clock_now).await?;
+                let waited_for = full || reconcile || job.work.trigger != "schedule";
+                let names_seconds = if waited_for { names::ASKED_FOR } else { names::REGULAR };
+                let due = catalogue::claim(conn, job.work.site_id, job.work.project_id, full, names_seconds, clock_now)
+                    .await?;
                 if let Some(fields) = &field_catalogue {
                     replica::upsert_fields(conn, job.work.site_id, fields).await?;
                 }
-                let what = fetch_catalogue::What { project: project.id, due, fields: field_catalogue.is_none() };
+                let what = fetch_catalogue::What {
+                    project: project.id,
+                    due,
+                    fields: field_catalogue.is_none(),
+                    doubted: false,
+                };
                 Ok(fetch_catalogue::step(&job, what, priority).into_iter().collect())
             })
         });
@@ -156,14 +165,14 @@ impl PlanRun {
 
     /// The site's custom fields: asked for once per site, and again by each full run.
     async fn fields(&self, job: &Job) -> Result<(FieldMap, Option<Vec<FieldRecord>>), Failure> {
-        if job.work.field_map.is_some() && job.work.kind != "full" {
+        if job.fields.is_current() && job.work.kind != "full" {
             return Ok((job.fields.clone(), None));
         }
         match job.jira.field_catalogue().await {
             Ok(Offered::Available(listed)) => Ok((FieldMap::discover(&listed.records), Some(listed.records))),
             // Issues can be read without knowing the names of their fields.
-            Ok(Offered::Absent(_) | Offered::Forbidden(_)) => Ok((job.fields.clone(), None)),
-            Err(failure) if is_withheld(&job.jira, &failure).await? => Ok((job.fields.clone(), None)),
+            Ok(Offered::Absent(_) | Offered::Forbidden(_)) => Ok((job.fields.clone().as_current(), None)),
+            Err(failure) if is_withheld(&job.jira, &failure).await? => Ok((job.fields.clone().as_current(), None)),
             Err(failure) => Err(failure),
         }
     }

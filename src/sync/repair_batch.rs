@@ -13,8 +13,8 @@ use super::by_id::{KIND, RepairBatch};
 use super::workshop::Workshop;
 use super::{fetch_changes, fetch_collection, left_out, report, upsert_batch};
 use crate::engine::{Commit, Step, StepContext, StepError};
-use crate::store::clock;
 use crate::store::replica::{self, Look};
+use crate::store::{clock, names};
 
 pub(super) struct Repair(pub Arc<Workshop>);
 
@@ -53,13 +53,14 @@ impl Repair {
         // What went away while contents are compared is the next reconciliation's, with its guard.
         let gone: Vec<i64> = batch.ids.iter().copied().filter(|id| !batch.compare && is_gone(id)).collect();
         let hidden = shown.hidden;
-        let priority = context.step.priority;
+        let (priority, cause) = (context.step.priority, context.step.key.clone());
         Ok(Commit::effects(move |conn| {
             Box::pin(async move {
+                names::hold(conn, job.work.site_id).await?;
                 if !batch.compare {
                     replica::distrust(conn, job.work.site_id, &batch.ids).await?;
                 }
-                let written = upsert_batch::write_page(conn, &job, &page, Look { asked_at, by_id: true }).await?;
+                let written = upsert_batch::write_page(conn, &job, &page, Look { asked_at, by_id: true }, true).await?;
                 let reason = |id| match tells_hidden && !hidden.contains(id) {
                     _ if moved.contains(id) => "moved",
                     true => "deleted",
@@ -73,13 +74,14 @@ impl Repair {
                     asked::tell(conn, &job, KIND, &one_way).await?;
                 }
                 left_out::note(conn, &job, KIND, &page.issues, written.kept, false).await?;
+                let mut next = written.followed(conn, &job, &cause, priority).await?;
                 if batch.left_out {
                     // Their lists and histories are read because of the page that left something out.
                     left_out::looked_up(conn, &job, &page.issues).await?;
-                    return Ok(Vec::new());
+                    return Ok(next);
                 }
-                let mut next =
-                    fetch_collection::for_repair(&job, &written.short_comments, &written.short_worklogs, priority);
+                let (comments, worklogs) = (&written.short_comments, &written.short_worklogs);
+                next.extend(fetch_collection::for_repair(&job, comments, worklogs, priority));
                 next.extend(fetch_changes::for_repair(&job, &written.short_changes, priority));
                 Ok(next)
             })

@@ -15,12 +15,19 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::by_id::{compare_steps, left_out_steps};
+use super::mend_keys::{self, Renamed};
 use super::workshop::{self, Job, Workshop};
-use super::{advance_cursor, fetch_changes, fetch_collection, fetch_page, fetch_worklogs, left_out, report};
+use super::{
+    advance_cursor, apply_names, fetch_catalogue, fetch_changes, fetch_collection, fetch_page, fetch_worklogs, left_out,
+    report,
+};
+use crate::domain::entity::TermKind;
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::queue::Queue;
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
 use crate::jira::normalise::{self, ParsedIssue, ParsedPage, RecordError};
+use crate::store::keys;
+use crate::store::names::{self, Met, Shown};
 use crate::store::page::{self, PageCounts, PageId, Pending};
 use crate::store::replica::{self, Look, Source, Version};
 
@@ -96,8 +103,8 @@ async fn write(
     look: Look,
     priority: i16,
 ) -> Result<Vec<NewStep>, StepError> {
-    let written = write_page(conn, job, page, look).await?;
-    let mut next: Vec<NewStep> = Vec::new();
+    let written = write_page(conn, job, page, look, job.work.kind == "full").await?;
+    let mut next = written.followed(conn, job, &format!("{}.{}", id.partition, id.seq), priority).await?;
     for issue in &written.short_comments {
         next.push(fetch_collection::comments(job, id, issue, priority));
     }
@@ -152,14 +159,40 @@ pub(super) struct Written<'a> {
     pub wanted: Vec<&'a ParsedIssue>,
     /// Values that the page leaves out, and that stay as they are stored.
     pub kept: usize,
+    names: Met,
+    /// Issues that are called otherwise elsewhere.
+    renamed: Option<Renamed>,
 }
 
-/// Writes people, issues and what was inlined with them: one statement per table, and none where there is nothing.
+impl Written<'_> {
+    /// The steps that put right what the page has shown to be called otherwise; `cause` names the page within its run.
+    pub async fn followed(
+        &self,
+        conn: &mut PgConnection,
+        job: &Job,
+        cause: &str,
+        priority: i16,
+    ) -> Result<Vec<NewStep>, StepError> {
+        let mut next = Vec::new();
+        if self.names.doubtful {
+            next.push(fetch_catalogue::doubt(job, cause, priority));
+        }
+        if self.names.changed {
+            next.extend(apply_names::first(conn, job.work.site_id, cause).await?);
+        }
+        next.extend(self.renamed.as_ref().map(|renamed| mend_keys::step(cause, renamed)));
+        Ok(next)
+    }
+}
+
+/// Writes people, issues and what was inlined with them: one statement per table, and none where there is nothing. What moves
+/// no `updated` of its issue is written with a change of the issue only, unless the reading is `thorough`.
 pub(super) async fn write_page<'a>(
     conn: &mut PgConnection,
     job: &Job,
     page: &'a ParsedPage,
     look: Look,
+    thorough: bool,
 ) -> Result<Written<'a>, StepError> {
     let site_id = job.work.site_id;
     let mut issues: Vec<&ParsedIssue> = page.issues.iter().collect();
@@ -167,8 +200,10 @@ pub(super) async fn write_page<'a>(
     issues.sort_by_key(|issue| (issue.issue.id, issue.issue.updated_at));
     let issues: Vec<&ParsedIssue> =
         issues.chunk_by(|a, b| a.issue.id == b.issue.id).filter_map(|versions| versions.last().copied()).collect();
+    names::hold(conn, site_id).await?;
     replica::plan_afresh(conn).await?;
     replica::upsert_users(conn, site_id, &page.users).await?;
+    let names = names::meet(conn, site_id, &shown(&issues)).await?;
     let project = job.work.jira_project_id;
     replica::upsert_sprints(conn, site_id, &page.sprints, &[], Source::Issues).await?;
     replica::upsert_versions(conn, site_id, project, &page.versions, Source::Issues).await?;
@@ -177,6 +212,11 @@ pub(super) async fn write_page<'a>(
     let records: Vec<_> =
         issues.iter().map(|issue| kept.records.get(&issue.issue.id).unwrap_or(&issue.issue)).collect();
     let upserted = replica::upsert_issues(conn, site_id, job.work.project_id, &records, look).await?;
+
+    let created: Vec<i64> = upserted.created_ids.iter().copied().collect();
+    let moved = upserted.former_keys.iter().map(|(id, _)| *id);
+    let renamed = Renamed { ids: created.into_iter().chain(moved).collect(), former: upserted.former_keys.clone() };
+    let misnamed = keys::are_misnamed(conn, site_id, &renamed.ids, &renamed.former).await?;
 
     let current: Vec<&ParsedIssue> =
         issues.into_iter().filter(|issue| upserted.current.contains(&issue.issue.id)).collect();
@@ -188,14 +228,23 @@ pub(super) async fn write_page<'a>(
     let worklogs: Vec<_> = current.iter().flat_map(|issue| &issue.worklogs).collect();
     let comments = replica::apply_comments(conn, site_id, &comments, &versions, &parts.whole_comments, &[]).await?;
     let worklogs = replica::apply_worklogs(conn, site_id, &worklogs, &versions, &parts.whole_worklogs, &[]).await?;
-    // Links and attachments stand in the issue whole, and change with it; a full run looks at them all the same.
-    if !upserted.written.is_empty() || job.work.kind == "full" {
-        let links: Vec<_> = current.iter().flat_map(|issue| &issue.links).collect();
+    if thorough {
+        let same = current.iter().filter(|issue| !upserted.written.contains(&issue.issue.id));
+        let same: Vec<_> = same
+            .map(|issue| (kept.records.get(&issue.issue.id).unwrap_or(&issue.issue), issue.left_out.named()))
+            .collect();
+        if !same.is_empty() {
+            replica::refresh_beside(conn, site_id, &same, look.asked_at).await?;
+        }
+    }
+    // Links and attachments stand in the issue whole. They change with it, but for the key at the other end of a link.
+    let showing = |field: &str| -> Vec<Version> {
+        current.iter().zip(&versions).filter(|(issue, _)| issue.left_out.shows(field)).map(|(_, it)| *it).collect()
+    };
+    let links: Vec<_> = current.iter().flat_map(|issue| &issue.links).collect();
+    replica::apply_links(conn, site_id, &links, &showing("issuelinks")).await?;
+    if !upserted.written.is_empty() || thorough {
         let attachments: Vec<_> = current.iter().flat_map(|issue| &issue.attachments).collect();
-        let showing = |field: &str| -> Vec<Version> {
-            current.iter().zip(&versions).filter(|(issue, _)| issue.left_out.shows(field)).map(|(_, it)| *it).collect()
-        };
-        replica::apply_links(conn, site_id, &links, &showing("issuelinks")).await?;
         replica::apply_attachments(conn, site_id, &attachments, &showing("attachment")).await?;
     }
     let short: HashSet<i64> = parts.short_changes.iter().map(|issue| issue.issue.id).collect();
@@ -226,10 +275,40 @@ pub(super) async fn write_page<'a>(
         kept: kept.values,
         known: &upserted.current - &upserted.created_ids,
         doubtful: upserted.doubtful,
+        names,
+        renamed: misnamed.then_some(renamed),
         short_comments: parts.short_comments.into_iter().filter(|issue| wanted(issue)).collect(),
         short_worklogs: parts.short_worklogs.into_iter().filter(|issue| wanted(issue)).collect(),
         short_changes: parts.short_changes.into_iter().filter(|issue| wanted(issue)).map(|i| i.issue.id).collect(),
     })
+}
+
+/// What issues call their statuses, types, priorities and resolutions, each once.
+fn shown(issues: &[&ParsedIssue]) -> Vec<Shown> {
+    let all = issues.iter().flat_map(|issue| {
+        let (issue, details) = (&issue.issue, &issue.issue.details);
+        let category = Some(&issue.status_category).filter(|category| *category != "undefined").cloned();
+        let status = details.status_id.map(|id| Shown {
+            kind: None,
+            id,
+            name: issue.status.clone(),
+            category,
+            is_subtask: false,
+        });
+        let term = |kind, id: Option<i64>, name: &str| {
+            let is_subtask = kind == TermKind::IssueType && details.is_subtask;
+            Some(Shown::term(kind, id?, name, is_subtask))
+        };
+        let (priority, resolution) = (issue.priority.as_deref(), issue.resolution.as_deref());
+        [
+            status,
+            term(TermKind::IssueType, details.issue_type_id, &issue.issue_type),
+            term(TermKind::Priority, details.priority_id, priority.unwrap_or_default()),
+            term(TermKind::Resolution, details.resolution_id, resolution.unwrap_or_default()),
+        ]
+    });
+    let each: BTreeSet<Shown> = all.flatten().filter(|shown| !shown.name.is_empty()).collect();
+    each.into_iter().collect()
 }
 
 /// Which collections of the issues were inlined whole, and which in part.

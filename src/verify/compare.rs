@@ -11,8 +11,8 @@ use super::{Error, Look};
 use crate::domain::entity::{AttachmentRecord, ChangeRecord, IssueDetails, LinkRecord};
 use crate::domain::record::{CommentRecord, IssueRecord, WorklogRecord};
 use crate::domain::twice::newest_of_each;
-use crate::jira::histories;
 use crate::jira::normalise::{self, LeftOut, ParsedIssue, ParsedPage, RecordError};
+use crate::jira::{FieldMap, histories};
 use crate::store::patience::LONGEST;
 use crate::store::verify as rows;
 use crate::store::verify_parts::{self as parts, Kind};
@@ -169,7 +169,7 @@ impl Look<'_> {
             links_here = links_here.filter(|_| whole.left_out.shows("issuelinks"));
             attachments_here = attachments_here.filter(|_| whole.left_out.shows("attachment"));
             let mut record = whole.issue.clone();
-            let kept = whole.left_out.keep(&mut record, &stored.record, true, |id| self.is_field(id));
+            let kept = whole.left_out.keep(&mut record, &stored.record, true, &self.fields, |id| self.is_field(id));
             if kept > 0 {
                 record = record.sealed();
                 *found.left_out.entry("values").or_default() += 1;
@@ -177,7 +177,7 @@ impl Look<'_> {
             let stale = Stale {
                 id,
                 key,
-                fields: differing_fields(&record, &stored.record),
+                fields: differing_fields(&record, &stored.record, &self.fields),
                 comments: differing(&whole.comments, comments.get(&id), |comment| comment.id),
                 worklogs: differing(&whole.worklogs, worklogs.get(&id), |worklog| worklog.id),
                 changes: changed.into_iter().map(|(id, _)| id).collect(),
@@ -308,8 +308,9 @@ fn differing<T: PartialEq, K: Ord>(jira: &[T], replica: Option<&Vec<T>>, id: fn(
     differing
 }
 
-/// The names of the columns of an issue that differ.
-fn differing_fields(jira: &IssueRecord, stored: &IssueRecord) -> Vec<&'static str> {
+/// The names of the columns of an issue that differ. The hash is none of them: it says what a page showed when it was written,
+/// before names and keys in it were mended.
+fn differing_fields(jira: &IssueRecord, stored: &IssueRecord, map: &FieldMap) -> Vec<&'static str> {
     macro_rules! compare {
         ($($field:ident),+) => { [$((stringify!($field), jira.$field == stored.$field)),+] };
     }
@@ -332,16 +333,15 @@ fn differing_fields(jira: &IssueRecord, stored: &IssueRecord) -> Vec<&'static st
         created_at,
         updated_at,
         resolved_at,
-        due_date,
-        content_hash
+        due_date
     );
     let mut differing: Vec<&'static str> = same.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect();
-    differing.extend(differing_details(&jira.details, &stored.details));
+    differing.extend(differing_details(&jira.details, &stored.details, map));
     differing
 }
 
-/// The same of the details. Votes and watchers move without the issue's `updated`, and are not compared.
-fn differing_details(jira: &IssueDetails, stored: &IssueDetails) -> Vec<&'static str> {
+/// The same of the details. Votes, watchers and what is kept beside move without the issue's `updated`, and are not compared.
+fn differing_details(jira: &IssueDetails, stored: &IssueDetails, map: &FieldMap) -> Vec<&'static str> {
     macro_rules! compare {
         ($($field:ident),+) => { [$((stringify!($field), jira.$field == stored.$field)),+] };
     }
@@ -362,8 +362,9 @@ fn differing_details(jira: &IssueDetails, stored: &IssueDetails) -> Vec<&'static
         affects_version_ids,
         sprint_ids
     );
-    let fields = jira.fields.len() == stored.fields.len()
-        && jira.fields.iter().zip(&stored.fields).all(|(a, b)| a.0 == b.0 && is_same(a.1, b.1));
+    let kept = stored.fields.iter().filter(|(id, _)| !map.is_beside(id));
+    let fields = kept.clone().count() == jira.fields.len()
+        && jira.fields.iter().zip(kept).all(|(a, b)| a.0 == b.0 && is_same(a.1, b.1));
     same.into_iter().chain([("fields", fields)]).filter(|(_, same)| !same).map(|(name, _)| name).collect()
 }
 

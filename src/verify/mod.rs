@@ -136,7 +136,7 @@ struct Look<'a> {
 impl Look<'_> {
     /// Whether a value that Jira leaves out is of a field that it has.
     fn is_field(&self, id: &str) -> bool {
-        (self.known_fields.is_empty() || self.known_fields.contains(id)) && !self.fields.volatile.contains(id)
+        self.known_fields.is_empty() || self.known_fields.contains(id)
     }
 
     async fn verify(

@@ -73,6 +73,19 @@ fn a_table_row_is_one_line() {
 }
 
 #[test]
+fn white_space_is_kept_at_the_ends_and_inside() {
+    let two = doc(&[paragraph(&[words("  a  b ")]), paragraph(&[words("c\r\nd \t")])]);
+    assert_eq!(text(&two), "  a  b \nc\r\nd \t");
+    let item = json!({"type": "listItem", "content": [paragraph(&[words("one ")])]});
+    assert_eq!(text(&doc(&[json!({"type": "bulletList", "content": [item]})])), "- one ");
+    assert_eq!(text(&doc(&[paragraph(&[words("a"), json!({"type": "hardBreak"})])])), "a\n");
+    let cell = |content: &str| json!({"type": "tableCell", "content": [paragraph(&[words(content)])]});
+    let row = json!({"type": "tableRow", "content": [cell(" x  y "), cell("z ")]});
+    assert_eq!(text(&doc(&[json!({"type": "table", "content": [row]})])), " x  y  | z ");
+    assert_eq!(text(&json!("wiki \r\n")), "wiki \r\n");
+}
+
+#[test]
 fn inline_nodes_are_written_as_what_they_show() {
     let document = doc(&[
         paragraph(&[
@@ -149,8 +162,13 @@ fn any_json() -> impl Strategy<Value = Value> {
 proptest! {
     #[test]
     fn any_json_is_read_without_error(value in any_json()) {
-        let read = text(&value);
-        prop_assert_eq!(read.trim_end(), read.as_str());
+        text(&value);
+    }
+
+    #[test]
+    fn a_text_is_kept_byte_for_byte(words in "[a \t\r\n]{0,12}") {
+        prop_assert_eq!(text(&json!(words)), words.as_str());
+        prop_assert_eq!(text(&doc(&[paragraph(&[self::words(&words)])])), words.as_str());
     }
 
     #[test]

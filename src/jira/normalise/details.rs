@@ -17,7 +17,7 @@ use super::{known_id, need};
 use crate::domain::entity::{
     AttachmentRecord, ComponentRecord, IssueDetails, LinkDirection, LinkRecord, VersionRecord,
 };
-use crate::jira::fields::FieldMap;
+use crate::jira::fields::{FieldMap, OfProject};
 use crate::jira::loose::{Flag, Id, List, Loose, Whole};
 use crate::jira::repair;
 use crate::jira::{sprint, wire};
@@ -49,8 +49,8 @@ impl Details {
     /// Takes these parts out of `fields`.
     pub(super) fn read(
         report: &mut Report,
-        issue_id: i64,
-        key: &str,
+        (issue_id, key): (i64, &str),
+        project: OfProject,
         fields: &mut wire::Fields<'_>,
         dated: Dated,
         map: &FieldMap,
@@ -74,7 +74,7 @@ impl Details {
         let files = files.map_or_else(Vec::new, |List(files)| files);
         read.attachments =
             elements_of(report, names, "attachment", files, |report, element| attachment(report, issue_id, element));
-        read.rest(report, fields, map);
+        read.rest(report, project, fields, map);
         read
     }
 
@@ -133,27 +133,42 @@ impl Details {
     }
 
     /// The fields whose names are the site's own.
-    fn rest(&mut self, report: &mut Report, fields: &mut wire::Fields<'_>, map: &FieldMap) {
+    fn rest(&mut self, report: &mut Report, project: OfProject, fields: &mut wire::Fields<'_>, map: &FieldMap) {
         let has_parent = matches!(fields.parent, Loose::Good(_));
-        let names = |wanted: &Option<String>| {
-            wanted.as_deref().is_some_and(|wanted| fields.rest.iter().any(|(id, _)| id.as_ref() == wanted))
-        };
-        self.left_out.sprints = map.sprint.is_some() && !names(&map.sprint);
-        self.left_out.story_points = map.story_points.is_some() && !names(&map.story_points);
+        self.left_out.sprints = is_untold(fields, map.sprint.iter().chain(&map.sprints), |id| map.is_sprint(id));
+        let estimates = map.story_points.iter().chain(map.points.iter().map(|field| &field.id));
+        self.left_out.story_points = is_untold(fields, estimates, |id| map.points_place(id, project).is_some());
+        // The best estimate so far, with the place and the id of its field.
+        let mut best: Option<((u8, usize), Cow<'_, str>, Value)> = None;
         for (id, raw) in std::mem::take(&mut fields.rest) {
             let raw = raw.get();
             self.left_out.named.insert(id.to_string());
-            if matches!(raw, "null" | "\"\"" | "[]" | "{}") || map.volatile.contains(id.as_ref()) {
+            if matches!(raw, "null" | "\"\"" | "[]" | "{}") {
                 continue;
             }
-            let is = |wanted: &Option<String>| wanted.as_deref() == Some(id.as_ref());
             let value = readable(report, &id, raw);
-            if is(&map.story_points) {
-                self.story_points = points(report, &value);
-                if self.story_points.is_some() {
+            if map.is_beside(&id) {
+                if !is_empty(&value) {
+                    self.details.beside.insert(id.into_owned(), value);
+                }
+                continue;
+            }
+            if let Some(place) = map.points_place(&id, project) {
+                if let Some(points) = points(report, &value) {
+                    let (mut id, mut value) = (id, value);
+                    match &mut best {
+                        Some(known) if place > known.0 => {}
+                        known => {
+                            self.story_points = Some(points);
+                            let Some((_, other, kept)) = known.replace((place, id, value)) else { continue };
+                            (id, value) = (other, kept);
+                        }
+                    }
+                    // An estimate that another field goes before is a field like any other.
+                    self.details.fields.insert(id.into_owned(), value);
                     continue;
                 }
-            } else if is(&map.sprint) || (map.sprint.is_none() && sprint::looks_like_sprints(raw)) {
+            } else if map.is_sprint(&id) || (map.sprint.is_none() && sprint::looks_like_sprints(raw)) {
                 match sprint::read(&value) {
                     Some(sprints) => {
                         self.details.sprint_ids.extend(report.sprints(sprints));
@@ -166,7 +181,7 @@ impl Details {
             {
                 self.details.sprint_ids.extend(report.sprints(sprints));
                 continue;
-            } else if is(&map.epic_link) && !has_parent {
+            } else if map.is_epic_link(&id) && !has_parent && self.epic_key.is_none() {
                 if let Value::String(key) = value {
                     self.epic_key = Some(key);
                     continue;
@@ -178,6 +193,15 @@ impl Details {
             }
         }
     }
+}
+
+/// Whether the answer says nothing of a role: there are fields that may have it, and none of them is named.
+fn is_untold<'a>(
+    fields: &wire::Fields<'_>,
+    mut known: impl Iterator<Item = &'a String>,
+    has_role: impl Fn(&str) -> bool,
+) -> bool {
+    known.any(|id| has_role(id)) && !fields.rest.iter().any(|(id, _)| has_role(id))
 }
 
 /// Any value, whatever it holds; what no number or text can be is mended and noted. A whole number of more digits than can be
@@ -211,13 +235,19 @@ fn is_empty(value: &Value) -> bool {
 fn points(report: &mut Report, value: &Value) -> Option<f64> {
     let points = match value {
         Value::Number(number) => number.as_f64(),
-        Value::String(text) => text.trim().parse().ok().filter(|points: &f64| points.is_finite()),
+        Value::String(text) => number_in(text),
+        // Where it is a list to choose from.
+        Value::Object(option) => option.get("value").and_then(Value::as_str).and_then(number_in),
         _ => None,
     };
     if !value.is_number() {
         report.drift("issue", "story_points", "number", kind_of(value));
     }
     points
+}
+
+fn number_in(text: &str) -> Option<f64> {
+    text.trim().parse().ok().filter(|points: &f64| points.is_finite())
 }
 
 pub(in crate::jira) const fn kind_of(value: &Value) -> &'static str {

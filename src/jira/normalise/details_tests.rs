@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::entity::LinkDirection;
+use crate::jira::fields::PointsField;
 
 const TIME: &str = "2024-05-01T10:11:12.000+0000";
 
@@ -62,19 +63,78 @@ fn every_field_without_a_column_is_kept_unless_it_is_empty() {
     let page = read(json!({
         "customfield_1": "text", "customfield_2": 0, "customfield_3": odd, "customfield_4": false,
         "customfield_5": null, "customfield_6": "", "customfield_7": [], "customfield_8": {},
-        "flavourOfTomorrow": ["x"], "lastViewed": TIME, "workratio": -1, "aggregatetimespent": 5, "subtasks": [{"id": "2"}],
+        "flavourOfTomorrow": ["x"],
     }));
     let fields = &page.issues[0].issue.details.fields;
     let ids: Vec<_> = fields.keys().map(String::as_str).collect();
     assert_eq!(ids, ["customfield_1", "customfield_2", "customfield_3", "customfield_4", "flavourOfTomorrow"]);
     assert_eq!(fields["customfield_3"], json!({"a": [1, {"b": "\u{FFFD}"}], "self": "x"}));
+}
+
+#[test]
+fn what_moves_by_itself_is_kept_and_makes_no_issue_another_one() {
     let map = FieldMap { volatile: ["customfield_1".to_owned()].into(), ..FieldMap::default() };
-    assert!(
-        !read_with(json!({"customfield_1": "0|i0:"}), &map).issues[0]
-            .issue
-            .details
-            .fields
-            .contains_key("customfield_1")
+    let read = |rank: &str, seen: &str| {
+        let fields = json!({
+            "customfield_1": rank, "customfield_2": "x", "lastViewed": seen, "workratio": -1, "aggregatetimespent": 5,
+            "subtasks": [{"id": "2"}], "thumbnail": null, "progress": {"total": 5}, "aggregateprogress": {"total": 5},
+            "aggregatetimeestimate": 1, "aggregatetimeoriginalestimate": 2, "statusCategory": {"id": 4},
+        });
+        read_with(fields, &map).issues.remove(0).issue
+    };
+    let (one, two) = (read("0|i0:", TIME), read("0|i1:\u{0}", "2024-06-01T10:11:12.000+0000"));
+    let kept: Vec<_> = two.details.beside.keys().map(String::as_str).collect();
+    assert_eq!(
+        kept,
+        [
+            "aggregateprogress",
+            "aggregatetimeestimate",
+            "aggregatetimeoriginalestimate",
+            "aggregatetimespent",
+            "customfield_1",
+            "lastViewed",
+            "progress",
+            "statusCategory",
+            "subtasks",
+            "workratio"
+        ]
+    );
+    assert_eq!((&two.details.beside["customfield_1"], two.details.fields.len()), (&json!("0|i1:\u{FFFD}"), 1));
+    assert_eq!(one.content_hash, two.content_hash);
+}
+
+#[test]
+fn the_estimate_is_that_of_the_field_in_which_the_issue_has_a_value() {
+    let point = |id: &str, team_managed| PointsField { id: id.to_owned(), team_managed, project: None };
+    let points = vec![point("customfield_16", true), point("customfield_30", false), point("customfield_31", false)];
+    let map = FieldMap { story_points: Some("customfield_16".into()), points, ..FieldMap::default() };
+    let read = |fields: Value, map: &FieldMap| {
+        let issue = read_with(fields, map).issues.remove(0).issue;
+        (issue.story_points, issue.details.fields.into_iter().map(|(id, _)| id).collect::<Vec<_>>().join(" "))
+    };
+    let style = |simplified: Value| json!({"id": "10001", "key": "ACME", "simplified": simplified});
+    let both = |simplified: Value| json!({"customfield_16": 3.0, "customfield_30": 5.0, "project": style(simplified)});
+    let found = |points: f64, kept: &str| (Some(points), kept.to_owned());
+    for simplified in [json!(true), json!(false), Value::Null] {
+        assert_eq!(
+            read(json!({"customfield_30": 5.0, "customfield_16": null, "project": style(simplified.clone())}), &map),
+            found(5.0, "")
+        );
+        assert_eq!(read(json!({"customfield_16": 3.0, "project": style(simplified)}), &map), found(3.0, ""));
+    }
+    assert_eq!(read(both(json!(true)), &map), found(3.0, "customfield_30"), "team-managed");
+    assert_eq!(read(both(json!(false)), &map), found(5.0, "customfield_16"), "company-managed");
+    assert_eq!(read(both(Value::Null), &map), found(3.0, "customfield_30"), "not told, as on Data Center");
+    assert_eq!(read(json!({"customfield_31": 0, "customfield_30": "many"}), &map), found(0.0, "customfield_30"));
+    let named = map.with_story_points(Some("customfield_31"));
+    assert_eq!(
+        read(json!({"customfield_31": {"value": "8"}, "customfield_16": 3}), &named),
+        found(8.0, "customfield_16")
+    );
+    assert_eq!(
+        read(json!({"customfield_16": 3}), &named),
+        found(3.0, ""),
+        "a project that does not use the named field"
     );
 }
 

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use crate::domain::record::IssueRecord;
+use crate::jira::fields::FieldMap;
 
 /// The fields that an answer left out of an issue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +31,11 @@ impl LeftOut {
         !self.fields.contains(field)
     }
 
+    /// The fields without a column of their own that the answer names, by id.
+    pub fn named(&self) -> &BTreeSet<String> {
+        &self.named
+    }
+
     /// Whether one of the lists that an issue carries is left out, so that another way of asking may show more.
     pub fn lacks_lists(&self) -> bool {
         LISTS.iter().any(|list| !self.shows(list))
@@ -37,12 +43,13 @@ impl LeftOut {
 
     /// Puts what is stored into the place of what was left out; answers how many values that were. `same_project`: the issue
     /// is in the project in which it is stored; in another one, or with another type, other fields are of use. `is_field`
-    /// says which fields the site has.
+    /// says which fields the site has. What is kept beside the issue stays too, and does not count.
     pub fn keep(
         &self,
         issue: &mut IssueRecord,
         stored: &IssueRecord,
         same_project: bool,
+        map: &FieldMap,
         is_field: impl Fn(&str) -> bool,
     ) -> usize {
         let mut kept = 0;
@@ -91,7 +98,12 @@ impl LeftOut {
         keep!(self.sprints => details.sprint_ids);
         keep!(self.story_points => story_points);
         for (id, value) in &stored.details.fields {
-            if !self.named.contains(id) && is_field(id) {
+            if self.named.contains(id) || !is_field(id) {
+                continue;
+            }
+            if map.is_beside(id) {
+                issue.details.beside.insert(id.clone(), value.clone());
+            } else {
                 issue.details.fields.insert(id.clone(), value.clone());
                 kept += 1;
             }

@@ -93,6 +93,25 @@ fn an_issue_is_read_with_its_comments_and_worklogs() {
 }
 
 #[test]
+fn texts_are_kept_byte_for_byte() {
+    let mut issue = issue(1);
+    let fields = &mut issue["fields"];
+    for (name, text) in [("summary", json!(" S \t")), ("description", json!("a\r\n b \n")), ("environment", adf(" e "))]
+    {
+        fields[name] = text;
+    }
+    fields["comment"]["comments"][0]["body"] = adf("Hello  ");
+    fields["worklog"]["worklogs"][0]["comment"] = json!("Dug\n\n");
+    fields["status"]["name"] = json!("Open ");
+    let page = page(&[issue]);
+    let read = &page.issues[0];
+    assert_eq!((read.issue.summary.as_str(), read.issue.status.as_str()), (" S \t", "Open "));
+    assert_eq!(read.issue.description.as_deref(), Some("a\r\n b \n"));
+    assert_eq!(read.issue.details.environment.as_deref(), Some(" e "));
+    assert_eq!((read.comments[0].body.as_str(), read.worklogs[0].comment.as_deref()), ("Hello  ", Some("Dug\n\n")));
+}
+
+#[test]
 fn one_malformed_issue_costs_that_issue_only() {
     for (pointer, value, field) in [
         ("/id", Value::Null, "id"),
@@ -313,7 +332,7 @@ fn what_is_left_out_is_kept_and_what_is_null_is_not() {
         change(changed["fields"].as_object_mut().unwrap());
         let read = page(&[changed]);
         let mut record = read.issues[0].issue.clone();
-        let kept = read.issues[0].left_out.keep(&mut record, &stored, same_project, |_| true);
+        let kept = read.issues[0].left_out.keep(&mut record, &stored, same_project, &map(), |_| true);
         (kept, record)
     };
     let (kept, record) = kept_of(&|fields| drop(fields.remove("labels")), false);
@@ -330,6 +349,13 @@ fn what_is_left_out_is_kept_and_what_is_null_is_not() {
     // A parent is left out where there is none.
     let (kept, record) = kept_of(&|fields| drop(fields.remove("parent")), true);
     assert_eq!((kept, record.parent_id), (0, None));
+    // What is kept beside an issue stays with it, and is none of the values that count.
+    let mut viewed = stored.clone();
+    viewed.details.fields.insert("lastViewed".into(), json!("then"));
+    let read = page(&[issue(1)]);
+    let mut record = read.issues[0].issue.clone();
+    assert_eq!(read.issues[0].left_out.keep(&mut record, &viewed, true, &map(), |_| true), 0);
+    assert_eq!(record.details.beside["lastViewed"], json!("then"));
     // A value in a form that tells nothing is no value.
     let (kept, record) = kept_of(&|fields| drop(fields.insert("priority".into(), json!(3))), true);
     assert_eq!((kept > 0, record.priority), (true, stored.priority.clone()));

@@ -3,7 +3,7 @@
 use crate::simulator::json::Json;
 use crate::simulator::options::Kind;
 
-use super::Catalogue;
+use super::{Catalogue, Part};
 
 /// Components of every project, by place.
 pub(in crate::simulator) const COMPONENTS: [&str; 6] = ["API", "Web", "Mobile", "Billing", "Search", "Operations"];
@@ -29,6 +29,8 @@ pub(in crate::simulator) struct Project {
     /// Index of a person.
     pub(in crate::simulator) lead: u16,
     pub(in crate::simulator) state: ProjectState,
+    /// Of Cloud's two styles the older one, whose estimate is another field: every second project.
+    pub(in crate::simulator) company_managed: bool,
     /// The object inside an issue's `project` field.
     pub(in crate::simulator) json: String,
 }
@@ -36,11 +38,15 @@ pub(in crate::simulator) struct Project {
 impl Project {
     pub(super) fn new(kind: Kind, api: &str, id: u64, key: &str, name: &str, lead: u16) -> Self {
         let quoted = serde_json::Value::from(name);
-        let more = if kind == Kind::Cloud { r#","simplified":true"# } else { "" };
+        let company_managed = kind == Kind::Cloud && (id - super::FIRST_PROJECT_ID) % 2 == 1;
+        let more = match kind {
+            Kind::Cloud => format!(r#","simplified":{}"#, !company_managed),
+            Kind::DataCenter => String::new(),
+        };
         let json = format!(
             r#"{{"self":"{api}/project/{id}","id":"{id}","key":"{key}","name":{quoted},"projectTypeKey":"software"{more}}}"#
         );
-        Self { id, key: key.to_owned(), name: name.to_owned(), lead, state: ProjectState::Live, json }
+        Self { id, key: key.to_owned(), name: name.to_owned(), lead, state: ProjectState::Live, company_managed, json }
     }
 
     /// True when this is the project's name, in any case.
@@ -75,7 +81,8 @@ impl Catalogue {
         json.item().raw(r#"{"expand":"description,lead,issueTypes,url,projectKeys","#);
         json.raw(project.json.trim_start_matches('{').trim_end_matches('}'));
         if self.kind == Kind::Cloud {
-            json.raw(r#","style":"next-gen","isPrivate":false,"properties":{}"#);
+            let style = if project.company_managed { "classic" } else { "next-gen" };
+            json.text("style", style).raw(r#","isPrivate":false,"properties":{}"#);
         }
         json.member("archived", if project.state == ProjectState::Archived { "true" } else { "false" });
         if project.state == ProjectState::Deleted {
@@ -98,7 +105,7 @@ impl Catalogue {
     pub(in crate::simulator) fn write_component(&self, json: &mut Json, project: &Project, at: usize, whole: bool) {
         let id = project.component_id(at);
         json.item().open('{').key("self").raw("\"").raw(&self.api).raw("/component/").int(id as i64).raw("\"");
-        json.id("id", id).text("name", COMPONENTS[at]);
+        json.id("id", id).text("name", self.part_name(Part::Component, id, COMPONENTS[at]));
         if whole {
             json.text("description", "").member("lead", &self.people[usize::from(project.lead)].json);
             json.text("assigneeType", "PROJECT_LEAD")
@@ -112,7 +119,9 @@ impl Catalogue {
     pub(in crate::simulator) fn write_version(&self, json: &mut Json, project: &Project, at: usize, whole: bool) {
         let (id, released) = (project.version_id(at), at < 2);
         json.item().open('{').key("self").raw("\"").raw(&self.api).raw("/version/").int(id as i64).raw("\"");
-        json.id("id", id).text("name", VERSIONS[at]).member("archived", if at == 0 { "true" } else { "false" });
+        json.id("id", id)
+            .text("name", self.part_name(Part::Version, id, VERSIONS[at]))
+            .member("archived", if at == 0 { "true" } else { "false" });
         json.member("released", if released { "true" } else { "false" });
         if released {
             json.date("releaseDate", self.history_end_ms - (3 - at as i64) * 60 * 86_400_000);

@@ -1,6 +1,6 @@
 //! Sprints and boards. Every project has a Scrum board; every third has a Kanban board besides, which has no sprints.
 
-use super::Catalogue;
+use super::{Catalogue, Part};
 use crate::simulator::json::Json;
 use crate::simulator::options::Kind;
 
@@ -47,7 +47,8 @@ impl Sprint {
         id(self.project, self.number)
     }
 
-    /// A name that careless readers of lists stumble over is among them.
+    /// The name that it began with: histories go on telling it so. One that careless readers of lists stumble over is among
+    /// them.
     pub(in crate::simulator) fn name(&self) -> String {
         match self.number {
             3 => "Sprint 4 [hardening], east".to_owned(),
@@ -60,14 +61,14 @@ impl Sprint {
     }
 
     /// Writes the object of Cloud's sprint field and of the agile interface.
-    pub(in crate::simulator) fn write(&self, json: &mut Json, agile: Option<&Catalogue>) {
+    pub(in crate::simulator) fn write(&self, json: &mut Json, catalogue: &Catalogue, agile: bool) {
         json.item().open('{').number("id", i64::from(self.id()));
-        if let Some(catalogue) = agile {
+        if agile {
             json.text("self", &format!("{}/rest/agile/1.0/sprint/{}", catalogue.base_url, self.id()));
         }
-        json.text("name", &self.name()).text("state", self.state.name());
+        json.text("name", &catalogue.sprint_name(self)).text("state", self.state.name());
         let board = i64::from(scrum_board(self.project));
-        json.number(if agile.is_some() { "originBoardId" } else { "boardId" }, board).text("goal", self.goal());
+        json.number(if agile { "originBoardId" } else { "boardId" }, board).text("goal", self.goal());
         if let Some(starts_ms) = self.starts_ms {
             json.utc("startDate", starts_ms).utc("endDate", starts_ms + LENGTH_MS);
         }
@@ -78,7 +79,7 @@ impl Sprint {
     }
 
     /// Writes the string of Data Center's sprint field.
-    pub(in crate::simulator) fn write_string(&self, json: &mut Json) {
+    pub(in crate::simulator) fn write_string(&self, json: &mut Json, catalogue: &Catalogue) {
         let date = |at: Option<i64>| {
             let at = at.and_then(chrono::DateTime::from_timestamp_millis);
             at.map_or("<null>".to_owned(), |at| at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true))
@@ -90,7 +91,7 @@ impl Sprint {
             self.id(),
             scrum_board(self.project),
             self.state.name().to_uppercase(),
-            self.name(),
+            catalogue.sprint_name(self),
             date(self.starts_ms),
             date(self.starts_ms.map(|at| at + LENGTH_MS)),
             date(self.completed_ms),
@@ -182,6 +183,11 @@ impl Catalogue {
         let (project, number) = (u16::try_from(at / 100).ok()?, u8::try_from(at % 100).ok()?);
         (usize::from(project) < self.projects.len() && number < self.sprint_count(project))
             .then(|| self.sprint(project, number))
+    }
+
+    /// What a sprint is called now.
+    pub(in crate::simulator) fn sprint_name(&self, sprint: &Sprint) -> String {
+        self.new_names.get(&(Part::Sprint, u64::from(sprint.id()))).cloned().unwrap_or_else(|| sprint.name())
     }
 
     /// Starts a sprint that is to come; false when it is not.

@@ -6,7 +6,10 @@ use crate::simulator::options::Kind;
 #[derive(Clone, Debug)]
 pub(in crate::simulator) struct Named {
     pub(in crate::simulator) id: &'static str,
-    pub(in crate::simulator) name: &'static str,
+    /// As it was called when the site began: histories go on telling it so.
+    pub(in crate::simulator) first_name: &'static str,
+    /// As it is called now.
+    pub(in crate::simulator) name: String,
     pub(in crate::simulator) json: String,
     /// As the lists of the site show it, which tell more on Cloud.
     pub(in crate::simulator) listed: String,
@@ -25,7 +28,33 @@ impl Named {
             (Kind::Cloud, Some(open)) => format!(r#"{open},"untranslatedName":"{name}"}}"#),
             _ => json.clone(),
         };
-        Self { id, name, json, listed }
+        Self { id, first_name: name, name: name.to_owned(), json, listed }
+    }
+
+    /// Gives it another name.
+    pub(super) fn rename(&mut self, name: &str) {
+        // The own name comes before the one of a status' category.
+        for key in ["name", "untranslatedName"] {
+            let member = |name: &str| format!("\"{key}\":{}", serde_json::Value::from(name));
+            let (before, now) = (member(&self.name), member(name));
+            self.json = self.json.replacen(&before, &now, 1);
+            self.listed = self.listed.replacen(&before, &now, 1);
+        }
+        name.clone_into(&mut self.name);
+    }
+
+    /// Puts a status into another category, by its key; false of an unknown one.
+    pub(super) fn recategorise(&mut self, key: &str) -> bool {
+        let Some((id, key, name)) = CATEGORIES.iter().find(|(_, known, _)| *known == key) else { return false };
+        for json in [&mut self.json, &mut self.listed] {
+            let Some((head, tail)) = json.split_once("\"statusCategory\":{") else { return false };
+            let (category, rest) = tail.split_once('}').unwrap_or((tail, "}"));
+            let url = category.split_once("/statuscategory/").map_or("", |(url, _)| url);
+            *json = format!(
+                "{head}\"statusCategory\":{{{url}/statuscategory/{id}\",\"id\":{id},\"key\":\"{key}\",\"colorName\":\"blue-gray\",\"name\":\"{name}\"}}{rest}"
+            );
+        }
+        true
     }
 }
 
@@ -101,7 +130,7 @@ impl Maker<'_> {
     fn simple(&self, path: &str, id: &'static str, name: &'static str) -> Named {
         let api = self.api;
         let json = format!(r#"{{"self":"{api}/{path}/{id}","description":"","name":"{name}","id":"{id}"}}"#);
-        Named { id, name, listed: json.clone(), json }
+        Named { id, first_name: name, name: name.to_owned(), listed: json.clone(), json }
     }
 
     pub(super) fn priorities(&self) -> Vec<Named> {

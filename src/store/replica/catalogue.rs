@@ -50,10 +50,11 @@ pub async fn upsert_fields(conn: &mut PgConnection, site_id: Uuid, fields: &[Fie
     Ok(())
 }
 
-/// Makes the statuses of the site what the list says.
-pub async fn upsert_statuses(conn: &mut PgConnection, site_id: Uuid, statuses: &[StatusRecord]) -> Result<()> {
+/// Makes the statuses of the site what the list says. Answers whether one that was known is called otherwise, or is of another
+/// category.
+pub async fn upsert_statuses(conn: &mut PgConnection, site_id: Uuid, statuses: &[StatusRecord]) -> Result<bool> {
     if statuses.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     let mut sorted: Vec<&StatusRecord> = statuses.iter().collect();
     sorted.sort_unstable_by_key(|s| s.id);
@@ -62,12 +63,15 @@ pub async fn upsert_statuses(conn: &mut PgConnection, site_id: Uuid, statuses: &
     let names: Vec<&str> = sorted.iter().map(|s| s.name.as_str()).collect();
     let categories: Vec<&str> = sorted.iter().map(|s| s.category.as_str()).collect();
     let descriptions: Vec<Option<&str>> = sorted.iter().map(|s| s.description.as_deref()).collect();
-    sqlx::query!(
+    let renamed = sqlx::query_scalar!(
         r#"
         WITH gone AS (
             UPDATE syncline.status SET deleted_at = clock_timestamp()
              WHERE site_id = $1 AND deleted_at IS NULL AND id <> ALL ($2::int8[])
-        )
+        ), renamed AS (
+            SELECT 1 FROM unnest($2::int8[], $3::text[], $4::text[]) AS n (id, name, category)
+              JOIN syncline.status o ON o.site_id = $1 AND o.id = n.id AND (o.name, o.category) <> (n.name, n.category)
+        ), written AS (
         INSERT INTO syncline.status AS s (site_id, id, name, category, description)
         SELECT $1, n.* FROM unnest($2::int8[], $3::text[], $4::text[], $5::text[]) AS n
         ON CONFLICT (site_id, id) DO UPDATE
@@ -75,6 +79,8 @@ pub async fn upsert_statuses(conn: &mut PgConnection, site_id: Uuid, statuses: &
                updated_at = clock_timestamp(), deleted_at = NULL
          WHERE s.deleted_at IS NOT NULL
             OR (s.name, s.category, s.description) IS DISTINCT FROM (excluded.name, excluded.category, excluded.description)
+        )
+        SELECT EXISTS (SELECT 1 FROM renamed) AS "renamed!"
         "#,
         site_id,
         &ids,
@@ -82,16 +88,22 @@ pub async fn upsert_statuses(conn: &mut PgConnection, site_id: Uuid, statuses: &
         &categories as &[&str],
         &descriptions as &[Option<&str>],
     )
-    .execute(conn)
+    .fetch_one(conn)
     .await?;
-    Ok(())
+    Ok(renamed)
 }
 
-/// Makes one of the simple catalogues of the site what the list says; entries of other kinds in it are left out.
-pub async fn upsert_terms(conn: &mut PgConnection, site_id: Uuid, kind: TermKind, terms: &[TermRecord]) -> Result<()> {
+/// Makes one of the simple catalogues of the site what the list says; entries of other kinds in it are left out. Answers
+/// whether one that was known is called otherwise.
+pub async fn upsert_terms(
+    conn: &mut PgConnection,
+    site_id: Uuid,
+    kind: TermKind,
+    terms: &[TermRecord],
+) -> Result<bool> {
     let mut sorted: Vec<&TermRecord> = terms.iter().filter(|term| term.kind == kind).collect();
     if sorted.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     sorted.sort_unstable_by_key(|t| t.id);
     sorted.dedup_by_key(|t| t.id);
@@ -100,12 +112,15 @@ pub async fn upsert_terms(conn: &mut PgConnection, site_id: Uuid, kind: TermKind
     let descriptions: Vec<Option<&str>> = sorted.iter().map(|t| t.description.as_deref()).collect();
     let subtasks: Vec<bool> = sorted.iter().map(|t| t.is_subtask).collect();
     let positions: Vec<i32> = sorted.iter().map(|t| t.position).collect();
-    sqlx::query!(
+    let renamed = sqlx::query_scalar!(
         r#"
         WITH gone AS (
             UPDATE syncline.term SET deleted_at = clock_timestamp()
              WHERE site_id = $1 AND kind = $2 AND deleted_at IS NULL AND id <> ALL ($3::int8[])
-        )
+        ), renamed AS (
+            SELECT 1 FROM unnest($3::int8[], $4::text[]) AS n (id, name)
+              JOIN syncline.term o ON o.site_id = $1 AND o.kind = $2 AND o.id = n.id AND o.name <> n.name
+        ), written AS (
         INSERT INTO syncline.term AS t (site_id, kind, id, name, description, is_subtask, position)
         SELECT $1, $2, n.* FROM unnest($3::int8[], $4::text[], $5::text[], $6::bool[], $7::int4[]) AS n
         ON CONFLICT (site_id, kind, id) DO UPDATE
@@ -114,6 +129,8 @@ pub async fn upsert_terms(conn: &mut PgConnection, site_id: Uuid, kind: TermKind
          WHERE t.deleted_at IS NOT NULL
             OR (t.name, t.description, t.is_subtask, t.position)
                IS DISTINCT FROM (excluded.name, excluded.description, excluded.is_subtask, excluded.position)
+        )
+        SELECT EXISTS (SELECT 1 FROM renamed) AS "renamed!"
         "#,
         site_id,
         kind.as_str(),
@@ -123,7 +140,7 @@ pub async fn upsert_terms(conn: &mut PgConnection, site_id: Uuid, kind: TermKind
         &subtasks,
         &positions,
     )
-    .execute(conn)
+    .fetch_one(conn)
     .await?;
-    Ok(())
+    Ok(renamed)
 }

@@ -1,8 +1,10 @@
 //! Issues, by Jira's id: a move keeps the row.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
+use serde::{Serialize, Serializer};
+use serde_json::json;
 use sqlx::PgConnection;
 use tracing::Instrument;
 use uuid::Uuid;
@@ -30,6 +32,8 @@ pub struct UpsertedIssues {
     /// Issues that were not written because two signs of their age contradict each other: the time that Jira puts on them and
     /// the time at which a search showed them. A direct read decides.
     pub doubtful: Vec<i64>,
+    /// Those that were written and have got another key, with the one that they had.
+    pub former_keys: Vec<(i64, String)>,
 }
 
 /// How Jira was looked at.
@@ -78,13 +82,16 @@ pub async fn upsert_issues(
                 AS n (id, key, summary, description, issue_type, status, status_category, priority, resolution, assignee,
                       reporter, creator, parent_id, parent_key, labels, story_points, created_at, updated_at, resolved_at,
                       due_date, content_hash, details)
-        ), same AS (
-            -- Rows that are as Jira shows them are neither written nor locked. One look-up by key for each, whatever the
-            -- statistics: before the first ANALYZE a join reads the whole site.
-            SELECT n.id FROM input n
-             CROSS JOIN LATERAL (SELECT i.content_hash, i.deleted_at, i.project_id FROM syncline.issue i
+        ), known AS MATERIALIZED (
+            -- One look-up by key for each, whatever the statistics: before the first ANALYZE a join reads the whole site.
+            SELECT n.id, nullif(i.key, n.key) AS former_key,
+                   i.content_hash = n.content_hash AND i.deleted_at IS NULL AND i.project_id = $2 AS same
+              FROM input n
+             CROSS JOIN LATERAL (SELECT i.content_hash, i.deleted_at, i.project_id, i.key FROM syncline.issue i
                                   WHERE i.site_id = $1 AND i.id = n.id LIMIT 1) i
-             WHERE i.content_hash = n.content_hash AND i.deleted_at IS NULL AND i.project_id = $2
+        ), same AS (
+            -- Rows that are as Jira shows them are neither written nor locked.
+            SELECT id FROM known WHERE same
         ), written AS (
             INSERT INTO syncline.issue AS i (site_id, id, project_id, key, summary, description, issue_type, status, status_category,
                    priority, resolution, assignee_account_id, reporter_account_id, creator_account_id, parent_id, parent_key,
@@ -92,7 +99,10 @@ pub async fn upsert_issues(
                    issue_type_id, is_subtask, status_id, priority_id, resolution_id, environment, security_level,
                    status_category_changed_at, original_estimate_seconds, remaining_estimate_seconds, time_spent_seconds,
                    component_ids, fix_version_ids, affects_version_ids, sprint_ids, fields, votes, watchers, observed_at)
-            SELECT $1, n.id, $2, n.key, n.summary, n.description, n.issue_type, n.status, n.status_category, n.priority, n.resolution,
+            -- What has an id is called as the site's lists call it, not as a page that may be older did: see store::names.
+            SELECT $1, n.id, $2, n.key, n.summary, n.description, coalesce(nullif(lt.name, ''), n.issue_type),
+                   coalesce(nullif(ls.name, ''), n.status), coalesce(nullif(ls.category, 'undefined'), n.status_category),
+                   coalesce(nullif(lp.name, ''), n.priority), coalesce(nullif(lr.name, ''), n.resolution),
                    n.assignee, n.reporter, n.creator, n.parent_id, n.parent_key, ARRAY(SELECT jsonb_array_elements_text(n.labels::jsonb)),
                    n.story_points, n.created_at, n.updated_at, n.resolved_at, n.due_date, n.content_hash, clock_timestamp(),
                    d.issue_type_id, d.is_subtask, d.status_id, d.priority_id, d.resolution_id, d.environment, d.security_level,
@@ -104,6 +114,10 @@ pub async fn upsert_issues(
                    security_level text, status_category_changed_at timestamptz, original_estimate_seconds int8,
                    remaining_estimate_seconds int8, time_spent_seconds int8, component_ids int8[], fix_version_ids int8[],
                    affects_version_ids int8[], sprint_ids int8[], fields jsonb, votes int4, watchers int4)
+              LEFT JOIN syncline.status ls ON ls.site_id = $1 AND ls.id = d.status_id
+              LEFT JOIN syncline.term lt ON lt.site_id = $1 AND lt.kind = 'issue_type' AND lt.id = d.issue_type_id
+              LEFT JOIN syncline.term lp ON lp.site_id = $1 AND lp.kind = 'priority' AND lp.id = d.priority_id
+              LEFT JOIN syncline.term lr ON lr.site_id = $1 AND lr.kind = 'resolution' AND lr.id = d.resolution_id
              WHERE n.id NOT IN (SELECT id FROM same)
              ORDER BY n.id
             ON CONFLICT (site_id, id) DO UPDATE
@@ -132,9 +146,9 @@ pub async fn upsert_issues(
                AND (i.content_hash <> excluded.content_hash OR i.deleted_at IS NOT NULL OR i.project_id <> excluded.project_id)
             RETURNING i.id, i.xmax = 0 AS created
         )
-        SELECT id AS "id!", created AS "created?" FROM written
+        SELECT w.id AS "id!", w.created AS "created?", k.former_key AS "former_key?" FROM written w LEFT JOIN known k ON k.id = w.id
         UNION ALL
-        SELECT id, NULL FROM same
+        SELECT id, NULL, NULL FROM same
         "#,
         site_id,
         project_id,
@@ -178,6 +192,7 @@ pub async fn upsert_issues(
         }
         if row.created.is_some() {
             result.written.insert(row.id);
+            result.former_keys.extend(row.former_key.map(|key| (row.id, key)));
         }
         result.current.insert(row.id);
     }
@@ -217,7 +232,7 @@ async fn doubtful(
 /// The columns of `details` as one JSON object: an array of arrays could not travel as a column, and the names keep eighteen
 /// columns from being mixed up.
 fn details(details: &IssueDetails) -> String {
-    serde_json::json!({
+    let members = json!({
         "issue_type_id": details.issue_type_id,
         "is_subtask": details.is_subtask,
         "status_id": details.status_id,
@@ -233,11 +248,83 @@ fn details(details: &IssueDetails) -> String {
         "fix_version_ids": details.fix_version_ids,
         "affects_version_ids": details.affects_version_ids,
         "sprint_ids": details.sprint_ids,
-        "fields": details.fields,
         "votes": details.votes,
         "watchers": details.watchers,
-    })
-    .to_string()
+    });
+    let mut text = members.to_string();
+    text.pop();
+    text.push_str(",\"fields\":");
+    text.push_str(&fields(details));
+    text.push('}');
+    text
+}
+
+/// All fields without a column, as one JSON object.
+fn fields(details: &IssueDetails) -> String {
+    struct All<'a>(&'a IssueDetails);
+    impl Serialize for All<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+            serializer.collect_map(self.0.fields.iter().chain(&self.0.beside))
+        }
+    }
+    serde_json::to_string(&All(details)).unwrap_or_else(|_| "{}".to_owned())
+}
+
+/// Writes what does not count as a change of an issue, where the rest of it is as it is stored: votes, watchers, and the
+/// fields that are kept beside. Each issue comes with the fields that its answer named: others stay as they are stored, unless
+/// the site has them no more. A row that another transaction is writing is left to it, and so is one that was asked for after
+/// `asked_at`.
+pub async fn refresh_beside(
+    conn: &mut PgConnection,
+    site_id: Uuid,
+    issues: &[(&IssueRecord, &BTreeSet<String>)],
+    asked_at: DateTime<Utc>,
+) -> Result<()> {
+    let ids: Vec<i64> = issues.iter().map(|(i, _)| i.id).collect();
+    let hashes: Vec<Vec<u8>> = issues.iter().map(|(i, _)| i.content_hash.to_vec()).collect();
+    let all: Vec<String> = issues.iter().map(|(i, _)| fields(&i.details)).collect();
+    let named = |named: &BTreeSet<String>| named.iter().map(|id| id.replace('\0', "\u{FFFD}")).collect::<Vec<String>>();
+    let named: Vec<String> = issues.iter().map(|(_, ids)| json!(named(ids)).to_string()).collect();
+    let votes: Vec<Option<i32>> = issues.iter().map(|(i, _)| i.details.votes).collect();
+    let watchers: Vec<Option<i32>> = issues.iter().map(|(i, _)| i.details.watchers).collect();
+    sqlx::query!(
+        r#"
+        WITH input AS MATERIALIZED (
+            SELECT n.id, n.content_hash, n.fields::jsonb AS fields, n.named::jsonb AS named, n.votes, n.watchers
+              FROM unnest($2::int8[], $3::bytea[], $4::text[], $5::text[], $6::int4[], $7::int4[])
+                AS n (id, content_hash, fields, named, votes, watchers)
+        ), other AS MATERIALIZED (
+            SELECT n.id, n.content_hash, m.fields, n.votes, n.watchers FROM input n
+             CROSS JOIN LATERAL (SELECT i.content_hash, i.fields, i.votes, i.watchers, i.observed_at FROM syncline.issue i
+                                  WHERE i.site_id = $1 AND i.id = n.id LIMIT 1) i
+             CROSS JOIN LATERAL (SELECT coalesce(jsonb_object_agg(f.id, f.value), '{}'::jsonb) || n.fields AS fields
+                                   FROM jsonb_each(i.fields) AS f (id, value)
+                                  WHERE NOT (n.named ? f.id)
+                                    AND NOT EXISTS (SELECT 1 FROM syncline.field d
+                                                     WHERE d.site_id = $1 AND d.id = f.id AND d.deleted_at IS NOT NULL)) m
+             WHERE i.content_hash = n.content_hash
+               AND (i.observed_at IS NULL OR i.observed_at <= $8 OR i.observed_at > clock_timestamp())
+               AND (i.fields, i.votes, i.watchers) IS DISTINCT FROM (m.fields, coalesce(n.votes, i.votes), coalesce(n.watchers, i.watchers))
+        ), locked AS MATERIALIZED (
+            SELECT i.id FROM syncline.issue i WHERE i.site_id = $1 AND i.id = ANY (ARRAY(SELECT id FROM other)) ORDER BY i.id
+               FOR NO KEY UPDATE SKIP LOCKED
+        )
+        UPDATE syncline.issue i SET fields = n.fields, votes = coalesce(n.votes, i.votes), watchers = coalesce(n.watchers, i.watchers)
+          FROM other n
+         WHERE i.site_id = $1 AND i.id = ANY (ARRAY(SELECT id FROM locked)) AND n.id = i.id AND i.content_hash = n.content_hash
+        "#,
+        site_id,
+        &ids,
+        &hashes,
+        &all,
+        &named,
+        &votes as &[Option<i32>],
+        &watchers as &[Option<i32>],
+        asked_at,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// A time as PostgreSQL reads it from a text: years beyond 9999 have no sign.

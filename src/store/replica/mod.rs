@@ -19,7 +19,7 @@ mod worklog_feed;
 pub use catalogue::{upsert_fields, upsert_statuses, upsert_terms};
 pub use collection::{Applied, Version, apply_comments, apply_worklogs};
 pub use history::insert_changes;
-pub use issue::{Look, UpsertedIssues, distrust, lock_if_current, mark_deleted, upsert_issues};
+pub use issue::{Look, UpsertedIssues, distrust, lock_if_current, mark_deleted, refresh_beside, upsert_issues};
 pub use part::{apply_attachments, apply_links};
 pub use people::{record_drifts, upsert_users};
 pub use planning::{Source, upsert_boards, upsert_components, upsert_sprints, upsert_versions};

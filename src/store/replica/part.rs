@@ -32,13 +32,18 @@ pub async fn apply_links(
     let touched = sqlx::query_scalar!(
         r#"
         WITH current AS (
-            SELECT v.id FROM unnest($9::int8[], $10::timestamptz[]) AS v (id, asked_at)
+            SELECT v.id, v.asked_at FROM unnest($9::int8[], $10::timestamptz[]) AS v (id, asked_at)
              CROSS JOIN LATERAL (SELECT i.observed_at FROM syncline.issue i WHERE i.site_id = $1 AND i.id = v.id LIMIT 1) i
              WHERE (i.observed_at IS NULL OR i.observed_at <= v.asked_at OR i.observed_at > clock_timestamp())
         ), input AS (
-            SELECT * FROM unnest($2::int8[], $3::int8[], $4::text[], $5::text[], $6::text[], $7::int8[], $8::text[])
+            -- A key that was asked for after the page goes before the one on the page.
+            SELECT n.issue_id, n.id, n.link_type, n.relation, n.direction, n.other_issue_id, coalesce(o.key, n.other_key) AS other_key
+              FROM unnest($2::int8[], $3::int8[], $4::text[], $5::text[], $6::text[], $7::int8[], $8::text[])
                 AS n (issue_id, id, link_type, relation, direction, other_issue_id, other_key)
-             WHERE n.issue_id IN (SELECT id FROM current)
+              JOIN current c ON c.id = n.issue_id
+              LEFT JOIN LATERAL (SELECT i.key FROM syncline.issue i
+                                  WHERE i.site_id = $1 AND i.id = n.other_issue_id AND i.deleted_at IS NULL
+                                    AND i.observed_at > c.asked_at AND i.observed_at <= clock_timestamp() LIMIT 1) o ON true
         ), written AS (
             INSERT INTO syncline.issue_link AS l (site_id, issue_id, id, link_type, relation, direction, other_issue_id, other_key)
             SELECT $1, n.* FROM input n ORDER BY n.issue_id, n.id

@@ -1,7 +1,7 @@
 //! What a project is planned with: versions, components, boards and sprints.
 //!
-//! What must hold: a complete list says what is gone; an issue that names a version or a sprint says only that it exists,
-//! and never takes away what a list told of it.
+//! What must hold: a complete list says what is gone; an issue that names a version or a sprint says only that it exists and
+//! what it is called, and never takes away what a list told of it.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use sqlx::PgConnection;
@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::domain::entity::{BoardRecord, ComponentRecord, SprintRecord, VersionRecord};
 use crate::store::Result;
 
-/// Where records were read.
+/// Where records were read. Issues tell names, and that the rest exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// On issues: they exist, and may be told more of elsewhere.
@@ -50,14 +50,19 @@ pub async fn upsert_versions(
         INSERT INTO syncline.version AS v (site_id, id, jira_project_id, name, description, archived, released, start_date, release_date)
         SELECT $1, n.* FROM unnest($2::int8[], $3::int8[], $4::text[], $5::text[], $6::bool[], $7::bool[], $8::date[], $9::date[])
                          AS n (id, project, name, description, archived, released, start_date, release_date)
-         -- Most pages name versions that are known: those are not even locked.
-         WHERE $10 OR NOT EXISTS (SELECT 1 FROM syncline.version o WHERE o.site_id = $1 AND o.id = n.id)
+         -- Most pages name versions that are known by that name: those are not even locked.
+         WHERE $10 OR NOT EXISTS (SELECT 1 FROM syncline.version o WHERE o.site_id = $1 AND o.id = n.id AND n.name IN (o.name, ''))
          ORDER BY n.id
         ON CONFLICT (site_id, id) DO UPDATE
-           SET jira_project_id = excluded.jira_project_id, name = excluded.name, description = excluded.description,
-               archived = excluded.archived, released = excluded.released, start_date = excluded.start_date,
-               release_date = excluded.release_date, updated_at = clock_timestamp(), deleted_at = NULL
-         WHERE $10 AND (v.deleted_at IS NOT NULL
+           SET name = excluded.name, updated_at = clock_timestamp(),
+               jira_project_id = CASE WHEN $10 THEN excluded.jira_project_id ELSE v.jira_project_id END,
+               description = CASE WHEN $10 THEN excluded.description ELSE v.description END,
+               archived = CASE WHEN $10 THEN excluded.archived ELSE v.archived END,
+               released = CASE WHEN $10 THEN excluded.released ELSE v.released END,
+               start_date = CASE WHEN $10 THEN excluded.start_date ELSE v.start_date END,
+               release_date = CASE WHEN $10 THEN excluded.release_date ELSE v.release_date END,
+               deleted_at = CASE WHEN $10 THEN NULL ELSE v.deleted_at END
+         WHERE NOT $10 OR (v.deleted_at IS NOT NULL
             OR (v.jira_project_id, v.name, v.description, v.archived, v.released, v.start_date, v.release_date)
                IS DISTINCT FROM (excluded.jira_project_id, excluded.name, excluded.description, excluded.archived,
                                  excluded.released, excluded.start_date, excluded.release_date))
@@ -106,12 +111,15 @@ pub async fn upsert_components(
         )
         INSERT INTO syncline.component AS c (site_id, id, jira_project_id, name, description, lead_account_id)
         SELECT $1, n.* FROM unnest($2::int8[], $3::int8[], $4::text[], $5::text[], $6::text[]) AS n (id, project, name, description, lead)
-         WHERE $7 OR NOT EXISTS (SELECT 1 FROM syncline.component o WHERE o.site_id = $1 AND o.id = n.id)
+         WHERE $7 OR NOT EXISTS (SELECT 1 FROM syncline.component o WHERE o.site_id = $1 AND o.id = n.id AND n.name IN (o.name, ''))
          ORDER BY n.id
         ON CONFLICT (site_id, id) DO UPDATE
-           SET jira_project_id = excluded.jira_project_id, name = excluded.name, description = excluded.description,
-               lead_account_id = excluded.lead_account_id, updated_at = clock_timestamp(), deleted_at = NULL
-         WHERE $7 AND (c.deleted_at IS NOT NULL
+           SET name = excluded.name, updated_at = clock_timestamp(),
+               jira_project_id = CASE WHEN $7 THEN excluded.jira_project_id ELSE c.jira_project_id END,
+               description = CASE WHEN $7 THEN excluded.description ELSE c.description END,
+               lead_account_id = CASE WHEN $7 THEN excluded.lead_account_id ELSE c.lead_account_id END,
+               deleted_at = CASE WHEN $7 THEN NULL ELSE c.deleted_at END
+         WHERE NOT $7 OR (c.deleted_at IS NOT NULL
             OR (c.jira_project_id, c.name, c.description, c.lead_account_id)
                IS DISTINCT FROM (excluded.jira_project_id, excluded.name, excluded.description, excluded.lead_account_id))
         "#,
@@ -193,25 +201,28 @@ pub async fn upsert_sprints(
     let states: Vec<&str> = sorted.iter().map(|s| s.state.as_str()).collect();
     let of_boards: Vec<Option<i64>> = sorted.iter().map(|s| s.board_id).collect();
     let goals: Vec<Option<&str>> = sorted.iter().map(|s| s.goal.as_deref()).collect();
+    let uncertain: Vec<bool> = sorted.iter().map(|s| s.uncertain).collect();
     sqlx::query!(
         r#"
         WITH gone AS (
             UPDATE syncline.sprint SET deleted_at = clock_timestamp()
              WHERE site_id = $1 AND board_id = ANY ($10::int8[]) AND deleted_at IS NULL AND id <> ALL ($2::int8[])
         ), input AS (
-            -- What an issue does not tell of a sprint stays as a list told it.
-            SELECT n.id, n.name, n.state, coalesce(n.board_id, o.board_id) AS board_id,
-                   CASE WHEN $11 THEN n.goal ELSE coalesce(n.goal, o.goal) END AS goal,
+            -- What an issue does not tell of a sprint, or not for certain, stays as a list told it.
+            SELECT n.id, CASE WHEN n.uncertain THEN coalesce(o.name, n.name) ELSE n.name END AS name, n.state,
+                   coalesce(n.board_id, o.board_id) AS board_id,
+                   CASE WHEN $11 THEN n.goal WHEN n.uncertain AND o.id IS NOT NULL THEN o.goal ELSE coalesce(n.goal, o.goal) END AS goal,
                    CASE WHEN $11 THEN n.started_at ELSE coalesce(n.started_at, o.started_at) END AS started_at,
                    CASE WHEN $11 THEN n.ends_at ELSE coalesce(n.ends_at, o.ends_at) END AS ends_at,
                    CASE WHEN $11 THEN n.completed_at ELSE coalesce(n.completed_at, o.completed_at) END AS completed_at
-              FROM unnest($2::int8[], $3::text[], $4::text[], $5::int8[], $6::text[], $7::timestamptz[], $8::timestamptz[], $9::timestamptz[])
-                   AS n (id, name, state, board_id, goal, started_at, ends_at, completed_at)
+              FROM unnest($2::int8[], $3::text[], $4::text[], $5::int8[], $6::text[], $7::timestamptz[], $8::timestamptz[], $9::timestamptz[],
+                          $12::bool[])
+                   AS n (id, name, state, board_id, goal, started_at, ends_at, completed_at, uncertain)
               LEFT JOIN syncline.sprint o ON o.site_id = $1 AND o.id = n.id
              WHERE o.id IS NULL OR o.deleted_at IS NOT NULL
                 OR (o.name, o.state, o.board_id, o.goal, o.started_at, o.ends_at, o.completed_at) IS DISTINCT FROM
-                   (n.name, n.state, coalesce(n.board_id, o.board_id),
-                    CASE WHEN $11 THEN n.goal ELSE coalesce(n.goal, o.goal) END,
+                   (CASE WHEN n.uncertain THEN o.name ELSE n.name END, n.state, coalesce(n.board_id, o.board_id),
+                    CASE WHEN $11 THEN n.goal WHEN n.uncertain THEN o.goal ELSE coalesce(n.goal, o.goal) END,
                     CASE WHEN $11 THEN n.started_at ELSE coalesce(n.started_at, o.started_at) END,
                     CASE WHEN $11 THEN n.ends_at ELSE coalesce(n.ends_at, o.ends_at) END,
                     CASE WHEN $11 THEN n.completed_at ELSE coalesce(n.completed_at, o.completed_at) END)
@@ -234,6 +245,7 @@ pub async fn upsert_sprints(
         &time(|s| s.completed_at) as &[Option<DateTime<Utc>>],
         boards,
         source == Source::List,
+        &uncertain,
     )
     .execute(conn)
     .await?;
