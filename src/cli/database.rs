@@ -59,7 +59,9 @@ pub(super) async fn run(args: DatabaseArgs, context: &Context) -> Result<(), Err
 
 async fn backup(file: &Path, force: bool, context: &Context) -> Result<(), Error> {
     if file.exists() && !force {
-        return Err(Error::failure(format!("{} exists already", file.display())).help("choose another name, or --force"));
+        return Err(
+            Error::failure(format!("{} exists already", file.display())).help("choose another name, or --force")
+        );
     }
     let mut name = file.as_os_str().to_owned();
     name.push(".partial");
@@ -89,7 +91,14 @@ async fn restore(file: &Path, yes: bool, context: &Context) -> Result<(), Error>
     }
     confirm(&format!("replace the schema syncline by the one in {}", file.display()), yes)?;
     let mut restore = client("pg_restore", context)?;
-    restore.args(["--clean", "--if-exists", "--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error"]);
+    restore.args([
+        "--clean",
+        "--if-exists",
+        "--no-owner",
+        "--no-privileges",
+        "--single-transaction",
+        "--exit-on-error",
+    ]);
     restore.arg(file);
     finish(restore).await?;
     context.output.note("restored; `syncline migrate` brings an older backup to this program's version");

@@ -164,7 +164,11 @@ async fn with_database(
         true => store::within(store::patience::LONGEST, dispatch(command, &loaded.settings, &context, work)).await,
         false => dispatch(command, &loaded.settings, &context, work).await,
     };
-    if is_service { context.stop().await } else { context.close().await }
+    if is_service {
+        context.stop().await
+    } else {
+        context.close().await
+    }
     outcome
 }
 

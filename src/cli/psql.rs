@@ -30,9 +30,7 @@ pub(super) async fn run(args: &PsqlArgs, context: &Context) -> Result<(), Error>
     let path = std::env::var("PGOPTIONS").unwrap_or_default();
     command.env("PGOPTIONS", format!("{path} -c search_path=syncline,public")).args(&args.arguments);
     // The client owns the terminal: its Ctrl-C cancels a query and ends nothing here.
-    let interrupted = async {
-        while tokio::signal::ctrl_c().await.is_ok() {}
-    };
+    let interrupted = async { while tokio::signal::ctrl_c().await.is_ok() {} };
     let ended = tokio::process::Command::from(command).status();
     let status = tokio::select! {
         status = ended => status?,

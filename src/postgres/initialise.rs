@@ -8,11 +8,11 @@ use std::process::Stdio;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
+use super::Error;
 use super::account::Account;
 use super::folder::{Folder, NAME};
 use super::programs::Programs;
 use super::server::Server;
-use super::Error;
 use crate::clock::Clock;
 
 /// Where data go when the server's account cannot enter the folder. Only root gets here.

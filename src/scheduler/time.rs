@@ -37,7 +37,8 @@ async fn follow(engine: &Engine, connections: &Connections, clock: &Clock, heart
             Ok(Some(ahead)) => {
                 told = tell(ahead, told);
                 // Kept with the worker for others to see; what cannot be written now is written the next time.
-                let kept = clock::keep(&connections.now(), engine.epoch().owner, ahead);
+                let pool = connections.now();
+                let kept = clock::keep(&pool, engine.epoch().owner, ahead);
                 if let Err(error) = within(ANSWER, kept).await {
                     tracing::debug!(error = %sanitise(&error.to_string()), "the clock's error was not kept");
                 }

@@ -156,7 +156,13 @@ impl Read {
         self.next_start = None;
         let problem = format!("never ends: its pages {what} ({} so far)", walk.seen.len() + new);
         let field = walk.entity().to_owned();
-        self.rejected.push(normalise::RecordError { issue_id: Some(walk.issue_id), record_id: None, key: None, field, problem });
+        self.rejected.push(normalise::RecordError {
+            issue_id: Some(walk.issue_id),
+            record_id: None,
+            key: None,
+            field,
+            problem,
+        });
     }
 
     /// Takes over a page; true when another one follows.

@@ -18,8 +18,8 @@ use super::by_id::{compare_steps, left_out_steps};
 use super::mend_keys::{self, Renamed};
 use super::workshop::{self, Job, Workshop};
 use super::{
-    advance_cursor, apply_names, fetch_catalogue, fetch_changes, fetch_collection, fetch_page, fetch_worklogs, left_out,
-    report,
+    advance_cursor, apply_names, fetch_catalogue, fetch_changes, fetch_collection, fetch_page, fetch_worklogs,
+    left_out, report,
 };
 use crate::domain::entity::TermKind;
 use crate::domain::failure::{Failure, FailureCode};

@@ -65,9 +65,7 @@ impl Stack {
         let clock = Clock::system();
         let cluster = match &config.database.url {
             Some(_) => None,
-            None => {
-                Some(context::private_server(config, stage.output()).await?)
-            }
+            None => Some(context::private_server(config, stage.output()).await?),
         };
         let server = match (&config.database.url, &cluster) {
             (Some(url), _) => url.clone(),
