@@ -183,11 +183,7 @@ mod tests {
     #[test]
     fn a_clock_that_is_wrong_tells_the_time_of_the_one_it_follows() {
         let clock = Clock::off_by(TimeDelta::days(400));
-        assert_eq!(
-            clock.now(),
-            clock.now().max(Clock::system().now() + TimeDelta::days(399)),
-            "nobody is followed yet"
-        );
+        assert!(clock.now() > Clock::system().now() + TimeDelta::days(399), "nobody is followed yet");
         let theirs = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
         clock.follow(theirs, Instant::now());
         let passed = clock.now() - theirs;

@@ -175,7 +175,10 @@ async fn a_new_value_of_a_closed_list_is_noted_and_kept() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_required_field_that_is_missing_is_noted_and_costs_its_record_alone() {
     let page = page(|issue| {
-        issue["fields"].as_object_mut().unwrap().remove("created");
+        // One of the two would stand for the other.
+        for time in ["created", "updated"] {
+            issue["fields"].as_object_mut().unwrap().remove(time);
+        }
     });
     let lists = [("/rest/api/3/resolution", json!([{"id": "1"}, {"name": "Done"}, {"id": "3", "name": "Fixed"}]))];
     let (rig, worker, _) = jira(page, &lists).await;
@@ -186,6 +189,7 @@ async fn a_required_field_that_is_missing_is_noted_and_costs_its_record_alone() 
         drifts(&rig).await,
         [
             "issue created: time / nothing x1",
+            "issue updated: time / nothing x1",
             "resolution id: an id / nothing that can be read x1",
             "resolution name: text / nothing x1",
         ]

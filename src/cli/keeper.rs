@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Error;
+use super::{Error, Output};
 use crate::clock::Clock;
 use crate::observe::{self, logs};
 use crate::postgres;
@@ -21,11 +21,13 @@ pub struct KeeperArgs {
 ///
 /// # Errors
 /// When the server cannot be run.
-pub(super) async fn run(args: &KeeperArgs) -> Result<(), Error> {
+pub(super) async fn run(args: &KeeperArgs, output: Output) -> Result<(), Error> {
     let options = logs::LogOptions { format: logs::LogFormat::Text, filter: "info".to_owned() };
     let _guard = observe::init(&options)?;
     let stopped = stop_signal()?;
-    Ok(postgres::keep(&args.folder, args.programs.as_deref(), &Clock::system(), stopped).await?)
+    // A user that was killed meanwhile hears nothing; the server waits for the next one for as long as for any.
+    let tell = |line: &str| drop(output.print(line));
+    Ok(postgres::keep(&args.folder, args.programs.as_deref(), &Clock::system(), stopped, tell).await?)
 }
 
 /// SIGTERM stops the server properly. The end of the terminal and its Ctrl-C are for the users.

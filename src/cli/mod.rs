@@ -134,7 +134,7 @@ async fn execute(cli: Cli, work: Work) -> Result<(), Error> {
         return completions::run(&args, output);
     }
     if let Command::KeepPrivateServer(args) = command {
-        return keeper::run(&args).await;
+        return keeper::run(&args, output).await;
     }
     let loaded = globals.load_config()?;
     let is_service = matches!(command, Command::Up(_) | Command::Worker(_) | Command::Simulate(_) | Command::Demo(_));

@@ -55,7 +55,7 @@ impl RawPage {
 
     /// The ids of the issues, as far as they can be read.
     pub fn ids(&self) -> Vec<i64> {
-        super::search::ids(&self.body)
+        super::frame::ids(&self.body)
     }
 }
 

@@ -15,8 +15,9 @@ use crate::domain::failure::{Failure, FailureCode};
 const REGISTERS: usize = 128;
 /// The first printable character that stands for a register; the sketch travels as text.
 const ZERO: u8 = b'0';
-/// A walk may bring each row so often. Walks by places begin anew a few times where rows move quickly.
-const OFTEN: f64 = 8.0;
+/// A walk may bring each row so often. Walks by places begin anew a few times where rows move quickly, and the sketch may
+/// err by a quarter.
+const OFTEN: f64 = 12.0;
 /// And so many rows more.
 const FEW: f64 = 1_000.0;
 /// A walk may bring so many times as many different rows as were counted, and [`FEW`] more.

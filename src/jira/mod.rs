@@ -38,6 +38,7 @@ pub mod every_way;
 pub mod fields;
 #[cfg(test)]
 mod flavour_tests;
+mod frame;
 pub mod histories;
 pub mod history;
 pub mod jql;
@@ -48,6 +49,7 @@ mod manners;
 #[cfg(test)]
 mod manners_tests;
 mod members;
+mod no_answer;
 pub mod normalise;
 pub mod oauth;
 #[cfg(test)]

@@ -4,8 +4,6 @@
 //! connection, a failing gateway), never after it took all the time that it has. What Jira refuses, and any answer that names a time to wait for, goes to the engine at
 //! once: it waits for the whole fleet. No answer takes more memory than its limit, and no request waits for ever.
 
-use std::error::Error as StdError;
-use std::io;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -16,6 +14,7 @@ use tracing::{Instrument, Span};
 use super::carried::Carried;
 use super::classify::{Answer, classify, limit_reason};
 use super::endpoint::Endpoint;
+use super::no_answer::{classify_transport, timed_out};
 use super::pacer::{self, Answered, Pacer};
 use super::repair;
 use super::site_clock::{self, SiteClock};
@@ -33,7 +32,8 @@ const LONGEST_DELAY: Duration = Duration::from_secs(2);
 const BODY_LIMIT_BYTES: usize = 64 << 20;
 /// As much of a refusal as is read.
 const REFUSAL_LIMIT_BYTES: usize = 64 << 10;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection may take to be made.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_CONNECTIONS_PER_HOST: usize = 32;
 
 /// The process' connections to all sites. Made once, cheap to clone.
@@ -361,49 +361,4 @@ async fn read(response: &mut Response, limit_bytes: usize) -> Result<Read, reqwe
     let cut = body.len() > limit_bytes;
     body.truncate(limit_bytes);
     Ok(Read { body: body.freeze(), cut })
-}
-
-/// A request that took all its time: what it was waiting for.
-fn timed_out(asked: &str, connecting: bool, took: Duration, limit: Option<Duration>) -> Failure {
-    let within = if connecting { CONNECT_TIMEOUT.min(limit.unwrap_or(CONNECT_TIMEOUT)) } else { limit.unwrap_or(took) };
-    let (what, seconds) = (if connecting { "no connection for" } else { "no whole answer from" }, within.as_secs_f64());
-    Failure::new(FailureCode::Timeout, format!("{what} {asked} within {seconds} s"))
-}
-
-/// Says what it means that no answer came: by the types in the error's chain of sources, never by their texts.
-pub fn classify_transport(error: &reqwest::Error, asked: &str) -> Failure {
-    let code = if error.is_builder() {
-        FailureCode::Config
-    } else if error.is_redirect() {
-        FailureCode::GatewayHtml
-    } else if error.is_timeout() {
-        FailureCode::Timeout
-    } else if error.is_dns() {
-        FailureCode::Dns
-    } else if error.source().is_some_and(is_tls) {
-        FailureCode::Tls
-    } else {
-        // Refused, reset, closed in the middle, not decompressible: the connection is at fault, as far as one can tell.
-        FailureCode::NetworkGlitch
-    };
-    Failure::new(code, format!("no answer from {asked}: {}", deepest(error)))
-}
-
-fn is_tls(error: &(dyn StdError + 'static)) -> bool {
-    // An `io::Error` gives its content's source for its own and so hides the content: it is asked for by itself.
-    let content = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    error.is::<rustls::Error>()
-        || content.is_some_and(|content| is_tls(content as &(dyn StdError + 'static)))
-        || error.source().is_some_and(is_tls)
-}
-
-/// The text of the first cause; it never holds the URL.
-fn deepest(error: &reqwest::Error) -> String {
-    let mut cause: Option<&(dyn StdError + 'static)> = error.source();
-    let mut text = String::from("the request failed");
-    while let Some(error) = cause {
-        text = error.to_string();
-        cause = error.source();
-    }
-    text
 }

@@ -211,6 +211,7 @@ mod tests {
             record::worker_slots("jira", 1, 3);
             record::run_finished("full", "manual", "succeeded", second);
             record::scheduler_lag(second);
+            record::clock_ahead(0.5);
             record::schedule_missed(2);
             record::records("issue", "created", 5);
             record::record_errors("issue", 1);

@@ -3,7 +3,6 @@
 //! What must hold: the server is stopped only while nobody can become a user, so that none connects to a server that is
 //! about to end; a keeper that is asked to end (SIGTERM) stops the server properly.
 
-use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
@@ -42,7 +41,8 @@ pub enum Word {
     },
 }
 
-/// Runs the server of `folder` until nobody uses it, or `stopped` says so. Tells how it went on the standard output.
+/// Runs the server of `folder` until nobody uses it, or `stopped` says so. `tell` is given one line for the process that
+/// started it, once it is known how the start went.
 ///
 /// # Errors
 /// See [`Error`]; it has been told by then.
@@ -51,6 +51,7 @@ pub async fn keep<S: Future<Output = ()>>(
     programs: Option<&Path>,
     clock: &Clock,
     stopped: S,
+    tell: impl FnOnce(&str),
 ) -> Result<(), Error> {
     let started = start(folder, programs, clock).await;
     let word = match &started {
@@ -58,16 +59,9 @@ pub async fn keep<S: Future<Output = ()>>(
         Ok(None) => Word::Taken,
         Err(problem) => Word::Failed { message: problem.to_string() },
     };
-    tell(&word);
+    tell(&serde_json::to_string(&word).unwrap_or_default());
     let Some(kept) = started? else { return Ok(()) };
     kept.run(stopped).await
-}
-
-/// A user that was killed meanwhile hears nothing; the server waits for the next one for as long as for any.
-fn tell(word: &Word) {
-    let line = serde_json::to_string(word).unwrap_or_default();
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}").and_then(|()| out.flush()).ok();
 }
 
 /// A server that runs, and the right to run it.

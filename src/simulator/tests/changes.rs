@@ -89,7 +89,7 @@ async fn every_mutation_moves_updated_strictly_forward_and_repeats_for_its_seed(
     assert_eq!(changes, twin.control.mutate(400));
     let kinds: BTreeSet<_> =
         changes.iter().map(|change| serde_json::to_value(&change.mutation).unwrap()["action"].to_string()).collect();
-    assert_eq!(kinds.len(), 13, "{kinds:?}");
+    assert_eq!(kinds.len(), 14, "{kinds:?}");
     let last = site.control.apply(Mutation::AddComment { issue: "ACME-1".into() });
     let id = last.unwrap_or_else(|_| site.control.mutate(1).remove(0)).issue_id;
     let updated = async || {
