@@ -216,6 +216,12 @@ async fn search_is_blind(kind: Kind) {
     assert!(found.is_clean(), "{found:#?}");
     assert_eq!(found.one_way.len(), 20);
     assert!(found.one_way.iter().all(|issue| issue.shown_by == "look_up"), "{found:#?}");
+    // Marked here, and shown by a look-up alone.
+    let marked = "UPDATE syncline.issue SET deleted_at = now(), deleted_reason = 'deleted' WHERE id % 3 = 0";
+    sqlx::query(marked).execute(rig.db.pool()).await.unwrap();
+    let found = report(&rig).await;
+    assert_eq!(found.missing.len(), 20, "{found:#?}");
+    assert!(found.missing.iter().all(|issue| issue.marked.as_deref() == Some("deleted")));
     worker.stop().await;
 }
 

@@ -154,6 +154,19 @@ async fn stored<'e>(
     Ok(stored.collect())
 }
 
+/// The issues of a project that were marked as gone last.
+pub async fn marked_last(pool: &PgPool, project_id: Uuid, limit: i64) -> Result<Vec<i64>> {
+    let ids = sqlx::query_scalar!(
+        r#"SELECT id FROM syncline.issue WHERE project_id = $1 AND deleted_at IS NOT NULL
+            ORDER BY deleted_at DESC, id LIMIT $2"#,
+        project_id,
+        limit
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(ids)
+}
+
 /// Those of `ids` that are marked as gone, with the reason.
 pub async fn marked_gone(pool: &PgPool, site_id: Uuid, ids: &[i64]) -> Result<Vec<(i64, String)>> {
     let rows = sqlx::query!(

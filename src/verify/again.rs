@@ -10,11 +10,16 @@ use super::report::{Extra, OneWay, Reason, Report, Stale, Unreadable};
 use super::{Error, Look};
 use crate::jira::client::BULK_FETCH_LIMIT;
 use crate::jira::every_way::Shown;
-use crate::jira::normalise::RecordError;
+use crate::jira::normalise::{self, RecordError};
 use crate::store::patience::LONGEST;
 use crate::store::verify as rows;
 use crate::store::verify_parts::{self as parts, Kind};
 use crate::store::within;
+
+/// So many issues that are marked as gone are looked up together.
+const MARKED: i64 = 1_000;
+/// And so many alone.
+const MARKED_ALONE: i64 = 100;
 
 /// Which records Jira shows on which issues.
 type Claims = HashSet<(Kind, i64, i64)>;
@@ -48,6 +53,29 @@ impl Look<'_> {
             missing.marked = marked.iter().find(|(id, _)| *id == missing.id).map(|(_, reason)| reason.clone());
         }
         Ok(())
+    }
+
+    /// Of the issues that were marked as gone last, those that a look-up by id shows: search may leave them out.
+    pub(super) async fn marked_and_shown(&self) -> Result<BTreeSet<i64>, Error> {
+        let mut shown = BTreeSet::new();
+        // Data Center's answer about many is search's: there each of them is looked up alone.
+        let alone = self.jira.tells_hidden();
+        let most = if alone { MARKED_ALONE } else { MARKED };
+        let marked = rows::marked_last(self.pool, self.scope.project_id, most).await?;
+        for ids in marked.chunks(BULK_FETCH_LIMIT) {
+            let page = match alone {
+                true => self.jira.by_every_way(ids, &self.wanted, &self.fields, None).await.map(|shown| shown.page),
+                false => {
+                    let raw = self.jira.bulk_fetch(ids, &self.wanted).await;
+                    raw.and_then(|raw| normalise::parse_page(&raw.body, &self.fields))
+                }
+            };
+            // Where look-ups are refused, those that the walk met are looked at anyhow.
+            let Ok(page) = page else { break };
+            let here = page.issues.iter().filter(|issue| issue.issue.project_id == self.project.id);
+            shown.extend(here.map(|issue| issue.issue.id));
+        }
+        Ok(shown)
     }
 
     async fn look_at(

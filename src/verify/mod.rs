@@ -165,6 +165,9 @@ impl Look<'_> {
             unmet.extend(unseen);
         }
         suspects.extend(&unmet);
+        if options.sample.is_none() {
+            suspects.extend(self.marked_and_shown().await?);
+        }
         let until = Instant::now() + options.settle;
         loop {
             self.look_again(&suspects, &unmet, report).await?;
