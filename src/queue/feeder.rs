@@ -146,11 +146,12 @@ impl Feeder {
         }
     }
 
-    /// The level of urgency that comes first: the highest, and each of the others in turn.
-    fn turn(&mut self) -> i32 {
-        self.claims = self.claims.wrapping_add(1);
-        let is_turn = self.claims.is_multiple_of(TURN_EVERY);
-        if is_turn { i32::try_from(self.claims / TURN_EVERY % 5_040).unwrap_or(0) + 1 } else { 0 }
+    /// The level of urgency that comes first: the highest, and each of the others in turn. Claims that found nothing do not
+    /// count: after a quiet time the most urgent comes first.
+    fn turn(&self) -> i32 {
+        let claim = self.claims.wrapping_add(1);
+        let is_turn = claim.is_multiple_of(TURN_EVERY);
+        if is_turn { i32::try_from(claim / TURN_EVERY % 5_040).unwrap_or(0) + 1 } else { 0 }
     }
 
     /// Claims for these places and sends what was claimed to them. After an error: how long to wait.
@@ -181,6 +182,9 @@ impl Feeder {
         self.failures = 0;
         let more_lanes = self.lanes.learn(for_all, &claims, Instant::now());
         let (claimed_at, batch) = (self.engine.clock().now(), claims.steps.len());
+        if batch > 0 {
+            self.claims = self.claims.wrapping_add(1);
+        }
         for (step, permit) in claims.steps.into_iter().zip(permits) {
             let waited = Duration::try_from_secs_f64(step.waited_seconds).unwrap_or_default();
             metrics::step_claimed(self.engine.kind_label(&step.kind), waited);

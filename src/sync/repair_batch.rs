@@ -53,6 +53,8 @@ impl Repair {
         // What went away while contents are compared is the next reconciliation's, with its guard.
         let gone: Vec<i64> = batch.ids.iter().copied().filter(|id| !batch.compare && is_gone(id)).collect();
         let hidden = shown.hidden;
+        // What search alone shows may be older than what is stored: its index is behind.
+        let look = Look { asked_at, by_id: shown.by_search.is_empty() };
         let (priority, cause) = (context.step.priority, context.step.key.clone());
         Ok(Commit::effects(move |conn| {
             Box::pin(async move {
@@ -60,7 +62,7 @@ impl Repair {
                 if !batch.compare {
                     replica::distrust(conn, job.work.site_id, &batch.ids).await?;
                 }
-                let written = upsert_batch::write_page(conn, &job, &page, Look { asked_at, by_id: true }, true).await?;
+                let written = upsert_batch::write_page(conn, &job, &page, look, true).await?;
                 let reason = |id| match tells_hidden && !hidden.contains(id) {
                     _ if moved.contains(id) => "moved",
                     true => "deleted",
