@@ -99,6 +99,7 @@ impl Clock {
     }
 
     /// The clock of a machine that is so far ahead (or, negative, behind), for tests and rehearsals.
+    #[allow(clippy::disallowed_methods)] // the one place where chance comes from the operating system
     pub fn off_by(off_by: TimeDelta) -> Self {
         let source = Source::System(Followed::new(off_by));
         Self(Arc::new(Inner { source, rng: Mutex::new(StdRng::from_os_rng()) }))

@@ -108,8 +108,8 @@ mod tests {
         let home = environment(&[("HOME", "/home/ana"), ("XDG_DATA_HOME", "")]);
         assert_eq!(usual_folder(false, home), PathBuf::from("/home/ana/.local/share/syncline"));
         let data = environment(&[("HOME", "/home/ana"), ("XDG_DATA_HOME", "/data")]);
-        assert_eq!(usual_folder(false, &data), PathBuf::from("/data/syncline"));
-        assert_eq!(usual_folder(true, &data), PathBuf::from("/var/lib/syncline"));
+        assert_eq!(usual_folder(false, data), PathBuf::from("/data/syncline"));
+        assert_eq!(usual_folder(true, data), PathBuf::from("/var/lib/syncline"));
         assert_eq!(usual_folder(false, environment(&[])), PathBuf::from(".syncline"));
     }
 }

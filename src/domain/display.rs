@@ -12,12 +12,12 @@ use std::fmt::Write;
 
 /// A text of several lines: line feeds and tabs stay, and a carriage return before a line feed is left out.
 pub fn block(text: &str) -> Cow<'_, str> {
-    shown(text, |c| matches!(c, '\n' | '\t'), |out, c| push_code(out, c))
+    shown(text, |c| matches!(c, '\n' | '\t'), push_code)
 }
 
 /// A text of one line, as in a cell of a table: line feeds and tabs are shown as `\n` and `\t`.
 pub fn line(text: &str) -> Cow<'_, str> {
-    shown(text, |_| false, |out, c| push_code(out, c))
+    shown(text, |_| false, push_code)
 }
 
 /// A JSON document with such characters as JSON's own escapes: the value is the same. Line feeds between its parts stay.

@@ -102,7 +102,8 @@ pub(super) fn is_bare(issue: &[u8]) -> bool {
     repair::read_owned::<Issue>(issue).is_ok_and(|issue| issue.fields.is_empty())
 }
 
-fn number(value: Loose<Whole>) -> Option<u64> {
+/// A number that is one.
+pub(super) fn number(value: Loose<Whole>) -> Option<u64> {
     if let Loose::Good(Whole(number)) = value { u64::try_from(number).ok() } else { None }
 }
 

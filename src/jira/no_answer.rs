@@ -42,7 +42,7 @@ fn is_tls(error: &(dyn StdError + 'static)) -> bool {
 }
 
 /// The text of the first cause; it never holds the URL.
-fn deepest(error: &reqwest::Error) -> String {
+pub(super) fn deepest(error: &reqwest::Error) -> String {
     let mut cause: Option<&(dyn StdError + 'static)> = error.source();
     let mut text = String::from("the request failed");
     while let Some(error) = cause {

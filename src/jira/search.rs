@@ -11,17 +11,19 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::answers::{IdPage, Offered, RawPage, SearchRequest};
 use super::bounded;
-use super::client::{Api, JiraClient, offered};
+use super::client::{Api, JiraClient, decode, offered};
 use super::endpoint::Endpoint;
-use super::frame::{First, Frame};
+use super::frame::{First, Frame, number};
+use super::loose::{Loose, Whole};
 use super::manners::{FEW_ROWS, Spared, leaves_out};
 use super::page;
 use super::transport::Refused;
-use super::walk::{Place, Rows, Verdict};
+use super::walk::{Place, Verdict};
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::site_kind::SiteKind;
 

@@ -14,7 +14,7 @@ use tracing::{Instrument, Span};
 use super::carried::Carried;
 use super::classify::{Answer, classify, limit_reason};
 use super::endpoint::Endpoint;
-use super::no_answer::{classify_transport, timed_out};
+use super::no_answer::{classify_transport, deepest, timed_out};
 use super::pacer::{self, Answered, Pacer};
 use super::repair;
 use super::site_clock::{self, SiteClock};

@@ -93,7 +93,7 @@ fn text_node(json: &mut Json, dice: &mut Dice, at_least: u64) {
     json.item().raw(r#"{"type":"text","text":""#);
     words(json, dice, count);
     // People leave blanks behind.
-    json.raw(if count % 7 == 0 { ". \"}" } else { ".\"}" });
+    json.raw(if count.is_multiple_of(7) { ". \"}" } else { ".\"}" });
 }
 
 fn paragraph(json: &mut Json, dice: &mut Dice, at_least: u64, mention: &Mention<'_>) {

@@ -47,7 +47,7 @@ fn paragraph(json: &mut Json, dice: &mut Dice, at_least: u64, mention: Mention<'
     let count = at_least + dice.below(at_least);
     words(json, dice, count);
     // People leave blanks and empty lines behind.
-    json.raw(if count % 7 == 0 { ". \\r\\n" } else { "." });
+    json.raw(if count.is_multiple_of(7) { ". \\r\\n" } else { "." });
     match dice.below(24) {
         0 if mention.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_+".contains(&byte)) => {
             json.raw(" [~").raw(mention.name).raw("]");

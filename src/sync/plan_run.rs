@@ -152,7 +152,7 @@ impl PlanRun {
         if job.work.trigger != "schedule" {
             return Ok(false);
         }
-        Ok(context.hear(reconcile::is_due(&context.pool, job.work.project_id, context.clock.now())).await?)
+        context.hear(reconcile::is_due(&context.pool, job.work.project_id, context.clock.now())).await
     }
 
     /// Asks for the account, where that was not done before all else.
