@@ -194,7 +194,7 @@ async fn a_required_field_that_is_missing_is_noted_and_costs_its_record_alone() 
             "resolution name: text / nothing x1",
         ]
     );
-    assert_eq!(counted(&worker, "issue").await, 1.0);
+    assert_eq!(counted(&worker, "issue").await, 2.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

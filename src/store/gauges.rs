@@ -126,7 +126,7 @@ async fn projects(pool: &PgPool, options: &GaugeOptions) -> Result<(Vec<ProjectG
     let rows = sqlx::query!(
         r#"
         WITH every AS MATERIALIZED (
-            SELECT p.id, p.site_id, p.key, least(e.cursor_at, clock_timestamp()) AS watermark, e.last_sync_time AS last_success,
+            SELECT p.id, p.site_id, p.key, CASE WHEN e.cursor_at IS NOT NULL THEN least(e.cursor_at, clock_timestamp()) END AS watermark, e.last_sync_time AS last_success,
                    -- A nightly project is not stale at noon. Who has no schedule was promised nothing.
                    CASE WHEN c.project_id IS NOT NULL THEN
                        coalesce(e.last_sync_time, p.created_at)
@@ -157,7 +157,7 @@ async fn projects(pool: &PgPool, options: &GaugeOptions) -> Result<(Vec<ProjectG
           FROM named r
           JOIN syncline.site s ON s.id = r.site_id
          CROSS JOIN LATERAL (
-               SELECT CASE WHEN count(t.cursor_at) = count(*) THEN least(min(t.cursor_at), clock_timestamp()) END AS watermark
+               SELECT CASE WHEN count(*) > 0 AND count(t.cursor_at) = count(*) THEN least(min(t.cursor_at), clock_timestamp()) END AS watermark
                  FROM syncline.sync_state t WHERE t.project_id = r.id) w
         UNION ALL
         SELECT 'other', o.watermark, o.last_success, o.fresh_until, o.streak, o.rung, o.verified, o.differences, o.projects, o.fresh, o.stale FROM other o WHERE o.projects > 0
