@@ -133,7 +133,7 @@ async fn a_cursor_never_passes_what_was_not_applied() {
     let mut before = None;
     for round in 0u64.. {
         let worker = rig.worker().await;
-        tokio::time::sleep(Duration::from_millis(60 + round * 97 % 500)).await;
+        tokio::time::sleep(Duration::from_millis(60 + round * 97 % 1_000)).await;
         drop(worker); // killed between pages, or in the middle of one
         let (at, state): (Option<chrono::DateTime<chrono::Utc>>, String) = sqlx::query_as(
             "SELECT (SELECT cursor_at FROM syncline.sync_state WHERE entity = 'issue'), state FROM syncline.sync_run WHERE id = $1",

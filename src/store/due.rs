@@ -184,7 +184,7 @@ pub async fn put_right(pool: &PgPool, righted: &[Righted], ahead: DateTime<Utc>)
             UPDATE syncline.schedule s
                SET next_slot_at = n.next_slot_at, next_run_at = n.next_run_at,
                    last_slot_at = CASE WHEN s.last_slot_at > $5 THEN NULL ELSE s.last_slot_at END,
-                   held_since = least(s.held_since, clock_timestamp()),
+                   held_since = CASE WHEN s.held_since IS NOT NULL THEN least(s.held_since, clock_timestamp()) END,
                    hold_until = CASE WHEN s.hold IS NOT NULL THEN n.next_run_at ELSE s.hold_until END
               FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::timestamptz[])
                    AS n (project_id, stood_at, next_slot_at, next_run_at)
