@@ -87,7 +87,7 @@ async fn converge(share: u64) {
         loop {
             let history = History::new(&db, seed).await;
             // A history that hangs must say which one it is.
-            let outcome = tokio::time::timeout(Duration::from_secs(300), history.run()).await;
+            let outcome = tokio::time::timeout(Duration::from_secs(480), history.run()).await;
             outcome.unwrap_or_else(|_| panic!("seed {seed} took too long"));
             seed = match next() {
                 Some(seed) => seed,

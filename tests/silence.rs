@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use sqlx::{Connection, PgConnection};
 use syncline::clock::Clock;
 use syncline::simulator::Options;
-use uuid::Uuid;
 
 use crate::support::silent::SilentWay;
 use crate::support::{Rig, TestDb, WorkerProcess, eventually, program};
@@ -186,7 +185,7 @@ async fn a_worker_that_freezes_inside_a_transaction_is_not_waited_for() {
 
 /// A database of its own encoding; it is dropped by hand.
 async fn database_of(encoding: &str, server: &str) -> (String, String) {
-    let name = format!("syncline_test_{}_{}", encoding.to_lowercase(), Uuid::now_v7().simple());
+    let name = format!("syncline_test_{}_{}", encoding.to_lowercase(), Clock::system().new_id().simple());
     let mut admin = PgConnection::connect(server).await.unwrap();
     let sql = format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'");
     sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut admin).await.unwrap();

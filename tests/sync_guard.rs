@@ -190,7 +190,7 @@ async fn what_was_read_later_wins_although_it_is_dated_earlier() {
 #[tokio::test]
 async fn a_look_dated_by_a_clock_since_put_back_holds_nothing_up() {
     let rig = Rig::new(one_project()).await;
-    let now = Utc::now();
+    let now = Clock::system().now();
     let look = |asked_at| Look { asked_at, by_id: true };
     write(&rig, ("by a fast clock", now), look(now + TimeDelta::days(400)), &[comment(1, now)]).await;
     let mut newer = comment(1, now);

@@ -58,7 +58,7 @@ const ALERT: &str = "SELECT count(*) FROM syncline.alert WHERE class = 'DATED_AH
 
 async fn observe(rig: &Rig) -> usize {
     let mut tx = rig.db.pool().begin().await.unwrap();
-    let observed = telemetry::observe_ahead(&mut tx, Utc::now()).await.unwrap();
+    let observed = telemetry::observe_ahead(&mut tx, Clock::system().now()).await.unwrap();
     tx.commit().await.unwrap();
     observed
 }
@@ -72,7 +72,7 @@ async fn an_issue_dated_ahead_blinds_no_later_run() {
         edit(&rig, 9);
         sync(&rig, "incremental").await;
         assert_right(&rig, "after an edit").await;
-        assert!(cursor(&rig).await <= Utc::now(), "no cursor passes the clock");
+        assert!(cursor(&rig).await <= Clock::system().now(), "no cursor passes the clock");
     }
     worker.stop().await;
 }
@@ -85,7 +85,7 @@ async fn a_full_run_over_issues_dated_ahead_trusts_the_clock() {
     }
     execute(&rig, "UPDATE syncline.sync_state SET cursor_at = NULL").await;
     sync(&rig, "full").await;
-    assert!(cursor(&rig).await <= Utc::now());
+    assert!(cursor(&rig).await <= Clock::system().now());
     edit(&rig, 35);
     sync(&rig, "incremental").await;
     assert_right(&rig, "after an edit").await;
@@ -120,7 +120,7 @@ async fn a_cursor_that_stands_ahead_is_put_back_and_told() {
     assert!(stands.contains("cursor stands at 2031-01-01 00:00:00 UTC, ahead of the clock"), "{stands}");
     sync(&rig, "incremental").await;
     assert_right(&rig, "after one run").await;
-    assert!(cursor(&rig).await <= Utc::now());
+    assert!(cursor(&rig).await <= Clock::system().now());
     let told: String = sqlx::query_scalar("SELECT message FROM syncline.sync_log WHERE event = 'cursor_put_back'")
         .fetch_one(rig.db.pool())
         .await
@@ -172,7 +172,7 @@ async fn a_site_whose_clocks_are_off_or_differ_loses_nothing() {
         sync(&rig, "incremental").await;
         assert_right(&rig, &format!("{offsets:?}")).await;
     }
-    assert!(cursor(&rig).await <= Utc::now() + TimeDelta::seconds(1));
+    assert!(cursor(&rig).await <= Clock::system().now() + TimeDelta::seconds(1));
     worker.stop().await;
 }
 

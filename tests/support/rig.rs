@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::TestDb;
 
 /// How long a run may take before a test gives up: far more than any takes.
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_secs(240);
 
 /// A site with its projects, registered in a fresh database.
 pub struct Rig {
