@@ -230,7 +230,7 @@ mod tests {
             ("https://jira.example.com/login.jsp?os_destination=%2F", "https://jira.example.com"),
             ("https://jira.example.com/projects/AA/issues/AA-1", "https://jira.example.com"),
             ("https://jira.example.com//browse/AA-1", "https://jira.example.com"),
-            ("https://tools.example.com/work/jira/rest/api/2/", "https://tools.example.com/work/jira"),
+            ("https://tools.example.com/team/jira/rest/api/2/", "https://tools.example.com/team/jira"),
             ("http://127.0.0.1:8070/jira/software/projects/AA/boards/1", "http://127.0.0.1:8070"),
             ("http://[::1]:8070/rest/agile/1.0/board", "http://[::1]:8070"),
             (" <https://jira.example.com/browse/AA-1> ", "https://jira.example.com"),
