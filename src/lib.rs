@@ -47,4 +47,5 @@ pub mod simulator;
 pub mod store;
 pub mod sync;
 pub mod telemetry;
+pub mod tls;
 pub mod verify;

@@ -5,6 +5,7 @@
 //! has a heartbeat, so that `/healthz` names the one that hangs.
 
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +39,31 @@ use crate::store::patience::{ANSWER, again};
 use crate::sync::pace::Fleet;
 use crate::sync::{self, Workshop};
 use crate::telemetry::{self, AnalyseRun, Channels, DeliverAlert, Keeper};
+use crate::tls;
+
+/// How long threads that wait for the system (a name that is looked up) may keep a process that has ended.
+const LEFT_BEHIND: Duration = Duration::from_millis(200);
+
+/// The program: parse, run, exit code. Here and not in `main.rs`, because a future is compiled by the crate that awaits it.
+pub fn main() -> ExitCode {
+    tls::install();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(problem) => {
+            let problem = cli::Error::failure(format!("no threads can be started: {problem}"));
+            problem.print();
+            return problem.exit.into();
+        }
+    };
+    let exit = runtime.block_on(async {
+        match cli::parse() {
+            Ok(asked) => cli::main(asked, work).await,
+            Err(exit) => exit,
+        }
+    });
+    runtime.shutdown_timeout(LEFT_BEHIND);
+    exit.into()
+}
 
 /// A worker process that is running.
 pub struct Worker {

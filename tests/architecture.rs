@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Modules from the bottom to the top: a module may import those of the lines above its own, not those of its own line.
 const LAYERS: &[&[&str]] = &[
-    &["clock", "domain"],
+    &["clock", "domain", "tls"],
     &["config", "observe"],
     &["store", "jira", "postgres", "simulator"],
     &["engine", "alert"],

@@ -22,7 +22,7 @@ use syncline::sync::tokens::SiteTokens;
 use uuid::Uuid;
 
 use crate::support::command::{KEY, acts, command, json as asked, words};
-use crate::support::{Rig, TestDb};
+use crate::support::{Rig, TestDb, http_get};
 
 const SITE: Uuid = Uuid::from_u128(1);
 
@@ -206,7 +206,7 @@ async fn simulated(leeway: Duration) -> (Rig, String) {
     let url = rig.jira.base_url().to_owned();
     let back = "http://127.0.0.1:9/callback";
     let consent = format!("{url}/authorize?client_id=app&response_type=code&redirect_uri={back}");
-    let browser = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let browser = syncline::tls::client().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let answer = browser.get(consent).send().await.unwrap();
     let target = url::Url::parse(answer.headers()["location"].to_str().unwrap()).unwrap();
     let pair = exchange(
@@ -237,7 +237,7 @@ async fn simulated(leeway: Duration) -> (Rig, String) {
 async fn exchange(url: &str, more: Value) -> Value {
     let mut body = json!({ "client_id": "app", "client_secret": "app-secret" });
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    let answer = reqwest::Client::new().post(format!("{url}/oauth/token")).json(&body).send().await.unwrap();
+    let answer = syncline::tls::client().build().unwrap().post(format!("{url}/oauth/token")).json(&body).send().await.unwrap();
     answer.json().await.unwrap()
 }
 
@@ -323,7 +323,7 @@ async fn consent_comes_back_on_a_loopback_port_and_its_tokens_are_stored_sealed(
     let (child, address) = authorize(&db, &url, &["--port", "0"]);
     assert!(part(&address, "scope").contains("offline_access") && address.as_str().starts_with(&url), "{address}");
     let back = format!("{}?code=the-code&state={}", part(&address, "redirect_uri"), part(&address, "state"));
-    reqwest::get(back.replace("localhost", "127.0.0.1")).await.unwrap();
+    http_get(back.replace("localhost", "127.0.0.1")).await.unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", words(&output));
     let exchanged = given.lock().unwrap().exchanged.clone().unwrap();
@@ -370,7 +370,7 @@ async fn a_site_that_was_authorized_is_read_and_its_tokens_are_renewed_on_the_wa
     let cloud_id = rig.jira.control().cloud_id().to_owned();
     let (child, address) = authorize(&rig.db, rig.jira.base_url(), &["--port", "0", "--cloud-id", &cloud_id]);
     // A browser whose owner consents at once, and which is sent back.
-    reqwest::get(address).await.unwrap();
+    http_get(address).await.unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", words(&output));
     let worker = rig.worker().await;

@@ -19,7 +19,7 @@ use crate::oauth::{authorize, authorized, part, site, tokens};
 use crate::support::alert::{channel, message};
 use crate::support::answering::{Answering, reply};
 use crate::support::command::{ask, command, words};
-use crate::support::{Rig, TestDb};
+use crate::support::{Rig, TestDb, http_get};
 
 /// Answers with this status and whatever it was sent, in every form that it can think of.
 async fn echo(State((status, is_json)): State<(u16, bool)>, headers: HeaderMap, body: Bytes) -> (StatusCode, String) {
@@ -90,7 +90,7 @@ async fn a_code_that_the_token_endpoint_repeats_is_not_shown() {
         site(&db).await;
         let (child, address) = authorize(&db, &url, &["--port", "0"]);
         let back = format!("{}?code=canary-code-1&state={}", part(&address, "redirect_uri"), part(&address, "state"));
-        reqwest::get(back.replace("localhost", "127.0.0.1")).await.unwrap();
+        http_get(back.replace("localhost", "127.0.0.1")).await.unwrap();
         let output = child.wait_with_output().unwrap();
         assert!(!output.status.success());
         let shown = words(&output);

@@ -225,11 +225,11 @@ async fn a_run_shows_its_steps_requests_commits_and_batches_and_its_lines_carry_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn spans_go_by_grpc_with_the_names_and_headers_of_the_environment() {
+async fn spans_carry_the_names_and_headers_of_the_environment() {
     let rig = rig().await;
-    let collector = Collector::grpc().await;
+    let collector = Collector::http().await;
     let settings = [
-        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
         ("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=acme"),
         ("OTEL_SERVICE_NAME", "replica"),
         ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test"),
@@ -246,18 +246,17 @@ async fn spans_go_by_grpc_with_the_names_and_headers_of_the_environment() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn spans_go_by_grpc_over_tls_to_a_collector_whose_authority_is_trusted_and_to_no_other() {
+async fn spans_go_to_a_collector_whose_authority_is_trusted_only() {
     let rig = rig().await;
     let folder = tempfile::tempdir().unwrap();
-    let (collector, certificate) = Collector::grpc_tls(folder.path()).await;
+    let (collector, certificate) = Collector::https(folder.path()).await;
     let trust = certificate.display().to_string();
-    let grpc = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
-    let stranger = worker(&rig, &collector.endpoint, &[grpc, ("OTEL_BSP_SCHEDULE_DELAY", "20")]).await;
+    let stranger = worker(&rig, &collector.endpoint, &[("OTEL_BSP_SCHEDULE_DELAY", "20")]).await;
     assert_eq!(rig.sync("ACME", "incremental").await, "succeeded");
     eventually("the warning", async || stranger.log().contains("trace_export_failed")).await;
     assert!(collector.spans().is_empty());
     drop(stranger);
-    let worker = worker(&rig, &collector.endpoint, &[grpc, ("SSL_CERT_FILE", &trust)]).await;
+    let worker = worker(&rig, &collector.endpoint, &[("SSL_CERT_FILE", &trust)]).await;
     let run = rig.enqueue("ACME", "full").await;
     assert_eq!(rig.ended(run).await, "succeeded");
     is_one_tree(&whole_trace(&rig, &collector, run, worker).await);

@@ -22,6 +22,7 @@ use crate::clock::Clock;
 use crate::domain::failure::{Failure, FailureCode};
 use crate::domain::rate::Told;
 use crate::observe::{metrics, trace};
+use crate::tls;
 
 /// How often one request is sent before its failure is the engine's.
 const ATTEMPTS: u32 = 3;
@@ -57,7 +58,7 @@ impl HttpPool {
         headers.insert(HeaderName::from_static("x-force-accept-language"), HeaderValue::from_static("true"));
         // Data Center takes a POST for a forged one of a browser unless it is told that it is none.
         headers.insert(HeaderName::from_static("x-atlassian-token"), HeaderValue::from_static("no-check"));
-        let client = Client::builder()
+        let client = tls::client()
             .user_agent(concat!("syncline/", env!("CARGO_PKG_VERSION")))
             .default_headers(headers)
             .redirect(redirect::Policy::custom(follow))

@@ -42,7 +42,7 @@ VALUES = {
         "encryptionKey": {"existingSecret": "syncline-key"},
         "credentials": {"existingSecret": "jira", "mountPath": "/run/secrets/jira"},
         "alertTemplates": {"existingConfigMap": "templates"},
-        "extraEnv": [{"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": "http://collector:4317"}],
+        "extraEnv": [{"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": "http://collector:4318"}],
         "extraEnvFrom": [{"secretRef": {"name": "more"}}],
     },
     "templates": {"alertTemplates": {"existingConfigMap": "templates"}},

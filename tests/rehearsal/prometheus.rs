@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::eventually;
+use crate::support::{eventually, http_get};
 
 /// A Prometheus that scrapes and evaluates every second; it is killed when dropped.
 pub struct Prometheus {
@@ -48,7 +48,7 @@ impl Prometheus {
             .expect("prometheus can be started: `make test-deps` installs it");
         let mut prometheus = Self { child, folder, base: format!("http://127.0.0.1:{port}") };
         let ready = format!("{}/-/ready", prometheus.base);
-        while !reqwest::get(&ready).await.is_ok_and(|answer| answer.status().is_success()) {
+        while !http_get(&ready).await.is_ok_and(|answer| answer.status().is_success()) {
             assert!(prometheus.child.try_wait().unwrap().is_none(), "Prometheus has ended by itself");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -71,7 +71,7 @@ impl Prometheus {
     /// The data of an answer, or what it says is wrong.
     pub async fn get(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Value, String> {
         let url = url::Url::parse_with_params(&format!("{}/api/v1/{path}", self.base), parameters).unwrap();
-        let answer = reqwest::get(url).await.map_err(|error| error.to_string())?;
+        let answer = http_get(url).await.map_err(|error| error.to_string())?;
         let mut answer: Value = answer.json().await.map_err(|error| error.to_string())?;
         if answer["status"] == "success" { Ok(answer["data"].take()) } else { Err(answer["error"].to_string()) }
     }

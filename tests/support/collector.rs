@@ -1,4 +1,4 @@
-//! A trace collector: takes OTLP over HTTP (protobuf) and over gRPC, and keeps the spans.
+//! A trace collector: takes OTLP over HTTP and HTTPS (protobuf), and keeps the spans.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,14 +7,16 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, Response, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
 use prost::Message;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 
 /// A span as it arrived.
@@ -70,44 +72,30 @@ impl Collector {
         Self { kept, endpoint }
     }
 
-    /// Takes `grpc`.
-    pub async fn grpc() -> Self {
-        let kept = Arc::new(Kept::default());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let shared = Arc::clone(&kept);
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve_grpc(stream, Arc::clone(&shared)));
-            }
-        });
-        Self { kept, endpoint }
-    }
-
-    /// Takes `grpc` over TLS, with the certificate that is made in `folder`; answers its file, too.
-    pub async fn grpc_tls(folder: &Path) -> (Self, PathBuf) {
+    /// The same over TLS, with the certificate that is made in `folder`; answers its file, too.
+    pub async fn https(folder: &Path) -> (Self, PathBuf) {
         let (certificate, key) = super::smtp::certificate(folder);
         let chain = CertificateDer::pem_file_iter(&certificate).unwrap().map(Result::unwrap).collect();
         let key = PrivateKeyDer::from_pem_file(key).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
             .with_single_cert(chain, key)
             .unwrap();
-        config.alpn_protocols = vec![b"h2".to_vec()];
         let tls = tokio_rustls::TlsAcceptor::from(Arc::new(config));
         let kept = Arc::new(Kept::default());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("https://localhost:{}", listener.local_addr().unwrap().port());
-        let shared = Arc::clone(&kept);
+        let app = Router::new().route("/v1/traces", post(take)).with_state(Arc::clone(&kept));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (tls, shared) = (tls.clone(), Arc::clone(&shared));
+                let (tls, app) = (tls.clone(), app.clone());
                 tokio::spawn(async move {
                     if let Ok(stream) = tls.accept(stream).await {
-                        serve_grpc(stream, shared).await.ok();
+                        let service = TowerToHyperService::new(app);
+                        http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.ok();
                     }
                 });
             }
@@ -129,38 +117,6 @@ impl Collector {
 async fn take(State(kept): State<Arc<Kept>>, headers: HeaderMap, body: Bytes) -> StatusCode {
     kept.take(headers, &body);
     StatusCode::OK
-}
-
-/// The one method of the service, without a framework: a length-prefixed message each way, and the status in trailers.
-async fn serve_grpc(stream: impl AsyncRead + AsyncWrite + Unpin, kept: Arc<Kept>) -> Result<(), h2::Error> {
-    let mut connection = h2::server::handshake(stream).await?;
-    while let Some(request) = connection.accept().await {
-        let (request, respond) = request?;
-        tokio::spawn(answer_grpc(request, respond, Arc::clone(&kept)));
-    }
-    Ok(())
-}
-
-async fn answer_grpc(
-    request: axum::http::Request<h2::RecvStream>,
-    mut respond: h2::server::SendResponse<Bytes>,
-    kept: Arc<Kept>,
-) -> Result<(), h2::Error> {
-    assert_eq!(request.uri().path(), "/opentelemetry.proto.collector.trace.v1.TraceService/Export");
-    let (parts, mut body) = request.into_parts();
-    let mut message = Vec::new();
-    while let Some(data) = body.data().await {
-        let data = data?;
-        body.flow_control().release_capacity(data.len())?;
-        message.extend_from_slice(&data);
-    }
-    let (prefix, message) = message.split_at(5);
-    assert_eq!(prefix[0], 0, "not compressed");
-    kept.take(parts.headers, message);
-    let head = Response::builder().header("content-type", "application/grpc").body(()).unwrap();
-    let mut answer = respond.send_response(head, false)?;
-    answer.send_data(Bytes::from_static(&[0; 5]), false)?;
-    answer.send_trailers(HeaderMap::from_iter([("grpc-status".parse().unwrap(), "0".parse().unwrap())]))
 }
 
 impl Kept {

@@ -27,6 +27,11 @@ pub async fn sweep(pool: &sqlx::PgPool) -> u64 {
     syncline::scheduler::janitor::round(&pool.clone().into(), &retention, holder, &stop).await.unwrap()
 }
 
+/// What an address answers.
+pub async fn http_get(url: impl reqwest::IntoUrl) -> reqwest::Result<reqwest::Response> {
+    syncline::tls::client().build()?.get(url).send().await
+}
+
 /// The `syncline` program, as built for this test run.
 pub fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_syncline"))

@@ -72,13 +72,13 @@ impl WorkerProcess {
 
     /// Status and body of a request to its admin address.
     pub async fn get(&self, path: &str) -> Result<(u16, String), reqwest::Error> {
-        let answer = reqwest::get(format!("http://{}{path}", self.address)).await?;
+        let answer = super::http_get(format!("http://{}{path}", self.address)).await?;
         Ok((answer.status().as_u16(), answer.text().await?))
     }
 
     /// The same with a body, by PUT.
     pub async fn put(&self, path: &str, body: &'static str) -> (u16, String) {
-        let request = reqwest::Client::new().put(format!("http://{}{path}", self.address)).body(body);
+        let request = syncline::tls::client().build().unwrap().put(format!("http://{}{path}", self.address)).body(body);
         let answer = request.send().await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
     }

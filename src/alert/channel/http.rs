@@ -17,6 +17,7 @@ use super::settings::Problem;
 use super::webhook::Forbidden;
 use crate::clock::Clock;
 use crate::domain::http_date;
+use crate::tls;
 
 /// As much of an answer as is read, in bytes.
 const ANSWER_LIMIT_BYTES: usize = 64 << 10;
@@ -25,7 +26,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
 
 /// A client of one channel, still to be built; `timeout` is for one request, from connecting to the last byte.
 pub(super) fn builder(timeout: Duration) -> ClientBuilder {
-    Client::builder()
+    tls::client()
         .user_agent(concat!("syncline/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
         .retry(reqwest::retry::never())

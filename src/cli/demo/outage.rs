@@ -10,6 +10,7 @@ use super::stage::Stage;
 use crate::cli::Error;
 use crate::simulator::{FaultKind, FaultPlan, FaultRule};
 use crate::store::totals;
+use crate::tls;
 
 /// What workers of the demo are told, so that hours pass in seconds.
 pub(super) const REHEARSAL: [(&str, &str); 3] = [
@@ -114,8 +115,9 @@ async fn climb(stack: &Stack, stage: &Stage) -> Result<(), Error> {
 async fn await_rungs(stack: &Stack, mut wanted: impl FnMut(&[(String, u32)]) -> bool) -> Result<(), Error> {
     let address = stack.metrics_address().ok_or_else(|| Error::failure("no worker is left"))?;
     let deadline = Instant::now() + PATIENCE;
+    let client = tls::client().build().map_err(anyhow::Error::from)?;
     loop {
-        let answer = reqwest::get(format!("http://{address}/metrics")).await.map_err(anyhow::Error::from)?;
+        let answer = client.get(format!("http://{address}/metrics")).send().await.map_err(anyhow::Error::from)?;
         let text = answer.text().await.map_err(anyhow::Error::from)?;
         if wanted(&rungs(&text)) {
             return Ok(());

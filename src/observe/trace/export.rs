@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry::{Key, KeyValue};
-use opentelemetry_otlp::tonic_types::transport::ClientTlsConfig;
-use opentelemetry_otlp::{SpanExporter, WithTonicConfig as _};
+use opentelemetry_otlp::SpanExporter;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{
@@ -25,6 +24,7 @@ use super::sampler::RunSampler;
 use crate::clock::Clock;
 use crate::domain::failure::sanitise;
 use crate::observe::events;
+use crate::tls;
 
 /// Spans that wait for export at most, about 1 KiB each, unless `OTEL_BSP_MAX_QUEUE_SIZE` says otherwise.
 pub(super) const QUEUE_LIMIT: usize = 4_096;
@@ -38,7 +38,9 @@ pub enum TraceError {
     #[error("traces cannot be exported: check OTEL_EXPORTER_OTLP_ENDPOINT and its companions")]
     Exporter(#[source] opentelemetry_otlp::ExporterBuildError),
     /// The protocol is not one of those built in.
-    #[error("OTEL_EXPORTER_OTLP_PROTOCOL is {found:?}; use grpc or http/protobuf")]
+    #[error(
+        "OTEL_EXPORTER_OTLP_PROTOCOL is {found:?}; use http/protobuf, which collectors take at port 4318 (4317 is gRPC's)"
+    )]
     Protocol {
         /// What it is.
         found: String,
@@ -71,20 +73,15 @@ pub(in crate::observe) fn provider() -> Result<Option<SdkTracerProvider>, TraceE
     let disabled = variable("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"))
         || variable("OTEL_TRACES_EXPORTER").is_some_and(|value| value == "none");
     let endpoint = variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT").or_else(|| variable("OTEL_EXPORTER_OTLP_ENDPOINT"));
-    let Some(endpoint) = endpoint.filter(|_| !disabled) else {
+    if disabled || endpoint.is_none() {
         return Ok(None);
-    };
+    }
     let protocol = variable("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL").or_else(|| variable("OTEL_EXPORTER_OTLP_PROTOCOL"));
-    let exporter = match protocol.as_deref() {
-        // Told apart by hand: without this the exporter would trust no certificate at all.
-        Some("grpc") if endpoint.starts_with("https:") => {
-            SpanExporter::builder().with_tonic().with_tls_config(ClientTlsConfig::new().with_enabled_roots()).build()
-        }
-        Some("grpc") => SpanExporter::builder().with_tonic().build(),
-        None | Some("http/protobuf") => SpanExporter::builder().with_http().build(),
-        Some(found) => return Err(TraceError::Protocol { found: found.to_owned() }),
-    };
-    let exporter = exporter.map_err(TraceError::Exporter)?;
+    if let Some(found) = protocol.filter(|protocol| protocol != "http/protobuf") {
+        return Err(TraceError::Protocol { found });
+    }
+    tls::install();
+    let exporter = SpanExporter::builder().with_http().build().map_err(TraceError::Exporter)?;
     let (sampler, argument) = (variable("OTEL_TRACES_SAMPLER"), variable("OTEL_TRACES_SAMPLER_ARG"));
     let sampler = RunSampler::parse(sampler.as_deref(), argument.as_deref())?;
     let runtime = tokio::runtime::Handle::try_current().map_err(TraceError::Runtime)?;

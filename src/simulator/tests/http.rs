@@ -13,7 +13,7 @@ async fn start(adjust: impl FnOnce(&mut Options)) -> super::super::Handle {
 }
 
 fn client() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap()
+    crate::tls::client().no_proxy().timeout(Duration::from_secs(30)).build().unwrap()
 }
 
 fn get(client: &reqwest::Client, handle: &super::super::Handle, path: &str) -> reqwest::RequestBuilder {
