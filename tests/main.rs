@@ -30,6 +30,7 @@ mod engine_queue;
 mod engine_run;
 mod enqueueing;
 mod fairness;
+mod first_day;
 mod flavours;
 mod healthcheck;
 mod hostile_text;

@@ -140,9 +140,11 @@ impl Day {
             sqlx::query(AssertSqlSafe(format!("SELECT to_jsonb(t) FROM ({sql}) t"))).fetch_all(pool).await.unwrap();
         let text = |value: &Value| match value {
             Value::Null => String::new(),
-            Value::String(text) => {
-                text.get(..19).filter(|_| text.contains("T") && text.ends_with("00")).unwrap_or(text).replace('T', " ")
-            }
+            // Only what is a time loses what people do not read of it.
+            Value::String(text) => match chrono::DateTime::parse_from_rfc3339(text) {
+                Ok(at) => at.format("%Y-%m-%d %H:%M:%S").to_string(),
+                Err(_) => text.clone(),
+            },
             other => other.to_string(),
         };
         let rows = rows.iter().map(|row| row.get::<Value, _>(0));
