@@ -38,6 +38,7 @@ mod limits;
 mod mangled_values;
 mod names;
 mod oauth;
+mod packaging;
 mod people;
 mod points;
 mod pooler;
