@@ -7,8 +7,8 @@ use serde_json::Value;
 use crate::rehearsal::Day;
 use crate::rehearsal::boards::{Board, boards, files, selectors, substitute};
 use crate::rehearsal::check::PENDING;
-use crate::rehearsal::picture::panel::{colour, key_rows};
 use crate::rehearsal::picture;
+use crate::rehearsal::picture::panel::{colour, key_rows};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_panel_variable_rule_and_run_book_works_on_a_rehearsed_day() {
@@ -262,7 +262,10 @@ fn no_panel_shows_a_time_below_zero() {
             let differs = text.contains("time() -") || text.contains("- time()");
             assert!(!differs || text.contains("clamp_min("), "{}: clocks differ: {text}", question.of);
             let lasted = text.contains("extract(epoch FROM");
-            assert!(!lasted || text.matches("greatest(0, extract(").count() == text.matches("extract(").count(), "{text}");
+            assert!(
+                !lasted || text.matches("greatest(0, extract(").count() == text.matches("extract(").count(),
+                "{text}"
+            );
         }
     }
 }
@@ -282,7 +285,8 @@ async fn columns_of_tables_are_plain_words() {
                 };
                 let sql = substitute(sql, &[("project", nobody), ("run", nobody)]).unwrap();
                 let described = db.pool().describe(AssertSqlSafe(sql).into_sql_str()).await.unwrap();
-                let code: Vec<_> = described.columns().iter().map(Column::name).filter(|name| name.contains('_')).collect();
+                let code: Vec<_> =
+                    described.columns().iter().map(Column::name).filter(|name| name.contains('_')).collect();
                 assert!(code.is_empty(), "{}: {}: {code:?}", board.name, panel["title"]);
             }
         }

@@ -36,6 +36,7 @@ mod healthcheck;
 mod hostile_text;
 mod limits;
 mod mangled_values;
+mod messages;
 mod names;
 mod oauth;
 mod packaging;

@@ -82,7 +82,9 @@ fn synclinectl_runs_a_command_as_the_service_does() {
     let script = root().join("deploy/systemd/synclinectl");
     let asked = runs(Command::new(&script).args(["project", "list", "-o", "json"]).env("PATH", path));
     let unit = std::fs::read_to_string(root().join("deploy/systemd/syncline.service")).unwrap();
-    for setting in ["DynamicUser", "WorkingDirectory", "EnvironmentFile", "LoadCredential", "Environment", "ProtectHome"] {
+    for setting in
+        ["DynamicUser", "WorkingDirectory", "EnvironmentFile", "LoadCredential", "Environment", "ProtectHome"]
+    {
         let line = unit.lines().find(|line| line.starts_with(&format!("{setting}="))).unwrap();
         assert!(asked.contains(&format!("--property={line}\n")), "{line}\n{asked}");
     }
@@ -125,7 +127,12 @@ fn the_archive_and_the_package_hold_a_program_that_runs() {
     let environment = listed.lines().find(|line| line.ends_with("/etc/syncline/environment")).unwrap();
     assert!(environment.starts_with("-rw-r-----"), "it may hold tokens: {environment}");
     // The settings that it brings are settings.
-    let shown = runs(Command::new(program()).args(["--config"]).arg(unpacked.join("etc/syncline/syncline.toml")).args(["config", "show"]));
+    let shown = runs(
+        Command::new(program())
+            .args(["--config"])
+            .arg(unpacked.join("etc/syncline/syncline.toml"))
+            .args(["config", "show"]),
+    );
     assert!(shown.contains("queue.jira_concurrency"), "{shown}");
 }
 
@@ -139,7 +146,8 @@ static IMAGE: LazyLock<Option<String>> = LazyLock::new(|| {
     }
     let tag = format!("localhost/syncline-test:{}", std::process::id());
     let script = root().join("deploy/docker/image.sh");
-    let output = Command::new(script).arg(program()).args([&tag, "packages"]).env("STORAGE_DRIVER", "vfs").output().unwrap();
+    let output =
+        Command::new(script).arg(program()).args([&tag, "packages"]).env("STORAGE_DRIVER", "vfs").output().unwrap();
     if said(&output).contains("apt-get download found no packages") {
         skipped("the image: this machine has no list of Debian's packages (apt-get update)");
         return None;
@@ -188,7 +196,12 @@ async fn the_image_works_answers_probes_and_ends_on_sigterm() {
     let db = TestDb::new().await;
     let run = |arguments: &[&str]| {
         let mut command = buildah(&["run", "--isolation", "chroot", "--user", "65532:65532"]);
-        command.args(["--env", &format!("DATABASE_URL={}", db.url()), "--env", "SYNCLINE__HTTP__ADDRESS=127.0.0.1:19464"]);
+        command.args([
+            "--env",
+            &format!("DATABASE_URL={}", db.url()),
+            "--env",
+            "SYNCLINE__HTTP__ADDRESS=127.0.0.1:19464",
+        ]);
         command.args(["--", &container.0, "/usr/local/bin/syncline"]).args(arguments);
         command
     };
@@ -198,7 +211,8 @@ async fn the_image_works_answers_probes_and_ends_on_sigterm() {
     let mut worker = run(&["worker"]).stdout(output()).stderr(output()).spawn().unwrap();
     let heard = || std::fs::read_to_string(log.path()).unwrap();
     eventually("a worker that listens", async || heard().contains("admin_listening")).await;
-    eventually("a worker that is ready", async || run(&["healthcheck", "--ready"]).output().unwrap().status.success()).await;
+    eventually("a worker that is ready", async || run(&["healthcheck", "--ready"]).output().unwrap().status.success())
+        .await;
     // The process itself, below those that isolate it.
     let own = worker_of(worker.id()).expect("the worker's process");
     assert!(Command::new("kill").args(["-TERM", &own.to_string()]).status().unwrap().success());
@@ -217,7 +231,8 @@ fn worker_of(ancestor: u32) -> Option<u32> {
         std::iter::successors(Some(process), |process| parent(*process)).take(16).any(|process| process == ancestor)
     };
     let is_program = |process: u32| {
-        std::fs::read(format!("/proc/{process}/cmdline")).is_ok_and(|line| line.starts_with(b"/usr/local/bin/syncline\0worker"))
+        std::fs::read(format!("/proc/{process}/cmdline"))
+            .is_ok_and(|line| line.starts_with(b"/usr/local/bin/syncline\0worker"))
     };
     let processes = std::fs::read_dir("/proc").ok()?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     processes.into_iter().find(|process| is_program(*process) && is_below(*process))
