@@ -32,9 +32,9 @@ that cannot be used is refused before anything starts. A secret may come from a 
 
 const TAIL: &str = "\n## Variables of others\n\n\
 | variable | read by | meaning |\n|---|---|---|\n\
-| `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY` | requests to Jira, traces | the proxy, and who is asked without it; [which parts obey](operations.md#proxies-and-certificates) |\n\
+| `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY` | requests to Jira, traces | the proxy, and who is asked without it; [which parts obey](operations.md#proxies-and-certificates) |\n\
 | `SSL_CERT_FILE`, `SSL_CERT_DIR` | Jira, channels, traces | root certificates instead of the machine's |\n\
-| `PGOPTIONS`, `PGSSLROOTCERT` and others of libpq | the database URL is used alone, except by `syncline psql` | see [operations.md](operations.md#proxies-and-certificates) |\n\
+| `PGSSLROOTCERT`, `PGSSLMODE`, `PGPASSWORD` and others of libpq | connections to PostgreSQL | what the database URL leaves out |\n\
 | `OTEL_EXPORTER_OTLP_ENDPOINT` and other `OTEL_*` | traces | where they go; nowhere without it: [traces.md](traces.md) |\n\
 | `NO_COLOR` | commands | no colours |\n\
 | `XDG_DATA_HOME`, `HOME` | the private server | where its folder is: [private-server.md](private-server.md) |\n";
