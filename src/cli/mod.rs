@@ -21,6 +21,7 @@ mod health;
 mod healthcheck;
 mod keeper;
 mod log;
+mod manual;
 mod member;
 pub mod migrate;
 mod output;
@@ -29,6 +30,8 @@ mod progress;
 mod project;
 mod psql;
 mod queue;
+#[cfg(test)]
+mod reference;
 mod role;
 mod run;
 mod schedule;
@@ -114,6 +117,8 @@ pub enum Command {
     Completions(completions::CompletionsArgs),
     #[command(hide = true)]
     KeepPrivateServer(keeper::KeeperArgs),
+    #[command(hide = true)]
+    ManPages(manual::ManPagesArgs),
 }
 
 /// Executes a command and says how the process ends; a failure has been printed by then.
@@ -132,6 +137,9 @@ async fn execute(cli: Cli, work: Work) -> Result<(), Error> {
     let output = globals.output();
     if let Command::Completions(args) = command {
         return completions::run(&args, output);
+    }
+    if let Command::ManPages(args) = command {
+        return manual::run(&args);
     }
     if let Command::KeepPrivateServer(args) = command {
         return keeper::run(&args, output).await;
@@ -243,6 +251,7 @@ async fn dispatch(
         | Command::Healthcheck(_)
         | Command::Simulate(_)
         | Command::Demo(_)
-        | Command::Completions(_) => Ok(()),
+        | Command::Completions(_)
+        | Command::ManPages(_) => Ok(()),
     }
 }

@@ -4,6 +4,8 @@
 //! kept here has been sanitised: no secret, no control character, bounded length.
 
 mod code;
+#[cfg(test)]
+mod reference;
 
 use std::fmt;
 use std::time::Duration;
