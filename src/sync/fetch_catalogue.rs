@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::apply_names;
 use super::catalogue::{self, Lists};
+use super::forget_people;
 use super::report;
 use super::workshop::{Job, Workshop};
 use crate::domain::queue::Queue;
@@ -99,13 +100,17 @@ impl FetchCatalogue {
                 {
                     journal(&mut *conn, Some(job.work.run_id), KIND, &[token_ends(&job, ends)]).await?;
                 }
+                let forget = match what.due.users {
+                    true => forget_people::first(conn, job.work.site_id, &cause).await?,
+                    false => None,
+                };
                 let next = if lists.has_names() {
                     apply_names::first(conn, job.work.site_id, &cause).await?
                 } else {
                     names::note(conn, job.work.site_id, false, what.doubted).await?;
                     None
                 };
-                Ok(next.into_iter().collect())
+                Ok(next.into_iter().chain(forget).collect())
             })
         }))
     }
