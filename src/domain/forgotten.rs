@@ -22,6 +22,17 @@ use super::record::{CommentRecord, IssueRecord, WorklogRecord};
 /// What stands where a name stood. Jira's own word for it on Cloud.
 pub const FORMER_USER: &str = "Former user";
 
+/// Whether an account that is shown so has no name any more: Cloud calls a closed account [`FORMER_USER`]; Data Center gives
+/// an anonymised one an alias of the form `user-57690`.
+pub fn is_anonymised(active: bool, display_name: &str) -> bool {
+    let alias = display_name.strip_prefix("user-").is_some_and(|rest| {
+        (4..=12).contains(&rest.len())
+            && rest.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+            && rest.bytes().any(|byte| byte.is_ascii_digit())
+    });
+    !active && (display_name == FORMER_USER || alias)
+}
+
 /// The 16 bytes by which something that a person was called is recognised.
 pub type Mark = [u8; 16];
 

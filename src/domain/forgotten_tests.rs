@@ -82,3 +82,13 @@ fn a_change_is_cleaned_where_its_value_is_the_account() {
     assert_eq!(side(Some("[a1, a2]"), "[Ana, Ben]"), is("[a1, a2]", "[Former user, Ben]"));
     assert_eq!(side(None, "see @Ana Ruiz"), is("", "see @Former user"));
 }
+
+#[test]
+fn a_closed_account_is_known_by_its_name_and_an_active_one_is_none() {
+    assert!(is_anonymised(false, "Former user") && is_anonymised(false, "user-57690"));
+    for (active, name) in
+        [(true, "Former user"), (true, "user-57690"), (false, "user-"), (false, "user-admin"), (false, "Ana")]
+    {
+        assert!(!is_anonymised(active, name), "{name}");
+    }
+}

@@ -149,7 +149,7 @@ pub struct UserRecord {
     pub time_zone: Option<String>,
     /// `atlassian`, `app` or `customer`.
     pub account_type: Option<String>,
-    /// Jira shows the account as closed, deleted or anonymised; see [`UserRecord::is_anonymised`].
+    /// Jira shows the account as closed, deleted or anonymised; see [`super::forgotten::is_anonymised`].
     pub closed: bool,
 }
 
@@ -293,17 +293,6 @@ impl WorklogRecord {
 }
 
 impl UserRecord {
-    /// Whether an account that is shown so has no name any more: Cloud calls a closed account "Former user"; Data Center
-    /// gives an anonymised one an alias of the form `user-57690` (and a user name of that kind on older versions).
-    pub fn is_anonymised(active: bool, display_name: &str) -> bool {
-        let alias = display_name.strip_prefix("user-").is_some_and(|rest| {
-            (4..=12).contains(&rest.len())
-                && rest.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
-                && rest.bytes().any(|b| b.is_ascii_digit())
-        });
-        !active && (display_name == super::forgotten::FORMER_USER || alias)
-    }
-
     /// The record made fit for storing: texts without NUL, a name in any case.
     pub fn sealed(mut self) -> Self {
         [&mut self.account_id, &mut self.display_name].into_iter().for_each(replace_nul);

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::normalise::{Drift, kind_of};
 use super::time;
+use crate::domain::forgotten::is_anonymised;
 use crate::domain::record::UserRecord;
 
 /// The kinds of accounts that are known.
@@ -139,7 +140,7 @@ impl<'a> Members<'a> {
         let display_name = self.text("displayName").unwrap_or_default();
         let active = self.flag("active").unwrap_or(true);
         let record = UserRecord {
-            closed: self.flag("deleted").unwrap_or(false) || UserRecord::is_anonymised(active, &display_name),
+            closed: self.flag("deleted").unwrap_or(false) || is_anonymised(active, &display_name),
             account_id,
             username,
             display_name,

@@ -23,13 +23,13 @@ use super::repair::{self, unreadable};
 use super::wire;
 use crate::domain::entity::{AttachmentRecord, ChangeRecord, ComponentRecord, LinkRecord, SprintRecord, VersionRecord};
 use crate::domain::failure::{Failure, FailureCode, sanitise};
-use crate::domain::forgotten::Forgotten;
 use crate::domain::record::{CommentRecord, IssueRecord, UserRecord, WorklogRecord};
 
 mod bulk;
 mod collection;
 mod dated;
 mod details;
+mod forget;
 mod left_out;
 mod report;
 
@@ -76,23 +76,6 @@ impl ParsedPage {
         self.sprints.extend(sprints);
         self.versions.extend(versions);
         self.components.extend(components);
-    }
-}
-
-impl ParsedPage {
-    /// Takes out what names people who are forgotten; the accounts stay.
-    pub fn forget(&mut self, mut people: Forgotten) {
-        if people.is_empty() {
-            return;
-        }
-        people.mentioned_as(self.mentions.iter().map(|(id, text)| (id.as_str(), text.as_str())));
-        self.users.retain(|user| !people.has(&user.account_id));
-        for issue in &mut self.issues {
-            people.issue(&mut issue.issue);
-            issue.comments.iter_mut().for_each(|comment| drop(people.comment(comment)));
-            issue.worklogs.iter_mut().for_each(|worklog| drop(people.worklog(worklog)));
-            issue.changes.iter_mut().for_each(|change| drop(people.change(change)));
-        }
     }
 }
 

@@ -13,6 +13,7 @@ use super::apply_names;
 use super::catalogue::{self, Lists};
 use super::forget_people;
 use super::report;
+use super::report_accounts;
 use super::workshop::{Job, Workshop};
 use crate::domain::queue::Queue;
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
@@ -104,13 +105,17 @@ impl FetchCatalogue {
                     true => forget_people::first(conn, job.work.site_id, &cause).await?,
                     false => None,
                 };
+                let report = match what.due.users {
+                    true => report_accounts::first(conn, &job, &cause, now).await?,
+                    false => None,
+                };
                 let next = if lists.has_names() {
                     apply_names::first(conn, job.work.site_id, &cause).await?
                 } else {
                     names::note(conn, job.work.site_id, false, what.doubted).await?;
                     None
                 };
-                Ok(next.into_iter().chain(forget).collect())
+                Ok(next.into_iter().chain(forget).chain(report).collect())
             })
         }))
     }

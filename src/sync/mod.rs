@@ -33,6 +33,7 @@ mod plan_run;
 mod ranges;
 mod repair_batch;
 mod report;
+mod report_accounts;
 mod settings;
 mod sweep_ids;
 pub mod tokens;
@@ -61,6 +62,7 @@ pub fn steps(workshop: &Arc<Workshop>) -> Vec<Arc<dyn Step>> {
         Arc::new(fetch_catalogue::FetchCatalogue(Arc::clone(workshop))),
         Arc::new(apply_names::ApplyNames(Arc::clone(workshop))),
         Arc::new(forget_people::ForgetPeople(Arc::clone(workshop))),
+        Arc::new(report_accounts::ReportAccounts(Arc::clone(workshop))),
         Arc::new(mend_keys::MendKeys(Arc::clone(workshop))),
         Arc::new(fetch_changes::FetchChanges(Arc::clone(workshop))),
         Arc::new(advance_cursor::AdvanceCursor(Arc::clone(workshop))),

@@ -8,7 +8,6 @@ use super::report::Report;
 use super::{ParsedCollection, Reject, known_id, need};
 use crate::domain::entity::ChangeRecord;
 use crate::domain::failure::{Failure, FailureCode};
-use crate::domain::forgotten::Forgotten;
 use crate::domain::record::{CommentRecord, IssueRecord, Restriction, WorklogRecord};
 use crate::jira::envelope;
 use crate::jira::loose::{FromJson, List, Loose, Scalar, Whole};
@@ -21,22 +20,6 @@ const COLLECTION: &[&str] =
 
 /// Why one element cannot be kept, with its id where that is known.
 pub(super) type ElementReject = (Option<i64>, Reject);
-
-impl ParsedCollection<CommentRecord> {
-    /// Takes out what names people who are forgotten.
-    pub fn forget(&mut self, mut people: Forgotten) {
-        people.mentioned_as(self.mentions.iter().map(|(id, text)| (id.as_str(), text.as_str())));
-        self.records.iter_mut().for_each(|comment| drop(people.comment(comment)));
-    }
-}
-
-impl ParsedCollection<WorklogRecord> {
-    /// Takes out what names people who are forgotten.
-    pub fn forget(&mut self, mut people: Forgotten) {
-        people.mentioned_as(self.mentions.iter().map(|(id, text)| (id.as_str(), text.as_str())));
-        self.records.iter_mut().for_each(|worklog| drop(people.worklog(worklog)));
-    }
-}
 
 /// Reads a page of `/issue/{id}/comment`.
 ///

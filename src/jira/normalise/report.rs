@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use crate::domain::entity::{ComponentRecord, SprintRecord, VersionRecord};
 use crate::domain::failure::sanitise;
+use crate::domain::forgotten::is_anonymised;
 use crate::domain::record::UserRecord;
 use crate::jira::adf::Document;
 use crate::jira::loose::{Flag, FromJson, List, Loose, Text, Whole};
@@ -224,7 +225,7 @@ impl Report {
             let active = self.optional("user", "active", user.active).is_none_or(|Flag(active)| active);
             let deleted = self.optional("user", "deleted", user.deleted).is_some_and(|Flag(deleted)| deleted);
             let record = UserRecord {
-                closed: deleted || UserRecord::is_anonymised(active, &display_name),
+                closed: deleted || is_anonymised(active, &display_name),
                 account_id: account_id.clone(),
                 username,
                 display_name,

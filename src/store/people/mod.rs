@@ -8,6 +8,7 @@ mod forget;
 mod import;
 mod matching;
 mod member;
+mod report;
 mod sweep;
 
 pub use export::export;
@@ -17,4 +18,5 @@ pub use forget::{
 pub use import::{ImportColumns, ImportOptions, ImportReport, ImportedMember, Refusal, import};
 pub use matching::{MatchCounts, User, UserMatch, link, match_site, matches, unlink, users};
 pub use member::{Member, NewMember, add, find, list, remove};
+pub use report::{claim_report, note_reported, reportable, reported};
 pub use sweep::{Position, sweep};
