@@ -31,6 +31,7 @@ mod engine_run;
 mod enqueueing;
 mod fairness;
 mod flavours;
+mod forgotten;
 mod healthcheck;
 mod hostile_text;
 mod limits;

@@ -66,6 +66,8 @@ pub enum Calling {
     Enqueuers,
     /// Workers, with their own rights.
     Workers,
+    /// Workers; it works with its owner's rights.
+    WorkersAsOwner,
 }
 
 /// A function.
@@ -276,7 +278,7 @@ pub const FUNCTIONS: &[Function] = &[
     function("find_project", Calling::Workers),
     function("match_members", Calling::Workers),
     function("keep_forgotten", Calling::Workers),
-    function("forget_in_audit", Calling::Workers),
+    function("forget_in_audit", Calling::WorkersAsOwner),
     function("effective_settings", Calling::Workers),
     function("is_due_again", Calling::Workers),
     function("forget_partial_cursors", Calling::Workers),
@@ -312,6 +314,7 @@ pub fn document() -> String {
             Calling::Everybody => "everybody: it computes, and reads nothing",
             Calling::Enqueuers => "enqueuers, workers; it works with its owner's rights",
             Calling::Workers => "workers, with their own rights",
+            Calling::WorkersAsOwner => "workers; it works with its owner's rights",
         };
         page.push_str(&format!("| `{}` | {who} |\n", function.name));
     }
