@@ -120,3 +120,11 @@ RETURNS TABLE (account_id text, outcome text, member_id uuid, reason text) LANGU
       JOIN syncline.site s ON s.id = $1
       LEFT JOIN judged j ON j.account_id = r.account_id
 $$;
+
+-- The views for analysts show the new columns, where there are such views.
+DO $$
+BEGIN
+    IF to_regprocedure('syncline.publish_replica()') IS NOT NULL THEN
+        EXECUTE 'SELECT syncline.publish_replica()';
+    END IF;
+END $$;
