@@ -59,8 +59,10 @@ async fn traces(rig: &Rig, person: &Person) -> Vec<String> {
     let username = person.username.as_ref().map(|name| format!("[~{name}]"));
     let quoted = serde_json::Value::from(person.name.as_str()).to_string();
     let escaped = quoted[1..quoted.len() - 1].to_owned();
-    let words: Vec<String> =
-        [Some(person.name.clone()), Some(escaped), Some(person.email.clone()), username].into_iter().flatten().collect();
+    let words: Vec<String> = [Some(person.name.clone()), Some(escaped), Some(person.email.clone()), username]
+        .into_iter()
+        .flatten()
+        .collect();
     let mut found = Vec::new();
     for (schema, table, column) in columns {
         let count: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
@@ -127,7 +129,15 @@ async fn a_forgotten_person_is_named_nowhere() {
         worker.stop().await;
         name_everywhere(&rig, &person).await;
         let before = traces(&rig, &person).await;
-        for place in ["audit.details", "changelog.from_text", "comment.body", "issue.fields", "jira_user.display_name", "member.email", "sync_log.message"] {
+        for place in [
+            "audit.details",
+            "changelog.from_text",
+            "comment.body",
+            "issue.fields",
+            "jira_user.display_name",
+            "member.email",
+            "sync_log.message",
+        ] {
             assert!(before.iter().any(|found| found.starts_with(place)), "{place} is not tried: {before:?}");
         }
         let kept = sums(&rig, &person).await;
@@ -142,7 +152,10 @@ async fn a_forgotten_person_is_named_nowhere() {
         assert_eq!(traces(&rig, &person).await, before);
 
         let told = json(&rig.db, &["people", "forget", &person.email, "--yes"]);
-        assert_eq!((&told["applied"], &told["accounts"][0]["account_id"]), (&true.into(), &person.account_id.as_str().into()));
+        assert_eq!(
+            (&told["applied"], &told["accounts"][0]["account_id"]),
+            (&true.into(), &person.account_id.as_str().into())
+        );
         assert_eq!(traces(&rig, &person).await, Vec::<String>::new());
         assert_eq!(sums(&rig, &person).await, kept);
         let user: (String, Option<String>, bool, bool) = sqlx::query_as(
@@ -220,7 +233,11 @@ async fn a_closed_account_is_anonymised() {
         assert_eq!(traces(&rig, &person).await, Vec::<String>::new());
         let closed = "SELECT count(*) FROM syncline.jira_user WHERE closed_at IS NOT NULL AND erased_at IS NOT NULL AND display_name = 'Former user'";
         assert_eq!(rig.count(closed).await, 1);
-        assert_eq!(rig.count("SELECT count(*) FROM syncline.audit WHERE action = 'people.forget' AND actor = 'syncline'").await, 1);
+        assert_eq!(
+            rig.count("SELECT count(*) FROM syncline.audit WHERE action = 'people.forget' AND actor = 'syncline'")
+                .await,
+            1
+        );
         let report = rig.verify(&project, &verify::Options::default()).await.unwrap();
         assert_eq!(report.differences(), 0, "{report:?}");
         worker.stop().await;
@@ -235,7 +252,10 @@ async fn what_is_stored_about_a_person_is_exported() {
     assert!(output.status.success(), "{}", words(&output));
     let exported: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let own = &exported[0];
-    assert_eq!((&own["user"]["email"], &own["member"]["name"]), (&person.email.as_str().into(), &person.name.as_str().into()));
+    assert_eq!(
+        (&own["user"]["email"], &own["member"]["name"]),
+        (&person.email.as_str().into(), &person.name.as_str().into())
+    );
     assert_eq!(own["tracked_in"][0]["project"], rig.projects[0].as_str());
     let (_, comments, _) = sums(&rig, &person).await;
     assert!(own["comments"].as_array().unwrap().len() as i64 >= comments && comments > 0);

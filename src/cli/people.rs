@@ -139,7 +139,8 @@ async fn forget(
 /// What would be changed.
 async fn count(context: &Context, account: &Account) -> Result<Counts, Error> {
     let mut transaction = context.pool.begin().await.map_err(crate::store::Error::from)?;
-    let mut counts = people::erase_records(&mut transaction, account, true, false).await?;
+    let mut counts = people::erase_records(&mut transaction, account, false).await?;
+    counts.add(people::unlink_person(&mut transaction, account, true, false).await?);
     let marks = people::marks_of(&mut transaction, account).await?;
     transaction.rollback().await.map_err(crate::store::Error::from)?;
     let mut alone = people::alone(account, &marks);
@@ -163,9 +164,9 @@ async fn count(context: &Context, account: &Account) -> Result<Counts, Error> {
 async fn apply(context: &Context, account: &Account) -> Result<(), Error> {
     let failed = crate::store::Error::from;
     let mut transaction = context.pool.begin().await.map_err(failed)?;
-    people::erase_records(&mut transaction, account, true, true).await?;
+    people::erase_records(&mut transaction, account, true).await?;
     let marks = people::marks_of(&mut transaction, account).await?;
-    people::mark(&mut transaction, account, &marks, &context.actor()).await?;
+    people::mark(&mut transaction, account, &marks, true, &context.actor()).await?;
     transaction.commit().await.map_err(failed)?;
     let forgotten = people::forgotten(&context.pool, account.site_id).await?;
     let own = std::slice::from_ref(&account.account_id);

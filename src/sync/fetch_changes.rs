@@ -102,7 +102,9 @@ impl FetchChanges {
         Ok(Commit::effects(move |conn| {
             Box::pin(async move {
                 let people = people::held(conn, site_id).await?;
-                read.changes.iter_mut().for_each(|change| drop(people.change(change)));
+                for change in &mut read.changes {
+                    people.change(change);
+                }
                 replica::plan_afresh(conn).await?;
                 replica::upsert_users(conn, site_id, &read.users).await?;
                 let records: Vec<_> = read.changes.iter().collect();

@@ -146,8 +146,12 @@ impl Read {
     /// Takes out what names people who are forgotten.
     fn forget(&mut self, mut people: Forgotten) {
         people.mentioned_as(self.mentions.iter().map(|(id, text)| (id.as_str(), text.as_str())));
-        self.comments.iter_mut().for_each(|comment| drop(people.comment(comment)));
-        self.worklogs.iter_mut().for_each(|worklog| drop(people.worklog(worklog)));
+        for comment in &mut self.comments {
+            people.comment(comment);
+        }
+        for worklog in &mut self.worklogs {
+            people.worklog(worklog);
+        }
     }
 
     /// Ends a walk over pages that go on bringing what they brought, or more than any issue has: the list is not complete

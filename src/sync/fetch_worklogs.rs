@@ -115,7 +115,9 @@ impl FetchWorklogs {
                 let site_id = job.work.site_id;
                 let mut people = people::held(conn, site_id).await?;
                 people.mentioned_as(fed.mentions.iter().map(|(id, text)| (id.as_str(), text.as_str())));
-                fed.worklogs.iter_mut().for_each(|worklog| drop(people.worklog(worklog)));
+                for worklog in &mut fed.worklogs {
+                    people.worklog(worklog);
+                }
                 let (covered, rest): (Vec<Short>, Vec<Short>) = which
                     .issues
                     .iter()

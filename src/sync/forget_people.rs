@@ -73,9 +73,9 @@ async fn go_on(conn: &mut PgConnection, site_id: Uuid, walk: Walk) -> Result<Vec
         let walk = match waiting.iter().find(|account| account.forgotten_at.is_none()) {
             Some(account) => {
                 // Whoever is listed stays so: the account is a pseudonym, and its issues change on.
-                people::erase_records(&mut *conn, account, false, true).await?;
+                people::erase_records(&mut *conn, account, true).await?;
                 let marks = people::marks_of(&mut *conn, account).await?;
-                people::mark(conn, account, &marks, ACTOR).await?;
+                people::mark(conn, account, &marks, false, ACTOR).await?;
                 Walk { number, ..walk }
             }
             None => {

@@ -223,7 +223,9 @@ impl Look<'_> {
         }
         let people = self.forgotten().await?;
         for history in histories.values_mut() {
-            history.iter_mut().for_each(|change| drop(people.change(change)));
+            for change in history.iter_mut() {
+                people.change(change);
+            }
             history.sort_unstable_by_key(|change| (change.id, change.item));
             history.dedup_by_key(|change| (change.id, change.item));
         }

@@ -14,9 +14,15 @@ impl ParsedPage {
         self.users.retain(|user| !people.has(&user.account_id));
         for issue in &mut self.issues {
             people.issue(&mut issue.issue);
-            issue.comments.iter_mut().for_each(|comment| drop(people.comment(comment)));
-            issue.worklogs.iter_mut().for_each(|worklog| drop(people.worklog(worklog)));
-            issue.changes.iter_mut().for_each(|change| drop(people.change(change)));
+            for comment in &mut issue.comments {
+                people.comment(comment);
+            }
+            for worklog in &mut issue.worklogs {
+                people.worklog(worklog);
+            }
+            for change in &mut issue.changes {
+                people.change(change);
+            }
         }
     }
 }
@@ -25,7 +31,9 @@ impl ParsedCollection<CommentRecord> {
     /// Takes out what names people who are forgotten.
     pub fn forget(&mut self, mut people: Forgotten) {
         people.mentioned_as(self.mentions.iter().map(|(id, text)| (id.as_str(), text.as_str())));
-        self.records.iter_mut().for_each(|comment| drop(people.comment(comment)));
+        for comment in &mut self.records {
+            people.comment(comment);
+        }
     }
 }
 
@@ -33,6 +41,8 @@ impl ParsedCollection<WorklogRecord> {
     /// Takes out what names people who are forgotten.
     pub fn forget(&mut self, mut people: Forgotten) {
         people.mentioned_as(self.mentions.iter().map(|(id, text)| (id.as_str(), text.as_str())));
-        self.records.iter_mut().for_each(|worklog| drop(people.worklog(worklog)));
+        for worklog in &mut self.records {
+            people.worklog(worklog);
+        }
     }
 }

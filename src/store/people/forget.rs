@@ -1,9 +1,9 @@
 //! Anonymising a person: the account id stays as a pseudonym, everything that names them goes.
 //!
-//! It is done in three parts. [`erase_records`] puts right what this program wrote itself: the journal, the audit, members.
-//! [`mark`] takes the name out of the row of the user and leaves fingerprints in its place: from then on whoever writes what
-//! Jira says replaces it (see [`crate::domain::forgotten`]). [`sweep`] walks what is stored already, one batch a transaction;
-//! where that does not come to its end, the next reading of the site's users goes on with it.
+//! It is done in three parts. [`erase_records`] puts right what this program wrote itself: the journal and the audit.
+//! [`mark`] takes the member away, and the name out of the row of the user, and leaves fingerprints in its place: from then on
+//! whoever writes what Jira says replaces it (see [`crate::domain::forgotten`]). [`sweep`](super::sweep) walks what is stored
+//! already, one batch a transaction; where that does not come to its end, the next reading of the site's users goes on with it.
 //!
 //! What must hold: no page is being written while a person is marked, so that none brings the name after the walk has passed;
 //! the audit names the account and never the person.
@@ -137,9 +137,13 @@ pub async fn forgotten(executor: impl PgExecutor<'_>, site_id: Uuid) -> Result<F
     let (mut accounts, mut marks) = (HashSet::new(), HashMap::new());
     for row in rows {
         match row.mark.map(Mark::try_from) {
-            Some(Ok(mark)) => drop(marks.insert(mark, row.account_id)),
+            Some(Ok(mark)) => {
+                marks.insert(mark, row.account_id);
+            }
             Some(Err(_)) => {}
-            None => drop(accounts.insert(row.account_id)),
+            None => {
+                accounts.insert(row.account_id);
+            }
         }
     }
     Ok(Forgotten::new(site_id, accounts, marks))
@@ -205,9 +209,8 @@ fn patterns(account: &Account) -> Option<(String, String)> {
     })
 }
 
-/// Takes the person out of the journal, the audit, the members and, where `untrack` says so, the lists of users whose issues
-/// are read. Counts only where it is not to `write`.
-pub async fn erase_records(conn: &mut PgConnection, account: &Account, untrack: bool, write: bool) -> Result<Counts> {
+/// Takes the person out of the journal and the audit. Counts only where it is not to `write`.
+pub async fn erase_records(conn: &mut PgConnection, account: &Account, write: bool) -> Result<Counts> {
     let mut counts = Counts::default();
     if let Some((text, json)) = patterns(account) {
         counts.log_entries = sqlx::query_scalar!(
@@ -238,6 +241,12 @@ pub async fn erase_records(conn: &mut PgConnection, account: &Account, untrack: 
         .fetch_one(&mut *conn)
         .await?;
     }
+    Ok(counts)
+}
+
+/// Takes the person out of the members and, where `untrack` says so, of the lists of users whose issues are read. Counts only
+/// where it is not to `write`.
+pub async fn unlink_person(conn: &mut PgConnection, account: &Account, untrack: bool, write: bool) -> Result<Counts> {
     let row = sqlx::query!(
         r#"WITH links AS MATERIALIZED (
                SELECT l.member_id,
@@ -266,14 +275,20 @@ pub async fn erase_records(conn: &mut PgConnection, account: &Account, untrack: 
     )
     .fetch_one(conn)
     .await?;
-    (counts.member_links, counts.members, counts.tracked_in) = (row.links, row.members, row.tracked);
-    Ok(counts)
+    Ok(Counts { member_links: row.links, members: row.members, tracked_in: row.tracked, ..Counts::default() })
 }
 
 /// Marks a person as forgotten: the row of the user keeps the account id, and the fingerprints are stored. Waits for pages
 /// that are being written, and lets none begin until the transaction has ended.
-pub async fn mark(conn: &mut PgConnection, account: &Account, marks: &[Mark], actor: &str) -> Result<()> {
+pub async fn mark(
+    conn: &mut PgConnection,
+    account: &Account,
+    marks: &[Mark],
+    untrack: bool,
+    actor: &str,
+) -> Result<()> {
     names::hold_alone(conn, account.site_id).await?;
+    unlink_person(conn, account, untrack, true).await?;
     let marks: Vec<&[u8]> = marks.iter().map(<[u8; 16]>::as_slice).collect();
     sqlx::query!(
         r#"INSERT INTO syncline.forgotten_name (site_id, mark, account_id)

@@ -13,7 +13,8 @@ mod sweep;
 
 pub use export::export;
 pub use forget::{
-    Account, Counts, alone, erase_records, erased, find_accounts, forgotten, held, mark, marks_of, waiting,
+    Account, Counts, alone, erase_records, erased, find_accounts, forgotten, held, mark, marks_of, unlink_person,
+    waiting,
 };
 pub use import::{ImportColumns, ImportOptions, ImportReport, ImportedMember, Refusal, import};
 pub use matching::{MatchCounts, User, UserMatch, link, match_site, matches, unlink, users};
