@@ -302,6 +302,13 @@ impl Forgotten {
         self.side(&mut change.from_value, &mut change.from_text) | self.side(&mut change.to_value, &mut change.to_text)
     }
 
+    /// The same for a history.
+    pub fn history(&self, changes: &mut [ChangeRecord]) {
+        for change in changes {
+            self.change(change);
+        }
+    }
+
     fn side(&self, value: &mut Option<String>, text: &mut Option<String>) -> bool {
         let mut changed = false;
         if let Some(account) = value.as_deref().and_then(|value| self.account(Called::Username, value)) {

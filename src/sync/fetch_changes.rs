@@ -102,9 +102,7 @@ impl FetchChanges {
         Ok(Commit::effects(move |conn| {
             Box::pin(async move {
                 let people = people::held(conn, site_id).await?;
-                for change in &mut read.changes {
-                    people.change(change);
-                }
+                people.history(&mut read.changes);
                 replica::plan_afresh(conn).await?;
                 replica::upsert_users(conn, site_id, &read.users).await?;
                 let records: Vec<_> = read.changes.iter().collect();

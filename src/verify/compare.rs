@@ -223,9 +223,7 @@ impl Look<'_> {
         }
         let people = self.forgotten().await?;
         for history in histories.values_mut() {
-            for change in history.iter_mut() {
-                people.change(change);
-            }
+            people.history(history);
             history.sort_unstable_by_key(|change| (change.id, change.item));
             history.dedup_by_key(|change| (change.id, change.item));
         }

@@ -20,9 +20,7 @@ impl ParsedPage {
             for worklog in &mut issue.worklogs {
                 people.worklog(worklog);
             }
-            for change in &mut issue.changes {
-                people.change(change);
-            }
+            people.history(&mut issue.changes);
         }
     }
 }
