@@ -32,6 +32,7 @@ mod enqueueing;
 mod fairness;
 mod first_day;
 mod flavours;
+mod forgotten;
 mod healthcheck;
 mod hostile_text;
 mod limits;

@@ -26,6 +26,7 @@ mod member;
 pub mod migrate;
 mod output;
 mod patience;
+mod people;
 mod progress;
 mod project;
 mod psql;
@@ -97,6 +98,7 @@ pub enum Command {
     Project(project::ProjectArgs),
     Member(member::MemberArgs),
     User(user::UserArgs),
+    People(people::PeopleArgs),
     Sync(sync::SyncArgs),
     Run(run::RunArgs),
     Log(log::LogArgs),
@@ -230,6 +232,7 @@ async fn dispatch(
         Command::Project(args) => project::run(args, context).await,
         Command::Member(args) => member::run(args, context).await,
         Command::User(args) => user::run(args, context).await,
+        Command::People(args) => people::run(args, context).await,
         Command::Sync(args) => sync::run(args, context).await,
         Command::Run(args) => run::run(args, context).await,
         Command::Log(args) => log::run(args, context).await,

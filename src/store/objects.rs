@@ -66,6 +66,8 @@ pub enum Calling {
     Enqueuers,
     /// Workers, with their own rights.
     Workers,
+    /// Workers; it works with its owner's rights.
+    WorkersAsOwner,
 }
 
 /// A function.
@@ -125,6 +127,8 @@ pub const RELATIONS: &[Relation] = &[
                 "names_doubted_at",
                 "names_version",
                 "names_applied",
+                "accounts_reported_at",
+                "accounts_report_due_at",
             ],
             hidden: &["credential"],
         },
@@ -228,6 +232,7 @@ pub const RELATIONS: &[Relation] = &[
     shown("alert_silence", ALERTS),
     Relation { working: Working::Appends, ..internal("audit", "`retention_audit_days`") },
     shown("jira_user", REPLICA),
+    internal("forgotten_name", "as long as its site: it keeps the name from coming back"),
     shown("member", BY_HAND),
     shown("member_link", BY_HAND),
     shown("issue", REPLICA),
@@ -272,6 +277,8 @@ pub const FUNCTIONS: &[Function] = &[
     function("cancel_run", Calling::Workers),
     function("find_project", Calling::Workers),
     function("match_members", Calling::Workers),
+    function("keep_forgotten", Calling::Workers),
+    function("forget_in_audit", Calling::WorkersAsOwner),
     function("effective_settings", Calling::Workers),
     function("is_due_again", Calling::Workers),
     function("forget_partial_cursors", Calling::Workers),
@@ -307,6 +314,7 @@ pub fn document() -> String {
             Calling::Everybody => "everybody: it computes, and reads nothing",
             Calling::Enqueuers => "enqueuers, workers; it works with its owner's rights",
             Calling::Workers => "workers, with their own rights",
+            Calling::WorkersAsOwner => "workers; it works with its owner's rights",
         };
         page.push_str(&format!("| `{}` | {who} |\n", function.name));
     }

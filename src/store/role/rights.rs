@@ -110,7 +110,7 @@ async fn stated(conn: &mut PgConnection, grantees: &[&Grantee]) -> Result<BTreeS
         }
         for (object, calling) in &functions {
             let may = match calling {
-                Some(Calling::Workers) => part == Part::Worker,
+                Some(Calling::Workers | Calling::WorkersAsOwner) => part == Part::Worker,
                 Some(Calling::Enqueuers) => matches!(part, Part::Worker | Part::Enqueuer),
                 // Everybody has it.
                 Some(Calling::Everybody) | None => false,
