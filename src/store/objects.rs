@@ -66,6 +66,8 @@ pub enum Calling {
     Enqueuers,
     /// Workers, with their own rights.
     Workers,
+    /// Workers; it works with its owner's rights.
+    WorkersAsOwner,
 }
 
 /// A function.
@@ -243,9 +245,11 @@ pub const RELATIONS: &[Relation] = &[
     shown("status", REPLICA),
     shown("term", REPLICA),
     shown("field", REPLICA),
+    shown("field_view", ONE_EACH),
     view("issue_status_change"),
     view("issue_status_period"),
     view("issue_time_in_status"),
+    view("site_status_category"),
     view("issue_cycle_time"),
     view("issue_sprint"),
     view("issue_current_sprint"),
@@ -275,6 +279,11 @@ pub const FUNCTIONS: &[Function] = &[
     function("effective_settings", Calling::Workers),
     function("is_due_again", Calling::Workers),
     function("forget_partial_cursors", Calling::Workers),
+    function("place_status_changes", Calling::Workers),
+    function("place_status_change", Calling::Workers),
+    function("publish_replica", Calling::Workers),
+    function("publish_fields", Calling::WorkersAsOwner),
+    function("drop_field_view", Calling::WorkersAsOwner),
 ];
 
 /// This list as the page `docs/tables.md`.
@@ -282,7 +291,8 @@ pub fn document() -> String {
     let mut page = String::from(
         "# Tables\n\n\
          Every table, view and function of the schema `syncline`: what each role may do with it ([security](security.md)), and how\n\
-         long a row is kept ([the janitor](operations.md#the-janitor)). This page is written from `src/store/objects.rs`: after a\n\
+         long a row is kept ([the janitor](operations.md#the-janitor)). What is in the schema `jira` is for reading, by readers and\n\
+         workers ([schema](schema.md)). This page is written from `src/store/objects.rs`: after a\n\
          change run `UPDATE_DOCS=1 cargo test --lib store::objects`.\n\n\
          | table or view | readers | workers | a row is kept |\n|---|---|---|---|\n",
     );
@@ -307,6 +317,7 @@ pub fn document() -> String {
             Calling::Everybody => "everybody: it computes, and reads nothing",
             Calling::Enqueuers => "enqueuers, workers; it works with its owner's rights",
             Calling::Workers => "workers, with their own rights",
+            Calling::WorkersAsOwner => "workers; it works with its owner's rights",
         };
         page.push_str(&format!("| `{}` | {who} |\n", function.name));
     }
