@@ -47,6 +47,9 @@ const LEFT_BEHIND: Duration = Duration::from_millis(200);
 /// The program: parse, run, exit code. Here and not in `main.rs`, because a future is compiled by the crate that awaits it.
 pub fn main() -> ExitCode {
     tls::install();
+    if cli::complete() {
+        return ExitCode::SUCCESS;
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(problem) => {
@@ -346,12 +349,13 @@ pub fn timings(config: &Config) -> Timings {
 
 /// The templates of messages; those of the configured folder that cannot be used are named in the log.
 fn templates(config: &Config) -> Templates {
-    let Some(folder) = &config.alerts.templates else { return Templates::built_in() };
+    let pages = config.alerts.pages().into();
+    let Some(folder) = &config.alerts.templates else { return Templates::built_in().linking(pages) };
     let (templates, problems) = Templates::with_folder(folder);
     for problem in problems {
         tracing::warn!(event = events::TEMPLATE_FAILED, %problem, "a built-in template is used instead");
     }
-    templates
+    templates.linking(pages)
 }
 
 fn queue_options(config: &Config, heartbeats: &Heartbeats) -> QueueOptions {

@@ -13,6 +13,7 @@ use crate::verify::{self, Options, Progress, Reason, Report, Scope};
 #[derive(Debug, clap::Args)]
 pub struct VerifyArgs {
     /// KEY or SITE/KEY [default: all]
+    #[arg(add = super::completing::projects())]
     pub project: Option<String>,
     /// How long differences may take to go away by themselves: a sync under way, Jira's search behind its writes
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
