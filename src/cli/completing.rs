@@ -42,9 +42,7 @@ pub(super) fn sites() -> ArgValueCandidates {
 
 /// The newest runs, and `latest` of each project.
 pub(super) fn runs() -> ArgValueCandidates {
-    ArgValueCandidates::new(|| {
-        with_latest(of(|pool| Box::pin(async move { candidates::runs(&pool).await })))
-    })
+    ArgValueCandidates::new(|| with_latest(of(|pool| Box::pin(async move { candidates::runs(&pool).await }))))
 }
 
 /// Steps that nobody tries any more.
@@ -54,9 +52,7 @@ pub(super) fn steps() -> ArgValueCandidates {
 
 /// Alerts, open ones first.
 pub(super) fn alerts() -> ArgValueCandidates {
-    ArgValueCandidates::new(|| {
-        with_latest(of(|pool| Box::pin(async move { candidates::alerts(&pool).await })))
-    })
+    ArgValueCandidates::new(|| with_latest(of(|pool| Box::pin(async move { candidates::alerts(&pool).await }))))
 }
 
 /// Channels that alerts are told by.

@@ -152,6 +152,8 @@ impl Context {
             max_connections: config.database.max_connections,
             first_timeout: usage.first_timeout(),
             idle_in_transaction: usage.idle_in_transaction(),
+            // Whoever waits for a command's end is told its answer, not how the database came by it.
+            slow_statement: config.log.slow_statement().filter(|_| usage == Usage::Service),
             ..store::PoolOptions::default()
         };
         let pool = match store::connect(&database_url, &options).await {

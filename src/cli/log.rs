@@ -124,9 +124,9 @@ pub(super) async fn entries(show: &ShowArgs, filter: LogFilter, context: &Contex
 
 async fn has_ended(run: uuid::Uuid, context: &Context) -> Result<bool, Error> {
     let progress = again(|| within(LONGEST, run_view::progress(&context.pool, run))).await?;
-    progress.map(|progress| progress.has_ended()).ok_or_else(|| {
-        Error::failure(format!("unknown run {run}")).help("list runs with `syncline run list`")
-    })
+    progress
+        .map(|progress| progress.has_ended())
+        .ok_or_else(|| Error::failure(format!("unknown run {run}")).help("list runs with `syncline run list`"))
 }
 
 fn print(entry: &LogEntry, context: &Context) -> Result<(), Error> {

@@ -122,7 +122,11 @@ async fn several(
     }
     context.output.rows(&started, "no run was requested")?;
     let runs: Vec<Uuid> = started.iter().map(|one| one.run_id).collect();
-    let followed = if wait { follow(context, &runs, show).await } else { tell_without_worker(context, runs.first().copied()).await };
+    let followed = if wait {
+        follow(context, &runs, show).await
+    } else {
+        tell_without_worker(context, runs.first().copied()).await
+    };
     if refused.is_empty() {
         return followed;
     }

@@ -31,7 +31,8 @@ pub fn layout(headers: &[&str], rows: &[Vec<String>], spare: &[&str], width: Opt
     let least: Vec<usize> = (0..headers.len())
         .map(|column| {
             let cells = rows.iter().filter_map(|row| row.get(column));
-            let texts = cells.map(|text| if length(text) <= WHOLE { length(text) } else { longest_word(text).max(WHOLE / 2) });
+            let texts =
+                cells.map(|text| if length(text) <= WHOLE { length(text) } else { longest_word(text).max(WHOLE / 2) });
             texts.chain([length(headers[column])]).max().unwrap_or(0)
         })
         .collect();

@@ -334,7 +334,12 @@ mod tests {
         }
         assert_eq!((health.failure_streak, health.class_streak, health.code), (1, 1, Some(FailureCode::Timeout)));
         let mut fresh = Health::default();
-        fresh.read(&RunEnd { manual: true, ..run(0, failed(FailureCode::Timeout), None) }, BASE, false, &Rules::default());
+        fresh.read(
+            &RunEnd { manual: true, ..run(0, failed(FailureCode::Timeout), None) },
+            BASE,
+            false,
+            &Rules::default(),
+        );
         assert_eq!((fresh.failure_streak, fresh.code, fresh.last_failure_at.is_some()), (0, None, true));
         health.read(&RunEnd { manual: true, ..run(30, End::Succeeded, None) }, BASE, false, &Rules::default());
         assert_eq!(health.failure_streak, 0, "one success ends a streak, whoever asked for it");

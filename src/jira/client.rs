@@ -282,11 +282,7 @@ impl JiraClient {
         })
     }
 
-    async fn send_by_ticket(
-        &self,
-        endpoint: Endpoint,
-        request: impl Fn() -> RequestBuilder,
-    ) -> Result<Bytes, Refused> {
+    async fn send_by_ticket(&self, endpoint: Endpoint, request: impl Fn() -> RequestBuilder) -> Result<Bytes, Refused> {
         let nothing = || Failure::new(FailureCode::AuthInvalid, "there are no credentials");
         let ticket = self.authorization.ticket(None).await?.ok_or_else(nothing)?;
         let sent = self.send_with(ticket.header.as_ref(), endpoint, &request).await;

@@ -25,9 +25,8 @@ pub async fn projects(pool: &PgPool) -> Result<Vec<(String, String)>> {
 
 /// Sites.
 pub async fn sites(pool: &PgPool) -> Result<Vec<(String, String)>> {
-    let rows = sqlx::query!("SELECT name, base_url FROM syncline.site ORDER BY name LIMIT $1", MOST)
-        .fetch_all(pool)
-        .await?;
+    let rows =
+        sqlx::query!("SELECT name, base_url FROM syncline.site ORDER BY name LIMIT $1", MOST).fetch_all(pool).await?;
     Ok(rows.into_iter().map(|row| (row.name, row.base_url)).collect())
 }
 

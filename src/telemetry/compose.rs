@@ -95,7 +95,10 @@ impl Occasion {
             fact("Until", words::time(ended_at));
         }
         if details.count > 0 {
-            fact("Seen", if details.count == 1 { "1 time".to_owned() } else { format!("{} times in a row", details.count) });
+            fact(
+                "Seen",
+                if details.count == 1 { "1 time".to_owned() } else { format!("{} times in a row", details.count) },
+            );
         }
         if self.flaps > 0 {
             fact("Came back", if self.flaps == 1 { "1 time".to_owned() } else { format!("{} times", self.flaps) });

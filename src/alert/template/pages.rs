@@ -43,13 +43,17 @@ impl Pages {
     /// What for, and the address.
     pub fn links(&self, about: &Linked<'_>) -> Vec<(String, String)> {
         let mut links = Vec::new();
-        let mut link = |name: &str, page: Option<Url>| links.extend(page.map(|page| (name.to_owned(), page.to_string())));
+        let mut link =
+            |name: &str, page: Option<Url>| links.extend(page.map(|page| (name.to_owned(), page.to_string())));
         let site = about.site_url.and_then(|base| Url::parse(base).ok());
         match about.project.and_then(|name| name.split_once('/')) {
             Some((_, key)) => link("The project in Jira", site.and_then(|base| below(&base, &["browse", key]))),
             None => link("The site in Jira", site),
         }
-        link("Run book", self.runbooks.as_ref().and_then(|base| below(base, &[&format!("{}.md", runbook(about.class))])));
+        link(
+            "Run book",
+            self.runbooks.as_ref().and_then(|base| below(base, &[&format!("{}.md", runbook(about.class))])),
+        );
         link("Dashboard", self.dashboards.as_ref().and_then(|base| dashboard(base, about)));
         link("Console", self.console.as_ref().and_then(|base| below(base, &["alerts", &about.alert_id])));
         links
@@ -133,7 +137,8 @@ mod tests {
     #[test]
     fn every_dashboard_that_is_linked_exists() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/dashboards/grafana");
-        let files = std::fs::read_dir(folder).unwrap().map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+        let files =
+            std::fs::read_dir(folder).unwrap().map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
         let all = files.collect::<String>();
         let base = url("https://grafana.example.com").unwrap();
         for class in ["CHANNEL_FAILING", "TIMEOUT", "SLOW_RUNS", "CONFIG"] {
@@ -145,7 +150,15 @@ mod tests {
 
     #[test]
     fn every_run_book_that_is_linked_exists() {
-        let own = ["CHANNEL_FAILING", "SLOW_RUNS", "LOW_THROUGHPUT", "WATERMARK_LAG", "NO_RECENT_SUCCESS", "TOKEN_ENDS", "DATED_AHEAD"];
+        let own = [
+            "CHANNEL_FAILING",
+            "SLOW_RUNS",
+            "LOW_THROUGHPUT",
+            "WATERMARK_LAG",
+            "NO_RECENT_SUCCESS",
+            "TOKEN_ENDS",
+            "DATED_AHEAD",
+        ];
         for class in FailureCode::ALL.iter().map(|code| code.as_str()).chain(own) {
             let page = format!("{}/docs/runbooks/{}.md", env!("CARGO_MANIFEST_DIR"), runbook(class));
             assert!(std::path::Path::new(&page).exists(), "{class}: {page}");

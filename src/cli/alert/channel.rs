@@ -33,6 +33,7 @@ enum Verb {
     /// Remove a channel that no route names
     Remove {
         /// Its name
+        #[arg(add = super::super::completing::channels())]
         name: String,
         /// Do not ask
         #[arg(long)]
@@ -41,6 +42,7 @@ enum Verb {
     /// Send a test message now, past the queue, and say what the other side answers
     Test {
         /// Its name
+        #[arg(add = super::super::completing::channels())]
         name: String,
         /// To whom; may be repeated
         #[arg(long, value_name = "RECIPIENT")]

@@ -25,7 +25,7 @@ pub struct ConfigArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List every key with its value and where the value came from; secrets are hidden
+    /// List the configuration of this process: every key, its value and where that came from; secrets are hidden
     Show,
     /// Set parameters of a sync, without a restart
     #[command(after_long_help = "\
@@ -56,7 +56,7 @@ Examples:
         #[command(flatten)]
         place: PlaceArgs,
     },
-    /// List what is set
+    /// List the settings that are set, for every process; they stand before the configuration
     List,
     /// Estimate requests, time and points with other settings, from the project's own past runs
     #[command(after_long_help = "\

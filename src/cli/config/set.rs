@@ -52,7 +52,9 @@ pub(super) async fn set(values: &[(&'static Key, f64)], args: &PlaceArgs, contex
         if context.output.format() == Format::Table {
             context.output.note(&format!("set for {}: {key} = {value}, {from_when}", place.name));
         }
-        done.push(serde_json::json!({"for": place.name, "key": key.name, "value": value, "unit": key.unit, "outcome": "set"}));
+        done.push(
+            serde_json::json!({"for": place.name, "key": key.name, "value": value, "unit": key.unit, "outcome": "set"}),
+        );
     }
     match context.output.format() {
         Format::Table => Ok(()),

@@ -75,7 +75,9 @@ impl FirstSync {
             [] => context.output.note(&format!(
                 "the schedule starts the first sync; start it now with `syncline sync start {name} --watch`"
             )),
-            [run] => context.output.note(&format!("the first sync starts now: follow it with `syncline run watch {run}`")),
+            [run] => {
+                context.output.note(&format!("the first sync starts now: follow it with `syncline run watch {run}`"))
+            }
             several => context.output.note(&format!(
                 "{} first syncs start now: follow one with `syncline run watch {name}@latest`",
                 several.len()

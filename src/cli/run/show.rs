@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::super::output::{Format, span, time, time_or_dash};
-use super::super::{Context, Error, Fields, Row};
 use super::super::sync::Requested;
+use super::super::{Context, Error, Fields, Row};
 use crate::store::patience::{LONGEST, again};
 use crate::store::rejected;
 use crate::store::run_details::{self, StepCount, Waited};
@@ -169,7 +169,14 @@ impl Fields for Run {
             ),
             ("rejected", rejected),
             ("marked as gone", marked(self)),
-            ("history", if self.changes_written > 0 { format!("{} entries written", self.changes_written) } else { String::new() }),
+            (
+                "history",
+                if self.changes_written > 0 {
+                    format!("{} entries written", self.changes_written)
+                } else {
+                    String::new()
+                },
+            ),
             ("requests", if self.requests > 0 { self.requests.to_string() } else { String::new() }),
             ("comments", format!("{} written, {} removed", self.comments_written, self.comments_removed)),
             ("worklogs", format!("{} written, {} removed", self.worklogs_written, self.worklogs_removed)),

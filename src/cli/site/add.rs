@@ -69,8 +69,9 @@ pub(super) async fn run(args: AddArgs, context: &Context) -> Result<(), Error> {
     let credential = match (auth, given.credential(&name, context)?) {
         (AuthKind::Oauth, None) => None,
         (AuthKind::Oauth, Some(_)) => {
-            return Err(Error::usage("a site with --auth oauth has no --credential of its own")
-                .help(format!("leave it out, then run `syncline site authorize {name}`")));
+            return Err(Error::usage("a site with --auth oauth has no --credential of its own").help(format!(
+                "leave it out, then run `syncline site authorize {name} --client-id ID --client-secret env:NAME`"
+            )));
         }
         (_, Some(credential)) => Some(credential),
         (_, None) => {
@@ -108,12 +109,14 @@ pub(super) async fn run(args: AddArgs, context: &Context) -> Result<(), Error> {
         site::update(&context.pool, &new.name, &further, &actor).await?;
     }
     let next = match auth {
-        AuthKind::Oauth => "authorize it with `syncline site authorize",
-        _ => "check it with `syncline site check",
+        AuthKind::Oauth => {
+            format!("authorize it with `syncline site authorize {} --client-id ID --client-secret env:NAME`", new.name)
+        }
+        _ => format!("check it with `syncline site check {}`", new.name),
     };
     let who = lets_in(&found);
     let done = serde_json::json!({"site": new.name, "url": new.base_url, "kind": new.kind, "outcome": "added"});
-    context.output.done(&format!("added site {}{who}; {next} {0}`", new.name), &done)
+    context.output.done(&format!("added site {}{who}; {next}", new.name), &done)
 }
 
 async fn change(name: &str, given: Given, context: &Context) -> Result<(), Error> {

@@ -19,8 +19,8 @@ use super::super::{Context, Error};
 use crate::config::secret;
 use crate::jira::HttpPool;
 use crate::jira::oauth::{self, OAuthClient, Resource};
-use crate::store::oauth::{Consent, SealedPair, consent};
 use crate::store::health::Tried;
+use crate::store::oauth::{Consent, SealedPair, consent};
 use crate::store::site::Site;
 
 /// How long a person may take.

@@ -318,9 +318,7 @@ impl FailureCode {
             Self::GatewayHtml => {
                 "A gateway or single sign-on page answered instead of Jira: check proxies and that the URL is the Jira site's own."
             }
-            Self::Unknown => {
-                "An answer that is not known yet: report it with the run's log (`syncline run logs RUN`)."
-            }
+            Self::Unknown => "An answer that is not known yet: report it with the run's log (`syncline run logs RUN`).",
             Self::Database => {
                 "PostgreSQL refused or went away: check its disk, its log and `syncline doctor`; the step is tried again."
             }

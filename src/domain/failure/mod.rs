@@ -49,7 +49,13 @@ pub const MESSAGE_LIMIT: usize = 500;
 impl Failure {
     /// A failure of `code`; `message` is sanitised here, so callers may pass what they were sent.
     pub fn new(code: FailureCode, message: impl AsRef<str>) -> Self {
-        Self { code, message: sanitise(message.as_ref()), retry_after: None, scope: PauseScope::Site, means: Means::Unknown }
+        Self {
+            code,
+            message: sanitise(message.as_ref()),
+            retry_after: None,
+            scope: PauseScope::Site,
+            means: Means::Unknown,
+        }
     }
 
     /// The same with a wait that was asked for.
