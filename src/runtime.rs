@@ -164,38 +164,9 @@ pub fn work<'a>(context: &'a cli::Context, announce: cli::Announce<'a>) -> BoxFu
     Box::pin(async move {
         let worker = Worker::start(&context.config, context.pool.clone(), context.clock.clone()).await?;
         announce(worker.admin);
-        say_outlook(&context.pool, &context.clock).await;
+        scheduler::say_outlook(&context.pool).await;
         worker.run_until_signal().await
     })
-}
-
-/// Says what the worker follows, and when it acts next.
-async fn say_outlook(pool: &PgPool, clock: &Clock) {
-    // A database that does not answer is told of elsewhere.
-    let Ok(outlook) = store::within(ANSWER, store::due::outlook(pool)).await else { return };
-    let many = |count: i64, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
-    let mut text = match outlook.projects {
-        0 => "follows no project yet: add one with `syncline project add SITE KEY`".to_owned(),
-        n => format!("follows {}", many(n, "project")),
-    };
-    if outlook.paused > 0 {
-        text.push_str(&format!(" ({} paused)", outlook.paused));
-    }
-    if outlook.runs > 0 {
-        text.push_str(&format!("; {} under way or waiting", many(outlook.runs, "run")));
-    }
-    if let (Some(next), Some(at)) = (&outlook.next, outlook.next_at) {
-        let wait = telemetry::span((at - clock.now()).to_std().unwrap_or_default());
-        text.push_str(&format!("; the next by schedule is {next} in {wait}"));
-    }
-    tracing::info!(
-        event = events::WORKER_FOLLOWS,
-        projects = outlook.projects,
-        paused = outlook.paused,
-        next = outlook.next,
-        next_at = outlook.next_at.map(|at| at.to_rfc3339()),
-        "{text}"
-    );
 }
 
 /// In the middle of an upgrade, or after a rollback, this is as it should be; at any other time somebody wants to know.
