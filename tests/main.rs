@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod advice;
 mod alert_cli;
 mod alert_delivery;
 mod alert_email;
@@ -15,6 +16,7 @@ mod architecture;
 mod bad_input;
 mod cli;
 mod convergence;
+mod daily_use;
 mod dashboards;
 mod database;
 mod deploy;

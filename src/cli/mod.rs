@@ -8,6 +8,7 @@
 
 mod alert;
 mod arguments;
+mod completing;
 mod completions;
 mod config;
 mod confirm;
@@ -19,6 +20,7 @@ mod drift;
 mod error;
 mod health;
 mod healthcheck;
+mod ids;
 mod keeper;
 mod log;
 mod manual;
@@ -36,15 +38,17 @@ mod reference;
 mod role;
 mod run;
 mod schedule;
+mod selection;
 pub mod simulate;
 mod site;
 mod sync;
+mod table;
 mod up;
 mod user;
 mod verify;
 mod worker;
 
-pub use arguments::parse;
+pub use arguments::{complete, parse};
 pub use context::{Context, Globals, Usage};
 pub use error::{Error, Exit};
 pub use output::{Fields, Format, Output, Row};
@@ -186,7 +190,8 @@ async fn with_database(
 /// others wait for Jira, for a run or for a schema, and limit what they ask by themselves.
 fn answers_at_once(command: &Command) -> bool {
     match command {
-        Command::Log(_) | Command::Queue(_) | Command::Schedule(_) | Command::Health(_) | Command::Drift(_) => true,
+        Command::Queue(_) | Command::Schedule(_) | Command::Health(_) | Command::Drift(_) => true,
+        Command::Log(args) => !args.waits(),
         Command::Run(args) => !args.waits(),
         Command::Sync(args) => !args.waits(),
         _ => false,
