@@ -237,7 +237,8 @@ async fn simulated(leeway: Duration) -> (Rig, String) {
 async fn exchange(url: &str, more: Value) -> Value {
     let mut body = json!({ "client_id": "app", "client_secret": "app-secret" });
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    let answer = syncline::tls::client().build().unwrap().post(format!("{url}/oauth/token")).json(&body).send().await.unwrap();
+    let answer =
+        syncline::tls::client().build().unwrap().post(format!("{url}/oauth/token")).json(&body).send().await.unwrap();
     answer.json().await.unwrap()
 }
 

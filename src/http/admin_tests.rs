@@ -20,7 +20,8 @@ fn no_database() -> GaugeSource {
 }
 
 async fn ask(server: &Server, path: &str) -> (u16, String) {
-    let answer = crate::tls::client().build().unwrap().get(format!("http://{}{path}", server.address())).send().await.unwrap();
+    let answer =
+        crate::tls::client().build().unwrap().get(format!("http://{}{path}", server.address())).send().await.unwrap();
     (answer.status().as_u16(), answer.text().await.unwrap())
 }
 
