@@ -41,10 +41,10 @@ SELECT '00000000-0000-7000-8000-000000000001', 10000 + n, ('00000000-0000-7000-8
        (SELECT jsonb_object_agg('customfield_' || 10000 + k, 'value ' || n * k) FROM generate_series(1, 10) k)
   FROM generate_series(0, :issues - 1) n CROSS JOIN LATERAL (SELECT CASE WHEN n % 10 < 6 THEN 6 + n % 2 ELSE 1 + n % 5 END AS id) s;
 INSERT INTO syncline.changelog (site_id, id, item, issue_id, author_account_id, created_at, field, field_id, field_type, from_value, from_text, to_value, to_text,
-                                status_place, status_until)
+                                status_place, status_until, from_status_id, to_status_id)
 SELECT i.site_id, i.id * 20 + k, 0, i.id, 'user-' || 1 + i.id % 400, i.created_at + make_interval(hours => (k * 90 + (i.id % 13)::int)), 'status', 'status', 'jira',
        x.f::text, 'Status ' || x.f, x.t::text, 'Status ' || x.t, k,
-       CASE WHEN k < 1 + i.id % 3 THEN i.created_at + make_interval(hours => ((k + 1) * 90 + (i.id % 13)::int)) END
+       CASE WHEN k < 1 + i.id % 3 THEN i.created_at + make_interval(hours => ((k + 1) * 90 + (i.id % 13)::int)) END, x.f, x.t
   FROM syncline.issue i CROSS JOIN LATERAL generate_series(1, 1 + (i.id % 3)::int) k
  CROSS JOIN LATERAL (SELECT CASE WHEN k = 1 THEN 1 ELSE 1 + k END AS f, CASE WHEN k = 1 + i.id % 3 THEN i.status_id ELSE 2 + k END AS t) x;
 INSERT INTO syncline.changelog (site_id, id, item, issue_id, author_account_id, created_at, field, field_id, field_type, from_value, from_text, to_value, to_text)

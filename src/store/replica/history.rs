@@ -44,6 +44,12 @@ fn is_status(change: &ChangeRecord) -> bool {
     change.field == "status" || change.field_id.as_deref() == Some("status")
 }
 
+/// An id as the history has it: a text of digits.
+fn status_id(value: &str) -> Option<i64> {
+    let digits = (1..=18).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_digit());
+    if digits { value.parse().ok() } else { None }
+}
+
 /// Puts the places right where a history is not written in one piece.
 async fn place_again(conn: &mut PgConnection, site_id: Uuid, changes: &[&ChangeRecord]) -> Result<()> {
     let issues: BTreeSet<i64> = changes.iter().filter(|c| is_status(c)).map(|c| c.issue_id).collect();
@@ -74,12 +80,17 @@ pub async fn insert_changes(
     let created: Vec<DateTime<Utc>> = sorted.iter().map(|c| c.created_at).collect();
     let fields: Vec<&str> = sorted.iter().map(|c| c.field.as_str()).collect();
     let (places, untils) = places(&sorted);
+    let status_ids = |f: fn(&ChangeRecord) -> Option<&str>| {
+        sorted.iter().map(|c| f(c).filter(|_| is_status(c)).and_then(status_id)).collect::<Vec<Option<i64>>>()
+    };
     let inserted = sqlx::query!(
         r#"
         INSERT INTO syncline.changelog (site_id, id, item, issue_id, author_account_id, created_at, field, field_id, field_type,
-                                        from_value, from_text, to_value, to_text, status_place, status_until)
+                                        from_value, from_text, to_value, to_text, status_place, status_until,
+                                        from_status_id, to_status_id)
         SELECT $1, n.* FROM unnest($2::int8[], $3::int2[], $4::int8[], $5::text[], $6::timestamptz[], $7::text[], $8::text[],
-                                   $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::int4[], $15::timestamptz[]) AS n
+                                   $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::int4[], $15::timestamptz[],
+                                   $16::int8[], $17::int8[]) AS n
         ON CONFLICT DO NOTHING
         "#,
         site_id,
@@ -97,6 +108,8 @@ pub async fn insert_changes(
         &text(|c| c.to_text.as_deref()) as &[Option<&str>],
         &places as &[Option<i32>],
         &untils as &[Option<DateTime<Utc>>],
+        &status_ids(|c| c.from_value.as_deref()) as &[Option<i64>],
+        &status_ids(|c| c.to_value.as_deref()) as &[Option<i64>],
     )
     .execute(&mut *conn)
     .instrument(trace::batch("INSERT", "syncline.changelog", changes.len()))
