@@ -16,7 +16,7 @@ use syncline::clock::Clock;
 use syncline::config::{SecretsConfig, secret};
 use syncline::domain::failure::FailureCode;
 use syncline::jira::{HttpPool, TokenSource};
-use syncline::simulator::Options;
+use syncline::simulator::{Mutation, Options};
 use syncline::store::oauth::{self, Consent, SealedPair};
 use syncline::sync::tokens::SiteTokens;
 use uuid::Uuid;
@@ -395,5 +395,59 @@ async fn a_site_that_was_authorized_is_read_and_its_tokens_are_renewed_on_the_wa
     assert_eq!((state.as_str(), problem), ("succeeded", None));
     let seen = rig.jira.control().stats().oauth;
     assert!(seen.refreshes >= 1 && seen.reused_refresh_tokens == 0, "{seen:?}");
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn accounts_are_reported_once_a_cycle_and_the_closed_forgotten() {
+    let mut options = Options::new(Clock::system());
+    options.issues = 30;
+    options.people = 200;
+    options.projects.truncate(1);
+    options.oauth.client_id = "app".into();
+    options.oauth.client_secret = "of-nobody".into();
+    let mut rig = Rig::new(options).await;
+    rig.config.secrets = secrets();
+    sqlx::raw_sql("UPDATE syncline.site SET name = 'acme'").execute(rig.db.pool()).await.unwrap();
+    let cloud_id = rig.jira.control().cloud_id().to_owned();
+    let (child, address) = authorize(&rig.db, rig.jira.base_url(), &["--port", "0", "--cloud-id", &cloud_id]);
+    http_get(address).await.unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", words(&output));
+    let worker = rig.worker().await;
+    let key = rig.projects[0].clone();
+    assert_eq!(rig.sync(&key, "full").await, "succeeded");
+    // 200 accounts are three requests; Atlassian names the cycle.
+    let cycle = "SELECT count(*) FROM syncline.site WHERE accounts_report_due_at - accounts_reported_at = interval '7 days'
+                    AND EXISTS (SELECT 1 FROM syncline.site_capability WHERE feature = 'personal_data_reporting' AND state = 'available')";
+    assert_eq!(rig.count(cycle).await, 1);
+    let steps = "SELECT count(*) FROM syncline.sync_step WHERE kind = 'report_accounts'";
+    let first = rig.count(steps).await;
+    assert!(first >= 3, "{first}");
+
+    // Not before its time, however often the users are read.
+    sqlx::raw_sql("UPDATE syncline.site SET users_synced_at = NULL").execute(rig.db.pool()).await.unwrap();
+    assert_eq!(rig.sync(&key, "incremental").await, "succeeded");
+    assert_eq!(rig.count(steps).await, first);
+
+    let people: Vec<String> = sqlx::query_scalar(
+        "SELECT account_id FROM syncline.jira_user WHERE account_type = 'atlassian' AND email LIKE '%@example.com' ORDER BY account_id LIMIT 2",
+    )
+    .fetch_all(rig.db.pool())
+    .await
+    .unwrap();
+    let control = rig.jira.control();
+    control.apply(Mutation::CloseUser { user: people[0].clone() }).unwrap();
+    control.apply(Mutation::RenameUser { user: people[1].clone(), name: "Somebody Else".into() }).unwrap();
+    sqlx::raw_sql("UPDATE syncline.site SET users_synced_at = NULL, accounts_report_due_at = now()")
+        .execute(rig.db.pool())
+        .await
+        .unwrap();
+    assert_eq!(rig.sync(&key, "incremental").await, "succeeded");
+    assert!(rig.count(steps).await > first);
+    let forgotten = "SELECT count(*) FROM syncline.jira_user WHERE forgotten_at IS NOT NULL AND erased_at IS NOT NULL";
+    assert_eq!(rig.count(forgotten).await, 1);
+    // One who has changed is read anew by the next run.
+    assert_eq!(rig.count("SELECT count(*) FROM syncline.site WHERE users_synced_at IS NULL").await, 1);
     worker.stop().await;
 }

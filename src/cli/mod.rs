@@ -23,14 +23,18 @@ mod healthcheck;
 mod ids;
 mod keeper;
 mod log;
+mod manual;
 mod member;
 pub mod migrate;
 mod output;
 mod patience;
+mod people;
 mod progress;
 mod project;
 mod psql;
 mod queue;
+#[cfg(test)]
+mod reference;
 mod role;
 mod run;
 mod schedule;
@@ -98,6 +102,7 @@ pub enum Command {
     Project(project::ProjectArgs),
     Member(member::MemberArgs),
     User(user::UserArgs),
+    People(people::PeopleArgs),
     Sync(sync::SyncArgs),
     Run(run::RunArgs),
     Log(log::LogArgs),
@@ -118,6 +123,8 @@ pub enum Command {
     Completions(completions::CompletionsArgs),
     #[command(hide = true)]
     KeepPrivateServer(keeper::KeeperArgs),
+    #[command(hide = true)]
+    ManPages(manual::ManPagesArgs),
 }
 
 /// Executes a command and says how the process ends; a failure has been printed by then.
@@ -136,6 +143,9 @@ async fn execute(cli: Cli, work: Work) -> Result<(), Error> {
     let output = globals.output();
     if let Command::Completions(args) = command {
         return completions::run(&args, output);
+    }
+    if let Command::ManPages(args) = command {
+        return manual::run(&args);
     }
     if let Command::KeepPrivateServer(args) = command {
         return keeper::run(&args, output).await;
@@ -227,6 +237,7 @@ async fn dispatch(
         Command::Project(args) => project::run(args, context).await,
         Command::Member(args) => member::run(args, context).await,
         Command::User(args) => user::run(args, context).await,
+        Command::People(args) => people::run(args, context).await,
         Command::Sync(args) => sync::run(args, context).await,
         Command::Run(args) => run::run(args, context).await,
         Command::Log(args) => log::run(args, context).await,
@@ -248,6 +259,7 @@ async fn dispatch(
         | Command::Healthcheck(_)
         | Command::Simulate(_)
         | Command::Demo(_)
-        | Command::Completions(_) => Ok(()),
+        | Command::Completions(_)
+        | Command::ManPages(_) => Ok(()),
     }
 }

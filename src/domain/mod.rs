@@ -12,6 +12,7 @@ pub mod entity;
 pub mod episode;
 pub mod estimate;
 pub mod failure;
+pub mod forgotten;
 pub mod health;
 pub mod hours;
 pub mod http_date;

@@ -96,6 +96,8 @@ pub struct Told {
     pub reset_in: Option<Duration>,
     /// Requests that come back per second (Data Center: `X-RateLimit-FillRate` per `X-RateLimit-Interval-Seconds`).
     pub refill_per_second: Option<f64>,
+    /// After how many days accounts are to be reported again (`Cycle-Period`).
+    pub cycle_days: Option<i64>,
 }
 
 /// What the answers of a while said of one limit.

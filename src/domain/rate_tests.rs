@@ -100,13 +100,25 @@ fn a_limit_that_says_nothing_is_found_and_then_left_alone() {
 #[test]
 fn a_window_of_an_hour_is_spread_over_what_is_left_of_it() {
     let hour = Duration::from_secs(3000);
-    let told = Told { limit: Some(3600.0), remaining: Some(1000.0), reset_in: Some(hour), refill_per_second: None };
+    let told = Told {
+        limit: Some(3600.0),
+        remaining: Some(1000.0),
+        reset_in: Some(hour),
+        refill_per_second: None,
+        cycle_days: None,
+    };
     assert!((first_guess(&told, 50.0) - 1.0 / 3.0).abs() < 0.01);
 }
 
 #[test]
 fn a_refill_that_is_told_is_taken_at_its_word() {
-    let told = Told { limit: Some(600.0), remaining: Some(3.0), reset_in: None, refill_per_second: Some(10.0) };
+    let told = Told {
+        limit: Some(600.0),
+        remaining: Some(3.0),
+        reset_in: None,
+        refill_per_second: Some(10.0),
+        cycle_days: None,
+    };
     assert_eq!(first_guess(&told, 80.0), 10.0);
     assert!((after_refusal(80.0, &told, None) - 9.6).abs() < 1e-9);
 }
@@ -122,7 +134,13 @@ fn a_rate_that_nobody_used_does_not_rise() {
 #[test]
 fn no_header_makes_a_rate_that_cannot_be() {
     for odd in [f64::NAN, f64::INFINITY, -5.0, 0.0, 1e300] {
-        let told = Told { limit: Some(odd), remaining: Some(odd), reset_in: None, refill_per_second: Some(odd) };
+        let told = Told {
+            limit: Some(odd),
+            remaining: Some(odd),
+            reset_in: None,
+            refill_per_second: Some(odd),
+            cycle_days: None,
+        };
         let rate = first_guess(&told, 10.0);
         assert!((RATES.0..=RATES.1).contains(&rate), "{odd}: {rate}");
         if let Some(level) = Level::of(&told) {

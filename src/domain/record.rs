@@ -149,6 +149,8 @@ pub struct UserRecord {
     pub time_zone: Option<String>,
     /// `atlassian`, `app` or `customer`.
     pub account_type: Option<String>,
+    /// Jira shows the account as closed, deleted or anonymised; see [`super::forgotten::is_anonymised`].
+    pub closed: bool,
 }
 
 impl IssueRecord {

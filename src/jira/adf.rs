@@ -25,9 +25,14 @@ pub struct Document<'a>(Node<'a>);
 impl Document<'_> {
     /// The document as plain text. White space is as it was written, at the ends too; the end of the last block adds none.
     pub fn to_text(&self) -> String {
+        self.to_text_with_mentions().0
+    }
+
+    /// The same, and who is mentioned in it: account id, and as what.
+    pub fn to_text_with_mentions(&self) -> (String, Vec<(String, String)>) {
         let mut writer = Writer::default();
         writer.node(&self.0, &mut Position::default());
-        writer.out
+        (writer.out, writer.mentions)
     }
 }
 
@@ -68,12 +73,19 @@ struct Writer {
     lists: usize,
     /// What the next text of a list item begins with.
     marker: String,
+    mentions: Vec<(String, String)>,
 }
 
 impl Writer {
     fn node(&mut self, node: &Node<'_>, position: &mut Position) {
         match node.kind {
-            Kind::Inline | Kind::Mention => self.inside(node),
+            Kind::Inline => self.inside(node),
+            Kind::Mention => {
+                if let (Some(id), Some(label)) = (&node.account_id, &node.label) {
+                    self.mentions.push((id.as_ref().to_owned(), label.as_ref().to_owned()));
+                }
+                self.inside(node);
+            }
             Kind::Block => self.block(node),
             Kind::BulletList | Kind::OrderedList => self.list(node),
             Kind::ListItem | Kind::DoneTask => {
@@ -156,6 +168,7 @@ impl Writer {
     fn cell(&mut self, node: &Node<'_>, position: &mut Position) {
         let mut cell = Self::default();
         cell.inside(node);
+        self.mentions.append(&mut cell.mentions);
         if position.cells_before > 0 {
             self.text(" | ");
         }

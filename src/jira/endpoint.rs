@@ -61,6 +61,7 @@ endpoints! {
     PersonalTokens = "/rest/pat/latest/tokens",
     OAuthToken = "/oauth/token",
     OAuthResources = "/oauth/token/accessible-resources",
+    ReportAccounts = "/app/report-accounts/",
 }
 
 /// How the platform's paths begin, up to their version.

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::normalise::{Drift, kind_of};
 use super::time;
+use crate::domain::forgotten::is_anonymised;
 use crate::domain::record::UserRecord;
 
 /// The kinds of accounts that are known.
@@ -136,12 +137,15 @@ impl<'a> Members<'a> {
         let cloud = self.text("accountId");
         let username = self.text("name").filter(|_| cloud.is_none());
         let account_id = cloud.or_else(|| self.text("key")).or_else(|| username.clone())?;
+        let display_name = self.text("displayName").unwrap_or_default();
+        let active = self.flag("active").unwrap_or(true);
         let record = UserRecord {
+            closed: self.flag("deleted").unwrap_or(false) || is_anonymised(active, &display_name),
             account_id,
             username,
-            display_name: self.text("displayName").unwrap_or_default(),
+            display_name,
             email: self.text("emailAddress"),
-            active: self.flag("active").unwrap_or(true),
+            active,
             time_zone: self.text("timeZone"),
             account_type: self.word("accountType", &ACCOUNT_TYPES, ACCOUNT_TYPES_EXPECTED),
         };

@@ -59,6 +59,7 @@ pub mod page;
 pub mod personal_token;
 pub mod presence;
 mod repair;
+pub mod report_accounts;
 mod search;
 mod shape;
 pub mod site_clock;

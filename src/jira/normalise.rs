@@ -29,6 +29,7 @@ mod bulk;
 mod collection;
 mod dated;
 mod details;
+mod forget;
 mod left_out;
 mod report;
 
@@ -53,6 +54,8 @@ pub struct ParsedPage {
     pub drifts: Vec<Drift>,
     /// Everybody who is named on the page, each once.
     pub users: Vec<UserRecord>,
+    /// Who is mentioned in texts: account id, and as what.
+    pub mentions: Vec<(String, String)>,
     /// The sprints that the issues' sprint fields describe, each once.
     pub sprints: Vec<SprintRecord>,
     /// The versions that the issues name, each once.
@@ -64,11 +67,12 @@ pub struct ParsedPage {
 impl ParsedPage {
     /// Adds what another page holds.
     pub fn append(&mut self, other: Self) {
-        let Self { issues, rejected, drifts, users, sprints, versions, components } = other;
+        let Self { issues, rejected, drifts, users, mentions, sprints, versions, components } = other;
         self.issues.extend(issues);
         self.rejected.extend(rejected);
         self.drifts.extend(drifts);
         self.users.extend(users);
+        self.mentions.extend(mentions);
         self.sprints.extend(sprints);
         self.versions.extend(versions);
         self.components.extend(components);
@@ -113,6 +117,8 @@ pub struct ParsedCollection<T> {
     pub drifts: Vec<Drift>,
     /// Everybody who is named on the page, each once.
     pub users: Vec<UserRecord>,
+    /// Who is mentioned in texts: account id, and as what.
+    pub mentions: Vec<(String, String)>,
     /// How many there are in all.
     pub total: i64,
     /// The index of the first.
@@ -274,8 +280,9 @@ fn parse_issues<'a>(issues: impl Iterator<Item = &'a str>, fields: &FieldMap) ->
             }
         }
     }
-    let Report { rejected, drifts, users, sprints, versions, components, .. } = report;
-    ParsedPage { issues: parsed, rejected, drifts, users, sprints, versions, components }
+    let Report { rejected, drifts, users, mentions, sprints, versions, components, .. } = report;
+    let mentions = mentions.into_iter().collect();
+    ParsedPage { issues: parsed, rejected, drifts, users, mentions, sprints, versions, components }
 }
 
 fn known_id(id: &Loose<Id>) -> Option<i64> {
@@ -321,7 +328,7 @@ fn issue(report: &mut Report, wire: wire::Issue<'_>, map: &FieldMap) -> Result<P
         project_id,
         project_key,
         summary,
-        description: description.map(|document| document.to_text()).filter(|text| !text.is_empty()),
+        description: description.map(|text| report.document(&text)).filter(|text| !text.is_empty()),
         issue_type: read.issue_type,
         status: read.status,
         status_category: read.status_category,

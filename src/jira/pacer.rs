@@ -65,6 +65,7 @@ pub(super) fn told(headers: &HeaderMap, now: DateTime<Utc>) -> Told {
         remaining: number("x-ratelimit-remaining"),
         reset_in: text("x-ratelimit-reset").and_then(|value| reset_in(value, now)),
         refill_per_second: refill.map(|(fill, interval)| fill / interval),
+        cycle_days: text("cycle-period").and_then(|days| days.parse().ok()).filter(|days| *days > 0),
     }
 }
 

@@ -145,11 +145,20 @@ impl HttpPool {
 
     /// One attempt, for what must not be sent twice.
     pub(super) async fn send_once(&self, endpoint: Endpoint, request: RequestBuilder) -> Result<Bytes, Refused> {
-        let started = Instant::now();
-        let outcome = self.traced_attempt(endpoint, request, 0, &mut Told::default(), None).await;
+        self.send_once_told(endpoint, request).await.0
+    }
+
+    /// The same, with what the answer's head tells, whatever its status.
+    pub(super) async fn send_once_told(
+        &self,
+        endpoint: Endpoint,
+        request: RequestBuilder,
+    ) -> (Result<Bytes, Refused>, Told) {
+        let (started, mut told) = (Instant::now(), Told::default());
+        let outcome = self.traced_attempt(endpoint, request, 0, &mut told, None).await;
         let status_class = outcome.as_ref().map_or_else(Refused::status_class, |_| "2xx");
         metrics::jira_request(endpoint.template(), status_class, started.elapsed().as_secs_f64());
-        outcome
+        (outcome, told)
     }
 
     fn delay(&self, attempt: u32) -> Duration {

@@ -44,6 +44,7 @@ pub(super) struct User<'a> {
     #[serde(borrow)]
     pub email_address: Loose<Text<'a>>,
     pub active: Loose<Flag>,
+    pub deleted: Loose<Flag>,
     #[serde(borrow)]
     pub time_zone: Loose<Text<'a>>,
     #[serde(borrow)]

@@ -75,6 +75,7 @@ pub const ENDPOINTS: &[&str] = &[
     "/rest/pat/latest/tokens",
     "/oauth/token",
     "/oauth/token/accessible-resources",
+    "/app/report-accounts/",
 ];
 /// Classes of answers: by status, or no answer at all.
 pub const STATUS_CLASSES: &[&str] = &["2xx", "3xx", "4xx", "5xx", "error"];

@@ -182,6 +182,16 @@ impl Catalogue {
         people.iter_mut().find(|person| is(person)).map(|person| person.rename(name)).is_some()
     }
 
+    /// Closes the account of a person; false where there is no such person.
+    pub(super) fn close_person(&mut self, named: &str) -> bool {
+        let kind = self.kind;
+        let people = Arc::make_mut(&mut self.people);
+        let is = |person: &Person| {
+            [&person.account_id, &person.key, &person.name, &person.display_name].contains(&&named.to_owned())
+        };
+        people.iter_mut().find(|person| is(person)).map(|person| person.close(kind)).is_some()
+    }
+
     /// Gives a part of a project another name.
     pub(super) fn rename_part(&mut self, part: Part, id: u64, name: &str) {
         self.new_names.insert((part, id), name.to_owned());

@@ -43,6 +43,12 @@ impl World {
                 }
                 0
             }
+            M::CloseUser { user } => {
+                if !self.change_catalogue(|catalogue| catalogue.close_person(user)) {
+                    return Err(Error::NoAccount(user.clone()));
+                }
+                0
+            }
             M::RenameSprint { sprint, name } => {
                 let found = self.catalogue().sprint_by_id(*sprint).ok_or(Error::NoSprint(*sprint))?;
                 self.change_catalogue(|catalogue| catalogue.rename_part(Part::Sprint, u64::from(*sprint), name));

@@ -129,6 +129,11 @@ pub enum Mutation {
         user: String,
         name: String,
     },
+    /// Jira closes the account of a person, who is named as above: the name and the address go; texts and histories stay. Data
+    /// Center calls it anonymising.
+    CloseUser {
+        user: String,
+    },
     /// Takes a project away from an account, by e-mail address or user name.
     RevokeAccess {
         account: String,

@@ -245,3 +245,50 @@ pub(super) async fn resources(State(site): State<Arc<Site>>, headers: HeaderMap)
     }]);
     reply::ok(body.to_string().into_bytes())
 }
+
+/// How many accounts one report may name.
+const REPORT_LIMIT: usize = 90;
+
+#[derive(Deserialize)]
+struct ReportBody {
+    accounts: Vec<ReportedAccount>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ReportedAccount {
+    account_id: String,
+    #[serde(rename = "updatedAt")]
+    _updated_at: chrono::DateTime<chrono::Utc>,
+}
+
+/// `/app/report-accounts/`: which of the accounts were closed, and which have another name than at first.
+pub(super) async fn report_accounts(State(site): State<Arc<Site>>, headers: HeaderMap, body: Bytes) -> Reply {
+    let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !site.oauth.is_valid(given.strip_prefix("Bearer ").unwrap_or_default(), site.world.now_ms()) {
+        return unauthorized();
+    }
+    let body = serde_json::from_slice::<ReportBody>(&body).ok();
+    let Some(body) = body.filter(|body| body.accounts.len() <= REPORT_LIMIT) else {
+        return reply::json(
+            StatusCode::BAD_REQUEST,
+            r#"{"errorMessage":"The accounts could not be read, or are more than 90"}"#,
+        );
+    };
+    let catalogue = site.world.catalogue();
+    let status = |account: &ReportedAccount| {
+        let person = catalogue.people.iter().find(|person| person.account_id == account.account_id)?;
+        let status = match person.closed {
+            true => "closed",
+            false if person.display_name != person.first_name => "updated",
+            false => return None,
+        };
+        Some(serde_json::json!({ "accountId": account.account_id, "status": status }))
+    };
+    let found: Vec<_> = body.accounts.iter().filter_map(status).collect();
+    let answer = match found.is_empty() {
+        true => reply::json(StatusCode::NO_CONTENT, String::new()),
+        false => reply::ok(serde_json::json!({ "accounts": found }).to_string().into_bytes()),
+    };
+    reply::with(answer, "cycle-period", "7")
+}

@@ -21,6 +21,8 @@ pub(super) struct Person {
     pub(super) zone: Tz,
     /// False when the address is hidden from others.
     pub(super) shows_email: bool,
+    /// Jira has closed the account.
+    pub(super) closed: bool,
     /// The user object as it stands in issues, comments and worklogs.
     pub(super) json: String,
     /// The same with the e-mail address always shown: what `/myself` tells about oneself.
@@ -89,6 +91,7 @@ pub(super) fn person(
         zone,
         // Data Center hides addresses from nobody who is signed in, unless its administrator says so.
         shows_email: !hidden || kind == Kind::DataCenter,
+        closed: false,
         json: String::new(),
         own_json: String::new(),
     };
@@ -106,6 +109,26 @@ impl Person {
             *json = json.replacen(&member(&self.display_name), &member(name), 1);
         }
         name.clone_into(&mut self.display_name);
+    }
+
+    /// The account is closed: what is shown of it names nobody.
+    pub(super) fn close(&mut self, kind: Kind) {
+        let name = match kind {
+            Kind::Cloud => "Former user".to_owned(),
+            Kind::DataCenter => format!("user-{}", 57_690 + self.zone.name().len()),
+        };
+        for json in [&mut self.json, &mut self.own_json] {
+            let mut shown: serde_json::Map<String, serde_json::Value> = serde_json::from_str(json).unwrap_or_default();
+            for member in ["emailAddress", "timeZone"] {
+                shown.remove(member);
+            }
+            shown.insert("displayName".to_owned(), name.as_str().into());
+            shown.insert("active".to_owned(), false.into());
+            *json = serde_json::Value::Object(shown).to_string();
+        }
+        self.display_name = name;
+        self.shows_email = false;
+        self.closed = true;
     }
 
     /// What names the person in changelogs, properties and our own records: account id, or user key on Data Center.

@@ -35,6 +35,7 @@ pub fn router(control: Control) -> Router {
         .route("/authorize", get(oauth::authorize))
         .route("/oauth/token", post(oauth::token))
         .route("/oauth/token/accessible-resources", get(oauth::resources))
+        .route("/app/report-accounts/", post(oauth::report_accounts))
         .fallback(endpoints::nothing_here)
         .with_state(control.0)
 }

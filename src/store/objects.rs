@@ -66,6 +66,8 @@ pub enum Calling {
     Enqueuers,
     /// Workers, with their own rights.
     Workers,
+    /// Workers; it works with its owner's rights.
+    WorkersAsOwner,
 }
 
 /// A function.
@@ -125,6 +127,8 @@ pub const RELATIONS: &[Relation] = &[
                 "names_doubted_at",
                 "names_version",
                 "names_applied",
+                "accounts_reported_at",
+                "accounts_report_due_at",
             ],
             hidden: &["credential"],
         },
@@ -228,6 +232,7 @@ pub const RELATIONS: &[Relation] = &[
     shown("alert_silence", ALERTS),
     Relation { working: Working::Appends, ..internal("audit", "`retention_audit_days`") },
     shown("jira_user", REPLICA),
+    internal("forgotten_name", "as long as its site: it keeps the name from coming back"),
     shown("member", BY_HAND),
     shown("member_link", BY_HAND),
     shown("issue", REPLICA),
@@ -243,9 +248,11 @@ pub const RELATIONS: &[Relation] = &[
     shown("status", REPLICA),
     shown("term", REPLICA),
     shown("field", REPLICA),
+    shown("field_view", ONE_EACH),
     view("issue_status_change"),
     view("issue_status_period"),
     view("issue_time_in_status"),
+    view("site_status_category"),
     view("issue_cycle_time"),
     view("issue_sprint"),
     view("issue_current_sprint"),
@@ -272,9 +279,16 @@ pub const FUNCTIONS: &[Function] = &[
     function("cancel_run", Calling::Workers),
     function("find_project", Calling::Workers),
     function("match_members", Calling::Workers),
+    function("keep_forgotten", Calling::Workers),
+    function("forget_in_audit", Calling::WorkersAsOwner),
     function("effective_settings", Calling::Workers),
     function("is_due_again", Calling::Workers),
     function("forget_partial_cursors", Calling::Workers),
+    function("place_status_changes", Calling::Workers),
+    function("place_status_change", Calling::Workers),
+    function("publish_replica", Calling::Workers),
+    function("publish_fields", Calling::WorkersAsOwner),
+    function("drop_field_view", Calling::WorkersAsOwner),
 ];
 
 /// This list as the page `docs/tables.md`.
@@ -282,7 +296,8 @@ pub fn document() -> String {
     let mut page = String::from(
         "# Tables\n\n\
          Every table, view and function of the schema `syncline`: what each role may do with it ([security](security.md)), and how\n\
-         long a row is kept ([the janitor](operations.md#the-janitor)). This page is written from `src/store/objects.rs`: after a\n\
+         long a row is kept ([the janitor](operations.md#the-janitor)). What is in the schema `jira` is for reading, by readers and\n\
+         workers ([schema](schema.md)). This page is written from `src/store/objects.rs`: after a\n\
          change run `UPDATE_DOCS=1 cargo test --lib store::objects`.\n\n\
          | table or view | readers | workers | a row is kept |\n|---|---|---|---|\n",
     );
@@ -307,6 +322,7 @@ pub fn document() -> String {
             Calling::Everybody => "everybody: it computes, and reads nothing",
             Calling::Enqueuers => "enqueuers, workers; it works with its owner's rights",
             Calling::Workers => "workers, with their own rights",
+            Calling::WorkersAsOwner => "workers; it works with its owner's rights",
         };
         page.push_str(&format!("| `{}` | {who} |\n", function.name));
     }

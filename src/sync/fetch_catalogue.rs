@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::apply_names;
 use super::catalogue::{self, Lists};
+use super::forget_people;
 use super::report;
+use super::report_accounts;
 use super::workshop::{Job, Workshop};
 use crate::domain::queue::Queue;
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
@@ -99,13 +101,21 @@ impl FetchCatalogue {
                 {
                     journal(&mut *conn, Some(job.work.run_id), KIND, &[token_ends(&job, ends)]).await?;
                 }
+                let forget = match what.due.users {
+                    true => forget_people::first(conn, job.work.site_id, &cause).await?,
+                    false => None,
+                };
+                let report = match what.due.users {
+                    true => report_accounts::first(conn, &job, &cause, now).await?,
+                    false => None,
+                };
                 let next = if lists.has_names() {
                     apply_names::first(conn, job.work.site_id, &cause).await?
                 } else {
                     names::note(conn, job.work.site_id, false, what.doubted).await?;
                     None
                 };
-                Ok(next.into_iter().collect())
+                Ok(next.into_iter().chain(forget).chain(report).collect())
             })
         }))
     }

@@ -19,6 +19,7 @@ use crate::jira::histories;
 use crate::store::bundle;
 use crate::store::capability;
 use crate::store::page::PageId;
+use crate::store::people;
 use crate::store::replica;
 
 pub(super) struct FetchChanges(pub Arc<Workshop>);
@@ -89,7 +90,7 @@ impl FetchChanges {
             None => walk.ids.clone(),
         };
         let site_id = job.work.site_id;
-        let read = match context.hear(capability::is_withheld(&context.pool, site_id, FEATURE)).await? {
+        let mut read = match context.hear(capability::is_withheld(&context.pool, site_id, FEATURE)).await? {
             true => histories::Read { withheld: Some(("absent", STILL.to_owned())), ..histories::Read::default() },
             false => histories::read(&job.jira, &ids, walk.at.clone()).await?,
         };
@@ -100,6 +101,8 @@ impl FetchChanges {
         let priority = context.step.priority;
         Ok(Commit::effects(move |conn| {
             Box::pin(async move {
+                let people = people::held(conn, site_id).await?;
+                people.history(&mut read.changes);
                 replica::plan_afresh(conn).await?;
                 replica::upsert_users(conn, site_id, &read.users).await?;
                 let records: Vec<_> = read.changes.iter().collect();

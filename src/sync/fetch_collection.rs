@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::workshop::{self, Workshop};
 use super::{report, workshop::Job};
+use crate::domain::forgotten::Forgotten;
 use crate::domain::queue::Queue;
 use crate::domain::record::{CommentRecord, WorklogRecord};
 use crate::engine::{Commit, NewStep, Step, StepContext, StepError};
@@ -19,7 +20,7 @@ use crate::jira::normalise::{self, ParsedCollection, ParsedIssue};
 use crate::jira::withheld::{LOOKS_BEFORE_WITHHELD, is_withheld};
 use crate::store::page::PageId;
 use crate::store::replica::{self, Version};
-use crate::store::{bundle, capability, clock};
+use crate::store::{bundle, capability, clock, people};
 
 pub(super) struct FetchCollection(pub Arc<Workshop>);
 
@@ -135,12 +136,24 @@ struct Read {
     comments: Vec<CommentRecord>,
     worklogs: Vec<WorklogRecord>,
     people: Vec<crate::domain::record::UserRecord>,
+    mentions: Vec<(String, String)>,
     rejected: Vec<normalise::RecordError>,
     drifts: Vec<normalise::Drift>,
     next_start: Option<u64>,
 }
 
 impl Read {
+    /// Takes out what names people who are forgotten.
+    fn forget(&mut self, mut people: Forgotten) {
+        people.mentioned_as(self.mentions.iter().map(|(id, text)| (id.as_str(), text.as_str())));
+        for comment in &mut self.comments {
+            people.comment(comment);
+        }
+        for worklog in &mut self.worklogs {
+            people.worklog(worklog);
+        }
+    }
+
     /// Ends a walk over pages that go on bringing what they brought, or more than any issue has: the list is not complete
     /// then, so that nothing is removed, and the rest of the run goes on.
     fn end_of_endless(&mut self, walk: &Walk) {
@@ -172,6 +185,7 @@ impl Read {
         self.next_start = more.then_some(u64::try_from(end).unwrap_or(0));
         into(self).extend(page.records);
         self.people.extend(page.users);
+        self.mentions.extend(page.mentions);
         self.rejected.extend(page.rejected);
         self.drifts.extend(page.drifts);
         more
@@ -220,7 +234,7 @@ impl FetchCollection {
             read
         });
         let withheld = withheld.or_else(|| still.then(|| STILL.to_owned()));
-        let Some(read) = read else {
+        let Some(mut read) = read else {
             // The issue is gone, which is for the reconciliation to see, or the site keeps the list to itself. This
             // collection has nothing more to wait for.
             return Ok(Commit::effects(move |conn| {
@@ -247,6 +261,7 @@ impl FetchCollection {
                 // A record that could not be read is not gone: without it the list is not complete.
                 let last = read.next_start.is_none() && read.rejected.is_empty();
                 let complete = if last { vec![walk.issue_id] } else { Vec::new() };
+                read.forget(people::held(conn, site_id).await?);
                 replica::plan_afresh(conn).await?;
                 replica::upsert_users(conn, site_id, &read.people).await?;
                 if replica::lock_if_current(conn, site_id, walk.issue_id, asked_at).await? {

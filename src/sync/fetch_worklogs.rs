@@ -27,7 +27,7 @@ use crate::jira::history::WORKLOG_LIST_LIMIT;
 use crate::jira::normalise::{Drift, ParsedIssue, RecordError};
 use crate::store::page::PageId;
 use crate::store::replica::{self, Version};
-use crate::store::{bundle, capability, clock};
+use crate::store::{bundle, capability, clock, people};
 
 pub(super) struct FetchWorklogs(pub Arc<Workshop>);
 
@@ -105,7 +105,7 @@ impl FetchWorklogs {
         let since = which.since - job.options.overlap;
         let withheld = context.hear(capability::is_withheld(&context.pool, job.work.site_id, FEATURE)).await?;
         let (asked_at, asked) = (context.hear(clock::now(&context.pool)).await?, Instant::now());
-        let fed = if withheld { Fed::default() } else { Fed::read(&job, since).await? };
+        let mut fed = if withheld { Fed::default() } else { Fed::read(&job, since).await? };
         // A feed tells of nothing that came after it was asked for, whatever it says.
         let bound = cursor::bound(asked_at, job.jira.site_clock().lowest(asked));
         let until = fed.until.map(|until| until.min(bound));
@@ -113,6 +113,11 @@ impl FetchWorklogs {
         Ok(Commit::effects(move |conn| {
             Box::pin(async move {
                 let site_id = job.work.site_id;
+                let mut people = people::held(conn, site_id).await?;
+                people.mentioned_as(fed.mentions.iter().map(|(id, text)| (id.as_str(), text.as_str())));
+                for worklog in &mut fed.worklogs {
+                    people.worklog(worklog);
+                }
                 let (covered, rest): (Vec<Short>, Vec<Short>) = which
                     .issues
                     .iter()
@@ -153,6 +158,7 @@ impl FetchWorklogs {
 struct Fed {
     worklogs: Vec<WorklogRecord>,
     users: Vec<UserRecord>,
+    mentions: Vec<(String, String)>,
     rejected: Vec<RecordError>,
     drifts: Vec<Drift>,
     removed: Vec<i64>,
@@ -175,6 +181,7 @@ impl Fed {
             // A worklog that could not be read is one that is missing: its issue does not count right and is read again.
             fed.worklogs.extend(page.records);
             fed.users.extend(page.users);
+            fed.mentions.extend(page.mentions);
             fed.rejected.extend(page.rejected);
             fed.drifts.extend(page.drifts);
         }

@@ -6,6 +6,7 @@
 //!                                              └─▶ fetch_changes (history, for the issues of several pages)
 //!          ├─▶ sweep_ids ─▶ mark_gone (a reconciliation)
 //!          └─▶ fetch_catalogue ─▶ apply_names (names that have changed); mend_keys (keys that a page has changed)
+//!                                └─▶ forget_people (accounts that Jira has closed)
 //!                                  … and finalize_run when nothing else is open
 //! ```
 //! What must hold: a step asks Jira before its transaction and never inside it; a page is written from what was staged, so
@@ -22,6 +23,7 @@ mod fetch_collection;
 mod fetch_page;
 mod fetch_worklogs;
 mod finalize_run;
+mod forget_people;
 mod left_out;
 mod mark_gone;
 mod mend_keys;
@@ -31,6 +33,7 @@ mod plan_run;
 mod ranges;
 mod repair_batch;
 mod report;
+mod report_accounts;
 mod settings;
 mod sweep_ids;
 pub mod tokens;
@@ -58,6 +61,8 @@ pub fn steps(workshop: &Arc<Workshop>) -> Vec<Arc<dyn Step>> {
         Arc::new(fetch_worklogs::FetchWorklogs(Arc::clone(workshop))),
         Arc::new(fetch_catalogue::FetchCatalogue(Arc::clone(workshop))),
         Arc::new(apply_names::ApplyNames(Arc::clone(workshop))),
+        Arc::new(forget_people::ForgetPeople(Arc::clone(workshop))),
+        Arc::new(report_accounts::ReportAccounts(Arc::clone(workshop))),
         Arc::new(mend_keys::MendKeys(Arc::clone(workshop))),
         Arc::new(fetch_changes::FetchChanges(Arc::clone(workshop))),
         Arc::new(advance_cursor::AdvanceCursor(Arc::clone(workshop))),

@@ -14,7 +14,7 @@ use super::workshop::Workshop;
 use super::{fetch_changes, fetch_collection, left_out, report, upsert_batch};
 use crate::engine::{Commit, Step, StepContext, StepError};
 use crate::store::replica::{self, Look};
-use crate::store::{clock, names, page};
+use crate::store::{clock, page, people};
 
 pub(super) struct Repair(pub Arc<Workshop>);
 
@@ -58,7 +58,7 @@ impl Repair {
         let (priority, cause) = (context.step.priority, context.step.key.clone());
         Ok(Commit::effects(move |conn| {
             Box::pin(async move {
-                names::hold(conn, job.work.site_id).await?;
+                page.forget(people::held(conn, job.work.site_id).await?);
                 if !batch.compare {
                     replica::distrust(conn, job.work.site_id, &batch.ids).await?;
                 }

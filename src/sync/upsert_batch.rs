@@ -29,6 +29,7 @@ use crate::jira::normalise::{self, ParsedIssue, ParsedPage, RecordError};
 use crate::store::keys;
 use crate::store::names::{self, Met, Shown};
 use crate::store::page::{self, PageCounts, PageId, Pending};
+use crate::store::people;
 use crate::store::replica::{self, Look, Source, Version};
 
 pub(super) struct UpsertBatch(pub Arc<Workshop>);
@@ -73,7 +74,7 @@ impl UpsertBatch {
             Some(body) => body,
             None => staged_body(context, id).await?,
         };
-        let page = normalise::parse_page(&body, &job.fields)?;
+        let mut page = normalise::parse_page(&body, &job.fields)?;
         drop(body);
         let asked_at = match which.asked_at {
             Some(asked_at) => asked_at,
@@ -81,7 +82,12 @@ impl UpsertBatch {
         };
         let look = Look { asked_at, by_id: false };
         let priority = context.step.priority;
-        Ok(Commit::effects(move |conn| Box::pin(async move { write(conn, &job, (id, &page), look, priority).await })))
+        Ok(Commit::effects(move |conn| {
+            Box::pin(async move {
+                page.forget(people::held(conn, job.work.site_id).await?);
+                write(conn, &job, (id, &page), look, priority).await
+            })
+        }))
     }
 }
 
@@ -185,7 +191,7 @@ impl Written<'_> {
     }
 }
 
-/// Writes people, issues and what was inlined with them: one statement per table, and none where there is nothing. What moves
+/// Writes people, issues and what was inlined with them, of a page without those who are forgotten: one statement per table, and none where there is nothing. What moves
 /// no `updated` of its issue is written with a change of the issue only, unless the reading is `thorough`.
 pub(super) async fn write_page<'a>(
     conn: &mut PgConnection,

@@ -139,7 +139,11 @@ impl Workshop {
         Arc::clone(clocks.entry(site_id).or_default())
     }
 
-    fn tokens_of(&self, work: &Work, clock: &Clock) -> Arc<SiteTokens> {
+    pub(super) fn http(&self) -> &HttpPool {
+        &self.http
+    }
+
+    pub(super) fn tokens_of(&self, work: &Work, clock: &Clock) -> Arc<SiteTokens> {
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         let make = || {
             let site = (work.site_id, work.site_name.as_str());

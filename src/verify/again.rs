@@ -93,6 +93,7 @@ impl Look<'_> {
             let tracked = within(LONGEST, rows::is_tracked(self.pool, self.scope.site_id, id, key)).await?;
             moved.push((issue.issue.id, Reason::Moved { to: key.clone(), tracked }));
         }
+        shown.page.forget(self.forgotten().await?);
         let met = shown.met();
         shown.page.issues.retain(|issue| issue.issue.project_id == self.project.id);
         let found = self.compare(&shown.page).await?;

@@ -221,7 +221,9 @@ impl Look<'_> {
         if shown {
             histories.extend(ids.iter().map(|id| (*id, read.remove(id).unwrap_or_default())));
         }
+        let people = self.forgotten().await?;
         for history in histories.values_mut() {
+            people.history(history);
             history.sort_unstable_by_key(|change| (change.id, change.item));
             history.dedup_by_key(|change| (change.id, change.item));
         }
@@ -239,7 +241,8 @@ impl Look<'_> {
             let mut start_at = Some(0);
             while let Some(start) = start_at.take() {
                 let Some(raw) = patiently(|| self.jira.comments(id, start, COMMENTS_PER_PAGE)).await? else { break };
-                let page = normalise::parse_comments(&raw.body, id)?;
+                let mut page = normalise::parse_comments(&raw.body, id)?;
+                page.forget(self.forgotten().await?);
                 start_at = following(page.start_at, page.received, page.total);
                 comments.extend(page.records);
                 unreadable.extend(page.rejected);
@@ -251,7 +254,8 @@ impl Look<'_> {
             let mut start_at = Some(0);
             while let Some(start) = start_at.take() {
                 let Some(raw) = patiently(|| self.jira.worklogs(id, start, WORKLOGS_PER_PAGE)).await? else { break };
-                let page = normalise::parse_worklogs(&raw.body, id)?;
+                let mut page = normalise::parse_worklogs(&raw.body, id)?;
+                page.forget(self.forgotten().await?);
                 start_at = following(page.start_at, page.received, page.total);
                 worklogs.extend(page.records);
                 unreadable.extend(page.rejected);

@@ -28,12 +28,14 @@ pub use report::{Entry, EntryId, Extra, Missing, OneWay, Person, Reason, Report,
 
 use crate::clock::Clock;
 use crate::domain::failure::Failure;
+use crate::domain::forgotten::Forgotten;
 use crate::jira::client::BULK_FETCH_LIMIT;
 use crate::jira::normalise;
 use crate::jira::page::{Next, TokenGuard};
 use crate::jira::{FieldMap, JiraClient, Project, RawPage, SearchRequest, jql, search_fields};
 use crate::store::capability;
 use crate::store::patience::LONGEST;
+use crate::store::people as people_here;
 use crate::store::verify as rows;
 pub use crate::store::verify::{Scope, scopes};
 use crate::store::verify_parts as parts;
@@ -134,6 +136,11 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
+    /// People who are forgotten here are not named in what is compared either.
+    async fn forgotten(&self) -> Result<Forgotten, Error> {
+        Ok(within(LONGEST, people_here::forgotten(self.pool, self.scope.site_id)).await?)
+    }
+
     /// Whether a value that Jira leaves out is of a field that it has.
     fn is_field(&self, id: &str) -> bool {
         self.known_fields.is_empty() || self.known_fields.contains(id)
@@ -215,6 +222,7 @@ impl Look<'_> {
             };
             let here = async {
                 let mut page = normalise::parse_page(&raw.body, &self.fields)?;
+                page.forget(self.forgotten().await?);
                 let met = page.issues.iter().map(|issue| issue.issue.id);
                 let rejected = page.rejected.iter().filter_map(|error| error.issue_id);
                 let seen: Vec<i64> = met.chain(rejected).collect();
@@ -251,7 +259,8 @@ impl Look<'_> {
         let mut suspects = BTreeSet::new();
         for ids in ids.chunks(BULK_FETCH_LIMIT) {
             let raw = patiently(|| self.jira.bulk_fetch(ids, &self.wanted)).await?;
-            let page = normalise::parse_page(&raw.body, &self.fields)?;
+            let mut page = normalise::parse_page(&raw.body, &self.fields)?;
+            page.forget(self.forgotten().await?);
             let found = self.compare(&page).await?;
             report.compared(&page, &found);
             let met: BTreeSet<i64> = page.issues.iter().map(|issue| issue.issue.id).collect();

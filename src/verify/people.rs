@@ -16,7 +16,8 @@ impl Look<'_> {
     pub(super) async fn compare_people(&self, page: &ParsedPage) -> Result<Vec<Person>, Error> {
         let ids: Vec<String> = page.users.iter().map(|user| user.account_id.clone()).collect();
         let stored = within(LONGEST, parts::people(self.pool, self.scope.site_id, &ids)).await?;
-        let differing = page.users.iter().filter_map(|user| {
+        // Whose account is closed is anonymised with the next reading of the users, and keeps the name until then.
+        let differing = page.users.iter().filter(|user| !user.closed).filter_map(|user| {
             let row = stored.iter().find(|row| row.account_id == user.account_id);
             let fields = row.map_or_else(Vec::new, |row| differing(user, row));
             if row.is_some() && fields.is_empty() {

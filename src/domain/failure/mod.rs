@@ -6,6 +6,8 @@
 mod cause;
 mod code;
 mod means;
+#[cfg(test)]
+mod reference;
 
 use std::fmt;
 use std::time::Duration;

@@ -16,6 +16,8 @@ pub(super) struct Node<'a> {
     pub text: Option<Cow<'a, str>>,
     /// What an inline node or a block's head shows: text, title, alternative text, URL, short name.
     pub label: Option<Cow<'a, str>>,
+    /// Whom a mention is of.
+    pub account_id: Option<Cow<'a, str>>,
     /// The first number of an ordered list.
     pub order: Option<f64>,
     pub content: Vec<Node<'a>>,
@@ -101,6 +103,7 @@ pub(super) fn read<'de, A: MapAccess<'de>>(mut map: A, depth: usize) -> Result<N
     match node.kind {
         Kind::ListItem if attributes.done => node.kind = Kind::DoneTask,
         Kind::Mention if node.label.is_none() => node.label = attributes.id.map(|id| Cow::Owned(format!("@{id}"))),
+        Kind::Mention => node.account_id = attributes.id,
         _ => {}
     }
     Ok(node)

@@ -28,6 +28,8 @@ pub struct ParsedBulk<T> {
     pub drifts: Vec<Drift>,
     /// Everybody who is named on the page, each once.
     pub users: Vec<UserRecord>,
+    /// Who is mentioned in texts: account id, and as what.
+    pub mentions: Vec<(String, String)>,
     /// What to send for the next page; absent on the last.
     pub next_page_token: Option<String>,
     /// How many elements the page holds, with the rejected ones.
@@ -41,13 +43,15 @@ impl<T> ParsedBulk<T> {
         self.rejected.extend(other.rejected);
         self.drifts.extend(other.drifts);
         self.users.extend(other.users);
+        self.mentions.extend(other.mentions);
         self.next_page_token = other.next_page_token;
         self.received += other.received;
     }
 
     fn new(report: Report, records: Vec<T>, received: usize, next_page_token: Option<String>) -> Self {
-        let Report { rejected, drifts, users, .. } = report;
-        Self { records, rejected, drifts, users, next_page_token, received: count(received) }
+        let Report { rejected, drifts, users, mentions, .. } = report;
+        let mentions = mentions.into_iter().collect();
+        Self { records, rejected, drifts, users, mentions, next_page_token, received: count(received) }
     }
 }
 

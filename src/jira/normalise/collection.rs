@@ -48,9 +48,9 @@ pub fn parse_worklogs(body: &[u8], issue_id: i64) -> Result<ParsedCollection<Wor
 pub fn parse_changelog(body: &[u8], issue_id: i64) -> Result<ParsedCollection<ChangeRecord>, Failure> {
     let (text, mended) = (repair::text(body), OnceCell::new());
     let read = collection(&text, &mended, issue_id, "changelog", |report, element| entry(report, issue_id, element))?;
-    let ParsedCollection { records, rejected, drifts, users, total, start_at, received } = read;
+    let ParsedCollection { records, rejected, drifts, users, mentions, total, start_at, received } = read;
     let records = records.into_iter().flatten().collect();
-    Ok(ParsedCollection { records, rejected, drifts, users, total, start_at, received })
+    Ok(ParsedCollection { records, rejected, drifts, users, mentions, total, start_at, received })
 }
 
 /// Reads the history inside the answer of `/issue/{id}?expand=changelog`, which is complete on Data Center.
@@ -98,8 +98,9 @@ fn collection<'a, W: FromJson<'a>, T>(
         // The end of the list, before the end that it told.
         report.drift(entity, "total", "as many rows as it tells", "fewer rows");
     }
-    let Report { rejected, drifts, users, .. } = report;
-    Ok(ParsedCollection { records, rejected, drifts, users, total, start_at, received })
+    let Report { rejected, drifts, users, mentions, .. } = report;
+    let mentions = mentions.into_iter().collect();
+    Ok(ParsedCollection { records, rejected, drifts, users, mentions, total, start_at, received })
 }
 
 /// The part of a collection that stands inside an issue, and the size of the whole. A collection that is left out, or does
@@ -208,7 +209,8 @@ pub(super) fn comment(
     let internal = report.optional("comment", "jsdPublic", wire.jsd_public).is_some_and(|public| !public.0);
     let author = report.user("comment", "author", wire.author);
     let update_author = report.user("comment", "updateAuthor", wire.update_author);
-    let body = report.optional("comment", "body", wire.body).map(|body| body.to_text()).unwrap_or_default();
+    let body = report.optional("comment", "body", wire.body);
+    let body = body.map(|body| report.document(&body)).unwrap_or_default();
     let read = || {
         let created_at = need(wire.created, "created")?.0;
         Ok(CommentRecord {
@@ -236,7 +238,8 @@ pub(super) fn worklog(
     let restriction = restriction(report, "worklog", wire.visibility);
     let author = report.user("worklog", "author", wire.author);
     let update_author = report.user("worklog", "updateAuthor", wire.update_author);
-    let comment = report.optional("worklog", "comment", wire.comment).map(|comment| comment.to_text());
+    let comment = report.optional("worklog", "comment", wire.comment);
+    let comment = comment.map(|comment| report.document(&comment));
     let read = || {
         let Whole(seconds) = need(wire.time_spent_seconds, "timeSpentSeconds")?;
         let out_of_range = || {

@@ -113,7 +113,7 @@ impl Details {
     /// Estimates, counts, and what else stands alone.
     fn amounts(&mut self, report: &mut Report, fields: &mut wire::Fields<'_>, dated: Dated) {
         let environment = report.optional("issue", "environment", std::mem::take(&mut fields.environment));
-        self.details.environment = environment.map(|text| text.to_text()).filter(|text| !text.is_empty());
+        self.details.environment = environment.map(|text| report.document(&text)).filter(|text| !text.is_empty());
         self.details.status_category_changed_at = dated.status_category_changed_at;
 
         let tracking = report.optional("issue", "timetracking", std::mem::take(&mut fields.time_tracking));

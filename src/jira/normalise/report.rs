@@ -1,11 +1,13 @@
 //! What is noticed while a page is read: people, drifts, and records that cannot be kept.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use crate::domain::entity::{ComponentRecord, SprintRecord, VersionRecord};
 use crate::domain::failure::sanitise;
+use crate::domain::forgotten::is_anonymised;
 use crate::domain::record::UserRecord;
+use crate::jira::adf::Document;
 use crate::jira::loose::{Flag, FromJson, List, Loose, Text, Whole};
 use crate::jira::members::{ACCOUNT_TYPES, ACCOUNT_TYPES_EXPECTED};
 use crate::jira::sprint::STATES;
@@ -76,6 +78,8 @@ pub(super) struct Report {
     pub rejected: Vec<RecordError>,
     pub drifts: Vec<Drift>,
     pub users: Vec<UserRecord>,
+    /// Who is mentioned in texts: account id, and as what.
+    pub mentions: BTreeSet<(String, String)>,
     pub sprints: Vec<SprintRecord>,
     pub versions: Vec<VersionRecord>,
     pub components: Vec<ComponentRecord>,
@@ -164,6 +168,13 @@ impl Report {
         elements.into_iter().filter_map(|element| self.optional("issue", field, element)).collect()
     }
 
+    /// A document as plain text; whom it mentions is remembered.
+    pub(super) fn document(&mut self, document: &Document<'_>) -> String {
+        let (text, mentions) = document.to_text_with_mentions();
+        self.mentions.extend(mentions);
+        text
+    }
+
     /// A count that fits into 32 bits, as all that are true do.
     pub(super) fn small(&mut self, field: &'static str, number: Loose<Whole>) -> Option<i32> {
         self.optional("issue", field, number).and_then(|Whole(number)| i32::try_from(number).ok())
@@ -210,12 +221,16 @@ impl Report {
             if account_type.as_deref().is_some_and(|kind| !ACCOUNT_TYPES.contains(&kind)) {
                 self.drift("user", "accountType", ACCOUNT_TYPES_EXPECTED, "another value");
             }
+            let display_name = self.text("user", "displayName", user.display_name).unwrap_or_default();
+            let active = self.optional("user", "active", user.active).is_none_or(|Flag(active)| active);
+            let deleted = self.optional("user", "deleted", user.deleted).is_some_and(|Flag(deleted)| deleted);
             let record = UserRecord {
+                closed: deleted || is_anonymised(active, &display_name),
                 account_id: account_id.clone(),
                 username,
-                display_name: self.text("user", "displayName", user.display_name).unwrap_or_default(),
+                display_name,
                 email: self.text("user", "emailAddress", user.email_address),
-                active: self.optional("user", "active", user.active).is_none_or(|Flag(active)| active),
+                active,
                 time_zone: self.text("user", "timeZone", user.time_zone),
                 account_type,
             };

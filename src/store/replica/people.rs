@@ -8,7 +8,9 @@ use crate::domain::record::UserRecord;
 use crate::observe::trace;
 use crate::store::Result;
 
-/// Writes users that are new or changed. A user is on most pages, so one that is as it was is not even locked.
+/// Writes users that are new or changed. A user is on most pages, so one that is as it was is not even locked. One who is
+/// forgotten stays so; one whose account Jira shows as closed keeps the name until all that it stands in is cleaned (see
+/// [`crate::store::people`]).
 pub async fn upsert_users(conn: &mut PgConnection, site_id: Uuid, users: &[UserRecord]) -> Result<()> {
     let mut sorted: Vec<&UserRecord> = users.iter().collect();
     sorted.sort_unstable_by(|a, b| a.account_id.cmp(&b.account_id));
@@ -20,22 +22,29 @@ pub async fn upsert_users(conn: &mut PgConnection, site_id: Uuid, users: &[UserR
     let zones: Vec<Option<&str>> = sorted.iter().map(|u| u.time_zone.as_deref()).collect();
     let types: Vec<Option<&str>> = sorted.iter().map(|u| u.account_type.as_deref()).collect();
     let usernames: Vec<Option<&str>> = sorted.iter().map(|u| u.username.as_deref()).collect();
+    let closed: Vec<bool> = sorted.iter().map(|u| u.closed).collect();
     sqlx::query!(
         r#"
-        INSERT INTO syncline.jira_user AS u (site_id, account_id, display_name, email, active, time_zone, account_type, username)
-        SELECT $1, n.account_id, n.display_name, n.email, n.active, n.time_zone, n.account_type, n.username
-          FROM unnest($2::text[], $3::text[], $4::text[], $5::bool[], $6::text[], $7::text[], $8::text[])
-               AS n (account_id, display_name, email, active, time_zone, account_type, username)
+        INSERT INTO syncline.jira_user AS u (site_id, account_id, display_name, email, active, time_zone, account_type, username, closed_at)
+        SELECT $1, n.account_id, n.display_name, n.email, n.active, n.time_zone, n.account_type, n.username,
+               CASE WHEN n.closed THEN clock_timestamp() END
+          FROM unnest($2::text[], $3::text[], $4::text[], $5::bool[], $6::text[], $7::text[], $8::text[], $9::bool[])
+               AS n (account_id, display_name, email, active, time_zone, account_type, username, closed)
          WHERE NOT EXISTS (
                SELECT 1 FROM syncline.jira_user o
                 WHERE o.site_id = $1 AND o.account_id = n.account_id
-                  AND (o.display_name, o.email, o.active, o.time_zone, o.account_type, o.username) IS NOT DISTINCT FROM
-                      (n.display_name, n.email, n.active, n.time_zone, n.account_type, coalesce(n.username, o.username)))
+                  AND (o.forgotten_at IS NOT NULL OR n.closed AND o.closed_at IS NOT NULL
+                       OR NOT n.closed AND o.closed_at IS NULL AND (o.display_name, o.email, o.active, o.time_zone, o.account_type, o.username) IS NOT DISTINCT FROM
+                      (n.display_name, n.email, n.active, n.time_zone, n.account_type, coalesce(n.username, o.username))))
          ORDER BY n.account_id
         ON CONFLICT (site_id, account_id) DO UPDATE
-           SET display_name = excluded.display_name, email = excluded.email, active = excluded.active,
-               time_zone = excluded.time_zone, account_type = excluded.account_type, username = coalesce(excluded.username, u.username),
+           SET display_name = CASE WHEN excluded.closed_at IS NULL THEN excluded.display_name ELSE u.display_name END,
+               email = CASE WHEN excluded.closed_at IS NULL THEN excluded.email ELSE u.email END, active = excluded.active,
+               time_zone = excluded.time_zone, account_type = excluded.account_type,
+               username = CASE WHEN excluded.closed_at IS NULL THEN coalesce(excluded.username, u.username) ELSE u.username END,
+               closed_at = CASE WHEN excluded.closed_at IS NOT NULL THEN coalesce(u.closed_at, excluded.closed_at) END,
                updated_at = clock_timestamp()
+         WHERE u.forgotten_at IS NULL
         "#,
         site_id,
         &ids as &[&str],
@@ -45,6 +54,7 @@ pub async fn upsert_users(conn: &mut PgConnection, site_id: Uuid, users: &[UserR
         &zones as &[Option<&str>],
         &types as &[Option<&str>],
         &usernames as &[Option<&str>],
+        &closed,
     )
     .execute(conn)
     .instrument(trace::batch("INSERT", "syncline.jira_user", ids.len()))
