@@ -129,7 +129,7 @@ async fn cancelling_what_is_over_says_so_with_its_exit_code() {
     let run = json(&db, &["sync", "start", "HR"])["run_id"].as_str().unwrap().to_owned();
     assert_eq!(json(&db, &["run", "cancel", &run])["state"], "cancelling");
     let several = ["run", "cancel", "hr@latest", "web@latest"];
-    refuses(&db, &several, 1, &["cancelling", "1 run over already"]);
+    refuses(&db, &several, 1, &["cancelling", "is over already: it has succeeded"]);
 }
 
 #[tokio::test]
@@ -250,7 +250,7 @@ async fn what_changes_something_says_what_in_json() {
     let silence = json(&rig.db, &["alert", "silence", "list"])[0]["id"].as_str().unwrap().to_owned();
     assert_eq!(outcome(&["alert", "unsilence", &silence[..30]]), "ended");
     assert_eq!(outcome(&["alert", "maintenance", "add", "--all", "--for", "1h"]), "planned");
-    assert_eq!(outcome(&["alert", "route", "add", "--channel", "log"]), "added");
+    assert_eq!(outcome(&["alert", "route", "add", "log"]), "added");
     assert_eq!(outcome(&["alert", "route", "remove", "1"]), "removed");
     assert_eq!(outcome(&["project", "remove", "AA", "--purge", "--yes"]), "purged");
     assert_eq!(outcome(&["site", "remove", "sim", "--yes"]), "removed");

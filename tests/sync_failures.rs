@@ -1,7 +1,7 @@
 //! Each way in which Jira fails ends in a run that says what failed and who must do what, or in a pause that costs nothing.
 
 use syncline::clock::Clock;
-use syncline::domain::failure::FailureCode;
+use syncline::domain::failure::{FailureCode, Means};
 use syncline::simulator::{FaultKind, FaultPlan, FaultRule, Options};
 
 use crate::support::Rig;
@@ -56,7 +56,7 @@ async fn a_failure_is_on_the_run_and_in_the_log_with_its_code_message_and_advice
                 .await
                 .unwrap();
         assert_eq!(on_run, code.as_str(), "{}: {message}", kind.name());
-        assert_eq!(advice, code.advice(), "{}", kind.name());
+        assert_eq!(advice, code.advice_for(Means::ApiToken), "{}", kind.name());
         assert!(!message.is_empty());
         let logged: Vec<String> = sqlx::query_scalar(
             "SELECT code FROM syncline.sync_log WHERE run_id = $1 AND level = 'error' AND advice = $2 AND message = $3",

@@ -245,7 +245,8 @@ impl Output {
         if !self.stdout_is_terminal || self.wide {
             return None;
         }
-        Table::new().width().map(usize::from)
+        // A line begins with a space.
+        Table::new().width().map(|width| usize::from(width).saturating_sub(1))
     }
 
     fn wrapped<'a>(&self, text: &'a str, width: usize) -> Cow<'a, str> {

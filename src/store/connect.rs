@@ -120,6 +120,7 @@ async fn connect_by(url: &SecretString, options: &PoolOptions) -> Result<PgPool,
     Ok(PgPoolOptions::new()
         .max_connections(options.max_connections.max(1))
         .acquire_timeout(options.acquire_timeout)
+        .acquire_slow_threshold(options.slow_statement.unwrap_or(Duration::MAX))
         // A ping before every use would double the round trips of a busy worker; a connection that was used a moment ago
         // needs none, one that has slept may belong to a server that has restarted since.
         .test_before_acquire(false)
