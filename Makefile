@@ -2,14 +2,18 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build test lint fmt demo up bench pictures deploy-files deploy-check sqlx-prepare sqlx-check
+.PHONY: help deps build install uninstall dist image test lint fmt demo up bench pictures deploy-files deploy-check
+.PHONY: sqlx-prepare sqlx-check
 
 # Queries are checked against the data in .sqlx: building needs no database.
 export SQLX_OFFLINE := true
+export PREFIX DESTDIR
 
 TEST_SERVER := tests/support/postgres.sh
 TEST_FOLDER := target/test-pg
 RELEASE_BIN := target/release/syncline
+# What is installed and packed; another program than the release build may be named.
+BINARY ?= $(RELEASE_BIN)
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 
 help: ## this list
@@ -26,6 +30,22 @@ test-deps:
 build: deps ## build the program, optimised
 	cargo build --release --locked --bin syncline
 
+# Not built as root: `make build`, then `sudo make install`.
+$(RELEASE_BIN):
+	@$(MAKE) build
+
+install: $(BINARY) ## install the built program, completions, manual, units below PREFIX (/usr/local), DESTDIR before it
+	@deploy/install/install.sh $(BINARY)
+
+uninstall: ## remove what `make install` installed
+	@deploy/install/install.sh --remove
+
+dist: build ## make target/dist: archive, Debian package, checksums
+	@deploy/install/dist.sh $(BINARY) target/dist
+
+image: build ## make the container image syncline:latest with buildah, on the base BASE (see deploy/docker/image.sh)
+	@deploy/docker/image.sh $(BINARY) syncline:latest $(BASE)
+
 test: test-deps ## run all tests, each on a real PostgreSQL database of its own
 	@trap '$(TEST_SERVER) stop $(TEST_FOLDER)' EXIT; \
 	if [ "$(NEXTEST)" = yes ]; then cargo nextest run --locked --no-fail-fast; \
@@ -34,7 +54,7 @@ test: test-deps ## run all tests, each on a real PostgreSQL database of its own
 lint: deps sqlx-check deploy-check ## check format, lints, deploy/ and that .sqlx is current
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
-	@for script in .ci/run .ci/deps $(TEST_SERVER) tests/deploy/run.sh; do bash -n $$script; done
+	@for script in .ci/run .ci/deps $(TEST_SERVER) tests/deploy/run.sh deploy/install/*.sh deploy/docker/*.sh; do bash -n $$script; done
 
 fmt: ## format the source
 	cargo fmt

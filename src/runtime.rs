@@ -47,6 +47,9 @@ const LEFT_BEHIND: Duration = Duration::from_millis(200);
 /// The program: parse, run, exit code. Here and not in `main.rs`, because a future is compiled by the crate that awaits it.
 pub fn main() -> ExitCode {
     tls::install();
+    if cli::complete() {
+        return ExitCode::SUCCESS;
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(problem) => {
@@ -161,6 +164,7 @@ pub fn work<'a>(context: &'a cli::Context, announce: cli::Announce<'a>) -> BoxFu
     Box::pin(async move {
         let worker = Worker::start(&context.config, context.pool.clone(), context.clock.clone()).await?;
         announce(worker.admin);
+        scheduler::say_outlook(&context.pool).await;
         worker.run_until_signal().await
     })
 }
@@ -308,10 +312,10 @@ fn tuned(mut options: EngineOptions, set: &Settings) -> EngineOptions {
 pub fn engine_options(config: &Config) -> EngineOptions {
     let queue = &config.queue;
     EngineOptions {
-        concurrency: [queue.jira_concurrency, queue.store_concurrency, queue.control_concurrency].map(|n| n as usize),
+        concurrency: [queue.workers, queue.store_concurrency, queue.control_concurrency].map(|n| n as usize),
         retry: RetryOptions {
             base: Duration::from_secs(u64::from(queue.backoff_base_seconds)),
-            cap: Duration::from_secs(u64::from(queue.backoff_cap_seconds)),
+            cap: Duration::from_secs(u64::from(queue.backoff_max_seconds)),
             ..RetryOptions::default()
         },
         max_attempts: i16::try_from(queue.max_attempts).unwrap_or(i16::MAX),
@@ -346,12 +350,13 @@ pub fn timings(config: &Config) -> Timings {
 
 /// The templates of messages; those of the configured folder that cannot be used are named in the log.
 fn templates(config: &Config) -> Templates {
-    let Some(folder) = &config.alerts.templates else { return Templates::built_in() };
+    let pages = config.alerts.pages().into();
+    let Some(folder) = &config.alerts.templates else { return Templates::built_in().linking(pages) };
     let (templates, problems) = Templates::with_folder(folder);
     for problem in problems {
         tracing::warn!(event = events::TEMPLATE_FAILED, %problem, "a built-in template is used instead");
     }
-    templates
+    templates.linking(pages)
 }
 
 fn queue_options(config: &Config, heartbeats: &Heartbeats) -> QueueOptions {

@@ -105,7 +105,7 @@ async fn alerts_are_listed_shown_taken_on_and_ended() {
     let actions = "SELECT string_agg(action, ' ' ORDER BY id) FROM syncline.audit WHERE actor = 'ana'";
     assert_eq!(desk.text(actions).await, "alert.ack alert.silence.add alert.silence.remove alert.resolve");
     refuses(&desk, &["show", "ffffffff"], &["unknown alert"]);
-    refuses(&desk, &["ack", "x"], &["too short"]);
+    refuses(&desk, &["ack", "x"], &["does not name an alert"]);
 }
 
 #[tokio::test]

@@ -280,7 +280,7 @@ async fn refused_credentials_fail_the_run_and_stop_the_site_until_they_are_right
         assert_eq!(rig.ended(run).await, "failed");
         let (code, message, advice) = error_of(&rig, run).await;
         assert_eq!(code, "AUTH_INVALID");
-        assert!(advice.contains("API token") && advice.contains("syncline site add --update"), "{advice}");
+        assert!(advice.contains("API token") && advice.contains("syncline site update SITE"), "{advice}");
         assert!(!message.contains("revoked"), "{message}");
     }
     refuses(rig.db.url(), &["site", "check", "sim"], 3, &["cannot work with sim"]).await;

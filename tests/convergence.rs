@@ -190,7 +190,7 @@ impl<'a> History<'a> {
         let mut config = Config::default();
         config.http.address = None;
         config.queue.backoff_base_seconds = 1;
-        config.queue.backoff_cap_seconds = 1;
+        config.queue.backoff_max_seconds = 1;
         config.queue.grace_seconds = 1;
         config.sync.page_size = dice.random_range(4..=12);
         config.sync.pages_in_flight = dice.random_range(1..=3);

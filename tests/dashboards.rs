@@ -7,6 +7,8 @@ use serde_json::Value;
 use crate::rehearsal::Day;
 use crate::rehearsal::boards::{Board, boards, files, selectors, substitute};
 use crate::rehearsal::check::PENDING;
+use crate::rehearsal::picture;
+use crate::rehearsal::picture::panel::{colour, key_rows};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_panel_variable_rule_and_run_book_works_on_a_rehearsed_day() {
@@ -208,4 +210,97 @@ fn nothing_is_called_pending_that_this_version_exports() {
     let exported: Vec<&str> = syncline::observe::catalog::ALL.iter().map(|metric| metric.name).collect();
     let there: Vec<_> = PENDING.iter().filter(|name| exported.contains(name)).collect();
     assert!(there.is_empty(), "take {there:?} off the list in tests/rehearsal/check.rs: they can be asked now");
+}
+
+#[test]
+fn states_have_the_colours_of_their_names() {
+    use syncline::observe::labels;
+    let known: &[(&str, &[&str])] = &[
+        ("outcome", labels::RUN_OUTCOMES),
+        ("freshness", &["fresh", "stale", "unscheduled", "paused"]),
+        ("status", labels::STATUS_CLASSES),
+        ("result", labels::DELIVERY_RESULTS),
+    ];
+    let green = "#73bf69";
+    let mut seen = 0;
+    for board in boards() {
+        for panel in board.panels().filter(|panel| panel["type"] == "timeseries") {
+            let legends = panel["targets"].to_string();
+            for (label, values) in known.iter().filter(|(label, _)| legends.contains(&format!("{{{{{label}}}}}"))) {
+                for value in *values {
+                    seen += 1;
+                    // Another place in the palette, which must not matter.
+                    let [first, second] = [0, 1].map(|at| colour(panel, value, at));
+                    let of = format!("{}: {}: {label} {value} is {first}", board.name, panel["title"]);
+                    assert_eq!(first, second, "{of}, by its place alone");
+                    let good = ["succeeded", "fresh", "2xx", "delivered"].contains(value);
+                    let bad = ["failed", "stale", "5xx"].contains(value);
+                    assert_eq!(first == green, good, "{of}");
+                    assert_eq!(first == "#f2495c", bad, "{of}");
+                }
+            }
+        }
+    }
+    assert!(seen > 20, "{seen}");
+}
+
+#[test]
+fn every_panel_says_why_it_is_empty() {
+    for board in boards() {
+        for panel in board.panels() {
+            let why = panel["fieldConfig"]["defaults"]["noValue"].as_str().unwrap_or_default();
+            assert!(why.split(' ').count() > 3, "{}: {}: {why:?}", board.name, panel["title"]);
+        }
+    }
+}
+
+#[test]
+fn no_panel_shows_a_time_below_zero() {
+    for board in boards() {
+        for question in board.questions() {
+            let text = &question.text;
+            let differs = text.contains("time() -") || text.contains("- time()");
+            assert!(!differs || text.contains("clamp_min("), "{}: clocks differ: {text}", question.of);
+            let lasted = text.contains("extract(epoch FROM");
+            assert!(
+                !lasted || text.matches("greatest(0, extract(").count() == text.matches("extract(").count(),
+                "{text}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn columns_of_tables_are_plain_words() {
+    use sqlx::{AssertSqlSafe, Column, Executor, SqlSafeStr};
+    let db = crate::support::TestDb::new().await;
+    let nobody = "00000000-0000-0000-0000-000000000000";
+    for board in boards() {
+        for panel in board.panels().filter(|panel| panel["type"] == "table") {
+            for target in panel["targets"].as_array().into_iter().flatten() {
+                let Some(sql) = target["rawSql"].as_str() else {
+                    let renamed = panel["transformations"].to_string();
+                    assert!(renamed.contains("renameByName"), "{}: {}", board.name, panel["title"]);
+                    continue;
+                };
+                let sql = substitute(sql, &[("project", nobody), ("run", nobody)]).unwrap();
+                let described = db.pool().describe(AssertSqlSafe(sql).into_sql_str()).await.unwrap();
+                let code: Vec<_> =
+                    described.columns().iter().map(Column::name).filter(|name| name.contains('_')).collect();
+                assert!(code.is_empty(), "{}: {}: {code:?}", board.name, panel["title"]);
+            }
+        }
+    }
+}
+
+#[test]
+fn pictures_keep_every_letter_and_every_name() {
+    let text = |value: &str| picture::text(&Value::from(value));
+    assert_eq!(text("TIMEOUT: The site gave no answer"), "TIMEOUT: The site gave no answer");
+    assert_eq!(text("2025-06-01T10:00:00.123+00:00"), "2025-06-01 10:00:00");
+    let names: Vec<String> = (0..40).map(|number| format!("/rest/api/3/endpoint/{number}")).collect();
+    let entries: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "red")).collect();
+    let rows = key_rows(&entries, 440.0);
+    assert_eq!(rows.iter().map(Vec::len).sum::<usize>(), names.len(), "no name is cut off");
+    assert!(rows.iter().flatten().all(|(x, name, _)| x + 18.0 + name.len() as f64 * 6.6 <= 440.0 || *x == 0.0));
 }

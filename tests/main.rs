@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod advice;
 mod alert_cli;
 mod alert_delivery;
 mod alert_email;
@@ -10,10 +11,12 @@ mod alert_http;
 mod alert_policy;
 mod alert_rules;
 mod alert_worker;
+mod analyst;
 mod architecture;
 mod bad_input;
 mod cli;
 mod convergence;
+mod daily_use;
 mod dashboards;
 mod database;
 mod deploy;
@@ -30,14 +33,18 @@ mod engine_queue;
 mod engine_run;
 mod enqueueing;
 mod fairness;
+mod first_day;
 mod flavours;
 mod forgotten;
 mod healthcheck;
 mod hostile_text;
+mod jira_schema;
 mod limits;
 mod mangled_values;
+mod messages;
 mod names;
 mod oauth;
+mod packaging;
 mod people;
 mod points;
 mod pooler;

@@ -40,7 +40,7 @@ impl Stage {
         let account = ["--email", simulator::DEFAULT_EMAIL, "--credential", &credential];
         stage.syncline(&[&["site", "add", "sim", "--url", &base_url][..], &account].concat()).await;
         // A schedule that does not come due while the test runs.
-        stage.syncline(&["project", "add", "sim", "ACME", "--cron", "0 0 29 2 *"]).await;
+        stage.syncline(&["project", "add", "sim", "ACME", "--cron", "0 0 29 2 *", "--no-first-sync"]).await;
         stage
     }
 

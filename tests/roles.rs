@@ -162,11 +162,8 @@ async fn everything_in_the_schema_has_stated_rights() {
     assert_eq!(there, stated, "say in src/store/objects.rs who may execute it");
     for (name, with_owners_rights, config, by_everybody) in &functions {
         let calling = FUNCTIONS.iter().find(|function| function.name == name).unwrap().calling;
-        assert_eq!(
-            *with_owners_rights,
-            matches!(calling, Calling::Enqueuers | Calling::WorkersAsOwner),
-            "{name}: SECURITY DEFINER"
-        );
+        let expected = matches!(calling, Calling::Enqueuers | Calling::WorkersAsOwner);
+        assert_eq!(*with_owners_rights, expected, "{name}: SECURITY DEFINER");
         assert_eq!(*by_everybody, calling == Calling::Everybody, "{name}: what everybody may execute");
         let fixed = config.contains("search_path=pg_catalog, syncline, pg_temp");
         assert!(!with_owners_rights || fixed, "{name}: its search path must be fixed, and end with pg_temp: {config}");

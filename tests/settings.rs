@@ -85,7 +85,7 @@ async fn each_change_is_on_record_with_the_old_value_and_the_new_one() {
 async fn what_cannot_be_set_is_refused_with_what_to_write() {
     let db = staged().await;
     let set = |value: &'static str, place: &[&'static str]| [&["config", "set", value], place].concat();
-    refuses(&db, &set("page_size=0", &[]), 2, &["page_size is 0", "a whole number of issues from 1 to 1000"]);
+    refuses(&db, &set("page_size=0", &[]), 2, &["page_size is 0", "a whole number of issues from 1 to 5000"]);
     refuses(&db, &set("page_size=many", &[]), 2, &["4 characters that are not a number"]);
     refuses(&db, &set("page_sise=1", &[]), 2, &["\"page_sise\" is not a setting", "did you mean page_size?"]);
     refuses(&db, &set("page_size", &[]), 2, &["not KEY=VALUE"]);

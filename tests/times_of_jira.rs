@@ -195,6 +195,10 @@ async fn what_was_dated_back_is_as_jira_shows_it_afterwards() {
             _ => assert_eq!(rig.reconcile(&rig.projects[0], "incremental").await, "succeeded"),
         }
         assert_right(&rig, mend).await;
+        if mend != "repair" {
+            let changed = "SELECT issues_updated FROM syncline.sync_run ORDER BY created_at DESC LIMIT 1";
+            assert_eq!(rig.count(changed).await, 2, "the {mend} run counts what it has changed");
+        }
     }
     worker.stop().await;
 }

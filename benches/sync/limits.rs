@@ -71,7 +71,7 @@ async fn at(per_second: u32) -> Figures {
         ("SYNCLINE__SYNC__PAGE_SIZE", PAGE_SIZE),
         ("SYNCLINE__SYNC__PARTITION_TARGET_ISSUES", "100"),
         // Enough of them that the site's limit is what is short, not the machine's time for writing.
-        ("SYNCLINE__QUEUE__JIRA_CONCURRENCY", "24"),
+        ("SYNCLINE__QUEUE__WORKERS", "24"),
     ];
     let workers: Vec<Child> = (0..WORKERS).map(|_| stack::worker_process_with(&database.url, settings)).collect();
     stack::alive(&database, WORKERS).await;

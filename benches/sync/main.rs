@@ -7,6 +7,7 @@
 
 mod alert_latency;
 mod alert_year;
+mod analyst;
 mod bare;
 mod dashboards;
 mod entities;
@@ -51,6 +52,7 @@ const MEASURES: &[(&str, Measure)] = &[
     ("rescue", || Box::pin(rescue::measure())),
     ("silence", || Box::pin(silence::measure())),
     ("scrape", || Box::pin(scrape::measure())),
+    ("analyst", || Box::pin(analyst::measure())),
     ("dashboards", || Box::pin(dashboards::measure())),
     ("tracing", || Box::pin(tracing::overhead())),
     ("fleet", || Box::pin(fleet::measure())),

@@ -48,7 +48,7 @@ impl Message {
         {
             *text = display::block(text).into_owned();
         }
-        for (name, value) in about.facts.iter_mut().chain(&mut about.commands) {
+        for (name, value) in about.facts.iter_mut().chain(&mut about.commands).chain(&mut about.links) {
             *name = display::line(name).into_owned();
             *value = display::block(value).into_owned();
         }
@@ -105,6 +105,9 @@ pub struct Metadata {
     pub facts: Vec<(String, String)>,
     /// Commands to look further, acknowledge and silence: what for, and the command.
     pub commands: Vec<(String, String)>,
+    /// Pages to look further: what for, and the address. Absent in messages of older programs.
+    #[serde(default)]
+    pub links: Vec<(String, String)>,
     /// What the channel answered to the first message of this thread (its `Delivered::reference`), if it was delivered.
     pub thread_reference: Option<String>,
     /// Whether the thread begins with this message.

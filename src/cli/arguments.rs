@@ -5,14 +5,18 @@
 
 use clap::Parser;
 
-use super::output;
-use super::{Cli, Exit};
+use super::{Cli, Exit, completing, output};
 use crate::domain::failure::looks_secret;
 use crate::domain::scrub::Secrets;
 
 /// Flags whose value, or the word that somebody put behind them by mistake, may be a secret.
 const SECRET_FLAGS: [&str; 6] =
     ["--token-stdin", "--credential-stdin", "--credential", "--client-secret", "--database-url", "--set"];
+
+/// Answers a shell that asks what fits (`completions`), and says whether one did. Before there is a runtime: it makes one.
+pub fn complete() -> bool {
+    completing::answer()
+}
 
 /// The command line of this process.
 ///

@@ -60,6 +60,9 @@ pub struct Globals {
         long_help = "How data are printed: table, json, or jsonl [default: table]"
     )]
     pub output: Option<Format>,
+    /// Print every column of a table, however narrow the terminal is
+    #[arg(long, global = true)]
+    pub wide: bool,
     /// Print without colour, as the environment variable NO_COLOR does
     #[arg(long, global = true)]
     pub no_color: bool,
@@ -86,7 +89,7 @@ impl Globals {
 
     /// The streams that these flags ask for.
     pub fn output(&self) -> Output {
-        Output::new(self.output.unwrap_or_default(), self.no_color, self.quiet)
+        Output::new(self.output.unwrap_or_default(), self.no_color, self.quiet).wide(self.wide)
     }
 
     /// Starts logs. `is_service` commands (worker, simulate, demo) log as configured, the others warnings only; `-q` and
@@ -149,6 +152,8 @@ impl Context {
             max_connections: config.database.max_connections,
             first_timeout: usage.first_timeout(),
             idle_in_transaction: usage.idle_in_transaction(),
+            // Whoever waits for a command's end is told its answer, not how the database came by it.
+            slow_statement: config.log.slow_statement().filter(|_| usage == Usage::Service),
             ..store::PoolOptions::default()
         };
         let pool = match store::connect(&database_url, &options).await {

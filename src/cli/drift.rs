@@ -19,6 +19,7 @@ enum Verb {
     /// List every field that was met with another shape, and what became of its values
     List {
         /// The site's name [default: all sites]
+        #[arg(add = super::completing::sites())]
         site: Option<String>,
     },
 }

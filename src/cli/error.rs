@@ -127,7 +127,7 @@ impl From<observe::Error> for Error {
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
-        Self::failure(failure.to_string()).help(failure.code.advice())
+        Self::failure(failure.to_string()).help(failure.advice())
     }
 }
 

@@ -19,6 +19,7 @@ use crate::store::rejected::{self, Counts};
 #[derive(Debug, clap::Args)]
 pub struct HealthArgs {
     /// Only this one, as KEY or SITE/KEY
+    #[arg(add = super::completing::projects())]
     project: Option<String>,
     /// Exit with 3 unless all are well
     #[arg(long)]

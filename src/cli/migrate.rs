@@ -4,6 +4,7 @@ use std::io::Write;
 
 use sqlx::PgPool;
 
+use crate::observe::events;
 use crate::store;
 
 /// Bring the database's schema to this program's version
@@ -30,6 +31,9 @@ pub async fn run(args: &MigrateArgs, pool: &PgPool, out: &mut impl Write) -> any
         return Ok(());
     }
     let report = store::migrate(pool).await?;
+    if !report.applied.is_empty() {
+        tracing::info!(event = events::MIGRATED, applied = report.applied.len(), version = report.version);
+    }
     for applied in &report.applied {
         writeln!(out, "applied {:04} {} ({} ms)", applied.version, applied.description, applied.took.as_millis())?;
     }

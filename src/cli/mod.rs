@@ -8,6 +8,7 @@
 
 mod alert;
 mod arguments;
+mod completing;
 mod completions;
 mod config;
 mod confirm;
@@ -19,8 +20,10 @@ mod drift;
 mod error;
 mod health;
 mod healthcheck;
+mod ids;
 mod keeper;
 mod log;
+mod manual;
 mod member;
 pub mod migrate;
 mod output;
@@ -30,18 +33,22 @@ mod progress;
 mod project;
 mod psql;
 mod queue;
+#[cfg(test)]
+mod reference;
 mod role;
 mod run;
 mod schedule;
+mod selection;
 pub mod simulate;
 mod site;
 mod sync;
+mod table;
 mod up;
 mod user;
 mod verify;
 mod worker;
 
-pub use arguments::parse;
+pub use arguments::{complete, parse};
 pub use context::{Context, Globals, Usage};
 pub use error::{Error, Exit};
 pub use output::{Fields, Format, Output, Row};
@@ -116,6 +123,8 @@ pub enum Command {
     Completions(completions::CompletionsArgs),
     #[command(hide = true)]
     KeepPrivateServer(keeper::KeeperArgs),
+    #[command(hide = true)]
+    ManPages(manual::ManPagesArgs),
 }
 
 /// Executes a command and says how the process ends; a failure has been printed by then.
@@ -134,6 +143,9 @@ async fn execute(cli: Cli, work: Work) -> Result<(), Error> {
     let output = globals.output();
     if let Command::Completions(args) = command {
         return completions::run(&args, output);
+    }
+    if let Command::ManPages(args) = command {
+        return manual::run(&args);
     }
     if let Command::KeepPrivateServer(args) = command {
         return keeper::run(&args, output).await;
@@ -178,7 +190,8 @@ async fn with_database(
 /// others wait for Jira, for a run or for a schema, and limit what they ask by themselves.
 fn answers_at_once(command: &Command) -> bool {
     match command {
-        Command::Log(_) | Command::Queue(_) | Command::Schedule(_) | Command::Health(_) | Command::Drift(_) => true,
+        Command::Queue(_) | Command::Schedule(_) | Command::Health(_) | Command::Drift(_) => true,
+        Command::Log(args) => !args.waits(),
         Command::Run(args) => !args.waits(),
         Command::Sync(args) => !args.waits(),
         _ => false,
@@ -246,6 +259,7 @@ async fn dispatch(
         | Command::Healthcheck(_)
         | Command::Simulate(_)
         | Command::Demo(_)
-        | Command::Completions(_) => Ok(()),
+        | Command::Completions(_)
+        | Command::ManPages(_) => Ok(()),
     }
 }

@@ -5,13 +5,14 @@
 //! the two streams (`tests/architecture.rs`), and whatever is written here has passed [`display`], so that no text of
 //! Jira's is obeyed by a terminal; in JSON such characters are escaped and the value is the same.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, Color, Table, presets};
 use serde::Serialize;
 
-use super::Error;
+use super::{Error, table};
 use crate::domain::display;
 
 /// How data are printed.
@@ -31,6 +32,9 @@ pub trait Row: Serialize {
     /// The columns' names.
     const HEADERS: &'static [&'static str];
 
+    /// The columns that a terminal which is too narrow for all does without, in this order.
+    const SPARE: &'static [&'static str] = &[];
+
     /// One text per column.
     fn cells(&self) -> Vec<String>;
 }
@@ -46,6 +50,7 @@ pub trait Fields: Serialize {
 pub struct Output {
     format: Format,
     quiet: bool,
+    wide: bool,
     styled: bool,
     stdout_is_terminal: bool,
     stderr_is_terminal: bool,
@@ -59,10 +64,17 @@ impl Output {
         Self {
             format,
             quiet,
+            wide: false,
             styled: wanted && stdout_is_terminal,
             stdout_is_terminal,
             stderr_is_terminal: io::stderr().is_terminal(),
         }
+    }
+
+    /// The same with every column of a table, however narrow the terminal is.
+    pub fn wide(mut self, wide: bool) -> Self {
+        self.wide = wide;
+        self
     }
 
     /// How data are printed.
@@ -96,18 +108,29 @@ impl Output {
                 Ok(())
             }
             Format::Table => {
+                // A line feed would make a row of its own.
+                let cells: Vec<Vec<String>> = rows
+                    .iter()
+                    .map(|row| row.cells().iter().map(|text| display::line(text).into_owned()).collect())
+                    .collect();
+                let fit = table::layout(T::HEADERS, &cells, T::SPARE, self.width());
                 let mut table = self.new_table();
-                table.set_header(T::HEADERS.iter().map(|name| self.styled_cell(name, Some(Attribute::Bold), None)));
-                for row in rows {
-                    let cells = T::HEADERS.iter().zip(row.cells());
-                    // A line feed would make a row of its own.
-                    table.add_row(
-                        cells.map(|(header, text)| {
-                            self.styled_cell(&display::line(&text), None, color_of(header, &text))
-                        }),
-                    );
+                table.set_header(
+                    fit.columns.iter().map(|at| self.styled_cell(T::HEADERS[*at], Some(Attribute::Bold), None)),
+                );
+                for row in &cells {
+                    table.add_row(fit.columns.iter().zip(&fit.widths).filter_map(|(at, width)| {
+                        let text = row.get(*at)?;
+                        Some(self.styled_cell(&self.wrapped(text, *width), None, color_of(T::HEADERS[*at], text)))
+                    }));
                 }
-                write_data(&table.trim_fmt())
+                write_data(&table.trim_fmt())?;
+                match T::HEADERS.len() - fit.columns.len() {
+                    0 => {}
+                    1 => self.note("1 column is left out: --wide shows it"),
+                    n => self.note(&format!("{n} columns are left out: --wide shows them")),
+                }
+                Ok(())
             }
             Format::Json => self.json(&rows),
             Format::Jsonl => rows.iter().try_for_each(|row| self.json_line(row)),
@@ -122,11 +145,14 @@ impl Output {
         match self.format {
             Format::Table => {
                 let mut table = self.new_table();
-                for (name, text) in value.fields().into_iter().filter(|(_, text)| !text.is_empty()) {
+                let fields = value.fields();
+                let names = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+                let width = self.width().map_or(usize::MAX, |width| width.saturating_sub(names + 2).max(20));
+                for (name, text) in fields.into_iter().filter(|(_, text)| !text.is_empty()) {
                     let color = color_of(&name.to_ascii_uppercase(), &text);
                     table.add_row([
                         self.styled_cell(name, Some(Attribute::Bold), None),
-                        self.styled_cell(&display::block(&text), None, color),
+                        self.styled_cell(&self.wrapped(&display::block(&text), width), None, color),
                     ]);
                 }
                 write_data(&table.trim_fmt())
@@ -145,6 +171,31 @@ impl Output {
             Format::Table => self.print(text),
             Format::Json => self.json(value),
             Format::Jsonl => self.json_line(value),
+        }
+    }
+
+    /// Prints what was done: a note for people, `value` for machines.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn done(&self, text: &str, value: &impl Serialize) -> Result<(), Error> {
+        match self.format {
+            Format::Table => {
+                self.note(text);
+                Ok(())
+            }
+            Format::Json | Format::Jsonl => self.result("", value),
+        }
+    }
+
+    /// Prints one line of data, as it comes.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn line(&self, text: &str) -> Result<(), Error> {
+        match self.format {
+            Format::Table => write_data(&display::line(text)),
+            Format::Json | Format::Jsonl => write_data(&display::json(text)),
         }
     }
 
@@ -189,12 +240,23 @@ impl Output {
         write_data(&display::json(&serde_json::to_string(value)?))
     }
 
+    /// The width to keep; none where nobody looks, or every column is wanted.
+    fn width(&self) -> Option<usize> {
+        if !self.stdout_is_terminal || self.wide {
+            return None;
+        }
+        Table::new().width().map(usize::from)
+    }
+
+    fn wrapped<'a>(&self, text: &'a str, width: usize) -> Cow<'a, str> {
+        if self.width().is_some() { table::wrap(text, width).into() } else { text.into() }
+    }
+
+    /// Nothing is arranged by it: the texts fit already, and it breaks words.
     fn new_table(&self) -> Table {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
-        if self.stdout_is_terminal {
-            table.set_content_arrangement(ContentArrangement::Dynamic);
-        } else {
+        if !self.stdout_is_terminal {
             table.force_no_tty();
         }
         table

@@ -153,7 +153,7 @@ fn new_bar(styled: bool) -> ProgressBar {
 }
 
 /// The whole of a snapshot in one line.
-fn line(progress: &RunProgress) -> String {
+pub(super) fn line(progress: &RunProgress) -> String {
     format!("{} {}", progress.project, summary(progress))
 }
 

@@ -2,11 +2,11 @@
 
 use clap::Subcommand;
 use serde::Serialize;
-use uuid::Uuid;
 
 use super::confirm::confirm;
 use super::output::{Format, span, time, time_or_dash};
-use super::{Context, Error, Row};
+use super::selection::plural;
+use super::{Context, Error, Row, completing, ids};
 use crate::store::queue_view::{self, DeadStep, QueueStats, ShutGate, Worker};
 
 /// Look at the queue and bring dead steps back
@@ -28,9 +28,9 @@ enum Verb {
     },
     /// Bring dead steps back: a step of a run brings a new run in its run's place
     Requeue {
-        /// Ids of dead steps
-        #[arg(required_unless_present = "all", value_name = "STEP")]
-        steps: Vec<Uuid>,
+        /// Dead steps: their ids, the first digits of them, `latest`, or KEY@latest
+        #[arg(required_unless_present = "all", value_name = "STEP", add = completing::steps())]
+        steps: Vec<String>,
         /// All of them
         #[arg(long, conflicts_with = "steps")]
         all: bool,
@@ -55,7 +55,7 @@ pub(super) async fn run(args: QueueArgs, context: &Context) -> Result<(), Error>
             let steps = queue_view::dead(&context.pool, limit).await?;
             context.output.rows(&steps, "no step is dead")
         }
-        Verb::Requeue { steps, all, yes } => requeue(context, steps, all, yes).await,
+        Verb::Requeue { steps, all, yes } => requeue(context, &steps, all, yes).await,
     }
 }
 
@@ -78,11 +78,13 @@ async fn stats(context: &Context) -> Result<(), Error> {
     Ok(())
 }
 
-async fn requeue(context: &Context, steps: Vec<Uuid>, all: bool, yes: bool) -> Result<(), Error> {
+async fn requeue(context: &Context, steps: &[String], all: bool, yes: bool) -> Result<(), Error> {
     if all {
-        confirm("bring every dead step back", yes)?;
+        let dead = queue_view::count_dead(&context.pool).await?;
+        confirm(&format!("bring {dead} dead {} back", plural(usize::try_from(dead).unwrap_or(0), "step")), yes)?;
     }
-    let chosen = if all { None } else { Some(steps.as_slice()) };
+    let chosen = ids::steps(context, steps).await?;
+    let chosen = if all { None } else { Some(chosen.as_slice()) };
     let requeued = queue_view::requeue(&context.pool, chosen, &context.actor()).await?;
     let (ready, runs) = (requeued.ready.len(), requeued.runs.len());
     if ready + runs == 0 && !all {

@@ -5,7 +5,7 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::output::time;
-use super::{Context, Error, Fields, Row, project};
+use super::{Context, Error, Fields, Row, completing, project};
 use crate::domain::cron::Schedule;
 use crate::store::health::{self, ScheduleView};
 use crate::telemetry::span;
@@ -24,6 +24,7 @@ enum Verb {
     /// Explain when a project runs next
     Show {
         /// KEY or SITE/KEY
+        #[arg(add = completing::projects())]
         project: String,
     },
 }

@@ -5,11 +5,12 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::progress::{ProgressView, watch};
-use super::{Context, Error, run};
+use super::selection::Selection;
+use super::{Context, Error, Row, project, run};
 use crate::store::patience::{LONGEST, again};
 use crate::store::{run_view, within};
 
-/// Start a sync of a project now
+/// Start a sync of projects now
 #[derive(Debug, clap::Args)]
 pub struct SyncArgs {
     #[command(subcommand)]
@@ -20,8 +21,8 @@ pub struct SyncArgs {
 enum Verb {
     /// Request a run and print its id; a request that meets an active run is kept and runs next
     Start {
-        /// KEY or SITE/KEY
-        project: String,
+        #[command(flatten)]
+        selection: Selection,
         /// Read everything again, not only what has changed
         #[arg(long)]
         full: bool,
@@ -44,21 +45,36 @@ pub(super) struct Requested {
     pub state: String,
 }
 
+/// One of several.
+#[derive(Serialize)]
+struct Started {
+    project: String,
+    run_id: Uuid,
+}
+
+impl Row for Started {
+    const HEADERS: &'static [&'static str] = &["PROJECT", "RUN"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![self.project.clone(), self.run_id.to_string()]
+    }
+}
+
 impl SyncArgs {
-    /// Whether it goes on until a run ends.
+    /// Whether it goes on until a run ends, or until somebody answers.
     pub(super) fn waits(&self) -> bool {
-        let Verb::Start { wait, watch, .. } = &self.verb;
-        *wait || *watch
+        let Verb::Start { wait, watch, selection, .. } = &self.verb;
+        *wait || *watch || selection.one().is_none()
     }
 }
 
 pub(super) async fn run(args: SyncArgs, context: &Context) -> Result<(), Error> {
-    let Verb::Start { project, full, reconcile, wait, watch: show } = args.verb;
+    let Verb::Start { selection, full, reconcile, wait, watch: show } = args.verb;
     let kind = if full { "full" } else { "incremental" };
-    let actor = context.actor();
-    let request = || run_view::request(&context.pool, &project, kind, reconcile, &actor);
-    // Asked twice at worst, when an answer was lost: the second run follows the first, and reads what is new since.
-    let run_id = again(|| within(LONGEST, request())).await?;
+    let Some(project) = selection.one() else {
+        return several(&selection, (kind, reconcile), wait || show, show, context).await;
+    };
+    let run_id = request(context, project, kind, reconcile).await?;
     if wait || show {
         context.output.note(&format!("run {run_id}"));
         let view = ProgressView::new(context.output, !show);
@@ -67,6 +83,81 @@ pub(super) async fn run(args: SyncArgs, context: &Context) -> Result<(), Error> 
         return run::verdict(&progress);
     }
     announce(context, run_id).await
+}
+
+async fn request(context: &Context, project: &str, kind: &str, reconcile: bool) -> Result<Uuid, Error> {
+    let actor = context.actor();
+    let request = || run_view::request(&context.pool, project, kind, reconcile, &actor);
+    // Asked twice at worst, when an answer was lost: the second run follows the first, and reads what is new since.
+    Ok(again(|| within(LONGEST, request())).await?)
+}
+
+/// Asks for runs of several projects; those that are paused are passed over where nobody named them.
+async fn several(
+    selection: &Selection,
+    (kind, reconcile): (&str, bool),
+    wait: bool,
+    show: bool,
+    context: &Context,
+) -> Result<(), Error> {
+    let mut chosen = selection.choose(context, false).await?;
+    let (all, is_named) = (chosen.len(), selection.is_named());
+    chosen.retain(|project| is_named || project.state == "active");
+    if chosen.is_empty() {
+        return Err(Error::failure("every project that matches is paused")
+            .help("resume them first, e.g. `syncline project resume --all`"));
+    }
+    if chosen.len() < all {
+        context.output.note(&format!("passed over because they are paused: {}", all - chosen.len()));
+    }
+    selection.agree("synchronise", &chosen, context)?;
+    let mut started = Vec::with_capacity(chosen.len());
+    let mut refused = Vec::new();
+    for one in &chosen {
+        let name = project::name(one);
+        match request(context, &name, kind, reconcile).await {
+            Ok(run_id) => started.push(Started { project: name, run_id }),
+            Err(problem) => refused.push(format!("{name} ({problem})")),
+        }
+    }
+    context.output.rows(&started, "no run was requested")?;
+    let runs: Vec<Uuid> = started.iter().map(|one| one.run_id).collect();
+    let followed = if wait {
+        follow(context, &runs, show).await
+    } else {
+        tell_without_worker(context, runs.first().copied()).await
+    };
+    if refused.is_empty() {
+        return followed;
+    }
+    let all = chosen.len();
+    Err(Error::failure(format!("{} of {all} projects were not asked to sync: {}", refused.len(), refused.join("; "))))
+}
+
+/// Follows runs to their ends, one after the other.
+///
+/// # Errors
+/// When one of them did not succeed, or the database cannot be asked.
+pub(super) async fn follow(context: &Context, runs: &[Uuid], show: bool) -> Result<(), Error> {
+    let mut bad = Vec::new();
+    for run in runs {
+        let progress = watch(&context.pool, *run, ProgressView::new(context.output, !show)).await?;
+        let line = super::progress::line(&progress);
+        match run::verdict(&progress) {
+            Ok(()) => context.output.note(&line),
+            Err(problem) => bad.push(problem),
+        }
+    }
+    match (bad.len(), runs.len()) {
+        (0, _) => Ok(()),
+        (_, 1) => Err(bad.remove(0)),
+        (n, all) => {
+            let reasons: Vec<&str> = bad.iter().map(|problem| problem.message.as_str()).collect();
+            let mut problem = Error::failure(format!("{n} of {all} runs did not succeed: {}", reasons.join("; ")));
+            problem.help = bad.iter().find_map(|problem| problem.help.clone());
+            Err(problem)
+        }
+    }
 }
 
 /// Prints the id of a run that was requested, and says when it cannot start at once.
@@ -78,7 +169,20 @@ pub(super) async fn announce(context: &Context, run_id: Uuid) -> Result<(), Erro
         context.output.note("another run of this project is active; this one runs next");
     }
     if progress.is_some_and(|progress| progress.workers == 0) {
-        context.output.note("no worker is running: start one with `syncline worker`");
+        say_no_worker(context);
     }
     Ok(())
+}
+
+/// Says so where nobody executes runs.
+pub(super) async fn tell_without_worker(context: &Context, run: Option<Uuid>) -> Result<(), Error> {
+    let Some(run) = run else { return Ok(()) };
+    if run_view::progress(&context.pool, run).await?.is_some_and(|progress| progress.workers == 0) {
+        say_no_worker(context);
+    }
+    Ok(())
+}
+
+fn say_no_worker(context: &Context) {
+    context.output.note("no worker is running: start one with `syncline worker`");
 }

@@ -19,6 +19,7 @@ enum Verb {
     /// List users with their members
     List {
         /// The site's name [default: all sites]
+        #[arg(add = super::completing::sites())]
         site: Option<String>,
     },
     /// Say which users are which members, by e-mail address, then by name where the site allows it
@@ -32,6 +33,7 @@ Examples:
   syncline user match --apply")]
     Match {
         /// The site's name [default: all sites]
+        #[arg(add = super::completing::sites())]
         site: Option<String>,
         /// Link what is certain, and take back what no longer holds
         #[arg(long)]
@@ -73,8 +75,8 @@ pub(super) async fn run(args: UserArgs, context: &Context) -> Result<(), Error> 
                 return Err(Error::failure(format!("user {account:?} of site {name} is linked to nobody"))
                     .help(format!("list the users with `syncline user list {name}`")));
             }
-            context.output.note("taken back; matching may link the user again where the e-mail address says so");
-            Ok(())
+            let done = serde_json::json!({"site": site.name, "account": account, "outcome": "unlinked"});
+            context.output.done("taken back; matching may link the user again where the e-mail address says so", &done)
         }
     }
 }
@@ -86,8 +88,8 @@ async fn link(context: &Context, name: &str, account: &str, member: &str) -> Res
         return Err(Error::failure(format!("site {name} has no user with the account id {account:?}"))
             .help(format!("list the users with `syncline user list {name}`")));
     }
-    context.output.note(&format!("linked {account} to {}", member.name));
-    Ok(())
+    let done = serde_json::json!({"site": name, "account": account, "member": member.name, "outcome": "linked"});
+    context.output.done(&format!("linked {account} to {}", member.name), &done)
 }
 
 /// A user with what is to be done.

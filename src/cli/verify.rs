@@ -12,8 +12,12 @@ use crate::verify::{self, Options, Progress, Reason, Report, Scope};
 /// Compare the replica with Jira itself; print what is missing, stale or extra
 #[derive(Debug, clap::Args)]
 pub struct VerifyArgs {
-    /// KEY or SITE/KEY [default: all]
-    pub project: Option<String>,
+    /// Projects, each as KEY or SITE/KEY [default: all]
+    #[arg(value_name = "PROJECT", add = super::completing::projects())]
+    pub projects: Vec<String>,
+    /// All projects of this site
+    #[arg(long, conflicts_with = "projects", add = super::completing::sites())]
+    pub site: Option<String>,
     /// How long differences may take to go away by themselves: a sync under way, Jira's search behind its writes
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub settle: u64,
@@ -33,7 +37,7 @@ pub struct VerifyArgs {
 /// # Errors
 /// When there is a difference, or a project could not be compared: exit code 1.
 pub async fn run(args: VerifyArgs, context: &Context) -> Result<(), Error> {
-    let scopes = verify::scopes(&context.pool, args.project.as_deref()).await?;
+    let scopes = chosen(&args, context).await?;
     if scopes.is_empty() {
         context.output.note("no project yet: add one with `syncline project add`");
     }
@@ -62,6 +66,28 @@ pub async fn run(args: VerifyArgs, context: &Context) -> Result<(), Error> {
         }
         (n, _) => Err(Error::failure(format!("{n} of {} projects could not be compared", verdicts.len()))),
     }
+}
+
+/// The projects to compare, each once.
+async fn chosen(args: &VerifyArgs, context: &Context) -> Result<Vec<Scope>, Error> {
+    if args.projects.is_empty() {
+        let site = match &args.site {
+            Some(name) => Some(site::find(context, name).await?.name),
+            None => None,
+        };
+        let mut all = verify::scopes(&context.pool, None).await?;
+        all.retain(|scope| site.as_ref().is_none_or(|name| scope.site == *name));
+        return Ok(all);
+    }
+    let mut found: Vec<Scope> = Vec::new();
+    for text in &args.projects {
+        for scope in verify::scopes(&context.pool, Some(text)).await? {
+            if !found.iter().any(|other| other.project_id == scope.project_id) {
+                found.push(scope);
+            }
+        }
+    }
+    Ok(found)
 }
 
 async fn one(args: &VerifyArgs, scope: &Scope, context: &Context) -> Result<Report, Error> {

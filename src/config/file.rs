@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use figment::value::{Dict, Map, Value};
 use figment::{Metadata, Profile, Provider};
 
-use super::key::nearest;
+use super::key::{FORMER, nearest};
 use super::{Error, Sources, keys, written};
 
 /// The file to read, and who named it.
@@ -27,7 +27,8 @@ pub(super) fn of(sources: &Sources) -> Option<(PathBuf, String)> {
 pub(super) fn layer(path: &Path, origin: &str) -> Result<FileLayer, Error> {
     let text =
         written::read(path).map_err(|source| Error::Unreadable { path: path.into(), origin: origin.into(), source })?;
-    let dict = parse(path, &text)?;
+    let mut dict = parse(path, &text)?;
+    rename_former(&mut dict);
     for (section, value) in &dict {
         let inner = match value {
             Value::Dict(_, inner) => inner.keys().map(|key| format!("{section}.{key}")).collect(),
@@ -41,6 +42,18 @@ pub(super) fn layer(path: &Path, origin: &str) -> Result<FileLayer, Error> {
         }
     }
     Ok(FileLayer { path: path.into(), dict })
+}
+
+/// Takes former names for the ones that count; where both are written, the one that counts does.
+fn rename_former(dict: &mut Dict) {
+    for (former, path) in FORMER {
+        let (Some((section, old)), Some((_, new))) = (former.split_once('.'), path.split_once('.')) else { continue };
+        if let Some(Value::Dict(_, keys)) = dict.get_mut(section)
+            && let Some(value) = keys.remove(old)
+        {
+            keys.entry(new.to_owned()).or_insert(value);
+        }
+    }
 }
 
 fn parse(path: &Path, text: &str) -> Result<Dict, Error> {
@@ -114,6 +127,19 @@ mod tests {
             let problem = wrong(text);
             assert!(problem.contains(line) && problem.contains(key), "{text:?}: {problem}");
             assert!(!problem.contains("hunter2"), "{text:?}: {problem}");
+        }
+    }
+
+    #[test]
+    fn a_former_name_is_taken_for_the_one_that_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("syncline.toml");
+        for (text, workers) in [("jira_concurrency = 3", 3), ("workers = 4\njira_concurrency = 3", 4)] {
+            std::fs::write(&path, format!("[queue]\n{text}\n")).unwrap();
+            let read = layer(&path, "--config").unwrap().dict;
+            let Some(Value::Dict(_, queue)) = read.get("queue") else { panic!("{read:?}") };
+            assert_eq!(queue.get("workers").and_then(Value::to_i128), Some(workers));
+            assert!(!queue.contains_key("jira_concurrency"));
         }
     }
 

@@ -55,6 +55,10 @@ impl Key {
     }
 }
 
+/// Former names of keys, each with the one that counts: the same word as the setting that stands before it.
+pub(super) const FORMER: [(&str, &str); 2] =
+    [("queue.jira_concurrency", "queue.workers"), ("queue.backoff_cap_seconds", "queue.backoff_max_seconds")];
+
 /// The candidate that `name` is most likely a slip for, if any is near.
 pub(super) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let lower = name.to_ascii_lowercase();

@@ -7,7 +7,7 @@ use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider, Source};
 use serde::Serialize;
 
-use super::key::{Key, Kind, nearest};
+use super::key::{FORMER, Key, Kind, nearest};
 use super::{Config, DatabaseConfig, Error, file, keys, written};
 
 /// Everything a configuration is made from, handed in so that tests need not touch the process.
@@ -98,6 +98,16 @@ pub fn load(sources: &Sources) -> Result<Loaded, Error> {
 fn environment_layers(environment: &BTreeMap<String, String>) -> Result<Vec<Assigned>, Error> {
     let mut layers = Vec::new();
     let mut known: Vec<String> = Vec::new();
+    // Former names first, so that the one that counts wins where both are set.
+    for (former, path) in FORMER {
+        let variable = format!("SYNCLINE__{}", former.to_ascii_uppercase().replace('.', "__"));
+        if let Some((value, _)) = variable_or_file(environment, &variable, false)? {
+            let key = keys().find(|key| key.path == path);
+            let origin = format!("{variable} (former name of {path})");
+            layers.push(Assigned { path, value: typed(key, &value), origin });
+        }
+        known.push(variable);
+    }
     for key in keys() {
         // The general name comes first, so that the program's own wins.
         let general = (key.path == "database.url").then(|| "DATABASE_URL".to_owned());

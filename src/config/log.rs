@@ -3,7 +3,10 @@
 //! | variable | default | meaning |
 //! |---|---|---|
 //! | `SYNCLINE__LOG__FORMAT` | `auto` | `text`, `json`, or `auto`: text on a terminal, JSON otherwise |
+//! | `SYNCLINE__LOG__SLOW_STATEMENT_SECONDS` | 5 | a statement of a worker that takes longer in PostgreSQL is a warning; 0: none is |
 //! | `SYNCLINE__LOG__LEVEL` | `info` | `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,sqlx=warn` |
+
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -17,11 +20,20 @@ pub struct LogConfig {
     pub format: LogFormat,
     /// What is let through: a level, or a filter of `target=level` pairs.
     pub level: String,
+    /// A statement that takes longer is a warning; 0: none is.
+    pub slow_statement_seconds: u32,
+}
+
+impl LogConfig {
+    /// How long a statement may take before it is told of.
+    pub fn slow_statement(&self) -> Option<Duration> {
+        (self.slow_statement_seconds > 0).then(|| Duration::from_secs(self.slow_statement_seconds.into()))
+    }
 }
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { format: LogFormat::Auto, level: "info".into() }
+        Self { format: LogFormat::Auto, level: "info".into(), slow_statement_seconds: 5 }
     }
 }
 
@@ -45,6 +57,12 @@ pub(super) const KEYS: &[Key] = &[
         default: "info",
         kind: Kind::Text(level),
         expects: "error, warn, info, debug, trace, or a filter such as info,sqlx=warn",
+    },
+    Key {
+        path: "log.slow_statement_seconds",
+        default: "5",
+        kind: Kind::Integer(0, 3_600),
+        expects: "a number of seconds",
     },
 ];
 

@@ -19,6 +19,8 @@ mod key;
 mod load;
 mod log;
 mod queue;
+#[cfg(test)]
+mod reference;
 pub mod secret;
 mod secrets;
 mod sync;

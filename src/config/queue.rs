@@ -2,15 +2,17 @@
 //!
 //! | variable | default | meaning |
 //! |---|---|---|
-//! | `SYNCLINE__QUEUE__JIRA_CONCURRENCY` | 8 | steps of this process that talk to Jira at once |
+//! | `SYNCLINE__QUEUE__WORKERS` | 8 | steps of this process that talk to Jira at once |
 //! | `SYNCLINE__QUEUE__STORE_CONCURRENCY` | 2 | steps of this process that write at once |
 //! | `SYNCLINE__QUEUE__CONTROL_CONCURRENCY` | 2 | housekeeping steps of this process at once |
 //! | `SYNCLINE__QUEUE__LEASE_SECONDS` | 3 | a worker that is silent for this long has lost its steps |
 //! | `SYNCLINE__QUEUE__PULSE_SECONDS` | 1 | how often a worker renews its lease |
 //! | `SYNCLINE__QUEUE__MAX_ATTEMPTS` | 5 | failures after which a step is dead |
 //! | `SYNCLINE__QUEUE__BACKOFF_BASE_SECONDS` | 2 | the wait after the first failure; it doubles with each |
-//! | `SYNCLINE__QUEUE__BACKOFF_CAP_SECONDS` | 300 | the longest such wait |
+//! | `SYNCLINE__QUEUE__BACKOFF_MAX_SECONDS` | 300 | the longest such wait |
 //! | `SYNCLINE__QUEUE__GRACE_SECONDS` | 25 | how long running steps may take to end after SIGTERM |
+//!
+//! Former names are understood, and told by `syncline config show`: see [`super::key::FORMER`].
 
 use serde::Deserialize;
 
@@ -21,7 +23,7 @@ use super::key::{Key, Kind};
 #[serde(default, deny_unknown_fields)]
 pub struct QueueConfig {
     /// Steps of this process that talk to Jira at once.
-    pub jira_concurrency: u32,
+    pub workers: u32,
     /// Steps of this process that write at once.
     pub store_concurrency: u32,
     /// Housekeeping steps of this process at once.
@@ -35,7 +37,7 @@ pub struct QueueConfig {
     /// The wait after the first failure; it doubles with each.
     pub backoff_base_seconds: u32,
     /// The longest wait after a failure.
-    pub backoff_cap_seconds: u32,
+    pub backoff_max_seconds: u32,
     /// How long running steps may take to end after SIGTERM.
     pub grace_seconds: u32,
 }
@@ -43,14 +45,14 @@ pub struct QueueConfig {
 impl Default for QueueConfig {
     fn default() -> Self {
         Self {
-            jira_concurrency: 8,
+            workers: 8,
             store_concurrency: 2,
             control_concurrency: 2,
             lease_seconds: 3,
             pulse_seconds: 1,
             max_attempts: 5,
             backoff_base_seconds: 2,
-            backoff_cap_seconds: 300,
+            backoff_max_seconds: 300,
             grace_seconds: 25,
         }
     }
@@ -64,12 +66,12 @@ impl QueueConfig {
             let remedy = "write a queue.pulse_seconds less than half of queue.lease_seconds, better a third";
             return Some(("queue.pulse_seconds", problem, remedy.into()));
         }
-        if self.backoff_base_seconds > self.backoff_cap_seconds {
+        if self.backoff_base_seconds > self.backoff_max_seconds {
             let problem = format!(
-                "is {}, more than queue.backoff_cap_seconds, {}",
-                self.backoff_base_seconds, self.backoff_cap_seconds
+                "is {}, more than queue.backoff_max_seconds, {}",
+                self.backoff_base_seconds, self.backoff_max_seconds
             );
-            let remedy = "write a queue.backoff_base_seconds that is not above queue.backoff_cap_seconds";
+            let remedy = "write a queue.backoff_base_seconds that is not above queue.backoff_max_seconds";
             return Some(("queue.backoff_base_seconds", problem, remedy.into()));
         }
         None
@@ -77,14 +79,14 @@ impl QueueConfig {
 }
 
 pub(super) const KEYS: &[Key] = &[
-    steps("queue.jira_concurrency", "8"),
+    steps("queue.workers", "8"),
     steps("queue.store_concurrency", "2"),
     steps("queue.control_concurrency", "2"),
     seconds("queue.lease_seconds", "3", 3, 3_600),
     seconds("queue.pulse_seconds", "1", 1, 1_200),
     Key { path: "queue.max_attempts", default: "5", kind: Kind::Integer(1, 100), expects: "a number of attempts" },
     seconds("queue.backoff_base_seconds", "2", 1, 3_600),
-    seconds("queue.backoff_cap_seconds", "300", 1, 86_400),
+    seconds("queue.backoff_max_seconds", "300", 1, 86_400),
     seconds("queue.grace_seconds", "25", 0, 3_600),
 ];
 

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use secrecy::ExposeSecret;
 
+use super::key::Kind;
 use super::*;
 
 fn environment(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -63,14 +64,37 @@ fn the_own_variable_beats_database_url() {
 }
 
 #[test]
+fn a_former_name_is_understood_and_told() {
+    let former = ("SYNCLINE__QUEUE__JIRA_CONCURRENCY", "3");
+    let loaded = load(&sources(&[former])).unwrap();
+    assert_eq!(loaded.config.queue.workers, 3);
+    let shown = loaded.settings.iter().find(|setting| setting.key == "queue.workers").unwrap();
+    assert_eq!(shown.origin, "SYNCLINE__QUEUE__JIRA_CONCURRENCY (former name of queue.workers)");
+    let both = load(&sources(&[former, ("SYNCLINE__QUEUE__WORKERS", "4")])).unwrap();
+    assert_eq!(both.config.queue.workers, 4, "the name that counts wins");
+}
+
+#[test]
+fn a_setting_and_its_configuration_have_one_range() {
+    for setting in crate::domain::setting::KEYS {
+        let Some(path) = setting.configured else { continue };
+        let key = keys().find(|key| key.path == path).unwrap();
+        let Kind::Integer(min, max) = key.kind else { panic!("{path} is no number") };
+        let whole = |value: f64| format!("{value}");
+        assert_eq!((min.to_string(), max.to_string()), (whole(setting.min), whole(setting.max)), "{path}");
+        assert_eq!(key.default, whole(setting.default), "{path}");
+    }
+}
+
+#[test]
 fn an_unknown_key_is_refused_with_the_nearest_name() {
     let (_folder, sources_of_file) = with_file("[sync]\npage_sise = 10\n", &[]);
     let problem = load(&sources_of_file).unwrap_err();
     assert!(problem.to_string().contains("sync.page_sise"), "{problem}");
     assert_eq!(problem.help(), "did you mean sync.page_size?");
 
-    let problem = load(&sources(&[("SYNCLINE__QUEUE__JIRA_CONCURENCY", "3")])).unwrap_err();
-    assert_eq!(problem.help(), "did you mean SYNCLINE__QUEUE__JIRA_CONCURRENCY?");
+    let problem = load(&sources(&[("SYNCLINE__QUEUE__WORKRES", "3")])).unwrap_err();
+    assert_eq!(problem.help(), "did you mean SYNCLINE__QUEUE__WORKERS?");
 
     let (_folder, sources_of_file) = with_file("[zzz]\nq = 1\n", &[]);
     assert!(load(&sources_of_file).unwrap_err().help().contains("config show"));

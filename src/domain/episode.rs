@@ -269,6 +269,7 @@ impl Episode {
         self.plan(given, timings);
         let reason = match self.flaps {
             0 => "it has begun".to_owned(),
+            1 => "it has come back (1 time so far)".to_owned(),
             times => format!("it has come back ({times} times so far)"),
         };
         Some(Happening { event: Event::Opened, reason, audience: Audience::Routes })

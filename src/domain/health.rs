@@ -81,6 +81,8 @@ pub struct RunEnd {
     pub reconciled: bool,
     /// The run read everything.
     pub full: bool,
+    /// Somebody asked for it, and sees how it ended.
+    pub manual: bool,
     /// What it could not read: numbers of records by entity.
     pub rejected: BTreeMap<String, i64>,
 }
@@ -165,6 +167,15 @@ impl Health {
                 self.guard.see(Some(true), run.finished_at);
                 self.guard_error = Some(message.clone());
                 self.last_failure_at = Some(run.finished_at);
+                return false;
+            }
+            // How often the project is tried by itself is decided by the tries that were made by themselves: whoever mends
+            // something and tries it by hand must not make the next try later.
+            End::Failed { message, .. } if run.manual => {
+                self.last_failure_at = Some(run.finished_at);
+                if self.failure_streak > 0 {
+                    self.last_error = Some(message.clone());
+                }
                 return false;
             }
             End::Failed { code, message, .. } => {
@@ -259,6 +270,7 @@ mod tests {
             sluggish: None,
             reconciled: false,
             full: false,
+            manual: false,
             rejected: BTreeMap::new(),
         }
     }
@@ -311,6 +323,26 @@ mod tests {
         assert_eq!(look(30, false, true, &[]), (994, true), "a reconciliation does not read histories");
         assert_eq!(look(45, true, false, &[("issue", 2)]), (2, true));
         assert_eq!(look(60, false, true, &[]), (0, false));
+    }
+
+    #[test]
+    fn a_manual_run_that_fails_climbs_no_ladder() {
+        let mut health = after(&[failed(FailureCode::Timeout)]);
+        for minute in 15..25 {
+            let manual = RunEnd { manual: true, ..run(minute, failed(FailureCode::AuthInvalid), None) };
+            assert!(!health.read(&manual, BASE, false, &Rules::default()), "it decides nothing");
+        }
+        assert_eq!((health.failure_streak, health.class_streak, health.code), (1, 1, Some(FailureCode::Timeout)));
+        let mut fresh = Health::default();
+        fresh.read(
+            &RunEnd { manual: true, ..run(0, failed(FailureCode::Timeout), None) },
+            BASE,
+            false,
+            &Rules::default(),
+        );
+        assert_eq!((fresh.failure_streak, fresh.code, fresh.last_failure_at.is_some()), (0, None, true));
+        health.read(&RunEnd { manual: true, ..run(30, End::Succeeded, None) }, BASE, false, &Rules::default());
+        assert_eq!(health.failure_streak, 0, "one success ends a streak, whoever asked for it");
     }
 
     #[test]

@@ -72,13 +72,13 @@ pub const PAGE_SIZE: Key = Key {
     unit: "issues",
     configured: Some("sync.page_size"),
     meaning: "the batch: issues per page of a search; Jira Cloud gives at most 100 with fields",
-    ..run(100.0, 1.0, 1_000.0)
+    ..run(100.0, 1.0, 5_000.0)
 };
 /// Places for steps that talk to Jira.
 pub const WORKERS: Key = Key {
     name: "workers",
     unit: "steps",
-    configured: Some("queue.jira_concurrency"),
+    configured: Some("queue.workers"),
     meaning: "steps of each process that talk to Jira at once",
     ..fleet(8.0, 1.0, 256.0)
 };
@@ -140,7 +140,7 @@ pub const BACKOFF_FACTOR: Key = Key {
 pub const BACKOFF_MAX: Key = Key {
     name: "backoff_max_seconds",
     unit: "seconds",
-    configured: Some("queue.backoff_cap_seconds"),
+    configured: Some("queue.backoff_max_seconds"),
     meaning: "the longest wait after a failure",
     ..fleet(300.0, 1.0, 86_400.0)
 };
@@ -181,7 +181,7 @@ pub const MAX_CONCURRENCY: Key = Key {
     name: "max_concurrency",
     unit: "requests",
     scopes: &[Scope::Site],
-    meaning: "requests to the site that all processes together may have under way",
+    meaning: "requests to the site that each worker process may have under way at once",
     ..run(8.0, 1.0, 64.0)
 };
 /// Connections to the database.

@@ -17,8 +17,8 @@ fn names_are_unique_and_defaults_within_bounds() {
 fn a_refusal_names_the_key_the_shape_and_what_to_write() {
     let problem = PAGE_SIZE.parse("hundred").unwrap_err();
     assert_eq!(problem.to_string(), "page_size is 7 characters that are not a number");
-    assert_eq!(problem.remedy, "write a whole number of issues from 1 to 1000");
-    for text in ["0", "1001", "1.5", "-1", "NaN", "inf", ""] {
+    assert_eq!(problem.remedy, "write a whole number of issues from 1 to 5000");
+    for text in ["0", "5001", "1.5", "-1", "NaN", "inf", ""] {
         assert!(PAGE_SIZE.parse(text).is_err(), "{text}");
     }
     assert!(BACKOFF_FACTOR.parse("1.5").is_ok() && RECONCILE_MAX_SHARE.parse("0").is_ok());

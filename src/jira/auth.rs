@@ -11,7 +11,8 @@ use futures::future::BoxFuture;
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::domain::failure::{Failure, FailureCode};
+use crate::domain::failure::{Failure, FailureCode, Means};
+use crate::domain::site_kind::SiteKind;
 
 /// The credentials of an account.
 #[derive(Clone)]
@@ -42,6 +43,19 @@ pub trait TokenSource: Send + Sync {
     /// # Errors
     /// `AUTH_EXPIRED` where only a person can mend it.
     fn token(&self, refused: Option<SecretString>) -> BoxFuture<'_, Result<SecretString, Failure>>;
+}
+
+impl Auth {
+    /// What advice about refused credentials depends on.
+    pub(super) const fn means(&self, kind: SiteKind) -> Means {
+        match (self, kind) {
+            (Self::Basic { .. }, SiteKind::Cloud) => Means::ApiToken,
+            (Self::Basic { .. }, SiteKind::DataCenter) => Means::Password,
+            (Self::Bearer { .. }, _) => Means::PersonalToken,
+            (Self::OAuth(_), _) => Means::OAuth,
+            (Self::Anonymous, _) => Means::Unknown,
+        }
+    }
 }
 
 impl fmt::Debug for Auth {

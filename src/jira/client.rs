@@ -31,7 +31,7 @@ use super::site_clock::SiteClock;
 use super::transport::{HttpPool, Refused};
 use crate::clock::Clock;
 use crate::domain::entity::FieldRecord;
-use crate::domain::failure::{Failure, FailureCode};
+use crate::domain::failure::{Failure, FailureCode, Means};
 use crate::domain::site_kind::SiteKind;
 use crate::observe::metrics;
 
@@ -66,6 +66,8 @@ pub struct JiraClient {
     /// Without a slash at its end.
     base_url: String,
     pub(super) kind: SiteKind,
+    /// What advice about refused credentials depends on.
+    means: Means,
     authorization: Authorization,
     request_timeout: Duration,
     /// Which of several ways of searching the site knows; see [`super::search`].
@@ -117,6 +119,7 @@ impl JiraClient {
             site: access.name,
             base_url: url.as_str().trim_end_matches('/').to_owned(),
             kind: access.kind,
+            means: access.auth.means(access.kind),
             authorization: Authorization::new(access.auth)?,
             request_timeout: access.request_timeout,
             search_way: Arc::default(),
@@ -182,10 +185,8 @@ impl JiraClient {
             active: user.active,
         })
         .ok_or_else(|| {
-            Failure::new(
-                FailureCode::AuthInvalid,
-                "the site answers as to an anonymous visitor: the credentials do not count",
-            )
+            let problem = "the site answers as to an anonymous visitor: the credentials do not count";
+            Failure::new(FailureCode::AuthInvalid, problem).by(self.means)
         })
     }
 
@@ -275,6 +276,13 @@ impl JiraClient {
 
     /// Sends with the account's credentials; an access token that does not count any more is replaced once.
     async fn send(&self, endpoint: Endpoint, request: impl Fn() -> RequestBuilder) -> Result<Bytes, Refused> {
+        self.send_by_ticket(endpoint, request).await.map_err(|refused| {
+            let failure = refused.failure.by(self.means);
+            Refused { failure, ..refused }
+        })
+    }
+
+    async fn send_by_ticket(&self, endpoint: Endpoint, request: impl Fn() -> RequestBuilder) -> Result<Bytes, Refused> {
         let nothing = || Failure::new(FailureCode::AuthInvalid, "there are no credentials");
         let ticket = self.authorization.ticket(None).await?.ok_or_else(nothing)?;
         let sent = self.send_with(ticket.header.as_ref(), endpoint, &request).await;

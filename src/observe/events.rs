@@ -16,6 +16,7 @@ macro_rules! events {
 
 events! {
     WORKER_STARTED = "worker_started", "info", "owner, version", "A worker process has started its loops.";
+    WORKER_FOLLOWS = "worker_follows", "info", "projects, paused, next, next_at", "What the schedules of a worker's database ask for: how many projects, and which is due next.";
     WORKER_DRAINING = "worker_draining", "info", "owner, grace_seconds", "It was told to stop and takes no more work.";
     WORKER_STOPPED = "worker_stopped", "info", "owner, handed_back", "It has stopped; unfinished steps were handed back.";
     ADMIN_LISTENING = "admin_listening", "info", "address", "Probes and metrics are served.";
@@ -26,7 +27,7 @@ events! {
     POOLER_FOUND = "pooler_found", "info", "", "A connection pooler is in between; LISTEN and migrations need database.direct_url.";
     DATABASE_PARAMETER_IGNORED = "database_parameter_ignored", "warn", "names", "The database URL has parameters that are not known; they are left out.";
     SETTINGS_CHANGED = "settings_changed", "info", "workers, max_attempts, backoff_base_seconds, backoff_factor, backoff_max_seconds, rate_pause_seconds", "A worker follows other settings from now on.";
-    MIGRATED = "migrated", "info", "from, to", "The schema was brought up to date.";
+    MIGRATED = "migrated", "info", "applied, version", "The schema was brought up to date.";
     SCHEMA_NEWER = "schema_newer", "warn", "found, expected", "The schema is of a newer program, which declared it fit for this one: an upgrade is under way, or was rolled back.";
     WORKER_FAILED = "worker_failed", "error", "error", "The workers of a process ended by themselves.";
     LEASE_LOST = "lease_lost", "error", "owner", "A process could not renew its lease; its steps stop and others take them over.";
@@ -45,20 +46,19 @@ events! {
     CURSOR_PUT_BACK = "cursor_put_back", "warn", "project, stood_at, to", "A cursor stood ahead of the clock and was put back; the run reads what it had passed over.";
     RUN_PLANNED = "run_planned", "info", "project, kind, estimate, partitions, repairs", "A run knows what it will read.";
     RUN_STOPPED = "run_stopped", "error", "run_id, code, message", "A run was stopped because another one of its site lost its credentials.";
-    RUN_STARTED = "run_started", "info", "run_id, project, kind, trigger", "A run has begun.";
     RUN_FINISHED = "run_finished", "info", "run_id, project, outcome, seconds", "A run has ended well or was cancelled.";
     RUN_FAILED = "run_failed", "error", "run_id, project, code, message, advice", "A run has failed.";
     GATE_SHUT = "gate_shut", "info", "gate, code, wait_seconds", "Jira asked for a pause; the whole fleet keeps it.";
     RATE_LEARNT = "rate_learnt", "info", "bucket, rate_per_second, reason", "A site showed a limit; all processes ask at this rate now, and adapt it to what the site says.";
-    SITE_STOPPED = "site_stopped", "error", "site, code, advice", "Nothing is tried on a site until somebody acts.";
+    SITE_STOPPED = "site_stopped", "error", "gate, code, advice", "Nothing is tried on a site until somebody acts.";
     SCHEDULER_FAILED = "scheduler_failed", "warn", "error", "Due schedules could not be read; it is tried again.";
     SCHEDULE_PAUSED = "schedule_paused", "error", "project_id, problem", "A schedule cannot be read and was paused.";
     SCHEDULE_PUT_RIGHT = "schedule_put_right", "warn", "project_id, stood_at, next_run", "A wrong clock had pushed a schedule ahead; it starts with its next slot.";
     CLOCK_OFF = "clock_off", "warn", "ahead_seconds", "The machine's clock and the database's are far apart; the database's decides.";
     CLOCK_RIGHT = "clock_right", "info", "ahead_seconds", "The machine's clock is as the database's again.";
     SCHEDULE_MISSED = "schedule_missed", "warn", "project, slots", "Slots passed without a run; one run makes up for them.";
-    RECORD_SKIPPED = "record_skipped", "warn", "run_id, entity, code", "A record could not be read; the page went on.";
-    SCHEMA_DRIFT = "schema_drift", "warn", "entity, path", "Jira answered with a shape that is not known.";
+    RECORD_REJECTED = "record_rejected", "warn", "run_id", "A record could not be read; the page went on. The first of a page, and the journal has more.";
+    SCHEMA_DRIFT = "schema_drift", "warn", "entity, path", "Jira answered with a shape that is not known. Said once for each.";
     PROJECT_BACKED_OFF = "project_backed_off", "warn", "project, code, rung, failures, next_try", "A project that keeps failing is tried less often.";
     PROJECT_RESTORED = "project_restored", "info", "project", "A success gave a project its base cadence back.";
     SITE_BACKED_OFF = "site_backed_off", "warn", "site, code, rung, probe, next_try", "The failures are the site's: one project is tried for all.";
@@ -98,7 +98,30 @@ pub fn document() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+
+    fn read(folder: &Path, all: &mut String) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                read(&path, all);
+            } else if !path.ends_with("observe/events.rs") {
+                all.push_str(&std::fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn every_documented_event_is_emitted() {
+        let mut source = String::new();
+        read(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")), &mut source);
+        let constant = |name: &str| format!("events::{}", name.to_uppercase());
+        let silent: Vec<&str> =
+            ALL.iter().map(|(name, ..)| *name).filter(|name| !source.contains(&constant(name))).collect();
+        assert_eq!(silent, Vec::<&str>::new(), "remove them, or emit them");
+    }
 
     #[test]
     fn the_documentation_is_current() {

@@ -167,7 +167,8 @@ where
     if json {
         layer.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
     } else {
-        layer.with_target(false).boxed()
+        // What is said comes first; what it belongs to stands at the end of the line.
+        layer.compact().with_target(false).boxed()
     }
 }
 

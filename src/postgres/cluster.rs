@@ -97,6 +97,12 @@ impl Cluster {
         }
     }
 
+    /// Where the cluster of a folder answers, if it runs: nothing is started or made, and it is not kept running.
+    pub fn running(data_dir: &std::path::Path) -> Option<SecretString> {
+        let folder = data_dir.is_dir().then(|| Folder::open(data_dir).ok()).flatten()?;
+        folder.connection().ok().flatten().filter(|known| known.ready).map(|known| known.url())
+    }
+
     /// `postgres://…` of the cluster's database.
     pub fn url(&self) -> &SecretString {
         &self.url

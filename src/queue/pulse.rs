@@ -49,6 +49,22 @@ pub(super) async fn beat(engine: Engine, options: Beat, stopped: impl Future<Out
     }
 }
 
+/// Says once that the database is lost, and once that it is back.
+fn tell_of_database(engine: &Engine, problem: Option<&str>, lost: &mut Option<Instant>) {
+    engine.set_database_lost(problem.is_some());
+    match (problem, *lost) {
+        (Some(error), None) => {
+            *lost = Some(Instant::now());
+            tracing::error!(event = events::DATABASE_LOST, error, "connecting again until PostgreSQL answers");
+        }
+        (None, Some(since)) => {
+            *lost = None;
+            tracing::info!(event = events::DATABASE_BACK, seconds = since.elapsed().as_secs_f64());
+        }
+        _ => {}
+    }
+}
+
 async fn pulse_on(engine: Engine, options: Beat) {
     let Beat { host, every, lease, heartbeat } = options;
     // When the lease began to run; none while nothing can have been claimed under it.
@@ -57,6 +73,7 @@ async fn pulse_on(engine: Engine, options: Beat) {
     let mut connection = None;
     let mut looked: Option<(Instant, Duration)> = None;
     let mut uncounted = Vec::new();
+    let mut lost: Option<Instant> = None;
     loop {
         tokio::time::sleep(next).await;
         heartbeat.beat();
@@ -76,7 +93,7 @@ async fn pulse_on(engine: Engine, options: Beat) {
                 } else {
                     Queue::ALL.into_iter().for_each(|queue| engine.slots().wake(queue));
                 }
-                engine.set_database_lost(false);
+                tell_of_database(&engine, None, &mut lost);
                 for queue in report.ready {
                     engine.slots().wake(queue);
                 }
@@ -89,12 +106,15 @@ async fn pulse_on(engine: Engine, options: Beat) {
                 connection = count(alive, &mut uncounted, left.max(Duration::from_secs(1))).await;
             }
             Ok(Err(error)) => {
-                engine.set_database_lost(!error.is_contention());
-                tracing::warn!(event = events::PULSE_FAILED, error = %sanitise(&error.to_string()));
+                let error_text = sanitise(&error.to_string());
+                tracing::warn!(event = events::PULSE_FAILED, error = %error_text);
+                if !error.is_contention() {
+                    tell_of_database(&engine, Some(&error_text), &mut lost);
+                }
             }
             Err(_) => {
-                engine.set_database_lost(true);
                 tracing::warn!(event = events::PULSE_FAILED, error = "no answer in time");
+                tell_of_database(&engine, Some("no answer in time"), &mut lost);
             }
         }
         if renewed.is_some_and(|renewed| renewed.elapsed() >= lease) {

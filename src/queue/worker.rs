@@ -83,6 +83,7 @@ pub async fn run(engine: Engine, options: QueueOptions, heard: Heard, stop: Canc
         });
     }
 
+    tracing::info!(event = events::WORKER_STARTED, owner = %engine.epoch().owner, version = env!("CARGO_PKG_VERSION"));
     let draining = engine.clone();
     let grace = options.grace;
     let signal = async move {

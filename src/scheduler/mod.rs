@@ -10,6 +10,7 @@
 
 pub mod janitor;
 mod misfire;
+mod outlook;
 mod put_right;
 mod time;
 
@@ -22,6 +23,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 pub use misfire::move_on;
+pub use outlook::say_outlook;
 pub use put_right::put_right;
 pub use time::keep_time;
 

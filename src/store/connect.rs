@@ -50,6 +50,8 @@ pub struct PoolOptions {
     pub idle_in_transaction: Duration,
     /// What lies between.
     pub route: Route,
+    /// A statement that takes longer is logged, where anybody reads logs.
+    pub slow_statement: Option<Duration>,
     /// Whether to set what only servers on some systems know. Found out by [`connect`].
     pub of_all_systems: bool,
 }
@@ -64,6 +66,7 @@ impl Default for PoolOptions {
             statement_timeout: Duration::from_secs(60),
             idle_in_transaction: Duration::from_secs(60),
             route: Route::Direct,
+            slow_statement: None,
             of_all_systems: true,
         }
     }
@@ -237,6 +240,11 @@ fn is_cut_off(source: &(dyn std::error::Error + 'static)) -> bool {
 /// [`Error::BadUrl`].
 pub fn session_options(url: &SecretString, options: &PoolOptions) -> Result<PgConnectOptions, Error> {
     let session = parse(url.expose_secret())?.application_name(&options.application_name);
+    let session = match (options.slow_statement, "warn".parse(), "off".parse()) {
+        (Some(limit), Ok(warn), _) => session.log_slow_statements(warn, limit),
+        (None, _, Ok(off)) => session.log_slow_statements(off, Duration::MAX),
+        _ => session,
+    };
     Ok(match options.route {
         Route::Direct => session.options(session::settings(options)),
         // `options` and `extra_float_digits` are start-up parameters that PgBouncer refuses unless told otherwise.

@@ -118,6 +118,40 @@ pub async fn next_due(pool: &PgPool) -> Result<Option<DateTime<Utc>>> {
     Ok(next)
 }
 
+/// What the schedules ask for.
+#[derive(Clone, Debug)]
+pub struct Outlook {
+    /// Projects that are followed.
+    pub projects: i64,
+    /// Projects that are paused.
+    pub paused: i64,
+    /// SITE/KEY of the project that is due next.
+    pub next: Option<String>,
+    /// When that is.
+    pub next_at: Option<DateTime<Utc>>,
+    /// Runs that are under way or wait.
+    pub runs: i64,
+}
+
+/// What the schedules ask for, in a glance.
+pub async fn outlook(pool: &PgPool) -> Result<Outlook> {
+    let outlook = sqlx::query_as!(
+        Outlook,
+        r#"WITH followed AS (
+               SELECT t.name || '/' || p.key AS name, s.next_run_at, p.state = 'active' AND s.state = 'active' AS is_active
+                 FROM syncline.schedule s JOIN syncline.project p ON p.id = s.project_id JOIN syncline.site t ON t.id = p.site_id
+                WHERE p.state <> 'removed')
+           SELECT count(*) FILTER (WHERE is_active) AS "projects!", count(*) FILTER (WHERE NOT is_active) AS "paused!",
+                  (SELECT name FROM followed WHERE is_active ORDER BY next_run_at, name LIMIT 1) AS next,
+                  min(next_run_at) FILTER (WHERE is_active) AS next_at,
+                  (SELECT count(*) FROM syncline.sync_run WHERE state IN ('queued', 'running')) AS "runs!"
+             FROM followed"#
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(outlook)
+}
+
 /// How an active schedule stands.
 #[derive(Clone, Debug)]
 pub struct Standing {

@@ -45,6 +45,8 @@ pub struct LogFilter {
     pub levels: Vec<String>,
     /// The newest so many.
     pub limit: i64,
+    /// Only those of a larger number.
+    pub after: i64,
 }
 
 /// The newest entries that match, oldest first.
@@ -57,13 +59,14 @@ pub async fn list(pool: &PgPool, filter: &LogFilter) -> Result<Vec<LogEntry>> {
              LEFT JOIN syncline.project p ON p.id = l.project_id
              LEFT JOIN syncline.site s ON s.id = p.site_id
             WHERE ($1::uuid IS NULL OR l.run_id = $1) AND ($2::uuid IS NULL OR l.project_id = $2)
-              AND l.level = ANY($3::text[])
+              AND l.level = ANY($3::text[]) AND l.id > $5
             ORDER BY l.id DESC
             LIMIT $4"#,
         filter.run_id,
         filter.project_id,
         &filter.levels,
-        filter.limit
+        filter.limit,
+        filter.after
     )
     .fetch_all(pool)
     .await?;

@@ -248,9 +248,11 @@ pub const RELATIONS: &[Relation] = &[
     shown("status", REPLICA),
     shown("term", REPLICA),
     shown("field", REPLICA),
+    shown("field_view", ONE_EACH),
     view("issue_status_change"),
     view("issue_status_period"),
     view("issue_time_in_status"),
+    view("site_status_category"),
     view("issue_cycle_time"),
     view("issue_sprint"),
     view("issue_current_sprint"),
@@ -282,6 +284,11 @@ pub const FUNCTIONS: &[Function] = &[
     function("effective_settings", Calling::Workers),
     function("is_due_again", Calling::Workers),
     function("forget_partial_cursors", Calling::Workers),
+    function("place_status_changes", Calling::Workers),
+    function("place_status_change", Calling::Workers),
+    function("publish_replica", Calling::Workers),
+    function("publish_fields", Calling::WorkersAsOwner),
+    function("drop_field_view", Calling::WorkersAsOwner),
 ];
 
 /// This list as the page `docs/tables.md`.
@@ -289,7 +296,8 @@ pub fn document() -> String {
     let mut page = String::from(
         "# Tables\n\n\
          Every table, view and function of the schema `syncline`: what each role may do with it ([security](security.md)), and how\n\
-         long a row is kept ([the janitor](operations.md#the-janitor)). This page is written from `src/store/objects.rs`: after a\n\
+         long a row is kept ([the janitor](operations.md#the-janitor)). What is in the schema `jira` is for reading, by readers and\n\
+         workers ([schema](schema.md)). This page is written from `src/store/objects.rs`: after a\n\
          change run `UPDATE_DOCS=1 cargo test --lib store::objects`.\n\n\
          | table or view | readers | workers | a row is kept |\n|---|---|---|---|\n",
     );

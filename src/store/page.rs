@@ -255,6 +255,26 @@ pub async fn applied(
     Ok(AfterPage { resume: row.next_walk.filter(|_| row.was_stalled), complete: row.complete, bundled: row.bundled })
 }
 
+/// Counts issues that were written when they were read again by id. Their page has counted them as unchanged, where one has.
+pub async fn written_by_id(conn: &mut PgConnection, run_id: Uuid, counts: &PageCounts) -> Result<()> {
+    if counts.issues_created + counts.issues_updated == 0 {
+        return Ok(());
+    }
+    sqlx::query!(
+        "UPDATE syncline.sync_partition
+            SET issues_created = issues_created + $2, issues_updated = issues_updated + $3,
+                issues_seen = issues_seen + greatest($2 + $3 - issues_unchanged, 0),
+                issues_unchanged = greatest(issues_unchanged - $2 - $3, 0)
+          WHERE run_id = $1 AND number = (SELECT min(number) FROM syncline.sync_partition WHERE run_id = $1)",
+        run_id,
+        counts.issues_created,
+        counts.issues_updated,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// A page as the cursors see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageState {

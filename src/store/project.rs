@@ -37,6 +37,10 @@ pub struct Project {
     pub cursor_at: Option<DateTime<Utc>>,
     /// When that was established.
     pub last_sync_time: Option<DateTime<Utc>>,
+    /// When a run last succeeded.
+    pub last_success_at: Option<DateTime<Utc>>,
+    /// When the issue that was changed last in Jira was changed, of those in the replica.
+    pub newest_change_at: Option<DateTime<Utc>>,
     /// The run that is under way.
     pub active_run: Option<Uuid>,
 }
@@ -90,10 +94,15 @@ pub async fn list(pool: &PgPool, filter: &ProjectFilter) -> Result<Vec<Project>>
                   coalesce(c.missed_total, 0) AS "missed_total!",
                   -- The worst entity speaks for the project; its cursor is the one that is furthest behind.
                   coalesce(e.status, 'never') AS "status!", e.cursor_at, e.last_sync_time,
+                  -- Telemetry reads the ends of runs a little later than they are; the newest run says it at once.
+                  greatest(h.last_success_at, (SELECT r.finished_at FROM syncline.sync_run r
+                    WHERE r.project_id = p.id AND r.state = 'succeeded' ORDER BY r.created_at DESC LIMIT 1)) AS last_success_at,
+                  (SELECT max(i.updated_at) FROM syncline.issue i WHERE i.project_id = p.id) AS newest_change_at,
                   (SELECT r.id FROM syncline.sync_run r WHERE r.project_id = p.id AND r.state = 'running') AS active_run
              FROM syncline.project p
              JOIN syncline.site s ON s.id = p.site_id
              LEFT JOIN syncline.schedule c ON c.project_id = p.id
+             LEFT JOIN syncline.project_health h ON h.project_id = p.id
              LEFT JOIN LATERAL (
                   SELECT (array_agg(t.status ORDER BY array_position(
                              ARRAY['failed', 'running', 'cancelled', 'never', 'succeeded'], t.status)))[1] AS status,
@@ -130,16 +139,25 @@ pub async fn count_replica(pool: &PgPool, project_id: Uuid) -> Result<ReplicaCou
     Ok(counts)
 }
 
-/// Adds projects with their schedules, in one transaction; one that was removed comes back. Answers the keys that were
-/// added: the others exist already.
+/// A project that was added.
+#[derive(Clone, Debug)]
+pub struct Added {
+    /// Its key.
+    pub key: String,
+    /// Its first run, where one was asked for.
+    pub run_id: Option<Uuid>,
+}
+
+/// Adds projects with their schedules, in one transaction; one that was removed comes back. With `first_sync` their first
+/// runs are requested in it too, whatever their schedules say. Answers those that were added: the others exist already.
 pub async fn add(
     pool: &PgPool,
     site_id: Uuid,
     projects: &[NewProject],
-    cron: &str,
-    time_zone: &str,
+    (cron, time_zone): (&str, &str),
+    first_sync: bool,
     actor: &str,
-) -> Result<Vec<String>> {
+) -> Result<Vec<Added>> {
     let mut transaction = pool.begin().await?;
     let ids: Vec<Uuid> = projects.iter().map(|project| project.id).collect();
     let keys: Vec<String> = projects.iter().map(|project| project.key.clone()).collect();
@@ -183,11 +201,20 @@ pub async fn add(
     )
     .execute(&mut *transaction)
     .await?;
-    let subjects: Vec<String> = added.clone();
-    audit::record(&mut *transaction, actor, "project.add", &subjects).await?;
+    let started = sqlx::query!(
+        r#"SELECT p.key, CASE WHEN $3 THEN syncline.request_run(p.id, 'incremental', 'manual', $4) END AS run
+             FROM syncline.project p WHERE p.site_id = $1 AND p.key = ANY($2) ORDER BY p.key"#,
+        site_id,
+        &added,
+        first_sync,
+        actor
+    )
+    .fetch_all(&mut *transaction)
+    .await?;
+    audit::record(&mut *transaction, actor, "project.add", &added).await?;
     super::schedule_admin::wake_scheduler(&mut *transaction).await?;
     transaction.commit().await?;
-    Ok(added)
+    Ok(started.into_iter().map(|row| Added { key: row.key, run_id: row.run }).collect())
 }
 
 /// Stops synchronising a project and keeps what the replica holds: a run that is under way is cancelled.

@@ -157,6 +157,14 @@ pub async fn workers(pool: &PgPool) -> Result<Vec<Worker>> {
     Ok(workers)
 }
 
+/// How many steps nobody tries any more.
+pub async fn count_dead(pool: &PgPool) -> Result<i64> {
+    let dead = sqlx::query_scalar!(r#"SELECT count(*) AS "n!" FROM syncline.sync_step WHERE state = 'dead'"#)
+        .fetch_one(pool)
+        .await?;
+    Ok(dead)
+}
+
 /// Dead steps, newest first.
 pub async fn dead(pool: &PgPool, limit: i64) -> Result<Vec<DeadStep>> {
     let steps = sqlx::query_as!(

@@ -60,6 +60,14 @@ pub struct Run {
     pub worklogs_written: i64,
     /// Worklogs that had disappeared.
     pub worklogs_removed: i64,
+    /// Entries of history that are new.
+    pub changes_written: i64,
+    /// Whether it compares the ids of all issues too.
+    pub reconcile: bool,
+    /// Issues that it marked as gone from Jira.
+    pub issues_deleted: i64,
+    /// Requests to Jira that its steps sent.
+    pub requests: i64,
     /// Steps done.
     pub steps: i32,
     /// Steps that were tried again.
@@ -110,6 +118,7 @@ pub async fn list(pool: &PgPool, filter: &RunFilter) -> Result<Vec<Run>> {
                   greatest(r.comments_removed, t.comments_removed) AS "comments_removed!",
                   greatest(r.worklogs_written, t.worklogs_written) AS "worklogs_written!",
                   greatest(r.worklogs_removed, t.worklogs_removed) AS "worklogs_removed!",
+                  r.changes_written, r.reconcile, r.issues_deleted, r.requests,
                   r.steps, r.retries, r.rescues, split_part(r.trace_context, '-', 2) AS trace_id, r.error_code, r.error_message, r.error_advice,
                   (SELECT string_agg(DISTINCT l.message, '; ') FROM syncline.sync_log l
                     WHERE l.run_id = r.id AND l.event IN ('lists_left_out', 'values_left_out', 'ways_contradict')) AS noted

@@ -113,13 +113,31 @@ fn entry(outcome: &Outcome) -> Entry {
     }
 }
 
+/// A run in one line, for whoever reads along.
+fn sentence(outcome: &Outcome) -> String {
+    let took = Duration::try_from_secs_f64(outcome.duration_seconds).unwrap_or_default();
+    let mut text = format!("{}: {} {} in {:.1} s", outcome.project, outcome.kind, outcome.state, took.as_secs_f64());
+    match (&outcome.error_code, &outcome.error_message) {
+        (Some(code), Some(message)) => text.push_str(&format!(": {code}: {message}")),
+        (Some(code), None) => text.push_str(&format!(": {code}")),
+        _ => text.push_str(&format!(
+            ": {} issues read, {} new, {} changed",
+            outcome.issues_seen, outcome.issues_created, outcome.issues_updated
+        )),
+    }
+    if outcome.issues_deleted > 0 {
+        text.push_str(&format!(", {} gone", outcome.issues_deleted));
+    }
+    text
+}
+
 /// Said just after the commit: once at most. The rows are the truth; this is for whoever watches.
 fn announce(run_id: Uuid, outcome: &Outcome) {
     let took = Duration::try_from_secs_f64(outcome.duration_seconds).unwrap_or_default();
     tracing::info!(
         event = events::RUN_FINISHED, state = %outcome.state, kind = %outcome.kind, trigger = %outcome.trigger,
         seconds = outcome.duration_seconds, issues = outcome.issues_seen, created = outcome.issues_created,
-        updated = outcome.issues_updated, code = outcome.error_code,
+        updated = outcome.issues_updated, code = outcome.error_code, "{}", sentence(outcome)
     );
     trace::run_ended(&trace::RunSpan {
         traceparent: outcome.trace_context.as_deref(),

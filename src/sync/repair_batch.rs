@@ -14,7 +14,7 @@ use super::workshop::Workshop;
 use super::{fetch_changes, fetch_collection, left_out, report, upsert_batch};
 use crate::engine::{Commit, Step, StepContext, StepError};
 use crate::store::replica::{self, Look};
-use crate::store::{clock, people};
+use crate::store::{clock, page, people};
 
 pub(super) struct Repair(pub Arc<Workshop>);
 
@@ -71,7 +71,8 @@ impl Repair {
                 let reasons: Vec<&str> = gone.iter().map(reason).collect();
                 replica::mark_deleted(conn, job.work.site_id, job.work.project_id, &gone, &reasons, asked_at).await?;
                 if !batch.left_out {
-                    // Else the page that left something out has told it.
+                    // Else the page that left something out has counted and told it.
+                    page::written_by_id(conn, job.work.run_id, &written.counts).await?;
                     report::page(conn, &job, KIND, &page).await?;
                     asked::tell(conn, &job, KIND, &one_way).await?;
                 }

@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use super::workshop::Job;
 use crate::engine::StepError;
 use crate::jira::normalise::{Drift, ParsedPage, RecordError};
-use crate::observe::metrics;
+use crate::observe::{events, metrics};
 use crate::store::rejected;
 use crate::store::replica;
 use crate::store::step::{Entry, Level, journal};
@@ -64,7 +64,7 @@ pub(super) async fn records(
             .take(MAX_ENTRIES)
             .map(|error| Entry {
                 level: Level::Warn,
-                event: "record_rejected",
+                event: events::RECORD_REJECTED,
                 code: None,
                 message: format!(
                     "{}: {}: {}; skipped, the page went on",
@@ -78,11 +78,16 @@ pub(super) async fn records(
                 ),
             })
             .collect();
+        for entry in &entries {
+            tracing::warn!(event = events::RECORD_REJECTED, run_id = %job.work.run_id, "{}", entry.message);
+        }
         journal(&mut *conn, Some(job.work.run_id), kind, &entries).await?;
     }
     let rows: Vec<[&str; 4]> =
         drifts.iter().map(|drift| [drift.entity, drift.field.as_ref(), drift.expected, drift.found]).collect();
-    replica::record_drifts(conn, job.work.site_id, &rows).await?;
+    for (entity, path) in replica::record_drifts(conn, job.work.site_id, &rows).await? {
+        tracing::warn!(event = events::SCHEMA_DRIFT, entity, path, "Jira answered with a shape that is not known");
+    }
     for drift in drifts {
         metrics::schema_drift(drift.entity, 1);
     }

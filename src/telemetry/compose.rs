@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::deliver_alert;
-use crate::alert::template::{Templates, words};
+use super::{conditions, deliver_alert};
+use crate::alert::template::{Linked, Templates, words};
 use crate::alert::{Message, Metadata};
 use crate::clock::Clock;
 use crate::domain::alert::{Details, Event, Scope};
@@ -45,6 +45,8 @@ pub struct Occasion {
     pub acknowledged_at: Option<DateTime<Utc>>,
     /// How often it came back.
     pub flaps: i32,
+    /// Where its site is.
+    pub site_url: Option<String>,
 }
 
 impl Occasion {
@@ -74,6 +76,7 @@ impl Occasion {
             ended_at: episode.cleared_at,
             acknowledged_at: episode.acknowledged_at,
             flaps: episode.flaps,
+            site_url: due.site_url.clone(),
         }
     }
 
@@ -92,10 +95,13 @@ impl Occasion {
             fact("Until", words::time(ended_at));
         }
         if details.count > 0 {
-            fact("Seen", format!("{} times in a row", details.count));
+            fact(
+                "Seen",
+                if details.count == 1 { "1 time".to_owned() } else { format!("{} times in a row", details.count) },
+            );
         }
         if self.flaps > 0 {
-            fact("Came back", format!("{} times", self.flaps));
+            fact("Came back", if self.flaps == 1 { "1 time".to_owned() } else { format!("{} times", self.flaps) });
         }
         if self.project.is_none() {
             fact("Projects", list(&details.projects));
@@ -105,7 +111,9 @@ impl Occasion {
             fact("Next try", details.next_try_at.map(words::time).unwrap_or_default());
             fact("Acknowledged", self.acknowledged_at.map(words::time).unwrap_or_default());
         }
-        facts.extend(details.facts.iter().cloned());
+        // What was waited for while it lasted says nothing any more.
+        let is_over = |name: &str| event == Event::Resolved && conditions::ABOUT_WAITING.contains(&name);
+        facts.extend(details.facts.iter().filter(|(name, _)| !is_over(name)).cloned());
         facts
     }
 
@@ -160,6 +168,15 @@ pub(super) fn message(
         at: now,
         facts: occasion.facts(happening.event, &happening.reason),
         commands: occasion.commands(happening.event),
+        links: match happening.event {
+            Event::Test => Vec::new(),
+            _ => templates.pages().links(&Linked {
+                site_url: occasion.site_url.as_deref(),
+                project: occasion.project.as_deref(),
+                class: &occasion.class,
+                alert_id: occasion.alert_id.to_string(),
+            }),
+        },
         // Known when it is sent: see `deliver_alert`.
         thread_reference: None,
         opens_thread: false,

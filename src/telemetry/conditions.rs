@@ -79,7 +79,7 @@ fn unsteady_details(reading: &Reading<'_>, unsteady: Unsteady, ailing: &[Ailing]
         since: unsteady.since,
         count: i64::from(reading.health.failure_streak),
         summary: format!("{what} on and off, for {} of its projects", projects.len()),
-        advice: unsteady.code.advice().to_owned(),
+        advice: unsteady.code.advice_for(reading.subject.means()).to_owned(),
         last_error: reading.health.last_error.clone(),
         run_id: reading.health.last_run_id,
         // Each project is on a ladder of its own.
@@ -180,7 +180,7 @@ fn failure_details(reading: &Reading<'_>, told: FailureCode) -> Details {
         since: health.failing_since.unwrap_or(reading.now),
         count: i64::from(health.failure_streak),
         summary: words::failing(newest, &format!("project {}", reading.subject.name())),
-        advice: newest.advice().to_owned(),
+        advice: newest.advice_for(reading.subject.means()).to_owned(),
         last_error: health.last_error.clone(),
         run_id: health.last_run_id,
         rung: i16::try_from(rung).unwrap_or(i16::MAX),
@@ -219,8 +219,12 @@ fn rejected_details(reading: &Reading<'_>) -> Details {
         category: code.category().as_str().to_owned(),
         since: health.rejected_since.unwrap_or(reading.now),
         count: all,
-        summary: format!("Project {}: {all} records in Jira's answers cannot be read", reading.subject.name()),
-        advice: "See which and why with `syncline log list --level warn` and `syncline verify`. Once they are mended in Jira, or a newer version reads them, a full run (`syncline sync start PROJECT --full`) ends this.".to_owned(),
+        summary: format!(
+            "Project {}: {all} {} in Jira's answers cannot be read",
+            reading.subject.name(),
+            if all == 1 { "record" } else { "records" }
+        ),
+        advice: "See which and why with `syncline log list --level warn` and `syncline verify PROJECT`. Once they are mended in Jira, or a newer version reads them, a full run (`syncline sync start PROJECT --full`) ends this.".to_owned(),
         last_error: None,
         run_id: health.last_run_id,
         rung: 0,
@@ -246,7 +250,7 @@ fn slow_details(reading: &Reading<'_>, condition: &str, streak: Streak) -> Detai
         _ => (
             "the replica is refreshed too late, although runs succeed",
             category::FRESHNESS,
-            "An operator should start more workers, or give the project a slower cadence with `syncline project reschedule`.",
+            "An operator should start more workers, or give the project a slower cadence with `syncline project reschedule PROJECT --cron EXPRESSION`.",
         ),
     };
     Details {
@@ -308,7 +312,7 @@ pub(super) async fn of_site(
         since: site.since.unwrap_or(now),
         count: i64::from(site.failures),
         summary: words::failing(told, &format!("site {}", reading.subject.site)),
-        advice: told.advice().to_owned(),
+        advice: told.advice_for(reading.subject.means()).to_owned(),
         last_error: site.last_error.clone(),
         run_id: reading.health.last_run_id,
         rung: i16::try_from(site.rung).unwrap_or(i16::MAX),
@@ -323,6 +327,9 @@ pub(super) async fn of_site(
     reading.observations.push(observation(told, Signal::Firing(Box::new(details))));
     Ok(())
 }
+
+/// Facts about the waits of a trouble that lasts.
+pub(super) const ABOUT_WAITING: [&str; 3] = ["Back-off", "Tried for all", "Tried again"];
 
 fn cadence(rung: u32, top: u32, wait: std::time::Duration, base: std::time::Duration) -> (String, String) {
     let text = match rung {

@@ -22,6 +22,7 @@ pub(super) fn judged(run: &Unread) -> RunEnd {
         sluggish: sluggish.filter(|_| succeeded),
         reconciled: run.reconcile,
         full: run.full,
+        manual: run.manual,
         rejected: run.rejected.clone(),
     }
 }

@@ -6,37 +6,7 @@ use crate::domain::failure::FailureCode;
 
 /// What is wrong with `about` (`site acme`, `project acme/OPS`), in one sentence without a full stop.
 pub(super) fn failing(code: FailureCode, about: &str) -> String {
-    let what = match code {
-        FailureCode::AuthInvalid => "Jira refuses the credentials",
-        FailureCode::AuthExpired => "the API token has expired",
-        FailureCode::Captcha => "Jira asks for a CAPTCHA after failed log-ins",
-        FailureCode::Permission => "the account may not read it",
-        FailureCode::SuspendedPayment => "Jira is suspended for payment",
-        FailureCode::SiteUnavailable => "the site is unavailable",
-        FailureCode::Maintenance => "Jira is under maintenance",
-        FailureCode::RateLimit => "Jira limits the rate of requests",
-        FailureCode::Quota => "the API quota is spent",
-        FailureCode::NotFoundProject => "Jira does not know it",
-        FailureCode::BadQuery => "Jira refuses the query",
-        FailureCode::ApiRemoved => "Jira no longer serves an endpoint",
-        FailureCode::SchemaChanged => "Jira answers in an unknown shape",
-        FailureCode::Timeout => "Jira does not answer in time",
-        FailureCode::NetworkGlitch => "connections to Jira break",
-        FailureCode::Dns => "Jira's host name does not resolve",
-        FailureCode::Tls => "the TLS handshake with Jira fails",
-        FailureCode::ServerError => "Jira fails on its side",
-        FailureCode::GatewayHtml => "a gateway answers instead of Jira",
-        FailureCode::Unknown => "Jira answers in a way that is not known yet",
-        FailureCode::Database => "PostgreSQL refuses what is written",
-        FailureCode::Config => "its configuration cannot be used",
-        FailureCode::Internal => "a defect of Syncline stops its runs",
-        FailureCode::StepTimeout => "steps take longer than their limit",
-        FailureCode::EndlessPages => "Jira gives pages without an end",
-        FailureCode::RunTimeout => "runs take longer than they may",
-        FailureCode::ReconcileGuard => "more issues seem gone than may be marked at once",
-        FailureCode::RecordsRejected => "too many of its issues cannot be read",
-        FailureCode::WorkerLost => "workers die while they run its steps",
-    };
+    let what = code.cause();
     let mut about = about.to_owned();
     if let Some(first) = about.get_mut(0..1) {
         first.make_ascii_uppercase();

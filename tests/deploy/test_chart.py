@@ -229,6 +229,36 @@ class Chart(unittest.TestCase):
             url = next(v for v in pod["containers"][0]["env"] if v["name"] == "SYNCLINE__DATABASE__URL")
             self.assertIn("secretKeyRef", url["valueFrom"])
 
+    def test_certificates_proxies_and_volumes_reach_every_process(self):
+        extra = {"name": "scratch", "emptyDir": {}}
+        mount = {"name": "scratch", "mountPath": "/scratch"}
+        values = {
+            "caBundle": {"existingConfigMap": "company-ca", "key": "all.pem"},
+            "proxy": {"https": "http://proxy.example.com:3128", "noProxy": "jira.example.com"},
+            "extraVolumes": [extra],
+            "extraVolumeMounts": [mount],
+            "credentials": {"existingSecret": "jira"},
+        }
+        pods = {one["metadata"]["name"]: pod_of(one) for one in render(values) if pod_of(one)}
+        self.assertEqual(len(pods), 3, "workers, migration, test")
+        for name, pod in pods.items():
+            with self.subTest(name):
+                container = pod["containers"][0]
+                env = {variable["name"]: variable.get("value") for variable in container["env"]}
+                self.assertEqual(env["SSL_CERT_FILE"], "/etc/syncline/ca/all.pem")
+                self.assertEqual(env["HTTPS_PROXY"], "http://proxy.example.com:3128")
+                self.assertEqual(env["NO_PROXY"], "jira.example.com")
+                self.assertNotIn("HTTP_PROXY", env)
+                self.assertIn({"name": "ca-bundle", "configMap": {"name": "company-ca"}}, pod["volumes"])
+                self.assertIn({"name": "ca-bundle", "mountPath": "/etc/syncline/ca", "readOnly": True}, container["volumeMounts"])
+                self.assertIn(extra, pod["volumes"])
+                self.assertIn(mount, container["volumeMounts"])
+                tokens = [volume for volume in pod["volumes"] if volume["name"] == "credentials"]
+                self.assertEqual(len(tokens), 0 if name.endswith("-migrate") else 1, "a migration needs no token")
+        for wrong in [{"proxy": {"https": "proxy:3128"}}, {"caBundle": {"configMap": "x"}}, {"extraVolumes": [1]}]:
+            with self.assertRaises(Exception):
+                render(wrong)
+
     def test_migrations_go_around_a_pooler(self):
         objects = render(VALUES["pooler"])
         key = lambda kind, name: next(

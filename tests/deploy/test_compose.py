@@ -42,8 +42,8 @@ def problems(text):
         for port in service.get("ports", []):
             if not port.startswith("127.0.0.1:"):
                 yield f"{name} shows port {port} to the network"
-        image = service["image"].rsplit("/", 1)[-1]
-        if ":" not in image or image.endswith(":latest"):
+        image = service["image"]
+        if not image.startswith("syncline:") and not re.search(r"@sha256:[0-9a-f]{64}$", image):
             yield f"{name} runs whatever {image} is today"
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
@@ -70,7 +70,7 @@ class Compose(unittest.TestCase):
             ("stop_grace_period: 40s", "stop_grace_period: long"),
             ("postgres: { condition", "database: { condition"),
             ("127.0.0.1:", ""),
-            ("prom/prometheus:v3.5.0", "prom/prometheus"),
+            ("prom/prometheus@sha256:", "prom/prometheus:v3.5.0 #"),
             ("postgres:/var/lib", "data:/var/lib"),
             ("replicas: 3", "replicas: three"),
             ("init: true", "init: true\n  init: false"),
@@ -87,6 +87,17 @@ class Compose(unittest.TestCase):
         self.assertEqual(worker["depends_on"]["migrate"], {"condition": "service_completed_successfully"})
         self.assertGreater(int(worker["stop_grace_period"].removesuffix("s")), grace_seconds() + 5)
         self.assertEqual(worker["deploy"]["replicas"], 3)
+
+    def test_every_digest_has_its_version_beside_it(self):
+        for line in re.findall(r"image: .*@sha256:.*", TEXT):
+            self.assertRegex(line, r"@sha256:[0-9a-f]{64} # v?\d+\.\d+[\w.-]*$")
+
+    def test_a_migration_waits_for_the_database_that_stays(self):
+        # The image starts a server on its socket alone while it makes the database: only TCP tells the two apart.
+        self.assertEqual(STACK["services"]["migrate"]["depends_on"]["postgres"], {"condition": "service_healthy"})
+        check = STACK["services"]["postgres"]["healthcheck"]["test"]
+        self.assertIn("--host", check)
+        self.assertEqual(check[check.index("--host") + 1], "127.0.0.1")
 
     def test_the_program_may_do_nothing_that_it_need_not(self):
         own = [service for service in STACK["services"].values() if service["image"].startswith("syncline:")]

@@ -21,12 +21,13 @@ class Image(unittest.TestCase):
     def test_the_linter_has_nothing_to_say(self):
         text = RECIPE.read_text()
         self.assertEqual(hadolint(text), (0, ""))
-        for right, wrong in [("WORKDIR /build", "WORKDIR build"), ("rust:1.95-bookworm", "rust:latest")]:
+        for right, wrong in [("WORKDIR /build", "WORKDIR build"), ("rust:1.95-bookworm@", "rust:latest AS x #@")]:
             self.assertNotEqual(hadolint(text.replace(right, wrong))[0], 0, wrong)
 
     def test_the_image_holds_no_shell_and_no_root(self):
         final = "FROM" + RECIPE.read_text().rsplit("\nFROM", 1)[1]
-        self.assertRegex(final, r"FROM gcr\.io/distroless/")
+        self.assertTrue(final.startswith("FROM ${BASE}\n"))
+        self.assertRegex(RECIPE.read_text(), r"ARG BASE=gcr\.io/distroless/cc-debian12:nonroot@sha256:[0-9a-f]{64}\n")
         self.assertNotIn("\nRUN", final)
         self.assertRegex(final, r"\nUSER [1-9]\d+:[1-9]\d+\n")
         for line in re.findall(r"^(?:ENTRYPOINT|CMD|HEALTHCHECK.* CMD) (.*)$", final, re.M):
@@ -35,6 +36,10 @@ class Image(unittest.TestCase):
     def test_the_compiler_is_the_one_that_the_package_asks_for(self):
         asked = re.search(r'rust-version = "([\d.]+)"', (ROOT / "Cargo.toml").read_text())[1]
         self.assertIn(f"FROM rust:{asked}-", RECIPE.read_text())
+
+    def test_every_image_is_named_by_its_digest(self):
+        for name in re.findall(r"^(?:FROM|ARG BASE=) ?(\S+)", RECIPE.read_text(), re.M):
+            self.assertRegex(name, r"^\$\{BASE\}$|@sha256:[0-9a-f]{64}$")
 
     def test_what_is_let_through_is_enough_to_read_the_package(self):
         kept = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]

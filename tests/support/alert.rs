@@ -27,6 +27,7 @@ pub fn message(event: Event, to: &[&str]) -> Message {
         at: "2026-03-02T09:45:00Z".parse().unwrap(),
         facts: vec![("Failures in a row".into(), "7".into()), ("Last error".into(), "HTTP 402 größer als <1>".into())],
         commands: vec![("Look further".into(), "syncline alert show 0190f3c0".into())],
+        links: vec![("The site in Jira".into(), "https://acme.example.com/".into())],
         thread_reference: None,
         opens_thread: event == Event::Opened,
     };

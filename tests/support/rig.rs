@@ -69,7 +69,7 @@ impl Rig {
         let mut config = Config::default();
         config.http.address = None;
         config.queue.backoff_base_seconds = 1;
-        config.queue.backoff_cap_seconds = 1;
+        config.queue.backoff_max_seconds = 1;
         Self { db, jira, site_id, projects, config, token }
     }
 

@@ -36,7 +36,7 @@ impl WorkerProcess {
             .env("SYNCLINE__HTTP__ADDRESS", "127.0.0.1:0")
             .env("SYNCLINE__LOG__FORMAT", "json")
             .env("SYNCLINE__QUEUE__BACKOFF_BASE_SECONDS", "1")
-            .env("SYNCLINE__QUEUE__BACKOFF_CAP_SECONDS", "1")
+            .env("SYNCLINE__QUEUE__BACKOFF_MAX_SECONDS", "1")
             .envs(settings.iter().copied())
             .current_dir("/")
             .stdin(Stdio::null())

@@ -3,13 +3,14 @@
 //! The built-in templates are in `src/alert/template/built_in/`. A folder may hold its own `subject.txt`, `alert.txt` and
 //! `alert.html` in the same language (Jinja): copy the built-in ones and change them. The values that a template may use
 //! are the fields of `View`: `event`, `severity`, `tag`, `topic`, `eyebrow`, `about`, `title`, `summary`, `sentence`,
-//! `advice`, `class`, `category`, `since`, `at`, `facts` and `commands` (lists of `name` and `value`), `alert_id`,
+//! `advice`, `class`, `category`, `since`, `at`, `facts`, `commands` and `links` (lists of `name` and `value`), `alert_id`,
 //! `delivery_id`, and colours.
 //!
 //! What must hold: a message is always rendered, if need be with the built-in template, and then says so; whatever a
 //! message holds, it is shown as text and never as markup.
 
 mod folder;
+mod pages;
 #[cfg(test)]
 pub(in crate::alert) mod sample;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use super::Metadata;
 use super::channel::Problem;
 use crate::observe::events;
 use folder::Folder;
+pub use pages::{Linked, Pages};
 use view::{Named, View};
 
 /// The longest subject, in characters: mail clients show about half of it.
@@ -34,6 +36,7 @@ const SUBJECT_LIMIT: usize = 150;
 #[derive(Debug, Default)]
 pub struct Templates {
     folder: Option<Folder>,
+    pages: Pages,
 }
 
 /// A message's texts.
@@ -58,7 +61,18 @@ impl Templates {
     /// The templates of a folder, and what is wrong with them: a file that cannot be used is replaced by the built-in one.
     pub fn with_folder(path: impl AsRef<Path>) -> (Self, Vec<Problem>) {
         let (folder, problems) = Folder::read(path.as_ref());
-        (Self { folder: Some(folder) }, problems)
+        (Self { folder: Some(folder), pages: Pages::default() }, problems)
+    }
+
+    /// The same with links to these pages.
+    pub fn linking(mut self, pages: Pages) -> Self {
+        self.pages = pages;
+        self
+    }
+
+    /// Where messages link to.
+    pub fn pages(&self) -> &Pages {
+        &self.pages
     }
 
     /// What a message about this says.
@@ -102,6 +116,7 @@ struct Text<'a> {
     at: &'a str,
     facts: &'a [Named],
     commands: &'a [Named],
+    links: &'a [Named],
     alert_id: &'a str,
 }
 
@@ -117,6 +132,7 @@ struct Html<'a> {
     at: &'a str,
     facts: &'a [Named],
     commands: &'a [Named],
+    links: &'a [Named],
     alert_id: &'a str,
     tone: &'a str,
     badge: &'a str,
@@ -134,13 +150,13 @@ impl View {
     }
 
     fn built_in_text(&self) -> String {
-        let Self { eyebrow, about, title, sentence, advice, at, facts, commands, alert_id, .. } = self;
-        let text = Text { eyebrow, about, title, sentence, advice, at, facts, commands, alert_id };
+        let Self { eyebrow, about, title, sentence, advice, at, facts, commands, links, alert_id, .. } = self;
+        let text = Text { eyebrow, about, title, sentence, advice, at, facts, commands, links, alert_id };
         text.render().unwrap_or_else(|_| self.summary.clone())
     }
 
     fn built_in_html(&self) -> String {
-        let Self { topic, eyebrow, about, title, sentence, advice, at, facts, commands, alert_id, .. } = self;
+        let Self { topic, eyebrow, about, title, sentence, advice, at, facts, commands, links, alert_id, .. } = self;
         let Self { tone, badge, accent, tint, dark_accent, dark_tint, .. } = self;
         let html = Html {
             topic,
@@ -152,6 +168,7 @@ impl View {
             at,
             facts,
             commands,
+            links,
             alert_id,
             tone,
             badge,

@@ -57,6 +57,14 @@ pub(in crate::alert) fn metadata(event: Event) -> Metadata {
             .take(if event == Event::Resolved { 1 } else { 3 })
             .collect(),
         },
+        links: match event {
+            Event::Test => Vec::new(),
+            _ => pairs(&[
+                ("The site in Jira", "https://acme.atlassian.net/"),
+                ("Run book", "https://wiki.example.com/syncline/SynclineProjectFailing.md"),
+                ("Dashboard", "https://grafana.example.com/d/syncline-freshness"),
+            ]),
+        },
         thread_reference: None,
         opens_thread: matches!(event, Event::Opened | Event::Test),
     }

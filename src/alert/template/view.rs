@@ -49,6 +49,8 @@ pub(super) struct View {
     pub facts: Vec<Named>,
     /// What for, and the command.
     pub commands: Vec<Named>,
+    /// What for, and the address of a page.
+    pub links: Vec<Named>,
     /// The alert.
     pub alert_id: String,
     /// The delivery.
@@ -88,6 +90,7 @@ impl View {
             at: words::time(about.at),
             facts: named(&words::facts(about)),
             commands: named(&about.commands),
+            links: named(&about.links),
             alert_id: about.alert_id.to_string(),
             delivery_id: about.delivery_id.to_string(),
             tone,

@@ -3,8 +3,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::alert::Metadata;
-use crate::domain::alert::Event;
-use crate::domain::failure::Severity;
+use crate::domain::alert::{Event, class as alert};
+use crate::domain::failure::{FailureCode, Severity};
 
 /// The event, capitalised.
 pub const fn event(event: Event) -> &'static str {
@@ -82,8 +82,26 @@ pub fn sentence(about: &Metadata) -> String {
 pub fn topic(about: &Metadata) -> String {
     match about.event {
         Event::Test => "Syncline reaches you".to_owned(),
-        _ => format!("{}: {}", capitalised(&about.about), lower_first(&class(&about.class))),
+        _ => format!("{}: {}", capitalised(&about.about), cause(&about.class)),
     }
+}
+
+/// What is wrong, in plain words; a class that is not known is told by its name.
+fn cause(name: &str) -> String {
+    let own = match name {
+        alert::SLOW_RUNS => "runs take far longer than they used to",
+        alert::LOW_THROUGHPUT => "runs read far fewer issues per second than they used to",
+        alert::WATERMARK_LAG => "the replica is refreshed too late",
+        alert::NO_RECENT_SUCCESS => "no run has succeeded for long",
+        alert::TOKEN_ENDS => "the token ends soon",
+        alert::DATED_AHEAD => "issues are dated ahead of the clock",
+        alert::CHANNEL_FAILING => "messages are not delivered",
+        _ => match FailureCode::parse(name) {
+            Some(code) => code.cause(),
+            None => return lower_first(&class(name)),
+        },
+    };
+    own.to_owned()
 }
 
 fn lower_first(text: &str) -> String {

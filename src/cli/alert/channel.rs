@@ -33,6 +33,7 @@ enum Verb {
     /// Remove a channel that no route names
     Remove {
         /// Its name
+        #[arg(add = super::super::completing::channels())]
         name: String,
         /// Do not ask
         #[arg(long)]
@@ -41,6 +42,7 @@ enum Verb {
     /// Send a test message now, past the queue, and say what the other side answers
     Test {
         /// Its name
+        #[arg(add = super::super::completing::channels())]
         name: String,
         /// To whom; may be repeated
         #[arg(long, value_name = "RECIPIENT")]
@@ -138,8 +140,8 @@ async fn add(args: AddArgs, context: &Context) -> Result<(), Error> {
             .help("change it with --update, or choose another name"));
     }
     let verb = if args.update { "changed" } else { "added" };
-    context.output.note(&format!("{verb} channel {0}; try it with `syncline alert channel test {0}`", new.name));
-    Ok(())
+    let text = format!("{verb} channel {0}; try it with `syncline alert channel test {0}`", new.name);
+    context.output.done(&text, &serde_json::json!({"channel": new.name, "kind": new.kind, "outcome": verb}))
 }
 
 /// The same rule as the table's.
@@ -215,8 +217,8 @@ async fn remove(context: &Context, name: &str, yes: bool) -> Result<(), Error> {
     }
     confirm(&format!("remove channel {name}"), yes)?;
     channels::remove(&context.pool, name, &context.actor()).await?;
-    context.output.note(&format!("removed channel {name}; what it still had to carry goes to the log"));
-    Ok(())
+    let text = format!("removed channel {name}; what it still had to carry goes to the log");
+    context.output.done(&text, &serde_json::json!({"channel": name, "outcome": "removed"}))
 }
 
 async fn test(context: &Context, name: &str, to: Vec<String>) -> Result<(), Error> {
@@ -231,7 +233,9 @@ async fn test(context: &Context, name: &str, to: Vec<String>) -> Result<(), Erro
             for (recipient, reason) in &delivered.refused {
                 context.output.warn(&format!("{recipient} was refused: {reason}; {}", reason.code.advice()));
             }
-            context.output.note(&format!("channel {name} took the message"));
+            let refused: Vec<&String> = delivered.refused.iter().map(|(recipient, _)| recipient).collect();
+            let done = serde_json::json!({"channel": name, "outcome": "delivered", "refused": refused});
+            context.output.done(&format!("channel {name} took the message"), &done)?;
             if delivered.refused.is_empty() { Ok(()) } else { Err(Error::failure("some recipients were refused")) }
         }
         Err(undelivered) => {

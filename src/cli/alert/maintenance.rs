@@ -4,12 +4,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use clap::Subcommand;
 use uuid::Uuid;
 
-use super::super::output::time;
-use super::super::{Context, Error, Row};
+use super::super::ids::ambiguous;
+use super::super::output::{Format, time};
+use super::super::{Context, Error, Row, completing};
 use super::parse::{self, SelectorArgs};
 use super::show::find;
 use crate::domain::route::{Selector, Silence};
 use crate::store::alert::silence::{self, SilenceView};
+use crate::store::ids::{Candidate, range};
 
 /// The end, which must be given: nothing is silenced for ever.
 #[derive(Debug, clap::Args)]
@@ -42,6 +44,7 @@ pub(super) struct SilenceArgs {
     #[command(subcommand)]
     list: Option<SilenceVerb>,
     /// The alert, unless the silence is for whatever matches the options
+    #[arg(add = completing::alerts())]
     alert: Option<String>,
     #[command(flatten)]
     end: EndArgs,
@@ -81,12 +84,8 @@ pub(super) async fn silence(args: SilenceArgs, context: &Context) -> Result<(), 
     };
     let new = Silence { id: context.clock.new_id(), alert_id, selector, starts_at: now, ends_at };
     silence::add(&context.pool, now, "silence", &new, &args.reason, &context.actor()).await?;
-    context.output.note(&format!(
-        "silenced until {}; end it with `syncline alert unsilence {}`",
-        time(ends_at),
-        new.id
-    ));
-    Ok(())
+    let text = format!("silenced until {}; end it with `syncline alert unsilence {}`", time(ends_at), new.id);
+    context.output.done(&text, &serde_json::json!({"silence": new.id, "ends_at": ends_at, "outcome": "silenced"}))
 }
 
 #[derive(Debug, clap::Args)]
@@ -121,8 +120,8 @@ enum Verb {
     List,
     /// Remove a window, or end it now
     Remove {
-        /// Its id
-        id: Uuid,
+        /// Its id, or the first digits of it
+        id: String,
     },
 }
 
@@ -133,25 +132,57 @@ pub(super) async fn run(args: MaintenanceArgs, context: &Context) -> Result<(), 
             let starts_at = from.unwrap_or(now);
             let ends_at = end.read(starts_at, now)?;
             let names = SelectorArgs::of(site, project).read(context).await?;
+            let mut done = Vec::new();
             for selector in halves(names) {
                 let new = Silence { id: context.clock.new_id(), alert_id: None, selector, starts_at, ends_at };
                 silence::add(&context.pool, now, "maintenance", &new, &reason, &context.actor()).await?;
-                context.output.note(&format!("maintenance {} from {} to {}", new.id, time(starts_at), time(ends_at)));
+                if context.output.format() == Format::Table {
+                    let (from, to) = (time(starts_at), time(ends_at));
+                    context.output.note(&format!("maintenance {} from {from} to {to}", new.id));
+                }
+                let window = serde_json::json!({"maintenance": new.id, "starts_at": starts_at, "ends_at": ends_at, "outcome": "planned"});
+                done.push(window);
             }
-            Ok(())
+            match context.output.format() {
+                Format::Table => Ok(()),
+                Format::Json | Format::Jsonl => context.output.result("", &done),
+            }
         }
         Verb::List => {
             let rows = silence::list(&context.pool, "maintenance", now).await?;
             context.output.rows(&rows, "no maintenance is planned")
         }
-        Verb::Remove { id } => {
+        Verb::Remove { id: text } => {
+            let no_such = || {
+                Error::failure(format!("there is no maintenance {text}"))
+                    .help("list windows with `syncline alert maintenance list`")
+            };
+            let id = named(context, "maintenance", &text).await?.ok_or_else(no_such)?;
             if silence::end(&context.pool, now, "maintenance", id, &context.actor()).await? == 0 {
-                return Err(Error::failure(format!("there is no maintenance {id}"))
-                    .help("list windows with `syncline alert maintenance list`"));
+                return Err(no_such());
             }
-            context.output.note("removed; what is still open is told now");
-            Ok(())
+            let done = serde_json::json!({"maintenance": id, "outcome": "removed"});
+            context.output.done("removed; what is still open is told now", &done)
         }
+    }
+}
+
+/// The silence or window whose id, or its beginning, a text is; none where it is no such beginning, or none begins so.
+pub(super) async fn named(context: &Context, kind: &str, text: &str) -> Result<Option<Uuid>, Error> {
+    if let Ok(id) = Uuid::try_parse(text.trim()) {
+        return Ok(Some(id));
+    }
+    let Some((low, high)) = range(text) else { return Ok(None) };
+    let known = silence::list(&context.pool, kind, context.clock.now()).await?;
+    let mut found: Vec<Candidate> = known
+        .iter()
+        .filter(|one| (low..=high).contains(&one.id))
+        .map(|one| Candidate { id: one.id, about: one.cells().swap_remove(1) })
+        .collect();
+    match found.len() {
+        0 => Ok(None),
+        1 => Ok(Some(found.remove(0).id)),
+        _ => Err(ambiguous(kind, text, &found)),
     }
 }
 

@@ -11,7 +11,7 @@ mod trial;
 pub(super) use channel::definition;
 use clap::Subcommand;
 
-use super::{Context, Error};
+use super::{Context, Error, completing};
 
 /// Look at alerts, act on them, and say who hears of what
 #[derive(Debug, clap::Args)]
@@ -33,12 +33,14 @@ enum Verb {
     },
     /// Show one alert with its history and its messages
     Show {
-        /// Its id, or the beginning or the last 12 digits of it
+        /// Its id, the first or the last 12 digits of it, `latest`, or KEY@latest
+        #[arg(add = completing::alerts())]
         alert: String,
     },
     /// Take an alert on: no more reminders, no escalation by age
     Ack {
-        /// Its id, or the beginning or the last 12 digits of it
+        /// Its id, the first or the last 12 digits of it, `latest`, or KEY@latest
+        #[arg(add = completing::alerts())]
         alert: String,
         /// What you will do
         #[arg(long, default_value = "", hide_default_value = true)]
@@ -53,7 +55,8 @@ enum Verb {
     },
     /// End an alert by hand; what still fails opens it again
     Resolve {
-        /// Its id, or the beginning or the last 12 digits of it
+        /// Its id, the first or the last 12 digits of it, `latest`, or KEY@latest
+        #[arg(add = completing::alerts())]
         alert: String,
     },
     /// Send a test message through the routes, as a failure would

@@ -102,13 +102,13 @@ pub(super) async fn run(args: RouteArgs, context: &Context) -> Result<(), Error>
         Verb::Remove { position } => {
             let removed = routes::remove(&context.pool, position, &context.actor()).await?;
             removed.ok_or_else(|| no_route(position))?;
-            context.output.note(&format!("removed route {position}; those behind it moved up"));
-            Ok(())
+            let done = serde_json::json!({"position": position, "outcome": "removed"});
+            context.output.done(&format!("removed route {position}; those behind it moved up"), &done)
         }
         Verb::Move { from, to } => {
             routes::relocate(&context.pool, from, to, &context.actor()).await?.ok_or_else(|| no_route(from))?;
-            context.output.note(&format!("moved route {from} to position {to}"));
-            Ok(())
+            let done = serde_json::json!({"from": from, "position": to, "outcome": "moved"});
+            context.output.done(&format!("moved route {from} to position {to}"), &done)
         }
         Verb::Test { subject, at, unacknowledged_for } => test(context, &subject, at, unacknowledged_for).await,
     }
@@ -135,8 +135,8 @@ async fn add(args: AddArgs, context: &Context) -> Result<(), Error> {
         goes_on: args.goes_on,
     };
     let position = routes::add(&context.pool, context.clock.now(), &new, &context.actor()).await?;
-    context.output.note(&format!("added route {position}: {} to {}", purpose(&new), people(&new)));
-    Ok(())
+    let done = serde_json::json!({"route": new.id, "position": position, "channel": new.channel, "outcome": "added"});
+    context.output.done(&format!("added route {position}: {} to {}", purpose(&new), people(&new)), &done)
 }
 
 async fn test(

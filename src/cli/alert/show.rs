@@ -3,9 +3,10 @@
 use serde::Serialize;
 
 use super::super::output::{Format, span, time, time_or_dash};
-use super::super::{Context, Error, Fields, Row};
+use super::super::{Context, Error, Fields, Row, ids};
 use crate::domain::alert::Details;
 use crate::store::alert::view::{self, AlertFilter, AlertView, DeliveryView, EventView};
+use crate::store::ids::Candidate;
 
 pub(super) async fn list(context: &Context, all: bool, limit: i64) -> Result<(), Error> {
     let now = context.clock.now();
@@ -17,17 +18,29 @@ pub(super) async fn list(context: &Context, all: bool, limit: i64) -> Result<(),
 
 /// The alert that somebody means, or an error that says how to find it.
 pub(super) async fn find(context: &Context, text: &str) -> Result<AlertView, Error> {
-    let id = text.trim().to_ascii_lowercase();
     let help = "list them with `syncline alert list --all`";
-    if id.len() < 4 {
-        return Err(Error::usage(format!("{text:?} is too short for an alert's id")).help(help));
+    let id = match ids::latest(context, text).await? {
+        Some(project) => {
+            let latest = crate::store::ids::latest_alert(&context.pool, project).await?;
+            latest.ok_or_else(|| Error::failure("there is no alert yet").help(help))?.to_string()
+        }
+        None => text.trim().to_ascii_lowercase(),
+    };
+    if id.is_empty() || !id.chars().all(|c| c == '-' || c.is_ascii_hexdigit()) {
+        return Err(Error::usage(format!("{text:?} does not name an alert"))
+            .help(format!("write its id, the first or the last 12 digits of it, `latest` or KEY@latest; {help}")));
     }
-    let filter = AlertFilter { all: true, id: Some(id), limit: 2 };
+    let filter = AlertFilter { all: true, id: Some(id), limit: crate::store::ids::MOST };
     let mut found = view::list(&context.pool, context.clock.now(), &filter).await?;
-    match (found.pop(), found.pop()) {
-        (Some(alert), None) => Ok(alert),
-        (Some(_), Some(_)) => Err(Error::usage(format!("several alerts' ids begin with {text:?}")).help(help)),
-        (None, _) => Err(Error::failure(format!("unknown alert {text:?}")).help(help)),
+    match found.len() {
+        0 => Err(Error::failure(format!("unknown alert {text:?}")).help(help)),
+        1 => Ok(found.remove(0)),
+        _ => {
+            let about = |alert: &AlertView| format!("{}, {}, {}", alert.about, alert.class, alert.state);
+            let candidates: Vec<Candidate> =
+                found.iter().map(|alert| Candidate { id: alert.id, about: about(alert) }).collect();
+            Err(ids::ambiguous("alert", text, &candidates))
+        }
     }
 }
 
@@ -56,6 +69,7 @@ struct Listed {
 
 impl Row for Listed {
     const HEADERS: &'static [&'static str] = &["ALERT", "STATE", "SEVERITY", "CLASS", "ABOUT", "AGE", "SUMMARY"];
+    const SPARE: &'static [&'static str] = &["CLASS", "SEVERITY"];
 
     fn cells(&self) -> Vec<String> {
         let alert = &self.alert;
@@ -71,6 +85,10 @@ impl Row for Listed {
             summary(alert),
         ]
     }
+}
+
+fn counted(count: i64, word: &str) -> String {
+    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
 }
 
 /// The state with what people did to it.
@@ -127,12 +145,12 @@ impl Fields for Shown {
         fields.extend([
             ("opened", time(alert.opened_at)),
             ("seen last", time(alert.seen_at)),
-            ("came back", if alert.flaps > 0 { format!("{} times", alert.flaps) } else { String::new() }),
+            ("came back", if alert.flaps > 0 { counted(alert.flaps.into(), "time") } else { String::new() }),
             ("told last", time_or_dash(alert.told_at)),
             ("acknowledged", alert.acknowledged_at.map(|at| format!("{} by {by}", time(at))).unwrap_or_default()),
             ("note", alert.note.clone().unwrap_or_default()),
             ("silenced until", optional(alert.silenced_until)),
-            ("speaks for", if alert.children > 0 { format!("{} projects", alert.children) } else { String::new() }),
+            ("speaks for", if alert.children > 0 { counted(alert.children, "project") } else { String::new() }),
             ("spoken for by", alert.parent_id.map(|id| id.to_string()).unwrap_or_default()),
             ("resolved", optional(alert.resolved_at)),
         ]);

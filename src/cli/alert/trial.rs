@@ -108,12 +108,13 @@ pub(super) fn message(context: &Context, audience: &Audience) -> Message {
 }
 
 fn templates(context: &Context) -> Templates {
-    let Some(folder) = &context.config.alerts.templates else { return Templates::built_in() };
+    let pages = context.config.alerts.pages().into();
+    let Some(folder) = &context.config.alerts.templates else { return Templates::built_in().linking(pages) };
     let (templates, problems) = Templates::with_folder(folder);
     for problem in problems {
         context.output.warn(&format!("warning: {problem}; the built-in template is used instead"));
     }
-    templates
+    templates.linking(pages)
 }
 
 fn occasion(context: &Context, subject: &Subject) -> Occasion {
@@ -147,5 +148,6 @@ fn occasion(context: &Context, subject: &Subject) -> Occasion {
         ended_at: None,
         acknowledged_at: None,
         flaps: 0,
+        site_url: None,
     }
 }

@@ -8,7 +8,7 @@ mod trial;
 
 use clap::Subcommand;
 
-use super::{Context, Error, Output, Row, project, site};
+use super::{Context, Error, Output, Row, completing, project, site};
 use crate::config::{Loaded, Setting};
 use crate::domain::setting::{Key, Scope};
 use crate::store::setting::Place;
@@ -25,7 +25,7 @@ pub struct ConfigArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List every key with its value and where the value came from; secrets are hidden
+    /// List the configuration of this process: every key, its value and where that came from; secrets are hidden
     Show,
     /// Set parameters of a sync, without a restart
     #[command(after_long_help = "\
@@ -35,7 +35,7 @@ Examples:
   syncline config set max_concurrency=4 --site acme")]
     Set {
         /// What to set
-        #[arg(required = true, value_name = "KEY=VALUE")]
+        #[arg(required = true, value_name = "KEY=VALUE", add = completing::assignments())]
         values: Vec<String>,
         #[command(flatten)]
         place: PlaceArgs,
@@ -43,6 +43,7 @@ Examples:
     /// Print the value in force, and where it came from
     Get {
         /// Its name
+        #[arg(add = completing::settings())]
         key: String,
         #[command(flatten)]
         place: PlaceArgs,
@@ -50,11 +51,12 @@ Examples:
     /// Take a setting back: what is wider counts again
     Unset {
         /// Its name
+        #[arg(add = completing::settings())]
         key: String,
         #[command(flatten)]
         place: PlaceArgs,
     },
-    /// List what is set
+    /// List the settings that are set, for every process; they stand before the configuration
     List,
     /// Estimate requests, time and points with other settings, from the project's own past runs
     #[command(after_long_help = "\
@@ -62,10 +64,10 @@ Example:
   syncline config test page_size=50 partition_target_issues=2000 --project acme/WEB")]
     Test {
         /// What would be set
-        #[arg(required = true, value_name = "KEY=VALUE")]
+        #[arg(required = true, value_name = "KEY=VALUE", add = completing::assignments())]
         values: Vec<String>,
         /// KEY or SITE/KEY
-        #[arg(long, required = true)]
+        #[arg(long, required = true, add = completing::projects())]
         project: String,
     },
 }
@@ -74,10 +76,10 @@ Example:
 #[derive(Debug, clap::Args)]
 struct PlaceArgs {
     /// Only for the projects of this site
-    #[arg(long, conflicts_with = "project")]
+    #[arg(long, conflicts_with = "project", add = completing::sites())]
     site: Option<String>,
     /// Only for this project, as KEY or SITE/KEY
-    #[arg(long)]
+    #[arg(long, add = completing::projects())]
     project: Option<String>,
 }
 

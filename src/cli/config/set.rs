@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::super::output::time;
+use super::super::output::{Format, time};
 use super::super::{Context, Error, Row, site};
 use super::{PlaceArgs, Where, place};
 use crate::config::Setting;
@@ -42,14 +42,24 @@ pub(super) async fn set(values: &[(&'static Key, f64)], args: &PlaceArgs, contex
     if !stored.is_empty() {
         setting::set(&context.pool, &place, &stored, &context.actor()).await?;
     }
+    let mut done = Vec::with_capacity(values.len());
     for (key, value) in values {
         let from_when = match key.effect {
             Effect::NextRun => "from the next run on",
             Effect::Soon => "in every process within some seconds",
         };
-        context.output.note(&format!("{} for {}: {key} = {}, {from_when}", "set", place.name, key.stored(*value)));
+        let value = key.stored(*value);
+        if context.output.format() == Format::Table {
+            context.output.note(&format!("set for {}: {key} = {value}, {from_when}", place.name));
+        }
+        done.push(
+            serde_json::json!({"for": place.name, "key": key.name, "value": value, "unit": key.unit, "outcome": "set"}),
+        );
     }
-    Ok(())
+    match context.output.format() {
+        Format::Table => Ok(()),
+        Format::Json | Format::Jsonl => context.output.result("", &done),
+    }
 }
 
 fn check_scope(key: &Key, scope: Scope) -> Result<(), Error> {
@@ -129,8 +139,8 @@ pub(super) async fn unset(key: &'static Key, args: &PlaceArgs, context: &Context
         return Err(Error::failure(format!("{key} is not set for {}", place.name))
             .help("see what is set with `syncline config list`"));
     }
-    context.output.note(&format!("{key} is no longer set for {}", place.name));
-    Ok(())
+    let done = serde_json::json!({"for": place.name, "key": key.name, "outcome": "unset"});
+    context.output.done(&format!("{key} is no longer set for {}", place.name), &done)
 }
 
 pub(super) async fn list(context: &Context) -> Result<(), Error> {

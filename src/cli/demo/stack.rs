@@ -103,9 +103,10 @@ impl Stack {
             ["site", "add", SITE, "--url", &url, "--email", simulator::DEFAULT_EMAIL, "--credential", &credential];
         let plant_url = self.plant.base_url().to_owned();
         let plant = ["site", "add", PLANT, "--url", &plant_url, "--auth", "bearer", "--credential", &credential];
-        let mut add = vec!["project", "add", SITE];
+        // The demo starts the syncs itself, with its workers.
+        let mut add = vec!["project", "add", SITE, "--no-first-sync"];
         add.extend(self.projects.iter().filter_map(|project| project.strip_prefix(SITE)?.strip_prefix('/')));
-        let discover = ["project", "discover", PLANT, "--track", PLANT_KEY];
+        let discover = ["project", "discover", PLANT, "--track", PLANT_KEY, "--no-first-sync"];
         for (arguments, shown) in
             [(&["migrate"][..], false), (&site, false), (&add, false), (&plant, false), (&discover, true)]
         {

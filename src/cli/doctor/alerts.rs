@@ -34,7 +34,7 @@ pub(super) async fn check(context: &Context, report: &mut Report) {
         return report.warn(
             "alerts",
             "no channel is configured: alerts go to the log only",
-            "syncline alert channel add NAME --kind email …, then syncline alert route add NAME --to …",
+            "`syncline alert channel add NAME --kind email --set host=HOST --set from=ADDRESS`, then `syncline alert route add NAME --to ADDRESS`",
         );
     }
     if others.iter().all(|channel| channel.routes == 0) {

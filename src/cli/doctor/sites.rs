@@ -66,7 +66,7 @@ fn warn_of_token(site: &Site, context: &Context, report: &mut Report) {
     let Some(ends) = site.token_expires_at.filter(|_| site.auth != "oauth") else { return };
     if ends - context.clock.now() < TOKEN_ENDS_SOON {
         let problem = format!("the token of {} ends at {}", site.name, super::super::output::time(ends));
-        report.warn("sites", problem, format!("syncline site update {} --token-stdin, with a new one", site.name));
+        report.warn("sites", problem, format!("`syncline site update {} --token-stdin`, with a new one", site.name));
     }
 }
 

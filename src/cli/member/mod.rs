@@ -90,8 +90,8 @@ pub(super) async fn run(args: MemberArgs, context: &Context) -> Result<(), Error
             let member = find(context, &member).await?;
             confirm(&format!("remove {} and its {} links to users of Jira", member.name, member.users), yes)?;
             people::remove(&context.pool, &member, &context.actor()).await?;
-            context.output.note(&format!("removed {}", member.name));
-            Ok(())
+            let done = serde_json::json!({"member": member.name, "outcome": "removed"});
+            context.output.done(&format!("removed {}", member.name), &done)
         }
     }
 }
@@ -118,8 +118,8 @@ async fn add(context: &Context, new: &NewMember<'_>) -> Result<(), Error> {
         return Err(Error::failure("there is a member with that e-mail address or external id already")
             .help("find it with `syncline member list`"));
     }
-    context.output.note(&format!("added {}; match users of Jira with `syncline user match --apply`", new.name));
-    Ok(())
+    let text = format!("added {}; match users of Jira with `syncline user match --apply`", new.name);
+    context.output.done(&text, &serde_json::json!({"member": new.name, "outcome": "added"}))
 }
 
 async fn import(context: &Context, path: &Path, dry_run: bool, skip_bad: bool) -> Result<(), Error> {

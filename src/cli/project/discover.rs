@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::super::output::time;
 use super::super::patience::Patience;
-use super::super::{Context, Error, Row, site};
-use super::add::{Wanted, register};
+use super::super::{Context, Error, Row, completing, site};
+use super::add::{FirstSync, Wanted, register};
 use crate::domain::failure::FailureCode;
 use crate::domain::site_kind::SiteKind;
 use crate::jira::{JiraClient, Project};
@@ -31,6 +31,7 @@ Examples:
   syncline project discover acme --type software --track-all")]
 pub(super) struct DiscoverArgs {
     /// The site's name
+    #[arg(add = completing::sites())]
     site: String,
     /// Only projects with this text in their key, name or lead
     #[arg(long, value_name = "TEXT")]
@@ -44,6 +45,8 @@ pub(super) struct DiscoverArgs {
     /// Synchronise all that are listed, but for archived ones
     #[arg(long)]
     track_all: bool,
+    #[command(flatten)]
+    first: FirstSync,
 }
 
 /// One project of a site.
@@ -70,9 +73,10 @@ pub(super) async fn run(args: DiscoverArgs, context: &Context) -> Result<(), Err
     listed.retain(|project| args.wants(project));
     measure(&client, &mut listed, context).await;
     let wanted = args.to_track(&listed, &visible, &site)?;
+    let mut added = Vec::new();
     if !wanted.is_empty() {
-        let added = register(context, &site, wanted, None, None).await?;
-        for project in listed.iter_mut().filter(|project| added.contains(&project.key)) {
+        added = register(context, &site, wanted, (None, None), args.first.is_wanted()).await?;
+        for project in listed.iter_mut().filter(|project| added.iter().any(|one| one.key == project.key)) {
             project.tracked = Some("added".into());
         }
     }
@@ -84,7 +88,7 @@ pub(super) async fn run(args: DiscoverArgs, context: &Context) -> Result<(), Err
     context.output.rows(&listed, nothing)?;
     let tracked = listed.iter().filter(|project| project.tracked.is_some()).count();
     context.output.note(&format!("{} of {} visible projects, {tracked} synchronised", listed.len(), visible.len()));
-    Ok(())
+    args.first.follow(&site.name, &added, context).await
 }
 
 /// Every project that the account sees, in the order of their keys.

@@ -1,5 +1,6 @@
 //! `syncline project`: what is synchronised, and when.
 
+mod act;
 mod add;
 mod discover;
 mod schedule;
@@ -9,11 +10,11 @@ mod who;
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::confirm::confirm;
+use super::completing;
 use super::output::{time, time_or_dash};
+use super::selection::Selection;
 use super::{Context, Error, Fields, Row};
 use crate::store::project::{self, Project, ProjectFilter, ReplicaCounts};
-use crate::store::schedule_admin;
 
 /// Discover, add, list, show, track, pause, resume, reschedule or remove projects
 #[derive(Debug, clap::Args)]
@@ -33,7 +34,7 @@ enum Verb {
     /// List projects with their schedules and how far they are synchronised
     List {
         /// Only those of this site
-        #[arg(long)]
+        #[arg(long, add = completing::sites())]
         site: Option<String>,
         /// Removed ones too
         #[arg(long)]
@@ -42,30 +43,27 @@ enum Verb {
     /// Show one project, and what the replica holds of it
     Show {
         /// KEY or SITE/KEY
+        #[arg(add = completing::projects())]
         project: String,
     },
-    /// Stop a project's schedule and refuse requests; a run that is under way goes on
-    Pause {
-        /// KEY or SITE/KEY
-        project: String,
-    },
-    /// Start a paused project's schedule again
-    Resume {
-        /// KEY or SITE/KEY
-        project: String,
-    },
-    /// Change when a project is synchronised
+    /// Stop schedules of projects and refuse requests; a run that is under way goes on
+    #[command(after_long_help = "\
+Examples:
+  syncline project pause WEB
+  syncline project pause OPS WEB
+  syncline project pause --site acme --yes")]
+    Pause(Selection),
+    /// Start schedules of paused projects again
+    Resume(Selection),
+    /// Change when projects are synchronised
     Reschedule(schedule::RescheduleArgs),
-    /// Stop synchronising a project; the replica keeps its rows unless --purge
+    /// Stop synchronising projects; the replica keeps their rows unless --purge
     Remove {
-        /// KEY or SITE/KEY
-        project: String,
-        /// Remove its issues, comments, worklogs and runs from the replica too
+        #[command(flatten)]
+        selection: Selection,
+        /// Remove their issues, comments, worklogs and runs from the replica too
         #[arg(long)]
         purge: bool,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
     },
 }
 
@@ -80,10 +78,10 @@ pub(super) async fn run(args: ProjectArgs, context: &Context) -> Result<(), Erro
             context.output.rows(&projects, "no project yet: add one with `syncline project add SITE KEY`")
         }
         Verb::Show { project } => show(context, &project).await,
-        Verb::Pause { project } => pause(context, &project).await,
-        Verb::Resume { project } => schedule::resume(context, &project).await,
+        Verb::Pause(selection) => act::pause(&selection, context).await,
+        Verb::Resume(selection) => act::resume(&selection, context).await,
         Verb::Reschedule(args) => schedule::reschedule(args, context).await,
-        Verb::Remove { project, purge, yes } => remove(context, &project, purge, yes).await,
+        Verb::Remove { selection, purge } => act::remove(&selection, purge, context).await,
     }
 }
 
@@ -134,41 +132,6 @@ async fn show(context: &Context, text: &str) -> Result<(), Error> {
     context.output.fields(&Shown { project, replica })
 }
 
-async fn pause(context: &Context, text: &str) -> Result<(), Error> {
-    let project = find(context, text, false).await?;
-    let name = name(&project);
-    if project.state == "paused" {
-        context.output.note(&format!("{name} is paused already"));
-        return Ok(());
-    }
-    schedule_admin::pause(&context.pool, project.id, &name, &context.actor()).await?;
-    context.output.note(&format!("paused {name}; resume it with `syncline project resume {name}`"));
-    if let Some(run) = project.active_run {
-        context.output.note(&format!("run {run} goes on; stop it with `syncline run cancel {run}`"));
-    }
-    Ok(())
-}
-
-async fn remove(context: &Context, text: &str, purge: bool, yes: bool) -> Result<(), Error> {
-    let project = find(context, text, purge).await?;
-    let name = name(&project);
-    if purge {
-        let counts = project::count_replica(&context.pool, project.id).await?;
-        let act = format!(
-            "remove {name} with {} issues, {} comments, {} worklogs and all its runs from the replica",
-            counts.issues, counts.comments, counts.worklogs
-        );
-        confirm(&act, yes)?;
-        let issues = project::purge(&context.pool, project.id, &name, &context.actor()).await?;
-        context.output.note(&format!("removed {name} and {issues} issues"));
-        return Ok(());
-    }
-    confirm(&format!("stop synchronising {name} (the replica keeps its rows)"), yes)?;
-    project::remove(&context.pool, project.id, &name, &context.actor()).await?;
-    context.output.note(&format!("removed {name}; the replica keeps its rows"));
-    Ok(())
-}
-
 fn schedule_text(project: &Project) -> String {
     match (&project.cron, &project.time_zone) {
         (Some(cron), Some(zone)) if zone == "UTC" => cron.clone(),
@@ -179,7 +142,8 @@ fn schedule_text(project: &Project) -> String {
 
 impl Row for Project {
     const HEADERS: &'static [&'static str] =
-        &["SITE", "KEY", "NAME", "STATE", "SCHEDULE", "LAST SYNC", "FRESH UNTIL", "NEXT RUN"];
+        &["SITE", "KEY", "NAME", "STATE", "SCHEDULE", "LAST SYNC", "LAST SUCCESS", "NEWEST CHANGE", "NEXT RUN"];
+    const SPARE: &'static [&'static str] = &["SCHEDULE", "NAME", "NEWEST CHANGE", "SITE"];
 
     fn cells(&self) -> Vec<String> {
         vec![
@@ -189,7 +153,8 @@ impl Row for Project {
             self.state.clone(),
             schedule_text(self),
             if self.active_run.is_some() { "running".into() } else { self.status.clone() },
-            time_or_dash(self.cursor_at),
+            time_or_dash(self.last_success_at),
+            time_or_dash(self.newest_change_at),
             time_or_dash(self.next_run_at),
         ]
     }
@@ -207,8 +172,9 @@ impl Fields for Shown {
             ("next run", project.next_run_at.map(time).unwrap_or_default()),
             ("missed slots", project.missed_total.to_string()),
             ("last sync", project.status.clone()),
-            ("fresh until", time_or_dash(project.cursor_at)),
-            ("established", project.last_sync_time.map(time).unwrap_or_default()),
+            ("last success", time_or_dash(project.last_success_at)),
+            ("newest change", time_or_dash(project.newest_change_at)),
+            ("read up to", time_or_dash(project.cursor_at)),
             ("active run", project.active_run.map(|run| run.to_string()).unwrap_or_default()),
             ("issues", self.replica.issues.to_string()),
             ("comments", self.replica.comments.to_string()),

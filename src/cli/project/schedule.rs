@@ -1,20 +1,23 @@
-//! `syncline project reschedule` and `resume`: when the next run is.
+//! `syncline project reschedule`: when the next run is.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::super::output::time;
+use super::super::selection::Selection;
 use super::super::{Context, Error};
-use super::{find, name};
+use super::act::{self, Acted};
+use super::name;
 use crate::domain::cron::Schedule;
 use crate::domain::spread;
 use crate::store::health;
+use crate::store::project::Project;
 use crate::store::schedule_admin::{self, NextSlot};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct RescheduleArgs {
-    /// KEY or SITE/KEY
-    project: String,
+    #[command(flatten)]
+    selection: Selection,
     /// When to synchronise: minute, hour, day of month, month, day of week
     #[arg(long, value_name = "EXPRESSION", required_unless_present = "time_zone")]
     cron: Option<String>,
@@ -31,11 +34,30 @@ pub(super) fn next_slot(schedule: &Schedule, project_id: Uuid, now: DateTime<Utc
 }
 
 pub(super) async fn reschedule(args: RescheduleArgs, context: &Context) -> Result<(), Error> {
-    let project = find(context, &args.project, false).await?;
-    let name = name(&project);
-    let cron = args.cron.or(project.cron).unwrap_or_else(|| context.config.sync.default_cron.clone());
-    let zone = args.time_zone.or(project.time_zone).unwrap_or_else(|| context.config.sync.time_zone.clone());
-    let schedule = Schedule::parse(&cron, &zone)?;
+    let chosen = args.selection.choose(context, false).await?;
+    let when = (args.cron.as_deref(), args.time_zone.as_deref());
+    // What is wrong with the schedule is said before anybody is asked.
+    for project in &chosen {
+        read(project, when, context)?;
+    }
+    args.selection.agree("reschedule", &chosen, context)?;
+    let mut acts = Vec::with_capacity(chosen.len());
+    for project in &chosen {
+        acts.push(one(project, when, context).await?);
+    }
+    act::tell(&args.selection, &acts, context)
+}
+
+/// The schedule that a project gets: what is not given stays.
+fn read(project: &Project, (cron, zone): (Option<&str>, Option<&str>), context: &Context) -> Result<Schedule, Error> {
+    let defaults = &context.config.sync;
+    let cron = cron.or(project.cron.as_deref()).unwrap_or(&defaults.default_cron);
+    Ok(Schedule::parse(cron, zone.or(project.time_zone.as_deref()).unwrap_or(&defaults.time_zone))?)
+}
+
+async fn one(project: &Project, when: (Option<&str>, Option<&str>), context: &Context) -> Result<Acted, Error> {
+    let name = name(project);
+    let schedule = read(project, when, context)?;
     let next = next_slot(&schedule, project.id, context.clock.now())?;
     let (cron, zone) = (schedule.expression(), schedule.time_zone().name());
     let held = health::schedule_view(&context.pool, Some(project.id)).await?.pop();
@@ -50,29 +72,11 @@ pub(super) async fn reschedule(args: RescheduleArgs, context: &Context) -> Resul
     let actor = context.actor();
     let next_run_at =
         schedule_admin::reschedule(&context.pool, project.id, cron, zone, next, held_seconds, &name, &actor).await?;
-    let when = if project.state == "paused" {
-        "it stays paused".to_owned()
-    } else {
-        format!("next run at {}", time(next_run_at))
-    };
-    context.output.note(&format!("{name} now runs at {cron:?} ({zone}); {when}"));
-    Ok(())
-}
-
-pub(super) async fn resume(context: &Context, text: &str) -> Result<(), Error> {
-    let project = find(context, text, false).await?;
-    let name = name(&project);
-    if project.state == "active" {
-        context.output.note(&format!("{name} is active already"));
-        return Ok(());
-    }
-    let defaults = &context.config.sync;
-    let schedule = Schedule::parse(
-        project.cron.as_deref().unwrap_or(&defaults.default_cron),
-        project.time_zone.as_deref().unwrap_or(&defaults.time_zone),
-    )?;
-    let next = next_slot(&schedule, project.id, context.clock.now())?;
-    schedule_admin::resume(&context.pool, project.id, next, &name, &context.actor()).await?;
-    context.output.note(&format!("resumed {name}; next run at {}", time(next.run_at)));
-    Ok(())
+    let is_paused = project.state == "paused";
+    let when = if is_paused { "it stays paused".to_owned() } else { format!("next run at {}", time(next_run_at)) };
+    Ok(Acted {
+        text: format!("{name} now runs at {cron:?} ({zone}); {when}"),
+        next_run_at: (!is_paused).then_some(next_run_at),
+        ..Acted::new(project, "rescheduled")
+    })
 }

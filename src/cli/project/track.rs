@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::super::output::time;
-use super::super::{Context, Error, Format, Row, site};
+use super::super::{Context, Error, Format, Row, completing, site};
 use super::{find, name};
 use crate::store::project::Project;
 use crate::store::tracking::{self, Subject, Tracked, TrackedUser};
@@ -19,6 +19,7 @@ Examples:
   syncline project track acme/WEB all")]
 pub(super) struct TrackArgs {
     /// KEY or SITE/KEY
+    #[arg(add = completing::projects())]
     project: String,
     /// What to do
     #[arg(value_enum)]

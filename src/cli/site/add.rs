@@ -10,6 +10,7 @@ use super::address::{self, Address};
 use super::find::{self, Found};
 use super::given::{AuthKind, Credential, Given, Kind, is_account, is_email, no_email};
 use crate::domain::site_kind::SiteKind;
+use crate::store::health::{self, Tried};
 use crate::store::site::{self, NewSite, SiteChange};
 
 /// How many requests may be under way at once, unless told otherwise.
@@ -44,6 +45,7 @@ Examples:
   syncline site update acme --story-points-field customfield_10016")]
 pub(super) struct UpdateArgs {
     /// Its name
+    #[arg(add = super::super::completing::sites())]
     name: String,
     #[command(flatten)]
     given: Given,
@@ -67,8 +69,9 @@ pub(super) async fn run(args: AddArgs, context: &Context) -> Result<(), Error> {
     let credential = match (auth, given.credential(&name, context)?) {
         (AuthKind::Oauth, None) => None,
         (AuthKind::Oauth, Some(_)) => {
-            return Err(Error::usage("a site with --auth oauth has no --credential of its own")
-                .help(format!("leave it out, then run `syncline site authorize {name}`")));
+            return Err(Error::usage("a site with --auth oauth has no --credential of its own").help(format!(
+                "leave it out, then run `syncline site authorize {name} --client-id ID --client-secret env:NAME`"
+            )));
         }
         (_, Some(credential)) => Some(credential),
         (_, None) => {
@@ -106,12 +109,14 @@ pub(super) async fn run(args: AddArgs, context: &Context) -> Result<(), Error> {
         site::update(&context.pool, &new.name, &further, &actor).await?;
     }
     let next = match auth {
-        AuthKind::Oauth => "authorize it with `syncline site authorize",
-        _ => "check it with `syncline site check",
+        AuthKind::Oauth => {
+            format!("authorize it with `syncline site authorize {} --client-id ID --client-secret env:NAME`", new.name)
+        }
+        _ => format!("check it with `syncline site check {}`", new.name),
     };
     let who = lets_in(&found);
-    context.output.note(&format!("added site {}{who}; {next} {0}`", new.name));
-    Ok(())
+    let done = serde_json::json!({"site": new.name, "url": new.base_url, "kind": new.kind, "outcome": "added"});
+    context.output.done(&format!("added site {}{who}; {next}", new.name), &done)
 }
 
 async fn change(name: &str, given: Given, context: &Context) -> Result<(), Error> {
@@ -158,8 +163,23 @@ async fn change(name: &str, given: Given, context: &Context) -> Result<(), Error
         who = lets_in(&found);
     }
     site::update(&context.pool, name, &change, &context.actor()).await?;
-    context.output.note(&format!("changed site {name}{who}; check it with `syncline site check {name}`"));
-    Ok(())
+    let tried = match given.is_about_access() {
+        true => lift(&old, if given.offline { Tried::One } else { Tried::All }, context).await?,
+        false => 0,
+    };
+    let text = format!("changed site {name}{who}; check it with `syncline site check {name}`");
+    context.output.done(&text, &serde_json::json!({"site": name, "outcome": "changed", "tried_now": tried}))
+}
+
+/// Lets what was held back by the old access start now, and says so.
+pub(super) async fn lift(site: &site::Site, tried: Tried, context: &Context) -> Result<u64, Error> {
+    let started = health::lift(&context.pool, site.id, tried).await?;
+    match started {
+        0 => {}
+        1 => context.output.note("1 project that was held back is tried now"),
+        n => context.output.note(&format!("{n} projects that were held back are tried now")),
+    }
+    Ok(started)
 }
 
 /// What is to be found out of a site.

@@ -101,7 +101,7 @@ impl Address {
         match Url::parse(url) {
             Ok(base) => Ok(Self { base, page: None }),
             Err(problem) => Err(Error::failure(format!("the stored address is damaged: {problem}"))
-                .help("write another with `syncline site update NAME --url`")),
+                .help("write another with `syncline site update NAME --url URL`")),
         }
     }
 

@@ -19,6 +19,7 @@ use super::super::{Context, Error};
 use crate::config::secret;
 use crate::jira::HttpPool;
 use crate::jira::oauth::{self, OAuthClient, Resource};
+use crate::store::health::Tried;
 use crate::store::oauth::{Consent, SealedPair, consent};
 use crate::store::site::Site;
 
@@ -116,6 +117,7 @@ pub(super) async fn run(args: AuthorizeArgs, context: &Context) -> Result<(), Er
     };
     consent(&context.pool, (site.id, &site.name), &granted, &context.actor()).await?;
     let result = Authorized { site: &site.name, cloud_id: &cloud_id, scopes: &tokens.scope };
+    super::add::lift(&site, Tried::All, context).await?;
     context.output.result(&format!("site {} is authorized (cloud id {cloud_id})", site.name), &result)?;
     context.output.note(&format!("check what the account may see with `syncline site check {}`", site.name));
     Ok(())

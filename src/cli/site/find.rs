@@ -191,7 +191,7 @@ fn told(failure: Failure) -> Error {
     let advice = if refused {
         "check the account's e-mail address (or user name) and the token, and that --auth is right"
     } else {
-        failure.code.advice()
+        failure.advice()
     };
     let stored = "nothing was stored; --offline stores the site without asking it";
     Error::failure(failure.to_string()).help(format!("{advice} ({stored})"))

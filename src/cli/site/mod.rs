@@ -15,7 +15,7 @@ use secrecy::SecretString;
 
 use super::confirm::confirm;
 use super::output::{time, time_or_dash};
-use super::{Context, Error, Fields, Row};
+use super::{Context, Error, Fields, Row, completing};
 use crate::config::secret;
 use crate::domain::site_kind::SiteKind;
 use crate::jira::{Auth, HttpPool, JiraClient, SiteAccess};
@@ -41,6 +41,7 @@ enum Verb {
     /// Show one site
     Show {
         /// Its name
+        #[arg(add = completing::sites())]
         name: String,
     },
     /// Let a site be read by OAuth 2.0 (3LO): a person consents in a browser
@@ -48,11 +49,13 @@ enum Verb {
     /// Ask Jira who the account is, what it may see, and what it may not
     Check {
         /// Its name [default: all sites]
+        #[arg(add = completing::sites())]
         name: Option<String>,
     },
     /// Remove a site that has no projects left
     Remove {
         /// Its name
+        #[arg(add = completing::sites())]
         name: String,
         /// Do not ask
         #[arg(long)]
@@ -134,13 +137,13 @@ async fn remove(context: &Context, name: &str, yes: bool) -> Result<(), Error> {
     }
     confirm(&format!("remove site {name}"), yes)?;
     site::remove(&context.pool, &site, &context.actor()).await?;
-    context.output.note(&format!("removed site {name}"));
-    Ok(())
+    context.output.done(&format!("removed site {name}"), &serde_json::json!({"site": name, "outcome": "removed"}))
 }
 
 impl Row for Site {
     const HEADERS: &'static [&'static str] =
         &["NAME", "KIND", "URL", "ACCOUNT", "CREDENTIAL", "PROJECTS", "CONCURRENCY"];
+    const SPARE: &'static [&'static str] = &["CONCURRENCY", "CREDENTIAL", "KIND"];
 
     fn cells(&self) -> Vec<String> {
         vec![

@@ -266,38 +266,38 @@ impl FailureCode {
     pub const fn advice(self) -> &'static str {
         match self {
             Self::AuthInvalid => {
-                "A site administrator must check the account's e-mail and API token; store the new one with `syncline site add --update` and start a run."
+                "A site administrator must check the account and its token; store the right one with `syncline site update SITE --token-stdin`. A run starts by itself then."
             }
             Self::AuthExpired => {
-                "The token has expired: its owner must create a new API token and store it with `syncline site add --update`."
+                "The token has expired: its owner must create a new one and store it with `syncline site update SITE --token-stdin`. A run starts by itself then."
             }
             Self::Captcha => {
                 "Jira asks for a CAPTCHA after failed log-ins. The account's owner must log in once in a browser; nothing is tried until then, so that the account is not locked."
             }
             Self::Permission => {
-                "A Jira administrator must grant the account the 'Browse projects' permission on this project, or remove the project here with `syncline project remove`."
+                "A Jira administrator must grant the account the 'Browse projects' permission on this project, or remove the project here with `syncline project remove PROJECT`."
             }
             Self::SuspendedPayment => {
                 "The Jira site is suspended for payment: its billing contact must settle the subscription. Nothing else helps."
             }
             Self::SiteUnavailable => {
-                "The site is suspended, renamed or gone: check its URL in a browser and with `syncline site check`."
+                "The site is suspended, renamed or gone: check its URL in a browser and with `syncline site check SITE`."
             }
             Self::Maintenance => "Jira is under maintenance: nothing to do, the run continues by itself.",
             Self::RateLimit => {
-                "Jira asked for a pause: nothing to do. If it happens often, lower the site's concurrency."
+                "Jira asked for a pause: nothing to do. If it happens often, lower the site's `max_concurrency`: `syncline config set max_concurrency=4 --site SITE`."
             }
             Self::Quota => {
                 "The site's API quota is spent until it resets: nothing to do. Space out schedules if it happens each hour."
             }
             Self::NotFoundProject => {
-                "Jira does not know this project, or the account may not see it: check the key with `syncline project show` and in Jira; remove or re-add the project."
+                "Jira does not know this project, or the account may not see it: check the key with `syncline project show PROJECT` and in Jira; remove or re-add the project."
             }
             Self::BadQuery => {
-                "Jira refused the query: an operator should report it with the run's log (`syncline log list --run RUN`)."
+                "Jira refused the query: an operator should report it with the run's log (`syncline run logs RUN`)."
             }
             Self::ApiRemoved => {
-                "There is no such endpoint at the site's address: check the address with `syncline site check`. If Jira is there, it no longer serves the endpoint: upgrade Syncline."
+                "There is no such endpoint at the site's address: check the address with `syncline site check SITE`. If Jira is there, it no longer serves the endpoint: upgrade Syncline."
             }
             Self::SchemaChanged => {
                 "Jira's answer has an unknown shape: upgrade Syncline, or report it with the run's log."
@@ -318,9 +318,7 @@ impl FailureCode {
             Self::GatewayHtml => {
                 "A gateway or single sign-on page answered instead of Jira: check proxies and that the URL is the Jira site's own."
             }
-            Self::Unknown => {
-                "An answer that is not known yet: report it with the run's log (`syncline log list --run RUN`)."
-            }
+            Self::Unknown => "An answer that is not known yet: report it with the run's log (`syncline run logs RUN`).",
             Self::Database => {
                 "PostgreSQL refused or went away: check its disk, its log and `syncline doctor`; the step is tried again."
             }
@@ -338,13 +336,13 @@ impl FailureCode {
                 "The site gives pages without an end, which loads nothing new: a Jira administrator should look for a proxy or an app that answers in its place, and rebuild the search index. The next run tries again."
             }
             Self::RunTimeout => {
-                "The run was ended at its limit: if the project is that large or the site that slow, raise the setting `project_timeout_seconds` for the project; else look at the run's log (`syncline log list --run RUN`)."
+                "The run was ended at its limit: if the project is that large or the site that slow, raise the setting `project_timeout_seconds` for the project; else look at the run's log (`syncline run logs RUN`)."
             }
             Self::RecordsRejected => {
-                "Too many of the issues could not be read: see which and why with `syncline log list --run RUN`. If Jira shows them right, upgrade Syncline or report it; if they are broken in Jira, have them mended there, or raise the setting `rejected_share_max` for the project."
+                "Too many of the issues could not be read: see which and why with `syncline run logs RUN`. If Jira shows them right, upgrade Syncline or report it; if they are broken in Jira, have them mended there, or raise the setting `rejected_share_max` for the project."
             }
             Self::WorkerLost => {
-                "Workers died while running this step: check their memory limits and logs, then `syncline queue requeue`."
+                "Workers died while running this step: check their memory limits and logs, then bring them back with `syncline queue requeue STEP`."
             }
         }
     }

@@ -3,7 +3,11 @@
 //! What must hold: a code decides everything (category, severity, policy, advice); texts from outside never do. A message
 //! kept here has been sanitised: no secret, no control character, bounded length.
 
+mod cause;
 mod code;
+mod means;
+#[cfg(test)]
+mod reference;
 
 use std::fmt;
 use std::time::Duration;
@@ -13,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::display;
 
 pub use code::{Category, FailureCode, RetryPolicy, Severity};
+pub use means::Means;
 
 /// One failure, ready to be stored and shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +30,8 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
     /// What a wait pauses: see [`PauseScope`].
     pub scope: PauseScope,
+    /// How the account that failed is let in, where a site answered.
+    pub means: Means,
 }
 
 /// The part of a site that a pause is about.
@@ -44,13 +51,30 @@ pub const MESSAGE_LIMIT: usize = 500;
 impl Failure {
     /// A failure of `code`; `message` is sanitised here, so callers may pass what they were sent.
     pub fn new(code: FailureCode, message: impl AsRef<str>) -> Self {
-        Self { code, message: sanitise(message.as_ref()), retry_after: None, scope: PauseScope::Site }
+        Self {
+            code,
+            message: sanitise(message.as_ref()),
+            retry_after: None,
+            scope: PauseScope::Site,
+            means: Means::Unknown,
+        }
     }
 
     /// The same with a wait that was asked for.
     pub fn after(mut self, wait: Option<Duration>) -> Self {
         self.retry_after = wait;
         self
+    }
+
+    /// The same for an account that is let in by these means.
+    pub fn by(mut self, means: Means) -> Self {
+        self.means = means;
+        self
+    }
+
+    /// What to do, and who has to do it.
+    pub const fn advice(&self) -> &'static str {
+        self.code.advice_for(self.means)
     }
 
     /// The same for a part of the site only.

@@ -28,6 +28,8 @@ pub struct Due {
     pub opened_at: DateTime<Utc>,
     /// The name of its site.
     pub site: Option<String>,
+    /// Where that site is.
+    pub site_url: Option<String>,
     /// SITE/KEY of its project.
     pub project: Option<String>,
     /// SITE/KEY of projects whose episodes it speaks for.
@@ -82,6 +84,7 @@ pub async fn due(conn: &mut PgConnection, now: DateTime<Utc>, limit: i64) -> Res
                   a.told_severity, a.told_rung, a.told_age_seconds, a.acknowledged_at, a.last_seq, a.next_action_at,
                   a.scope, a.class, a.category, a.details, a.opened_at,
                   (SELECT s.name FROM syncline.site s WHERE s.id = a.site_id) AS site,
+                  (SELECT s.base_url FROM syncline.site s WHERE s.id = a.site_id) AS site_url,
                   (SELECT s.name || '/' || p.key FROM syncline.project p JOIN syncline.site s ON s.id = p.site_id
                     WHERE p.id = a.project_id) AS project,
                   ARRAY(SELECT s.name || '/' || p.key FROM syncline.alert c
@@ -131,6 +134,7 @@ pub async fn due(conn: &mut PgConnection, now: DateTime<Utc>, limit: i64) -> Res
                 details: read(r.details, "details")?,
                 opened_at: r.opened_at,
                 site: r.site,
+                site_url: r.site_url,
                 project: r.project,
                 children: r.children,
             })

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
-use crate::domain::failure::FailureCode;
+use crate::domain::failure::{FailureCode, Means};
 use crate::domain::health::{Health, Streak};
 use crate::store::Result;
 use crate::store::rejected;
@@ -22,9 +22,18 @@ pub struct Subject {
     pub key: String,
     /// Projects of the site that are active.
     pub active_projects: i64,
+    /// `basic`, `bearer` or `oauth`.
+    pub auth: String,
+    /// `cloud` or `data_center`.
+    pub kind: String,
 }
 
 impl Subject {
+    /// How the site's account is let in.
+    pub fn means(&self) -> Means {
+        Means::of(&self.auth, &self.kind)
+    }
+
     /// `SITE/KEY`.
     pub fn name(&self) -> String {
         format!("{}/{}", self.site, self.key)
@@ -35,7 +44,7 @@ impl Subject {
 pub async fn subject(executor: impl PgExecutor<'_>, project_id: Uuid) -> Result<Option<Subject>> {
     let subject = sqlx::query_as!(
         Subject,
-        r#"SELECT p.id AS project_id, p.site_id, s.name AS site, p.key,
+        r#"SELECT p.id AS project_id, p.site_id, s.name AS site, p.key, s.auth, s.kind,
                   (SELECT count(*) FROM syncline.project o WHERE o.site_id = p.site_id AND o.state = 'active') AS "active_projects!"
              FROM syncline.project p JOIN syncline.site s ON s.id = p.site_id WHERE p.id = $1"#,
         project_id

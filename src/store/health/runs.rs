@@ -27,6 +27,8 @@ pub struct Unread {
     pub reconcile: bool,
     /// It read everything.
     pub full: bool,
+    /// Somebody asked for it.
+    pub manual: bool,
     /// What it could not read.
     pub rejected: Counts,
     /// Seconds that runs of its kind and size took.
@@ -62,7 +64,7 @@ pub async fn unread(conn: &mut PgConnection, project_id: Uuid) -> Result<Vec<Unr
     let rows = sqlx::query!(
         r#"
         SELECT r.id, r.state, coalesce(r.started_at, r.created_at) AS "started_at!", r.finished_at AS "finished_at!",
-               r.error_code, r.error_message, r.error_retry_at, r.issues_seen, r.reconcile, r.kind = 'full' AND r.trigger <> 'repair' AS "full!", r.rejected,
+               r.error_code, r.error_message, r.error_retry_at, r.issues_seen, r.reconcile, r.kind = 'full' AND r.trigger <> 'repair' AS "full!", r.trigger IN ('manual', 'retry') AS "manual!", r.rejected,
                coalesce(l.seconds, '{}') AS "seconds!", coalesce(l.rates, '{}') AS "rates!"
           FROM syncline.sync_run r
           LEFT JOIN LATERAL (
@@ -105,6 +107,7 @@ pub async fn unread(conn: &mut PgConnection, project_id: Uuid) -> Result<Vec<Unr
             issues: row.issues_seen,
             reconcile: row.reconcile,
             full: row.full,
+            manual: row.manual,
             rejected: rejected::counts(&row.rejected),
             like_seconds: row.seconds,
             like_rates: row.rates,

@@ -45,8 +45,10 @@ pub async fn upsert_fields(conn: &mut PgConnection, site_id: Uuid, fields: &[Fie
         &text(|f| f.custom_kind.as_deref()) as &[Option<&str>],
         &text(|f| f.system.as_deref()) as &[Option<&str>],
     )
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
+    // The view that shows them by name changes with them.
+    sqlx::query!("SELECT syncline.publish_fields($1)", site_id).execute(conn).await?;
     Ok(())
 }
 

@@ -1,5 +1,9 @@
 //! The history of issues: written once. Jira does not edit it, so that an entry which differs is one that was read wrongly or
 //! altered here; it is put right when it is read again.
+//!
+//! What must hold: a change of status says which one it is of its issue's, and when the next one came, as the views have it.
+
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -9,6 +13,46 @@ use uuid::Uuid;
 use crate::domain::entity::ChangeRecord;
 use crate::observe::trace;
 use crate::store::Result;
+
+/// Where changes of status stand among those of their issue, and when the next one came, if the entries are all that there is of
+/// their issues; in the order of the entries.
+fn places(changes: &[&ChangeRecord]) -> (Vec<Option<i32>>, Vec<Option<DateTime<Utc>>>) {
+    let mut order: Vec<usize> =
+        (0..changes.len()).filter(|at| changes.get(*at).is_some_and(|c| is_status(c))).collect();
+    order.sort_by_key(|at| changes.get(*at).map(|c| (c.issue_id, c.created_at, c.id, c.item)));
+    let mut places = vec![None; changes.len()];
+    let mut untils = vec![None; changes.len()];
+    let mut before: Option<(usize, i64, i32)> = None;
+    for at in order {
+        let Some(change) = changes.get(at) else { continue };
+        let mut place = 1;
+        if let Some((last, _, its)) = before.filter(|(_, issue, _)| *issue == change.issue_id) {
+            place = its + 1;
+            if let Some(until) = untils.get_mut(last) {
+                *until = Some(change.created_at);
+            }
+        }
+        if let Some(its) = places.get_mut(at) {
+            *its = Some(place);
+        }
+        before = Some((at, change.issue_id, place));
+    }
+    (places, untils)
+}
+
+fn is_status(change: &ChangeRecord) -> bool {
+    change.field == "status" || change.field_id.as_deref() == Some("status")
+}
+
+/// Puts the places right where a history is not written in one piece.
+async fn place_again(conn: &mut PgConnection, site_id: Uuid, changes: &[&ChangeRecord]) -> Result<()> {
+    let issues: BTreeSet<i64> = changes.iter().filter(|c| is_status(c)).map(|c| c.issue_id).collect();
+    if !issues.is_empty() {
+        let issues: Vec<i64> = issues.into_iter().collect();
+        sqlx::query!("SELECT syncline.place_status_changes($1, $2)", site_id, &issues).execute(conn).await?;
+    }
+    Ok(())
+}
 
 /// Inserts entries that are not there yet and, of what was read `whole`, puts right those that differ; answers how many were
 /// new or different. A part of a history only adds: its end point, which is asked for the rest, has the last word.
@@ -29,12 +73,13 @@ pub async fn insert_changes(
     let issues: Vec<i64> = sorted.iter().map(|c| c.issue_id).collect();
     let created: Vec<DateTime<Utc>> = sorted.iter().map(|c| c.created_at).collect();
     let fields: Vec<&str> = sorted.iter().map(|c| c.field.as_str()).collect();
+    let (places, untils) = places(&sorted);
     let inserted = sqlx::query!(
         r#"
         INSERT INTO syncline.changelog (site_id, id, item, issue_id, author_account_id, created_at, field, field_id, field_type,
-                                        from_value, from_text, to_value, to_text)
+                                        from_value, from_text, to_value, to_text, status_place, status_until)
         SELECT $1, n.* FROM unnest($2::int8[], $3::int2[], $4::int8[], $5::text[], $6::timestamptz[], $7::text[], $8::text[],
-                                   $9::text[], $10::text[], $11::text[], $12::text[], $13::text[]) AS n
+                                   $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::int4[], $15::timestamptz[]) AS n
         ON CONFLICT DO NOTHING
         "#,
         site_id,
@@ -50,12 +95,18 @@ pub async fn insert_changes(
         &text(|c| c.from_text.as_deref()) as &[Option<&str>],
         &text(|c| c.to_value.as_deref()) as &[Option<&str>],
         &text(|c| c.to_text.as_deref()) as &[Option<&str>],
+        &places as &[Option<i32>],
+        &untils as &[Option<DateTime<Utc>>],
     )
     .execute(&mut *conn)
     .instrument(trace::batch("INSERT", "syncline.changelog", changes.len()))
     .await?
     .rows_affected();
-    if !whole || usize::try_from(inserted).is_ok_and(|inserted| inserted == sorted.len()) {
+    let all_new = usize::try_from(inserted).is_ok_and(|inserted| inserted == sorted.len());
+    if inserted > 0 && !(whole && all_new) {
+        place_again(conn, site_id, &sorted).await?;
+    }
+    if !whole || all_new {
         return Ok(i64::try_from(inserted).unwrap_or(i64::MAX));
     }
     // Some were there before.

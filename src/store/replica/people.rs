@@ -62,22 +62,28 @@ pub async fn upsert_users(conn: &mut PgConnection, site_id: Uuid, users: &[UserR
     Ok(())
 }
 
-/// Records drifts, given as (entity, field, expected, found); the same place is counted, not repeated.
-pub async fn record_drifts(conn: &mut PgConnection, site_id: Uuid, drifts: &[[&str; 4]]) -> Result<()> {
+/// Records drifts, given as (entity, field, expected, found); the same place is counted, not repeated. Answers entity and
+/// field of those that are new.
+pub async fn record_drifts(
+    conn: &mut PgConnection,
+    site_id: Uuid,
+    drifts: &[[&str; 4]],
+) -> Result<Vec<(String, String)>> {
     if drifts.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let mut sorted = drifts.to_vec();
     sorted.sort_unstable();
     sorted.dedup();
     let part = |i: usize| sorted.iter().map(|drift| drift[i].to_owned()).collect::<Vec<String>>();
-    sqlx::query!(
+    let rows = sqlx::query!(
         r#"
         INSERT INTO syncline.schema_drift AS d (site_id, entity, field, expected, found)
         SELECT $1, n.entity, n.field, n.expected, n.found
           FROM unnest($2::text[], $3::text[], $4::text[], $5::text[]) AS n (entity, field, expected, found)
         ON CONFLICT (site_id, entity, field, expected, found) DO UPDATE
            SET occurrences = d.occurrences + 1, last_seen_at = clock_timestamp()
+        RETURNING d.entity, d.field, d.xmax = 0 AS "new!"
         "#,
         site_id,
         &part(0),
@@ -85,7 +91,7 @@ pub async fn record_drifts(conn: &mut PgConnection, site_id: Uuid, drifts: &[[&s
         &part(2),
         &part(3),
     )
-    .execute(conn)
+    .fetch_all(conn)
     .await?;
-    Ok(())
+    Ok(rows.into_iter().filter(|row| row.new).map(|row| (row.entity, row.field)).collect())
 }

@@ -232,12 +232,12 @@ async fn ownership(conn: &mut PgConnection, owner: &str, exists: bool) -> Result
     // The schema first: who is given a table in it must be allowed to make one.
     let objects = sqlx::query_scalar!(
         r#"SELECT o.named AS "named!" FROM (
-               SELECT 0 AS place, 'SCHEMA syncline' AS named, n.nspowner AS owner FROM pg_namespace n WHERE n.nspname = 'syncline'
+               SELECT 0 AS place, 'SCHEMA ' || n.nspname AS named, n.nspowner AS owner FROM pg_namespace n WHERE n.nspname IN ('syncline', 'jira')
                UNION ALL
                SELECT 1, CASE WHEN c.relkind = 'v' THEN 'VIEW ' WHEN c.relkind = 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END
-                         || format('syncline.%I', c.relname), c.relowner
-                 FROM pg_class c
-                WHERE c.relnamespace = 'syncline'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'S')
+                         || format('%I.%I', n.nspname, c.relname), c.relowner
+                 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                WHERE n.nspname IN ('syncline', 'jira') AND c.relkind IN ('r', 'p', 'v', 'S')
                   -- A sequence that belongs to a column goes with its table.
                   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
                                      AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0)

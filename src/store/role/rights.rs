@@ -88,11 +88,22 @@ async fn stated(conn: &mut PgConnection, grantees: &[&Grantee]) -> Result<BTreeS
     )
     .fetch_all(&mut *conn)
     .await?;
+    let published = sqlx::query_scalar!(
+        r#"SELECT format('TABLE jira.%I', c.relname) AS "object!"
+             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'jira' AND c.relkind = 'v'"#
+    )
+    .fetch_all(&mut *conn)
+    .await?;
     let functions = functions(conn).await?;
     for grantee in grantees {
         let name = grantee.name.as_str();
         let Some(part) = grantee.part else { continue };
         add(name, "SCHEMA syncline", "USAGE", None);
+        // What is in `jira` is there to be read, whatever it is.
+        if matches!(part, Part::Worker | Part::Reader) && !published.is_empty() {
+            add(name, "SCHEMA jira", "USAGE", None);
+            published.iter().for_each(|view| add(name, view, "SELECT", None));
+        }
         for row in &relations {
             let Some(relation) = RELATIONS.iter().find(|relation| relation.name == row.name) else { continue };
             match (part, relation.reading) {
@@ -158,9 +169,13 @@ async fn granted(conn: &mut PgConnection, grantees: &[&Grantee]) -> Result<BTree
                 WHERE p.pronamespace = 'syncline'::regnamespace AND p.prokind = 'f' AND a.grantee <> p.proowner
                   AND pg_has_role(p.proowner, 'USAGE')
                UNION ALL
-               SELECT 'SCHEMA syncline', NULL, a.*
+               SELECT format('TABLE jira.%I', c.relname), NULL, a.*
+                 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL aclexplode(c.relacl) a
+                WHERE n.nspname = 'jira' AND c.relkind = 'v' AND a.grantee <> c.relowner
+               UNION ALL
+               SELECT 'SCHEMA ' || n.nspname, NULL, a.*
                  FROM pg_namespace n CROSS JOIN LATERAL aclexplode(n.nspacl) a
-                WHERE n.nspname = 'syncline' AND a.grantee <> n.nspowner
+                WHERE n.nspname IN ('syncline', 'jira') AND a.grantee <> n.nspowner
              ) g
             WHERE g.grantee = 0 AND g.object LIKE 'FUNCTION %' OR pg_get_userbyid(g.grantee)::text = ANY ($1)"#,
         &names as &[String]

@@ -36,7 +36,7 @@ pub async fn retry_later(
         i16::from(spend),
         failure.map(|failure| failure.code.as_str()),
         failure.map(|failure| failure.message.as_str()),
-        failure.map(|failure| failure.code.advice()),
+        failure.map(|failure| failure.advice()),
     )
     .fetch_optional(&mut *conn)
     .await?;
@@ -95,7 +95,7 @@ pub async fn fail_run(
         owner,
         failure.code.as_str(),
         failure.message,
-        failure.code.advice(),
+        failure.advice(),
     )
     .fetch_optional(&mut *conn)
     .await?;
@@ -150,7 +150,7 @@ async fn stop_runs(conn: &mut PgConnection, clock: &Clock, runs: &[Uuid], ended:
         ended,
         failure.code.as_str(),
         failure.message,
-        failure.code.advice(),
+        failure.advice(),
         failure.code.category().as_str(),
         failure.code.severity().as_str(),
         failure.retry_after.map(|wait| wait.as_secs_f64()),

@@ -52,7 +52,7 @@ impl Entry {
             event,
             code: Some(failure.code.as_str()),
             message: failure.message.clone(),
-            advice: Some(failure.code.advice()),
+            advice: Some(failure.advice()),
             details: None,
         }
     }

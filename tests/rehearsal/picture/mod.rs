@@ -1,7 +1,7 @@
 //! Pictures of the dashboards, drawn from what the Prometheus and the database of a rehearsed day answer: for the README,
 //! where no Grafana can be had. Panels stand where Grafana puts them; what they ask is what Grafana would ask.
 
-mod panel;
+pub mod panel;
 mod scale;
 mod svg;
 
@@ -30,6 +30,15 @@ pub struct Table {
 pub enum Shown {
     Lines(Vec<Line>),
     Table(Table),
+}
+
+impl Shown {
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Lines(lines) => lines.is_empty(),
+            Self::Table(table) => table.rows.is_empty(),
+        }
+    }
 }
 
 const WIDTH: f64 = 1440.0;
@@ -138,16 +147,22 @@ impl Day {
         let columns: Vec<String> = described.columns().iter().map(|column| column.name().to_owned()).collect();
         let rows =
             sqlx::query(AssertSqlSafe(format!("SELECT to_jsonb(t) FROM ({sql}) t"))).fetch_all(pool).await.unwrap();
-        let text = |value: &Value| match value {
-            Value::Null => String::new(),
-            Value::String(text) => {
-                text.get(..19).filter(|_| text.contains("T") && text.ends_with("00")).unwrap_or(text).replace('T', " ")
-            }
-            other => other.to_string(),
-        };
         let rows = rows.iter().map(|row| row.get::<Value, _>(0));
         let rows = rows.map(|row| columns.iter().map(|column| text(&row[column])).collect()).collect();
         Table { columns, rows }
+    }
+}
+
+/// A value of a statement as a table shows it.
+pub fn text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        // Only what is a time loses what people do not read of it.
+        Value::String(text) => match chrono::DateTime::parse_from_rfc3339(text) {
+            Ok(at) => at.format("%Y-%m-%d %H:%M:%S").to_string(),
+            Err(_) => text.clone(),
+        },
+        other => other.to_string(),
     }
 }
 

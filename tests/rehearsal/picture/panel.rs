@@ -22,10 +22,15 @@ pub fn draw(svg: &mut Svg, frame: &Frame, panel: &Value, shown: &Shown, span: (f
     svg.rect((frame.x, frame.y, frame.width, frame.height), "#181b1f", 1.0, 3.0);
     svg.text(frame.x + 10.0, frame.y + 20.0, 13.0, "#d8d9da", "start", panel["title"].as_str().unwrap_or_default());
     let inner = Frame { x: frame.x + 10.0, y: frame.y + 30.0, width: frame.width - 20.0, height: frame.height - 38.0 };
+    if shown.is_empty() {
+        let why = panel["fieldConfig"]["defaults"]["noValue"].as_str().unwrap_or("no data");
+        let (x, y) = (inner.x + inner.width / 2.0, inner.y + inner.height / 2.0);
+        return svg.text(x, y, 12.0, QUIET, "middle", why);
+    }
     match (panel["type"].as_str().unwrap_or_default(), shown) {
         ("stat", Shown::Lines(lines)) => number(svg, &inner, panel, lines),
         ("stat", Shown::Table(rows)) => numbers(svg, &inner, panel, rows),
-        ("state-timeline", Shown::Lines(lines)) => states(svg, &inner, lines, span),
+        ("state-timeline", Shown::Lines(lines)) => states(svg, &inner, panel, lines, span),
         ("heatmap", Shown::Lines(lines)) => heat(svg, &inner, lines, span),
         (_, Shown::Lines(lines)) => chart(svg, &inner, panel, lines, span),
         (_, Shown::Table(rows)) => table(svg, &inner, rows),
@@ -36,18 +41,48 @@ fn unit(panel: &Value) -> &str {
     panel["fieldConfig"]["defaults"]["unit"].as_str().unwrap_or("none")
 }
 
+/// Grafana's names of colours, as far as the dashboards use them; others are written as they are.
+fn named(name: &str) -> &str {
+    match name {
+        "green" => "#73bf69",
+        "red" => "#f2495c",
+        "dark-red" => "#c4162a",
+        "orange" => "#ff9830",
+        "yellow" => "#fade2a",
+        "blue" => "#5794f2",
+        "text" => "#d8d9da",
+        other => other,
+    }
+}
+
+/// The colour of a line: what the panel says of its name, else the next of the palette.
+pub fn colour<'a>(panel: &'a Value, name: &str, at: usize) -> &'a str {
+    let overrides = panel["fieldConfig"]["overrides"].as_array();
+    let fits = |one: &&Value| {
+        let wanted = one["matcher"]["options"].as_str().unwrap_or_default();
+        match one["matcher"]["id"].as_str() {
+            Some("byName") => wanted == name,
+            // All that the dashboards use: a word, alone or the last one.
+            Some("byRegexp") => {
+                let word = wanted.trim_start_matches("/(^| )").trim_start_matches("/ ").trim_end_matches("$/");
+                name.rsplit(' ').next() == Some(word)
+            }
+            _ => false,
+        }
+    };
+    let colour_of = |one: &'a Value| {
+        let properties = one["properties"].as_array()?;
+        properties.iter().find(|property| property["id"] == "color")?["value"]["fixedColor"].as_str()
+    };
+    let said = overrides.into_iter().flatten().filter(fits).find_map(colour_of);
+    said.map_or(COLOURS[at % COLOURS.len()], named)
+}
+
 /// The colour that the thresholds give a value.
 fn threshold(panel: &Value, value: f64) -> &str {
     let steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"].as_array();
     let mut reached = steps.into_iter().flatten().filter(|step| step["value"].as_f64().is_none_or(|at| at <= value));
-    match reached.next_back().and_then(|step| step["color"].as_str()) {
-        Some("red") => "#f2495c",
-        Some("orange") => "#ff9830",
-        Some("yellow") => "#fade2a",
-        Some("blue") => "#5794f2",
-        Some("text") | None => "#d8d9da",
-        Some(_) => "#73bf69",
-    }
+    named(reached.next_back().and_then(|step| step["color"].as_str()).unwrap_or("text"))
 }
 
 fn number(svg: &mut Svg, frame: &Frame, panel: &Value, lines: &[Line]) {
@@ -102,7 +137,11 @@ fn chart(svg: &mut Svg, frame: &Frame, panel: &Value, lines: &[Line], (from, to)
         }
         curves.push(points);
     }
-    let legend = 18.0;
+    let names: Vec<(&str, &str)> =
+        lines.iter().enumerate().map(|(at, line)| (line.name.as_str(), colour(panel, &line.name, at))).collect();
+    // A legend takes as many lines as it needs: a name that is cut tells nothing.
+    let rows = key_rows(&names, frame.width);
+    let legend = rows.len().max(1) as f64 * 15.0 + 3.0;
     let left = 62.0;
     let plot = Frame { x: frame.x + left, y: frame.y, width: frame.width - left, height: frame.height - legend - 16.0 };
     let steps = scale::steps(low, if high > low { high } else { low + 1.0 }, 4.0);
@@ -114,7 +153,7 @@ fn chart(svg: &mut Svg, frame: &Frame, panel: &Value, lines: &[Line], (from, to)
         svg.text(plot.x - 6.0, y(*step) + 4.0, 10.5, QUIET, "end", &scale::format(*step, unit(panel)));
     }
     times(svg, &plot, (from, to));
-    for (points, colour) in curves.iter().zip(COLOURS.iter().cycle()) {
+    for (points, (_, colour)) in curves.iter().zip(&names) {
         let upper: Vec<_> = points.iter().map(|point| (x(point.0), y(point.1))).collect();
         let lower: Vec<_> = points.iter().map(|point| (x(point.0), y(point.2))).collect();
         if upper.len() == 1 {
@@ -123,8 +162,31 @@ fn chart(svg: &mut Svg, frame: &Frame, panel: &Value, lines: &[Line], (from, to)
             svg.curve(&upper, colour, stacked.then_some(&lower[..]));
         }
     }
-    let names = lines.iter().map(|line| line.name.as_str());
-    key(svg, (frame.x, frame.y + frame.height - 2.0, frame.width), names);
+    for (row, entries) in rows.iter().enumerate() {
+        let y = frame.y + frame.height - 2.0 - (rows.len() - 1 - row) as f64 * 15.0;
+        for (x, name, colour) in entries {
+            svg.rect((frame.x + x, y - 5.0, 9.0, 3.0), colour, 1.0, 1.0);
+            svg.text(frame.x + x + 13.0, y, 11.0, QUIET, "start", name);
+        }
+    }
+}
+
+/// The entries of a legend in rows: how far from the left, name, colour.
+pub fn key_rows<'a>(names: &[(&'a str, &'a str)], width: f64) -> Vec<Vec<(f64, &'a str, &'a str)>> {
+    let mut rows: Vec<Vec<_>> = Vec::new();
+    let mut at = width;
+    for (name, colour) in names {
+        let length = 18.0 + name.chars().count() as f64 * 6.6;
+        if at + length > width {
+            rows.push(Vec::new());
+            at = 0.0;
+        }
+        if let Some(row) = rows.last_mut() {
+            row.push((at, *name, *colour));
+        }
+        at += length + 6.0;
+    }
+    rows
 }
 
 /// Seconds since the beginning of the day, below a plot.
@@ -135,28 +197,14 @@ fn times(svg: &mut Svg, plot: &Frame, (from, to): (f64, f64)) {
     }
 }
 
-fn key<'a>(svg: &mut Svg, (x, y, width): (f64, f64, f64), names: impl Iterator<Item = &'a str>) {
-    let mut at = x;
-    for (name, colour) in names.zip(COLOURS.iter().cycle()) {
-        let length = 18.0 + name.chars().count() as f64 * 7.0;
-        if at + length > x + width {
-            svg.text(at, y, 11.0, QUIET, "start", "…");
-            break;
-        }
-        svg.rect((at, y - 5.0, 9.0, 3.0), colour, 1.0, 1.0);
-        svg.text(at + 13.0, y, 11.0, QUIET, "start", name);
-        at += length + 6.0;
-    }
-}
-
-fn states(svg: &mut Svg, frame: &Frame, lines: &[Line], (from, to): (f64, f64)) {
+fn states(svg: &mut Svg, frame: &Frame, panel: &Value, lines: &[Line], (from, to): (f64, f64)) {
     let left = 260.0;
     let plot = Frame { x: frame.x + left, y: frame.y, width: frame.width - left, height: frame.height - 16.0 };
     let height = (plot.height / lines.len().max(1) as f64).min(24.0);
     for (row, line) in lines.iter().enumerate() {
         let y = plot.y + row as f64 * height;
         svg.text(plot.x - 8.0, y + height * 0.7, 10.5, QUIET, "end", &line.name);
-        let colour = if line.name.ends_with("firing") { "#f2495c" } else { "#ff9830" };
+        let colour = colour(panel, &line.name, row);
         for point in &line.points {
             let x = plot.x + (point.0 - from) / (to - from) * plot.width;
             let width = (plot.width / (to - from) + 0.6).min(plot.x + plot.width - x);

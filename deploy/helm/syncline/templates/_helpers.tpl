@@ -84,40 +84,73 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 {{- end }}
+{{- if .Values.caBundle.existingConfigMap }}
+- name: SSL_CERT_FILE
+  value: {{ printf "/etc/syncline/ca/%s" .Values.caBundle.key | quote }}
+{{- end }}
+{{- with .Values.proxy.https }}
+- name: HTTPS_PROXY
+  value: {{ . | quote }}
+{{- end }}
+{{- with .Values.proxy.http }}
+- name: HTTP_PROXY
+  value: {{ . | quote }}
+{{- end }}
+{{- with .Values.proxy.noProxy }}
+- name: NO_PROXY
+  value: {{ . | quote }}
+{{- end }}
 {{- with .Values.extraEnv }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}
 
+{{- /* A migration needs neither tokens nor templates: it is `lean`. */}}
 {{- define "syncline.volumeMounts" -}}
-{{- if or .Values.credentials.existingSecret .Values.alertTemplates.existingConfigMap }}
+{{- if or (and (not .lean) (or .Values.credentials.existingSecret .Values.alertTemplates.existingConfigMap)) .Values.caBundle.existingConfigMap .Values.extraVolumeMounts }}
 volumeMounts:
-  {{- if .Values.credentials.existingSecret }}
+  {{- if and .Values.credentials.existingSecret (not .lean) }}
   - name: credentials
     mountPath: {{ .Values.credentials.mountPath }}
     readOnly: true
   {{- end }}
-  {{- if .Values.alertTemplates.existingConfigMap }}
+  {{- if and .Values.alertTemplates.existingConfigMap (not .lean) }}
   - name: alert-templates
     mountPath: /etc/syncline/templates
     readOnly: true
+  {{- end }}
+  {{- if .Values.caBundle.existingConfigMap }}
+  - name: ca-bundle
+    mountPath: /etc/syncline/ca
+    readOnly: true
+  {{- end }}
+  {{- with .Values.extraVolumeMounts }}
+  {{- toYaml . | nindent 2 }}
   {{- end }}
 {{- end }}
 {{- end }}
 
 {{- define "syncline.volumes" -}}
-{{- if or .Values.credentials.existingSecret .Values.alertTemplates.existingConfigMap }}
+{{- if or (and (not .lean) (or .Values.credentials.existingSecret .Values.alertTemplates.existingConfigMap)) .Values.caBundle.existingConfigMap .Values.extraVolumes }}
 volumes:
-  {{- with .Values.credentials.existingSecret }}
+  {{- if and .Values.credentials.existingSecret (not .lean) }}
   - name: credentials
     secret:
-      secretName: {{ . }}
+      secretName: {{ .Values.credentials.existingSecret }}
       defaultMode: 0440
   {{- end }}
-  {{- with .Values.alertTemplates.existingConfigMap }}
+  {{- if and .Values.alertTemplates.existingConfigMap (not .lean) }}
   - name: alert-templates
     configMap:
+      name: {{ .Values.alertTemplates.existingConfigMap }}
+  {{- end }}
+  {{- with .Values.caBundle.existingConfigMap }}
+  - name: ca-bundle
+    configMap:
       name: {{ . }}
+  {{- end }}
+  {{- with .Values.extraVolumes }}
+  {{- toYaml . | nindent 2 }}
   {{- end }}
 {{- end }}
 {{- end }}
