@@ -21,6 +21,9 @@ CREATE TABLE syncline.forgotten_name (
     PRIMARY KEY (site_id, mark)
 );
 COMMENT ON TABLE syncline.forgotten_name IS 'Fingerprints of the names, e-mail addresses and user names of forgotten people.';
+COMMENT ON COLUMN syncline.forgotten_name.site_id IS 'The site: site.id.';
+COMMENT ON COLUMN syncline.forgotten_name.mark IS 'The fingerprint: 16 bytes of BLAKE3 over the site, the kind of name and the name.';
+COMMENT ON COLUMN syncline.forgotten_name.account_id IS 'Whose it is: jira_user.account_id.';
 
 -- Atlassian asks apps to report the accounts of which they hold personal data, once per cycle.
 ALTER TABLE syncline.site

@@ -154,15 +154,16 @@ impl Forgotten {
         let name = &text[sign + 1..];
         let mut found = None;
         let mut words = 0;
-        let mut inside = false;
+        let mut before = ' ';
         for (place, letter) in name.char_indices().chain([(name.len(), '\n')]) {
-            if inside && !letter.is_alphanumeric() {
-                words += 1;
+            // A name may end with a sign: "Ana (QA)".
+            if !letter.is_alphanumeric() && !before.is_whitespace() {
+                words += usize::from(before.is_alphanumeric());
                 if self.account(Called::Name, &name[..place]).is_some() {
                     found = Some(sign + 1 + place);
                 }
             }
-            inside = letter.is_alphanumeric();
+            before = letter;
             if words >= MOST_WORDS || place > MOST_BYTES || matches!(letter, '\n' | '@') {
                 break;
             }

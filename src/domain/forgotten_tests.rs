@@ -7,6 +7,7 @@ fn people() -> Forgotten {
     let marks = [
         (mark(site, Called::Name, "Ana Ruiz"), "a1".to_owned()),
         (mark(site, Called::Name, "Rosa O'Leary-Grün"), "a1".to_owned()),
+        (mark(site, Called::Name, "Ana (QA)"), "a1".to_owned()),
         (mark(site, Called::Email, "Ana@Example.com"), "a1".to_owned()),
         (mark(site, Called::Username, "ana"), "a1".to_owned()),
     ];
@@ -26,6 +27,7 @@ fn mentions_and_addresses_are_replaced_and_other_words_stay() {
     assert_eq!(cleaned("@Ana Ruiz"), "@Former user");
     assert_eq!(cleaned("@Ana Ruizeta and @Ana"), "@Ana Ruizeta and @Ana");
     assert_eq!(cleaned("(@Rosa O'Leary-Grün)"), "(@Former user)");
+    assert_eq!(cleaned("ask @Ana (QA), now"), "ask @Former user, now");
     assert_eq!(cleaned("mail ana@example.com."), "mail Former user.");
     assert_eq!(cleaned("mail <ANA@example.com>"), "mail <Former user>");
     assert_eq!(cleaned("'ana@example.com'"), "'Former user'");
