@@ -91,9 +91,10 @@ impl Home {
         heard()
     }
 
-    /// The other terminal: the commands one after another in one shell, until one fails. Answers when each was over.
+    /// The other terminal: the commands one after another in one shell, until one fails. Answers after how many
+    /// seconds each was over.
     fn play(&self, lines: &[String], typed: &str) -> Vec<f64> {
-        let mut script = String::from("set -euo pipefail\n");
+        let mut script = String::from("set -euo pipefail\ndate +'@played %s.%N'\n");
         for line in lines {
             writeln!(script, "printf '$ %s\\n' {}\n{line} <<<{typed}\ndate +'@played %s.%N'", quoted(line)).unwrap();
         }
@@ -103,7 +104,10 @@ impl Home {
         for word in ["error:", "panicked", "command not found"] {
             assert!(!said.contains(word), "{word}\n{said}");
         }
-        said.lines().filter_map(|line| line.strip_prefix("@played ")?.parse().ok()).collect()
+        let at = |line: &str| line.strip_prefix("@played ")?.parse::<f64>().ok();
+        let mut times = said.lines().filter_map(at);
+        let began = times.next().unwrap();
+        times.map(|time| time - began).collect()
     }
 }
 
@@ -132,7 +136,7 @@ fn is(line: &str, command: &str) -> bool {
 /// Plays a page; answers how many commands it has, how many were run, and the seconds until the first SQL was answered.
 async fn play(page: &str, home: &mut Home, replaced: &[(&str, String)]) -> (usize, usize, f64) {
     let all = commands(page);
-    let began = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+    let began = Instant::now();
     let (mut run, mut terminal) = (0, Vec::new());
     let mut replaced: Vec<(String, String)> =
         replaced.iter().map(|(from, to)| ((*from).to_owned(), to.clone())).collect();
@@ -156,9 +160,10 @@ async fn play(page: &str, home: &mut Home, replaced: &[(&str, String)]) -> (usiz
         }
     }
     let asked = terminal.iter().position(|line| is(line, "syncline psql")).expect("the page reads the replica");
+    let before = began.elapsed().as_secs_f64();
     let times = home.play(&terminal, "simulator-token");
     assert_eq!(times.len(), terminal.len());
-    (all.len(), run, times[asked] - began)
+    (all.len(), run, before + times[asked])
 }
 
 /// A simulated site in a process of its own, and where it is.

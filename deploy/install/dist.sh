@@ -10,6 +10,8 @@ binary=$(realpath "${1:?dist.sh BINARY FOLDER}") folder=${2:?dist.sh BINARY FOLD
 version=$("$binary" --version | awk '{ print $2 }')
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y Cargo.toml)}
 export SOURCE_DATE_EPOCH
+# How hard to compress, from 1 to 9: tests are in a hurry.
+level=${LEVEL:-9}
 work=$(mktemp -d) && trap 'rm -rf "$work"' EXIT
 umask 022
 mkdir -p "$folder" && folder=$(realpath "$folder")
@@ -20,7 +22,7 @@ DESTDIR=$work/$name PREFIX=/usr/local deploy/install/install.sh "$binary" 2>/dev
 # Unpacked over /: `tar --strip-components 1 -C / -xzf …`.
 cp README.md "$work/$name/usr/local/share/doc/syncline/"
 tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" -C "$work" -c "$name" |
-  gzip -9n >"$folder/$name.tar.gz"
+  gzip -"$level"n >"$folder/$name.tar.gz"
 
 if command -v dpkg-deb >/dev/null; then
   package=$work/package
@@ -40,7 +42,7 @@ if command -v dpkg-deb >/dev/null; then
   sed -e "s/@VERSION@/$version/" -e "s/@ARCHITECTURE@/$(dpkg --print-architecture)/" -e "s/@LIBC@/$libc/" \
     -e "s/@SIZE@/$(du -sk "$package" | cut -f1)/" deploy/install/debian/control >"$package/DEBIAN/control"
   find "$package" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
-  dpkg-deb --root-owner-group -Zxz --build "$package" "$folder/syncline_${version}_$(dpkg --print-architecture).deb" >/dev/null
+  dpkg-deb --root-owner-group -Zxz -z"$level" --build "$package" "$folder/syncline_${version}_$(dpkg --print-architecture).deb" >/dev/null
 else
   echo "SKIPPED: the Debian package: dpkg-deb is not installed" >&2
 fi
