@@ -42,28 +42,39 @@ BEGIN
        AND (c.status_place, c.status_until, c.from_status_id, c.to_status_id) IS DISTINCT FROM (n.place, n.until, n.from_id, n.to_id);
 END $$;
 
--- For rows that come without: from programs of the release before, or by hand.
-CREATE FUNCTION syncline.place_status_change() RETURNS trigger LANGUAGE plpgsql AS $$
+-- For rows that come without: from programs of the release before, or by hand. Once for a statement, however many rows it adds.
+CREATE FUNCTION syncline.place_added_changes() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    lacking record;
 BEGIN
-    IF TG_OP = 'UPDATE' THEN
-        PERFORM syncline.place_status_changes(OLD.site_id, ARRAY[OLD.issue_id]);
-        IF NEW.field <> 'status' AND NEW.field_id IS DISTINCT FROM 'status' THEN
-            UPDATE syncline.changelog c SET status_place = NULL, status_until = NULL, from_status_id = NULL, to_status_id = NULL
-             WHERE c.site_id = NEW.site_id AND c.id = NEW.id AND c.item = NEW.item;
-        END IF;
+    FOR lacking IN
+        SELECT a.site_id, array_agg(DISTINCT a.issue_id) AS issues FROM added a
+         WHERE a.status_place IS NULL AND (a.field = 'status' OR a.field_id = 'status') GROUP BY a.site_id
+    LOOP
+        PERFORM syncline.place_status_changes(lacking.site_id, lacking.issues);
+    END LOOP;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER changelog_added AFTER INSERT ON syncline.changelog
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION syncline.place_added_changes();
+
+-- Corrections are rare.
+CREATE FUNCTION syncline.place_corrected_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM syncline.place_status_changes(OLD.site_id, ARRAY[OLD.issue_id]);
+    IF NEW.field <> 'status' AND NEW.field_id IS DISTINCT FROM 'status' THEN
+        UPDATE syncline.changelog c SET status_place = NULL, status_until = NULL, from_status_id = NULL, to_status_id = NULL
+         WHERE c.site_id = NEW.site_id AND c.id = NEW.id AND c.item = NEW.item;
     END IF;
     PERFORM syncline.place_status_changes(NEW.site_id, ARRAY[NEW.issue_id]);
     RETURN NULL;
 END $$;
-CREATE TRIGGER changelog_added AFTER INSERT ON syncline.changelog
-    FOR EACH ROW WHEN ((NEW.field = 'status' OR NEW.field_id = 'status') AND NEW.status_place IS NULL)
-    EXECUTE FUNCTION syncline.place_status_change();
 CREATE TRIGGER changelog_corrected AFTER UPDATE OF issue_id, created_at, field, field_id, from_value, to_value ON syncline.changelog
     FOR EACH ROW WHEN ((OLD.issue_id, OLD.created_at, OLD.field, OLD.field_id, OLD.from_value, OLD.to_value)
                        IS DISTINCT FROM (NEW.issue_id, NEW.created_at, NEW.field, NEW.field_id, NEW.from_value, NEW.to_value)
                        AND (OLD.status_place IS NOT NULL OR NEW.field = 'status' OR NEW.field_id = 'status'))
-    EXECUTE FUNCTION syncline.place_status_change();
-REVOKE EXECUTE ON FUNCTION syncline.place_status_changes(uuid, bigint[]), syncline.place_status_change() FROM PUBLIC;
+    EXECUTE FUNCTION syncline.place_corrected_change();
+REVOKE EXECUTE ON FUNCTION syncline.place_status_changes(uuid, bigint[]), syncline.place_added_changes(), syncline.place_corrected_change() FROM PUBLIC;
 
 -- ---------------------------------------------------------------------------------------------------- indexes
 

@@ -110,20 +110,41 @@ SELECT n.site_id, n.id AS sprint_id, n.name AS sprint_name, n.state AS sprint_st
        n.started_at, n.ends_at, n.completed_at, m.committed_issues, m.committed_points, m.added_issues, m.added_points,
        m.removed_issues, m.removed_points, m.completed_issues, m.completed_points, s.name AS site_name, m.project_id, p.key AS project_key
   FROM (SELECT x.site_id, x.sprint_id, x.project_id,
-               count(*) FILTER (WHERE NOT x.added_after_start) AS committed_issues,
-               coalesce(sum(i.story_points) FILTER (WHERE NOT x.added_after_start), 0) AS committed_points,
-               count(*) FILTER (WHERE x.added_after_start) AS added_issues,
-               coalesce(sum(i.story_points) FILTER (WHERE x.added_after_start), 0) AS added_points,
+               count(*) FILTER (WHERE NOT d.late) AS committed_issues,
+               coalesce(sum(x.story_points) FILTER (WHERE NOT d.late), 0) AS committed_points,
+               count(*) FILTER (WHERE d.late) AS added_issues,
+               coalesce(sum(x.story_points) FILTER (WHERE d.late), 0) AS added_points,
                count(*) FILTER (WHERE x.removed_at IS NOT NULL) AS removed_issues,
-               coalesce(sum(i.story_points) FILTER (WHERE x.removed_at IS NOT NULL), 0) AS removed_points,
+               coalesce(sum(x.story_points) FILTER (WHERE x.removed_at IS NOT NULL), 0) AS removed_points,
                count(*) FILTER (WHERE d.done) AS completed_issues,
-               coalesce(sum(i.story_points) FILTER (WHERE d.done), 0) AS completed_points
-          FROM syncline.issue_sprint x
-          JOIN syncline.issue i ON i.site_id = x.site_id AND i.id = x.issue_id
+               coalesce(sum(x.story_points) FILTER (WHERE d.done), 0) AS completed_points
+          FROM (SELECT g.site_id, g.issue_id, g.sprint_id, coalesce(g.added_at, i.created_at) AS added_at, i.project_id, i.story_points,
+                       i.status_category, i.status_category_changed_at, i.resolved_at, i.updated_at,
+                       CASE WHEN g.in_field THEN NULL ELSE g.removed_at END AS removed_at
+                  -- As in issue_sprint, for all issues at once: nothing but ids is sorted.
+                  FROM (SELECT m.site_id, m.issue_id, m.sprint_id, min(m.at) FILTER (WHERE m.added) AS added_at,
+                               max(m.at) FILTER (WHERE NOT m.added) AS removed_at, bool_or(m.at IS NULL) AS in_field
+                          FROM (SELECT c.site_id, c.issue_id, v.id AS sprint_id, c.created_at AS at, v.added
+                                  FROM syncline.changelog c
+                                 CROSS JOIN LATERAL (SELECT string_to_array(replace(coalesce(c.from_value, ''), ' ', ''), ',') AS old,
+                                                            string_to_array(replace(coalesce(c.to_value, ''), ' ', ''), ',') AS new OFFSET 0) l
+                                 CROSS JOIN LATERAL (
+                                       SELECT part::bigint AS id, true AS added FROM unnest(l.new) part WHERE part ~ '^[0-9]{1,18}$' AND part <> ALL (l.old)
+                                       UNION ALL
+                                       SELECT part::bigint, false FROM unnest(l.old) part WHERE part ~ '^[0-9]{1,18}$' AND part <> ALL (l.new)
+                                       ) v
+                                 WHERE c.field = 'Sprint'
+                                UNION ALL
+                                SELECT i.site_id, i.id, f.id, NULL, true FROM syncline.issue i CROSS JOIN LATERAL unnest(i.sprint_ids) AS f (id)
+                                 WHERE i.sprint_ids <> '{}'
+                               ) m
+                         GROUP BY m.site_id, m.issue_id, m.sprint_id) g
+                  JOIN syncline.issue i ON i.site_id = g.site_id AND i.id = g.issue_id AND i.deleted_at IS NULL) x
           JOIN syncline.sprint n ON n.site_id = x.site_id AND n.id = x.sprint_id
          CROSS JOIN LATERAL (
-               SELECT x.removed_at IS NULL AND i.status_category = 'done'
-                      AND coalesce(i.status_category_changed_at, i.resolved_at, i.updated_at) BETWEEN coalesce(n.started_at, '-infinity')
+               SELECT n.started_at IS NOT NULL AND x.added_at > n.started_at AS late,
+                      x.removed_at IS NULL AND x.status_category = 'done'
+                      AND coalesce(x.status_category_changed_at, x.resolved_at, x.updated_at) BETWEEN coalesce(n.started_at, '-infinity')
                           AND coalesce(n.completed_at, 'infinity') AS done) d
          -- Taken out before it began: it was never part of it.
          WHERE x.removed_at IS NULL OR n.started_at IS NULL OR x.removed_at > n.started_at
