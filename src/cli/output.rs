@@ -232,7 +232,11 @@ impl Output {
         print(text)
     }
 
-    fn json(&self, value: &impl Serialize) -> Result<(), Error> {
+    /// Prints a value as JSON, whatever the format.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn json(&self, value: &impl Serialize) -> Result<(), Error> {
         write_data(&display::json(&serde_json::to_string_pretty(value)?))
     }
 

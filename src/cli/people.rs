@@ -59,7 +59,7 @@ pub(super) async fn run(args: PeopleArgs, context: &Context) -> Result<(), Error
             for account in &accounts {
                 documents.push(people::export(&context.pool, account).await?);
             }
-            context.output.print(&format!("{:#}", serde_json::Value::from(documents)))
+            context.output.json(&documents)
         }
     }
 }

@@ -28,7 +28,7 @@ Later wins:\n\n\
 4. flags (`--database-url`, `--log-level`, …).\n\n\
 `syncline config show` prints every value and where it came from. A key that nobody reads is refused, with the nearest name; a value\n\
 that cannot be used is refused before anything starts. A secret may come from a file: the variable with `_FILE` at its end names it.\n\n\
-```toml\n[database]\nurl = \"postgres://syncline@db.example.com/syncline\"\n\n[queue]\njira_concurrency = 16\n```\n";
+```toml\n[database]\nurl = \"postgres://syncline@db.example.com/syncline\"\n\n[queue]\nworkers = 16\n```\n";
 
 const TAIL: &str = "\n## Variables of others\n\n\
 | variable | read by | meaning |\n|---|---|---|\n\

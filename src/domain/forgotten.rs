@@ -58,7 +58,7 @@ pub fn mark(site_id: Uuid, called: Called, name: &str) -> Mark {
         Called::Email => b'e',
         Called::Username => b'u',
     };
-    let mut hasher = blake3::Hasher::new_derive_key("syncline forgotten person 1");
+    let mut hasher = blake3::Hasher::new_derive_key("people forgotten in syncline, 1");
     hasher.update(site_id.as_bytes()).update(&[kind]);
     match called {
         Called::Name => hasher.update(name.trim().as_bytes()),
@@ -282,20 +282,13 @@ impl Forgotten {
 
     /// The same for a comment.
     pub fn comment(&self, comment: &mut CommentRecord) -> bool {
-        let changed = self.replace(&mut comment.body);
-        if changed {
-            *comment = comment.clone().sealed();
-        }
-        changed
+        // Its hash stays that of what Jira shows, as it does in a row whose text was replaced where it stands.
+        self.replace(&mut comment.body)
     }
 
     /// The same for a worklog.
     pub fn worklog(&self, worklog: &mut WorklogRecord) -> bool {
-        let changed = worklog.comment.as_mut().is_some_and(|text| self.replace(text));
-        if changed {
-            *worklog = worklog.clone().sealed();
-        }
-        changed
+        worklog.comment.as_mut().is_some_and(|text| self.replace(text))
     }
 
     /// The same for one changed field of a history.

@@ -153,7 +153,7 @@ impl Streak {
 }
 
 impl Health {
-    /// Reads the end of a run over a base cadence. Answers whether it said anything.
+    /// Reads the end of a run over a base cadence. Answers whether it says anything about the cadence.
     pub fn read(&mut self, run: &RunEnd, base: Duration, backed_off: bool, rules: &Rules) -> bool {
         self.last_run_id = Some(run.run_id);
         self.last_run_at = Some(run.finished_at);
@@ -169,15 +169,6 @@ impl Health {
                 self.last_failure_at = Some(run.finished_at);
                 return false;
             }
-            // How often the project is tried by itself is decided by the tries that were made by themselves: whoever mends
-            // something and tries it by hand must not make the next try later.
-            End::Failed { message, .. } if run.manual => {
-                self.last_failure_at = Some(run.finished_at);
-                if self.failure_streak > 0 {
-                    self.last_error = Some(message.clone());
-                }
-                return false;
-            }
             End::Failed { code, message, .. } => {
                 self.success_streak = 0;
                 self.failure_streak += 1;
@@ -186,6 +177,9 @@ impl Health {
                 self.failing_since.get_or_insert(run.finished_at);
                 self.last_failure_at = Some(run.finished_at);
                 self.last_error = Some(message.clone());
+                // It counts for the alert. How often the project is tried by itself is decided by the tries that were made by
+                // themselves: whoever mends something and tries it by hand must not make the next try later.
+                return !run.manual;
             }
         }
         true
@@ -332,7 +326,7 @@ mod tests {
             let manual = RunEnd { manual: true, ..run(minute, failed(FailureCode::AuthInvalid), None) };
             assert!(!health.read(&manual, BASE, false, &Rules::default()), "it decides nothing");
         }
-        assert_eq!((health.failure_streak, health.class_streak, health.code), (1, 1, Some(FailureCode::Timeout)));
+        assert_eq!((health.failure_streak, health.code), (11, Some(FailureCode::AuthInvalid)), "it counts for the alert");
         let mut fresh = Health::default();
         fresh.read(
             &RunEnd { manual: true, ..run(0, failed(FailureCode::Timeout), None) },
@@ -340,7 +334,7 @@ mod tests {
             false,
             &Rules::default(),
         );
-        assert_eq!((fresh.failure_streak, fresh.code, fresh.last_failure_at.is_some()), (0, None, true));
+        assert_eq!((fresh.failure_streak, fresh.last_failure_at.is_some()), (1, true));
         health.read(&RunEnd { manual: true, ..run(30, End::Succeeded, None) }, BASE, false, &Rules::default());
         assert_eq!(health.failure_streak, 0, "one success ends a streak, whoever asked for it");
     }

@@ -50,7 +50,7 @@ VALUES = {
         "config": {
             "database": {"max_connections": 50},
             "sync": {"default_cron": "*/5 * * * *", "partition_target_issues": 1000000},
-            "queue": {"jira_concurrency": 16, "grace_seconds": 120},
+            "queue": {"workers": 16, "grace_seconds": 120},
             "telemetry": {"thresholds": "TIMEOUT=5,DNS=2"},
             "alerts": {"reminder_seconds": 43200},
             "log": {"format": "text", "level": "info,sqlx=warn"},
