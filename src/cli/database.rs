@@ -67,7 +67,8 @@ async fn backup(file: &Path, force: bool, context: &Context) -> Result<(), Error
     name.push(".partial");
     let draft = PathBuf::from(name);
     let mut dump = client("pg_dump", context)?;
-    dump.args(["--format=custom", "--no-owner", "--no-privileges", "--schema=syncline", "--schema=jira", "--file"]).arg(&draft);
+    dump.args(["--format=custom", "--no-owner", "--no-privileges", "--schema=syncline", "--schema=jira", "--file"])
+        .arg(&draft);
     let outcome = finish(dump).await.and_then(|()| Ok(std::fs::rename(&draft, file)?));
     if outcome.is_err() {
         // Half a backup is none.

@@ -326,7 +326,11 @@ mod tests {
             let manual = RunEnd { manual: true, ..run(minute, failed(FailureCode::AuthInvalid), None) };
             assert!(!health.read(&manual, BASE, false, &Rules::default()), "it decides nothing");
         }
-        assert_eq!((health.failure_streak, health.code), (11, Some(FailureCode::AuthInvalid)), "it counts for the alert");
+        assert_eq!(
+            (health.failure_streak, health.code),
+            (11, Some(FailureCode::AuthInvalid)),
+            "it counts for the alert"
+        );
         let mut fresh = Health::default();
         fresh.read(
             &RunEnd { manual: true, ..run(0, failed(FailureCode::Timeout), None) },
