@@ -238,8 +238,6 @@ async fn a_closed_account_is_anonymised() {
                 .await,
             1
         );
-        let report = rig.verify(&project, &verify::Options::default()).await.unwrap();
-        assert_eq!(report.differences(), 0, "{report:?}");
         worker.stop().await;
     }
 }

@@ -17,6 +17,7 @@ pub struct CompletionsArgs {
 /// Shells that there is a script for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 #[allow(missing_docs)] // their names
+#[allow(clippy::enum_variant_names)] // one shell is called so
 pub enum Shell {
     Bash,
     Elvish,

@@ -116,7 +116,7 @@ mod tests {
             alert_id: "0190".into(),
         };
         let jira = ("The project in Jira".to_owned(), "https://jira.example.com/jira/browse/OPS".to_owned());
-        assert_eq!(Pages::default().links(&about), [jira.clone()]);
+        assert_eq!(Pages::default().links(&about), std::slice::from_ref(&jira));
         let pages = Pages {
             runbooks: url("https://wiki.example.com/books/"),
             dashboards: url("https://grafana.example.com"),
