@@ -83,7 +83,7 @@ async fn a_schema_that_took_something_away_turns_older_programs_away() {
     let ours = migrate::expected_version();
     let newer = newer_program(&[
         (ours, "ALTER TABLE syncline.issue ADD COLUMN colour text"),
-        (ours + 1, "ALTER TABLE syncline.issue DROP COLUMN description"),
+        (ours + 1, "ALTER TABLE syncline.issue DROP COLUMN description CASCADE"),
     ])
     .await;
     migrate::migrate_with(db.pool(), &newer).await.unwrap();
