@@ -238,6 +238,8 @@ async fn a_closed_account_is_anonymised() {
                 .await,
             1
         );
+        let report = rig.verify(&project, &verify::Options::default()).await.unwrap();
+        assert_eq!(report.differences(), 0, "{kind:?}: {report:?}");
         worker.stop().await;
     }
 }

@@ -234,7 +234,8 @@ impl Forgotten {
             return false;
         }
         let mut changed = false;
-        for name in ["emailAddress", "avatarUrls", "timeZone", "name", "locale"] {
+        // Whether the account is active changes when it is closed, behind the issue.
+        for name in ["emailAddress", "avatarUrls", "timeZone", "name", "locale", "active"] {
             changed |= members.remove(name).is_some();
         }
         if members.get("self").and_then(Value::as_str).is_some_and(|link| link.contains("username=")) {

@@ -58,7 +58,7 @@ fn user_objects_keep_their_ids_only() {
     assert_eq!(
         value,
         json!([
-            {"accountId": "a1", "displayName": "Former user", "active": true},
+            {"accountId": "a1", "displayName": "Former user"},
             {"accountId": "a2", "displayName": "Ben", "emailAddress": "b@y.z"},
             {"key": "a1", "displayName": "Former user"},
             {"type": "mention", "attrs": {"id": "a1", "text": "@Former user"}},

@@ -3,8 +3,6 @@
 //!
 //! What must hold: a change of status says which one it is of its issue's, and when the next one came, as the views have it.
 
-use std::collections::BTreeSet;
-
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use tracing::Instrument;
@@ -50,16 +48,6 @@ fn status_id(value: &str) -> Option<i64> {
     if digits { value.parse().ok() } else { None }
 }
 
-/// Puts the places right where a history is not written in one piece.
-async fn place_again(conn: &mut PgConnection, site_id: Uuid, changes: &[&ChangeRecord]) -> Result<()> {
-    let issues: BTreeSet<i64> = changes.iter().filter(|c| is_status(c)).map(|c| c.issue_id).collect();
-    if !issues.is_empty() {
-        let issues: Vec<i64> = issues.into_iter().collect();
-        sqlx::query!("SELECT syncline.place_status_changes($1, $2)", site_id, &issues).execute(conn).await?;
-    }
-    Ok(())
-}
-
 /// Inserts entries that are not there yet and, of what was read `whole`, puts right those that differ; answers how many were
 /// new or different. A part of a history only adds: its end point, which is asked for the rest, has the last word.
 pub async fn insert_changes(
@@ -85,6 +73,7 @@ pub async fn insert_changes(
     };
     let inserted = sqlx::query!(
         r#"
+        WITH added AS (
         INSERT INTO syncline.changelog (site_id, id, item, issue_id, author_account_id, created_at, field, field_id, field_type,
                                         from_value, from_text, to_value, to_text, status_place, status_until,
                                         from_status_id, to_status_id)
@@ -92,6 +81,11 @@ pub async fn insert_changes(
                                    $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::int4[], $15::timestamptz[],
                                    $16::int8[], $17::int8[]) AS n
         ON CONFLICT DO NOTHING
+        RETURNING issue_id, status_place
+        )
+        SELECT count(*) AS "rows!",
+               coalesce(array_agg(DISTINCT issue_id ORDER BY issue_id) FILTER (WHERE status_place IS NOT NULL), '{}') AS "issues!"
+          FROM added
         "#,
         site_id,
         &ids,
@@ -111,16 +105,18 @@ pub async fn insert_changes(
         &status_ids(|c| c.from_value.as_deref()) as &[Option<i64>],
         &status_ids(|c| c.to_value.as_deref()) as &[Option<i64>],
     )
-    .execute(&mut *conn)
+    .fetch_one(&mut *conn)
     .instrument(trace::batch("INSERT", "syncline.changelog", changes.len()))
-    .await?
-    .rows_affected();
-    let all_new = usize::try_from(inserted).is_ok_and(|inserted| inserted == sorted.len());
-    if inserted > 0 && !(whole && all_new) {
-        place_again(conn, site_id, &sorted).await?;
+    .await?;
+    let all_new = usize::try_from(inserted.rows).is_ok_and(|inserted| inserted == sorted.len());
+    if !inserted.issues.is_empty() && !(whole && all_new) {
+        // Only those that a change of status was added to: it locks them, and others of the page may be another step's.
+        sqlx::query!("SELECT syncline.place_status_changes($1, $2)", site_id, &inserted.issues)
+            .execute(&mut *conn)
+            .await?;
     }
     if !whole || all_new {
-        return Ok(i64::try_from(inserted).unwrap_or(i64::MAX));
+        return Ok(inserted.rows);
     }
     // Some were there before.
     let corrected = sqlx::query!(
@@ -153,5 +149,5 @@ pub async fn insert_changes(
     .instrument(trace::batch("UPDATE", "syncline.changelog", changes.len()))
     .await?
     .rows_affected();
-    Ok(i64::try_from(inserted.saturating_add(corrected)).unwrap_or(i64::MAX))
+    Ok(inserted.rows.saturating_add(i64::try_from(corrected).unwrap_or(i64::MAX)))
 }
