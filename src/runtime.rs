@@ -91,11 +91,9 @@ impl Worker {
         let readiness = Readiness::default();
         let heartbeats = Heartbeats::default();
         let server = match config.http.address {
-            Some(mut address) => {
-                if config.http.may_move {
-                    address = admin::first_free(address).await?;
-                }
-                Some(serve(address, gauge_options(config), &connections, &readiness, &heartbeats).await?)
+            Some(address) => {
+                let sources = sources(gauge_options(config), &connections, &readiness, &heartbeats)?;
+                Some(admin::serve(address, config.http.may_move, sources).await?)
             }
             None => None,
         };
@@ -192,16 +190,15 @@ pub async fn stop_signal() -> anyhow::Result<()> {
     }
 }
 
-async fn serve(
-    address: SocketAddr,
+fn sources(
     options: GaugeOptions,
     connections: &Connections,
     readiness: &Readiness,
     heartbeats: &Heartbeats,
-) -> anyhow::Result<admin::Server> {
+) -> anyhow::Result<admin::Sources> {
     let recorder = metrics::install().context("cannot install the metrics recorder")?;
     let connections = connections.clone();
-    let sources = admin::Sources {
+    Ok(admin::Sources {
         recorder,
         gauges: Arc::new(move || {
             let pool = connections.now();
@@ -213,8 +210,7 @@ async fn serve(
         }),
         readiness: readiness.clone(),
         heartbeats: heartbeats.clone(),
-    };
-    Ok(admin::serve(address, sources).await?)
+    })
 }
 
 /// Keeps the readiness true to what the process can do.

@@ -94,13 +94,13 @@ pub struct Server {
     task: JoinHandle<()>,
 }
 
-/// Listens on `address` and serves until [`Server::stop`].
+/// Listens on `wanted`, or on one of the ports after it if the address `may_move`, and serves until [`Server::stop`].
 ///
 /// # Errors
 /// When the address is taken or cannot be used.
-pub async fn serve(address: SocketAddr, sources: Sources) -> Result<Server, Error> {
-    let listener = bind(address).await?;
-    let address = listener.local_addr().map_err(|source| Error::Listen { address, source })?;
+pub async fn serve(wanted: SocketAddr, may_move: bool, sources: Sources) -> Result<Server, Error> {
+    let listener = if may_move { first_free(wanted).await? } else { bind(wanted).await? };
+    let address = listener.local_addr().map_err(|source| Error::Listen { address: wanted, source })?;
     let stop = CancellationToken::new();
     let recorder = sources.recorder.clone();
     let server = connections::serve(listener, router(sources), Limits::default(), stop.clone());
@@ -114,26 +114,25 @@ pub async fn serve(address: SocketAddr, sources: Sources) -> Result<Server, Erro
     Ok(Server { address, stop, task })
 }
 
-/// The first address from `wanted` on that nobody listens on, for an address that nobody has asked for: several workers of
-/// one machine need no configuration.
+/// Listens on the first address from `wanted` on that nobody listens on, for an address that nobody has asked for: several
+/// workers of one machine need no configuration. What is found is kept: two that start at once do not meet at one port.
 ///
 /// # Errors
 /// When the next [`PORTS_TRIED`] ports are taken too, or the address cannot be used.
-pub async fn first_free(wanted: SocketAddr) -> Result<SocketAddr, Error> {
+async fn first_free(wanted: SocketAddr) -> Result<TcpListener, Error> {
     let mut address = wanted;
-    loop {
+    let listener = loop {
         match bind(address).await {
             Err(Error::Taken { .. }) if address.port() < wanted.port().saturating_add(PORTS_TRIED) => {
                 address.set_port(address.port() + 1);
             }
-            Err(problem) => return Err(problem),
-            Ok(_) => break,
+            found => break found?,
         }
-    }
+    };
     if address != wanted {
         tracing::warn!(event = events::ADMIN_MOVED, %wanted, %address, "the admin address is taken: the next free port serves");
     }
-    Ok(address)
+    Ok(listener)
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {

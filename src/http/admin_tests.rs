@@ -25,6 +25,17 @@ async fn ask(server: &Server, path: &str) -> (u16, String) {
     (answer.status().as_u16(), answer.text().await.unwrap())
 }
 
+#[tokio::test]
+async fn servers_that_start_at_once_share_no_port() {
+    let taken = tokio::net::TcpListener::bind(any_port()).await.unwrap();
+    let wanted = taken.local_addr().unwrap();
+    let started = (0..4).map(|_| serve(wanted, true, sources(no_database())));
+    let servers: Vec<Server> = futures::future::try_join_all(started).await.unwrap();
+    let ports: std::collections::BTreeSet<u16> = servers.iter().map(|server| server.address().port()).collect();
+    assert_eq!(ports.len(), 4, "{ports:?}");
+    assert!(!ports.contains(&wanted.port()));
+}
+
 fn any_port() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
 }
@@ -32,7 +43,7 @@ fn any_port() -> SocketAddr {
 #[tokio::test]
 async fn readiness_follows_the_runtime_and_says_why() {
     let sources = sources(no_database());
-    let server = serve(any_port(), sources.clone()).await.unwrap();
+    let server = serve(any_port(), false, sources.clone()).await.unwrap();
     let mut seen = Vec::new();
     for state in [Ready::Starting, Ready::Ready, Ready::DatabaseLost, Ready::Draining] {
         sources.readiness.set(state);
@@ -49,7 +60,7 @@ async fn readiness_follows_the_runtime_and_says_why() {
 #[tokio::test]
 async fn a_wedged_loop_fails_the_liveness_probe_and_a_lost_database_does_not() {
     let sources = sources(no_database());
-    let server = serve(any_port(), sources.clone()).await.unwrap();
+    let server = serve(any_port(), false, sources.clone()).await.unwrap();
     sources.readiness.set(Ready::DatabaseLost);
     let lively = sources.heartbeats.register("renew", Duration::from_secs(3600));
     assert_eq!(ask(&server, "/healthz").await.0, 200);
@@ -89,7 +100,7 @@ async fn scrapes_share_one_query_for_a_few_seconds() {
         counted.fetch_add(1, Ordering::SeqCst);
         Box::pin(async { Some(metrics::DbGauges { db_size_bytes: Some(42), ..Default::default() }) })
     });
-    let server = serve(any_port(), sources(source)).await.unwrap();
+    let server = serve(any_port(), false, sources(source)).await.unwrap();
     for _ in 0..3 {
         let (status, text) = ask(&server, "/metrics").await;
         assert!(status == 200 && text.contains("syncline_db_size_bytes 42"), "{text}");
@@ -99,10 +110,10 @@ async fn scrapes_share_one_query_for_a_few_seconds() {
 
 #[tokio::test]
 async fn a_taken_address_is_named_and_is_free_again_after_the_stop() {
-    let server = serve(any_port(), sources(no_database())).await.unwrap();
+    let server = serve(any_port(), false, sources(no_database())).await.unwrap();
     let address = server.address();
-    let error = serve(address, sources(no_database())).await.unwrap_err();
+    let error = serve(address, false, sources(no_database())).await.unwrap_err();
     assert!(matches!(error, Error::Taken { .. }) && error.to_string().contains(&address.to_string()), "{error}");
     server.stop().await;
-    serve(address, sources(no_database())).await.unwrap().stop().await;
+    serve(address, false, sources(no_database())).await.unwrap().stop().await;
 }
