@@ -109,7 +109,8 @@ pub async fn insert_changes(
     .instrument(trace::batch("INSERT", "syncline.changelog", changes.len()))
     .await?;
     let all_new = usize::try_from(inserted.rows).is_ok_and(|inserted| inserted == sorted.len());
-    if !inserted.issues.is_empty() && !(whole && all_new) {
+    let placed_already = whole && all_new;
+    if !placed_already && !inserted.issues.is_empty() {
         // Only those that a change of status was added to: it locks them, and others of the page may be another step's.
         sqlx::query!("SELECT syncline.place_status_changes($1, $2)", site_id, &inserted.issues)
             .execute(&mut *conn)
