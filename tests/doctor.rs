@@ -13,6 +13,8 @@ use crate::support::{Rig, TestDb, program};
 async fn doctor(url: Option<&str>, folder: &std::path::Path) -> (Option<i32>, Vec<Value>, String) {
     let mut command = Command::new(program());
     command.args(["doctor", "-o", "json"]).env_clear().current_dir(folder);
+    // Root's private server is the machine's, and may exist.
+    command.env("SYNCLINE__DATABASE__DATA_DIR", folder.join("postgres"));
     command.envs(url.map(|url| ("DATABASE_URL", url)));
     let Output { status, stdout, stderr } = command.output().await.unwrap();
     let errors = String::from_utf8_lossy(&stderr).into_owned();
