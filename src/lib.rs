@@ -27,10 +27,12 @@
 //! 10. **Every acknowledged request ends** in a visible outcome: succeeded, failed with a class and advice, or cancelled.
 //!
 //! # Arrows
-//! `domain` ◀ `store`, `jira` ◀ `engine` ◀ `sync`, `scheduler`, `telemetry` ◀ `http`, `cli` ◀ `runtime`; `tests/architecture.rs` reads the
+//! `domain` ◀ `store`, `jira` ◀ `engine` ◀ `sync`, `scheduler`, `telemetry` ◀ `http`, `app` ◀ `api`, `cli` ◀ `runtime`; `tests/architecture.rs` reads the
 //! `use crate::` lines and fails on an arrow the wrong way.
 
 pub mod alert;
+pub mod api;
+pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;

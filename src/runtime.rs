@@ -20,7 +20,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::alert::template::Templates;
-use crate::cli;
+use crate::api;
+use crate::app::App;
+use crate::cli::{self, Parts, Served};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::episode::Timings;
@@ -72,6 +74,7 @@ pub fn main() -> ExitCode {
 pub struct Worker {
     /// Where probes and metrics are served.
     pub admin: Option<SocketAddr>,
+    connections: Connections,
     stop: CancellationToken,
     limit: Duration,
     tasks: JoinSet<()>,
@@ -122,11 +125,11 @@ impl Worker {
         tasks.spawn(telemetry::keep(keeper, heard.alerts, beats("keeper"), stop.clone()));
         let (set, beat) = (Arc::new(Notify::new()), beats("janitor"));
         tasks.spawn(scheduler::janitor::run(connections.clone(), clock, Arc::clone(&set), beat, stop.clone()));
-        let settings = follow_settings(engine.clone(), connections, config.clone(), set, beats("settings"));
+        let settings = follow_settings(engine.clone(), connections.clone(), config.clone(), set, beats("settings"));
         tasks.spawn(stop.clone().run_until_cancelled_owned(settings).map(drop));
         tasks.spawn(watch(engine, readiness, stop.clone()));
         let limit = Duration::from_secs(u64::from(config.queue.grace_seconds)) + AFTER_GRACE;
-        Ok(Self { admin: server.as_ref().map(admin::Server::address), stop, limit, tasks, server })
+        Ok(Self { admin: server.as_ref().map(admin::Server::address), connections, stop, limit, tasks, server })
     }
 
     /// Runs until SIGTERM or SIGINT, then stops gracefully; a second signal gives up waiting.
@@ -158,13 +161,71 @@ impl Worker {
 
 /// `syncline worker` and `syncline up`: a worker until SIGTERM or SIGINT. `announce` hears where probes and metrics are
 /// served once it works.
-pub fn work<'a>(context: &'a cli::Context, announce: cli::Announce<'a>) -> BoxFuture<'a, anyhow::Result<()>> {
+pub fn work<'a>(
+    context: &'a cli::Context,
+    parts: Parts,
+    announce: cli::Announce<'a>,
+) -> BoxFuture<'a, anyhow::Result<()>> {
     Box::pin(async move {
+        if parts == Parts::Api {
+            let server = Api::start(context).await?;
+            announce(Served { admin: server.admin.as_ref().map(admin::Server::address), api: Some(server.api.address()) });
+            return server.run_until_signal().await;
+        }
         let worker = Worker::start(&context.config, context.pool.clone(), context.clock.clone()).await?;
-        announce(worker.admin);
+        let api = match parts {
+            Parts::All => Some(serve(&context.config, worker.connections.clone(), context.clock.clone()).await?),
+            Parts::Worker | Parts::Api => None,
+        };
+        announce(Served { admin: worker.admin, api: api.as_ref().map(api::Server::address) });
         scheduler::say_outlook(&context.pool).await;
-        worker.run_until_signal().await
+        let outcome = worker.run_until_signal().await;
+        if let Some(api) = api {
+            api.stop().await;
+        }
+        outcome
     })
+}
+
+async fn serve(config: &Config, connections: Connections, clock: Clock) -> anyhow::Result<api::Server> {
+    config.serve.check().map_err(cli::Error::usage)?;
+    Ok(api::serve(App::new(connections, clock), &config.serve, &config.sync).await?)
+}
+
+/// `syncline serve`: the API with probes and metrics of its own.
+struct Api {
+    api: api::Server,
+    admin: Option<admin::Server>,
+    readiness: Readiness,
+}
+
+impl Api {
+    async fn start(context: &cli::Context) -> anyhow::Result<Self> {
+        let config = &context.config;
+        warn_of_newer_schema(store::check_version(&context.pool).await?);
+        let connections = Connections::from(context.pool.clone());
+        let (readiness, heartbeats) = (Readiness::default(), Heartbeats::default());
+        let admin = match config.http.address {
+            Some(address) => {
+                let sources = sources(gauge_options(config), &connections, &readiness, &heartbeats)?;
+                Some(admin::serve(address, config.http.may_move, sources).await?)
+            }
+            None => None,
+        };
+        let api = serve(config, connections, context.clock.clone()).await?;
+        readiness.set(State::Ready);
+        Ok(Self { api, admin, readiness })
+    }
+
+    async fn run_until_signal(self) -> anyhow::Result<()> {
+        stop_signal().await?;
+        self.readiness.set(State::Draining);
+        self.api.stop().await;
+        if let Some(admin) = self.admin {
+            admin.stop().await;
+        }
+        Ok(())
+    }
 }
 
 /// In the middle of an upgrade, or after a rollback, this is as it should be; at any other time somebody wants to know.

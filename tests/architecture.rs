@@ -12,8 +12,9 @@ const LAYERS: &[&[&str]] = &[
     &["store", "jira", "postgres", "simulator"],
     &["engine", "alert"],
     &["queue"],
-    &["sync", "scheduler", "telemetry", "verify"],
-    &["http", "cli"],
+    &["sync", "scheduler", "telemetry", "verify", "http"],
+    &["app"],
+    &["api", "cli"],
     &["runtime"],
 ];
 

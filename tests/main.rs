@@ -12,6 +12,7 @@ mod alert_policy;
 mod alert_rules;
 mod alert_worker;
 mod analyst;
+mod api;
 mod architecture;
 mod bad_input;
 mod cli;

@@ -8,11 +8,12 @@ use sqlx::PgPool;
 
 use super::Error;
 use super::output::{Format, Output};
+use crate::app::{Actor, App};
 use crate::clock::Clock;
 use crate::config::{self, Config, LogFormat};
 use crate::observe::{self, logs};
 use crate::postgres::{Cluster, ClusterOptions};
-use crate::store;
+use crate::store::{self, Connections};
 
 /// How long connections may take to be given back at the end.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
@@ -196,6 +197,16 @@ impl Context {
     /// Whether the database is the private server's.
     pub fn is_private(&self) -> bool {
         self.cluster.is_some()
+    }
+
+    /// The use cases on this database.
+    pub fn app(&self) -> App {
+        App::new(Connections::from(self.pool.clone()), self.clock.clone())
+    }
+
+    /// Who asks of the use cases.
+    pub fn acting(&self) -> Actor {
+        Actor::cli(self.actor())
     }
 
     /// Who asks, for the record: the user of the session.

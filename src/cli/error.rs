@@ -8,7 +8,7 @@ use crate::config;
 use crate::domain::cron::CronError;
 use crate::domain::display;
 use crate::domain::failure::Failure;
-use crate::{observe, postgres, store, verify};
+use crate::{app, observe, postgres, store, verify};
 
 /// How a process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +110,13 @@ impl From<store::Error> for Error {
             Some((message, hint)) => Self { help: hint, ..Self::failure(message) },
             None => Self::failure(problem.to_string()),
         }
+    }
+}
+
+impl From<app::Error> for Error {
+    fn from(problem: app::Error) -> Self {
+        let exit = if problem.kind == app::Kind::Invalid { Exit::Usage } else { Exit::Failure };
+        Self { message: problem.message, help: problem.help, exit }
     }
 }
 

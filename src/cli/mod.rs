@@ -8,6 +8,7 @@
 
 mod alert;
 mod arguments;
+mod audit;
 mod completing;
 mod completions;
 mod config;
@@ -39,10 +40,12 @@ mod role;
 mod run;
 mod schedule;
 mod selection;
+mod serve;
 pub mod simulate;
 mod site;
 mod sync;
 mod table;
+mod token;
 mod up;
 mod user;
 mod verify;
@@ -61,11 +64,31 @@ use futures::future::BoxFuture;
 
 use crate::store;
 
-/// What `syncline worker` does: composed by the runtime, which stands above the commands.
-pub type Work = for<'a> fn(&'a Context, Announce<'a>) -> BoxFuture<'a, anyhow::Result<()>>;
+/// What a process that stays does: composed by the runtime, which stands above the commands.
+pub type Work = for<'a> fn(&'a Context, Parts, Announce<'a>) -> BoxFuture<'a, anyhow::Result<()>>;
 
-/// Hears where a worker serves probes and metrics, once it works; nothing when they are turned off.
-pub type Announce<'a> = Box<dyn FnOnce(Option<SocketAddr>) + Send + 'a>;
+/// What such a process is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parts {
+    /// `syncline worker`: executes steps and follows schedules.
+    Worker,
+    /// `syncline serve`: serves the API.
+    Api,
+    /// `syncline up`: both.
+    All,
+}
+
+/// Hears where a process serves, once it works.
+pub type Announce<'a> = Box<dyn FnOnce(Served) + Send + 'a>;
+
+/// Where a process serves.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Served {
+    /// Probes and metrics; none when they are turned off.
+    pub admin: Option<SocketAddr>,
+    /// The API; none where it is not part of the process.
+    pub api: Option<SocketAddr>,
+}
 
 /// Keeps a PostgreSQL replica of Jira fresh and provably right.
 #[derive(Debug, Parser)]
@@ -98,6 +121,7 @@ pub enum Command {
     Up(up::UpArgs),
     Migrate(migrate::MigrateArgs),
     Worker(worker::WorkerArgs),
+    Serve(serve::ServeArgs),
     Site(site::SiteArgs),
     Project(project::ProjectArgs),
     Member(member::MemberArgs),
@@ -112,6 +136,8 @@ pub enum Command {
     Alert(alert::AlertArgs),
     Verify(verify::VerifyArgs),
     Drift(drift::DriftArgs),
+    Token(token::TokenArgs),
+    Audit(audit::AuditArgs),
     Role(role::RoleArgs),
     Doctor(doctor::DoctorArgs),
     Psql(psql::PsqlArgs),
@@ -151,7 +177,7 @@ async fn execute(cli: Cli, work: Work) -> Result<(), Error> {
         return keeper::run(&args, output).await;
     }
     let loaded = globals.load_config()?;
-    let is_service = matches!(command, Command::Up(_) | Command::Worker(_) | Command::Simulate(_) | Command::Demo(_));
+    let is_service = matches!(command, Command::Up(_) | Command::Worker(_) | Command::Serve(_) | Command::Simulate(_) | Command::Demo(_));
     let guard = globals.start_logs(&loaded.config, is_service)?;
     let outcome = match command {
         Command::Config(args) if args.is_offline() => config::show(&loaded, output),
@@ -171,7 +197,7 @@ async fn with_database(
     output: Output,
     work: Work,
 ) -> Result<(), Error> {
-    let is_service = matches!(command, Command::Up(_) | Command::Worker(_));
+    let is_service = matches!(command, Command::Up(_) | Command::Worker(_) | Command::Serve(_));
     let usage = if is_service { Usage::Service } else { Usage::Command };
     let context = Context::connect(loaded.config, output, usage).await?;
     let outcome = match answers_at_once(&command) {
@@ -190,7 +216,7 @@ async fn with_database(
 /// others wait for Jira, for a run or for a schema, and limit what they ask by themselves.
 fn answers_at_once(command: &Command) -> bool {
     match command {
-        Command::Queue(_) | Command::Schedule(_) | Command::Health(_) | Command::Drift(_) => true,
+        Command::Queue(_) | Command::Schedule(_) | Command::Health(_) | Command::Drift(_) | Command::Token(_) | Command::Audit(_) => true,
         Command::Log(args) => !args.waits(),
         Command::Run(args) => !args.waits(),
         Command::Sync(args) => !args.waits(),
@@ -232,7 +258,8 @@ async fn dispatch(
     }
     context.check_schema().await?;
     match command {
-        Command::Worker(_) => Ok(work(context, Box::new(|_| {})).await?),
+        Command::Worker(_) => Ok(work(context, Parts::Worker, Box::new(|_| {})).await?),
+        Command::Serve(_) => serve::run(context, work).await,
         Command::Site(args) => site::run(args, context).await,
         Command::Project(args) => project::run(args, context).await,
         Command::Member(args) => member::run(args, context).await,
@@ -247,6 +274,8 @@ async fn dispatch(
         Command::Alert(args) => alert::run(args, context).await,
         Command::Verify(args) => verify::run(args, context).await,
         Command::Drift(args) => drift::run(args, context).await,
+        Command::Token(args) => token::run(args, context).await,
+        Command::Audit(args) => audit::run(args, context).await,
         Command::Role(args) => role::run(args, context).await,
         Command::Config(args) => config::run(args, configured, context).await,
         // These have been handled before a database was needed.

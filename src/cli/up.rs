@@ -3,9 +3,7 @@
 //! What must hold: it migrates before it works, so that it runs on an empty database; it says where things are only once
 //! they answer.
 
-use std::net::SocketAddr;
-
-use super::{Context, Error, Work, migrate_by_the_direct_way};
+use super::{Context, Error, Parts, Served, Work, migrate_by_the_direct_way};
 use crate::cli::migrate::MigrateArgs;
 
 /// Migrate the database and do the work, in one process until SIGTERM or Ctrl-C
@@ -19,11 +17,11 @@ pub struct UpArgs {}
 pub(super) async fn run(_args: &UpArgs, context: &Context, work: Work) -> Result<(), Error> {
     migrate_by_the_direct_way(&MigrateArgs { check: false }, context).await?;
     context.check_schema().await?;
-    work(context, Box::new(|admin| announce(context, admin))).await?;
+    work(context, Parts::All, Box::new(|served| announce(context, served))).await?;
     Ok(())
 }
 
-fn announce(context: &Context, admin: Option<SocketAddr>) {
+fn announce(context: &Context, served: Served) {
     let output = &context.output;
     output.note("");
     output.note("Syncline is up: it follows schedules and executes runs until Ctrl-C.");
@@ -34,7 +32,11 @@ fn announce(context: &Context, admin: Option<SocketAddr>) {
         )),
         false => output.note("  database    the one of DATABASE_URL  (read it: syncline psql)"),
     }
-    if let Some(address) = admin {
+    if let Some(address) = served.api {
+        let base = &context.config.serve.base_path;
+        output.note(&format!("  API         http://{address}{base}/api  (a token for it: syncline token create NAME)"));
+    }
+    if let Some(address) = served.admin {
         output.note(&format!("  metrics     http://{address}/metrics  (health: /healthz, /readyz)"));
     }
     output.note("  next        in another terminal: syncline site add, syncline project add, syncline run list");

@@ -87,7 +87,9 @@ pub fn load(sources: &Sources) -> Result<Loaded, Error> {
             remedy: "see `syncline config show` for every key with its value".into(),
         }
     })?;
-    config.http.may_move = settings.iter().any(|set| set.key == "http.address" && set.origin == "default");
+    let is_default = |key: &str| settings.iter().any(|set| set.key == key && set.origin == "default");
+    config.http.may_move = is_default("http.address");
+    config.serve.may_move = is_default("serve.address");
     if let Some((key, problem, remedy)) = config.queue.contradiction() {
         let origin = settings.iter().find(|setting| setting.key == key).map(|setting| setting.origin.clone());
         return Err(Error::Invalid { key: key.into(), origin: origin.unwrap_or_default(), problem, remedy });

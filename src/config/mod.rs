@@ -23,6 +23,7 @@ mod queue;
 mod reference;
 pub mod secret;
 mod secrets;
+mod serve;
 mod sync;
 mod telemetry;
 pub mod written;
@@ -35,6 +36,7 @@ pub use load::{Loaded, Origin, Setting, Sources, load};
 pub use log::{LogConfig, LogFormat};
 pub use queue::QueueConfig;
 pub use secrets::SecretsConfig;
+pub use serve::{ServeAuth, ServeConfig};
 pub use sync::SyncConfig;
 pub use telemetry::TelemetryConfig;
 
@@ -54,6 +56,8 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
     /// The admin address.
     pub http: HttpConfig,
+    /// The API.
+    pub serve: ServeConfig,
     /// Log lines.
     pub log: LogConfig,
     /// When people hear of alerts.
@@ -64,7 +68,7 @@ pub struct Config {
 
 /// Every key of every section, in the order of the sections.
 fn keys() -> impl Iterator<Item = &'static key::Key> {
-    [database::KEYS, sync::KEYS, queue::KEYS, telemetry::KEYS, http::KEYS, log::KEYS, alerts::KEYS, secrets::KEYS]
+    [database::KEYS, sync::KEYS, queue::KEYS, telemetry::KEYS, http::KEYS, serve::KEYS, log::KEYS, alerts::KEYS, secrets::KEYS]
         .into_iter()
         .flatten()
 }

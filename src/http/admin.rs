@@ -7,7 +7,6 @@
 //!   seconds and for a bounded time; while it cannot answer they are left out and the rest is served.
 //! - `/log-level`: what is logged, asked and, by callers on this machine, changed; see [`super::log_level`].
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,13 +19,13 @@ use axum::{Json, Router};
 use futures::future::BoxFuture;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
-use tokio::net::TcpListener;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::connections::{self, Limits};
+use super::listen::{self, Error};
 use super::log_level;
 use crate::observe::health::{Heartbeats, Readiness, State as Ready};
 use crate::observe::{events, metrics};
@@ -40,38 +39,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(2);
 /// The body of a request: a filter of log lines is the only one.
 const BODY_BYTES: usize = 16 * 1024;
 
-/// How many ports after the default one are tried.
-const PORTS_TRIED: u16 = 50;
-
 /// Reads the database gauges; `None` when the database cannot be asked.
 pub type GaugeSource = Arc<dyn Fn() -> BoxFuture<'static, Option<metrics::DbGauges>> + Send + Sync>;
-
-/// Why the server cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Another process listens there.
-    #[error(
-        "the admin address {address} is taken: stop the process that uses it, or choose another (port 0 takes any free one)"
-    )]
-    Taken {
-        /// The address asked for.
-        address: SocketAddr,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// The system does not let this process listen there.
-    #[error(
-        "cannot listen on the admin address {address}: check that this machine has it and that the port is above 1023"
-    )]
-    Listen {
-        /// The address asked for.
-        address: SocketAddr,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-}
 
 /// What the server shows.
 #[derive(Clone)]
@@ -99,8 +68,10 @@ pub struct Server {
 /// # Errors
 /// When the address is taken or cannot be used.
 pub async fn serve(wanted: SocketAddr, may_move: bool, sources: Sources) -> Result<Server, Error> {
-    let listener = if may_move { first_free(wanted).await? } else { bind(wanted).await? };
-    let address = listener.local_addr().map_err(|source| Error::Listen { address: wanted, source })?;
+    let (listener, address) = listen::open("admin", wanted, may_move).await?;
+    if address != wanted && wanted.port() != 0 {
+        tracing::warn!(event = events::ADMIN_MOVED, %wanted, %address, "the admin address is taken: the next free port serves");
+    }
     let stop = CancellationToken::new();
     let recorder = sources.recorder.clone();
     let server = connections::serve(listener, router(sources), Limits::default(), stop.clone());
@@ -112,34 +83,6 @@ pub async fn serve(wanted: SocketAddr, may_move: bool, sources: Sources) -> Resu
     });
     tracing::info!(event = events::ADMIN_LISTENING, %address, "probes and metrics are served");
     Ok(Server { address, stop, task })
-}
-
-/// Listens on the first address from `wanted` on that nobody listens on, for an address that nobody has asked for: several
-/// workers of one machine need no configuration. What is found is kept: two that start at once do not meet at one port.
-///
-/// # Errors
-/// When the next [`PORTS_TRIED`] ports are taken too, or the address cannot be used.
-async fn first_free(wanted: SocketAddr) -> Result<TcpListener, Error> {
-    let mut address = wanted;
-    let listener = loop {
-        match bind(address).await {
-            Err(Error::Taken { .. }) if address.port() < wanted.port().saturating_add(PORTS_TRIED) => {
-                address.set_port(address.port() + 1);
-            }
-            found => break found?,
-        }
-    };
-    if address != wanted {
-        tracing::warn!(event = events::ADMIN_MOVED, %wanted, %address, "the admin address is taken: the next free port serves");
-    }
-    Ok(listener)
-}
-
-async fn bind(address: SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address).await.map_err(|source| match source.kind() {
-        io::ErrorKind::AddrInUse => Error::Taken { address, source },
-        _ => Error::Listen { address, source },
-    })
 }
 
 impl Server {

@@ -1,9 +1,9 @@
-//! The connections of the admin port: a bounded number, each with bounded time.
+//! The connections of a port: a bounded number, each with bounded time.
 //!
 //! Whoever reaches the port may open connections and say nothing, send a header byte by byte, or read no answer. Each of them
 //! would keep a descriptor, and a process without descriptors reaches neither Jira nor its database.
 //!
-//! What must hold: at most [`MOST`] connections are open, whatever is done to the port; a probe is answered while it is done,
+//! What must hold: at most [`Limits::most`] connections are open, whatever is done to the port; a probe is answered while it is done,
 //! because a new connection takes the place of the one that has waited longest for its own request; what a client does not do
 //! in its time ends its connection.
 
@@ -36,6 +36,8 @@ pub const MOST: usize = 64;
 /// How long a client may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
+    /// Connections that may be open at once.
+    pub most: usize,
     /// For the head of a request; also how long it may keep a connection without one.
     pub head: Duration,
     /// From the head of a request to the head of its answer, a slow body included.
@@ -49,7 +51,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { head: seconds(10), request: seconds(15), write: seconds(10), stop: seconds(1) }
+        Self { most: MOST, head: seconds(10), request: seconds(15), write: seconds(10), stop: seconds(1) }
     }
 }
 
@@ -74,10 +76,10 @@ struct Registry(Arc<Mutex<Vec<Open>>>);
 
 impl Registry {
     /// Takes a place for a new connection, from another one if need be; none when every other one is busy.
-    fn admit(&self) -> Option<(Arc<AtomicBool>, CancellationToken)> {
+    fn admit(&self, most: usize) -> Option<(Arc<AtomicBool>, CancellationToken)> {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         open.retain(|one| !one.drop_it.is_cancelled());
-        if open.len() >= MOST {
+        if open.len() >= most {
             let idle = open.iter().position(|one| !one.is_answering.load(Ordering::Relaxed));
             let stuck = || open.iter().position(|one| one.since.elapsed() > ANSWERED_WITHIN);
             let place = idle.or_else(stuck)?;
@@ -108,7 +110,7 @@ async fn serve_with(listener: TcpListener, app: Router, limits: Limits, registry
             continue;
         };
         // Without a place the stream is closed here.
-        if let Some((is_answering, drop_it)) = registry.admit() {
+        if let Some((is_answering, drop_it)) = registry.admit(limits.most) {
             tasks.spawn(serve_one(stream, peer, app.clone(), limits, is_answering, drop_it, stop.clone()));
         }
     }

@@ -1,7 +1,10 @@
 //! Who changed what by hand.
 
+use chrono::{DateTime, Utc};
+use serde::Serialize;
 use serde_json::Value;
 use sqlx::PgExecutor;
+use utoipa::ToSchema;
 
 use crate::store::Result;
 
@@ -36,4 +39,82 @@ pub async fn record_with(
     .execute(executor)
     .await?;
     Ok(())
+}
+
+/// Who changes something, by which way, from where.
+#[derive(Clone, Copy, Debug)]
+pub struct Who<'a> {
+    /// Their name.
+    pub name: &'a str,
+    /// The way in: `cli`, `token`, `local`.
+    pub way: &'a str,
+    /// The address that the request came from.
+    pub address: Option<&'a str>,
+}
+
+/// The same, with the way in and the address.
+pub async fn record_by(
+    executor: impl PgExecutor<'_>,
+    who: &Who<'_>,
+    action: &str,
+    subject: &str,
+    details: &Value,
+) -> Result<()> {
+    sqlx::query!(
+        "INSERT INTO syncline.audit (actor, way, address, action, subject, details) VALUES ($1, $2, $3, $4, $5, $6)",
+        who.name,
+        who.way,
+        who.address,
+        action,
+        subject,
+        details
+    )
+    .execute(executor)
+    .await?;
+    Ok(())
+}
+
+/// An entry of the audit.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Entry {
+    /// Its number; grows with time.
+    pub id: i64,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Who.
+    pub actor: String,
+    /// By which way: `cli`, `token`, `local`; null for entries of older programs.
+    pub way: Option<String>,
+    /// The address that the request came from.
+    pub address: Option<String>,
+    /// What was done, such as `project.pause`.
+    pub action: String,
+    /// To what: a site, SITE/KEY, a run.
+    pub subject: String,
+    /// What it was before, and what it became.
+    pub details: Option<Value>,
+}
+
+/// Entries, newest first: of a smaller number than `before`, by this actor, of this action (or of a noun: `project`).
+pub async fn list(
+    executor: impl PgExecutor<'_>,
+    before: Option<i64>,
+    actor: Option<&str>,
+    action: Option<&str>,
+    limit: i64,
+) -> Result<Vec<Entry>> {
+    let entries = sqlx::query_as!(
+        Entry,
+        "SELECT id, at, actor, way, address, action, subject, details FROM syncline.audit
+          WHERE ($1::int8 IS NULL OR id < $1) AND ($2::text IS NULL OR actor = $2)
+            AND ($3::text IS NULL OR action = $3 OR split_part(action, '.', 1) = $3)
+          ORDER BY id DESC LIMIT $4",
+        before,
+        actor,
+        action,
+        limit
+    )
+    .fetch_all(executor)
+    .await?;
+    Ok(entries)
 }

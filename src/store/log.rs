@@ -3,12 +3,13 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgPool;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::store::Result;
 
 /// One entry.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct LogEntry {
     /// Its number; grows with time.
     pub id: i64,
@@ -47,6 +48,12 @@ pub struct LogFilter {
     pub limit: i64,
     /// Only those of a larger number.
     pub after: i64,
+    /// Only those of a smaller number.
+    pub before: Option<i64>,
+    /// With this text in message, event or code, whatever its case.
+    pub text: Option<String>,
+    /// About this kind of record: `issue`, `comment`, `worklog` and so on.
+    pub entity: Option<String>,
 }
 
 /// The newest entries that match, oldest first.
@@ -59,14 +66,19 @@ pub async fn list(pool: &PgPool, filter: &LogFilter) -> Result<Vec<LogEntry>> {
              LEFT JOIN syncline.project p ON p.id = l.project_id
              LEFT JOIN syncline.site s ON s.id = p.site_id
             WHERE ($1::uuid IS NULL OR l.run_id = $1) AND ($2::uuid IS NULL OR l.project_id = $2)
-              AND l.level = ANY($3::text[]) AND l.id > $5
+              AND l.level = ANY($3::text[]) AND l.id > $5 AND ($6::int8 IS NULL OR l.id < $6)
+              AND ($7::text IS NULL OR position(lower($7) IN lower(concat_ws(' ', l.message, l.event, l.code))) > 0)
+              AND ($8::text IS NULL OR l.details ->> 'entity' = $8)
             ORDER BY l.id DESC
             LIMIT $4"#,
         filter.run_id,
         filter.project_id,
         &filter.levels,
         filter.limit,
-        filter.after
+        filter.after,
+        filter.before,
+        filter.text,
+        filter.entity
     )
     .fetch_all(pool)
     .await?;

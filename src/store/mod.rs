@@ -7,7 +7,7 @@
 
 pub mod ahead;
 pub mod alert;
-mod audit;
+pub mod audit;
 pub mod bundle;
 pub mod candidates;
 pub mod capability;
@@ -50,6 +50,8 @@ pub mod setting;
 pub mod sighting;
 pub mod site;
 pub mod step;
+pub mod statistics;
+pub mod token;
 pub mod totals;
 pub mod tracking;
 pub mod upkeep;

@@ -230,6 +230,7 @@ pub const RELATIONS: &[Relation] = &[
     },
     internal("alert_route", BY_HAND),
     shown("alert_silence", ALERTS),
+    internal("api_token", "until somebody deletes it; a token that was revoked stays in the list"),
     Relation { working: Working::Appends, ..internal("audit", "`retention_audit_days`") },
     shown("jira_user", REPLICA),
     internal("forgotten_name", "as long as its site: it keeps the name from coming back"),

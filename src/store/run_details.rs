@@ -2,12 +2,13 @@
 
 use serde::Serialize;
 use sqlx::PgPool;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::store::Result;
 
 /// The steps of one kind.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct StepCount {
     /// Their kind.
     pub kind: String,
@@ -30,7 +31,7 @@ pub struct StepCount {
 }
 
 /// Waits of one kind.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Waited {
     /// The canonical code of what was waited for.
     pub reason: String,

@@ -3,15 +3,19 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgPool;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::audit::{self, Who};
 use crate::store::Result;
 
 /// A run.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Run {
     /// Its id.
     pub id: Uuid,
+    /// The id of its project here.
+    pub project_id: Uuid,
     /// SITE/KEY.
     pub project: String,
     /// `incremental` or `full`.
@@ -91,19 +95,60 @@ pub struct Run {
 pub struct RunFilter {
     /// This one.
     pub id: Option<Uuid>,
-    /// Of this project.
-    pub project_id: Option<Uuid>,
-    /// In this state.
-    pub state: Option<String>,
+    /// Of these projects.
+    pub projects: Option<Vec<Uuid>>,
+    /// In one of these states.
+    pub states: Option<Vec<String>>,
+    /// Of this kind: `incremental` or `full`.
+    pub kind: Option<String>,
+    /// Started by one of these: `schedule`, `manual`, `retry`, `repair`.
+    pub triggers: Option<Vec<String>>,
+    /// Asked for by this person.
+    pub requested_by: Option<String>,
+    /// That failed with this code.
+    pub error_code: Option<String>,
+    /// Asked for at this time or later.
+    pub from: Option<DateTime<Utc>>,
+    /// Asked for before this time.
+    pub to: Option<DateTime<Utc>>,
+    /// Older than the run with this time and id.
+    pub after: Option<(DateTime<Utc>, Uuid)>,
+    /// So many are passed over.
+    pub offset: i64,
     /// At most so many.
     pub limit: i64,
+}
+
+/// How many runs match, counted up to one more than `most`.
+pub async fn count(pool: &PgPool, filter: &RunFilter, most: i64) -> Result<i64> {
+    let count = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM (
+               SELECT 1 FROM syncline.sync_run r
+                WHERE ($1::uuid[] IS NULL OR r.project_id = ANY ($1)) AND ($2::text[] IS NULL OR r.state = ANY ($2))
+                  AND ($3::text IS NULL OR r.kind = $3) AND ($4::text[] IS NULL OR r.trigger = ANY ($4))
+                  AND ($5::text IS NULL OR r.requested_by = $5) AND ($6::text IS NULL OR r.error_code = $6)
+                  AND ($7::timestamptz IS NULL OR r.created_at >= $7) AND ($8::timestamptz IS NULL OR r.created_at < $8)
+                LIMIT $9 + 1) matching"#,
+        filter.projects.as_deref(),
+        filter.states.as_deref(),
+        filter.kind,
+        filter.triggers.as_deref(),
+        filter.requested_by,
+        filter.error_code,
+        filter.from,
+        filter.to,
+        most
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(count)
 }
 
 /// Runs, newest first.
 pub async fn list(pool: &PgPool, filter: &RunFilter) -> Result<Vec<Run>> {
     let runs = sqlx::query_as!(
         Run,
-        r#"SELECT r.id, s.name || '/' || p.key AS "project!", r.kind, r.trigger,
+        r#"SELECT r.id, r.project_id, s.name || '/' || p.key AS "project!", r.kind, r.trigger,
                   CASE WHEN r.state = 'running' AND r.cancel_requested_at IS NOT NULL THEN 'cancelling' ELSE r.state END AS "state!",
                   r.requested_by, r.slot_at, r.retry_of, r.created_at, r.started_at, r.finished_at,
                   r.window_from, r.window_to, r.estimated_issues,
@@ -123,9 +168,13 @@ pub async fn list(pool: &PgPool, filter: &RunFilter) -> Result<Vec<Run>> {
                   (SELECT string_agg(DISTINCT l.message, '; ') FROM syncline.sync_log l
                     WHERE l.run_id = r.id AND l.event IN ('lists_left_out', 'values_left_out', 'ways_contradict')) AS noted
              FROM (SELECT * FROM syncline.sync_run r
-                    WHERE ($1::uuid IS NULL OR r.id = $1) AND ($2::uuid IS NULL OR r.project_id = $2)
-                      AND ($3::text IS NULL OR r.state = $3)
-                    ORDER BY r.created_at DESC LIMIT $4) r
+                    WHERE ($1::uuid IS NULL OR r.id = $1) AND ($2::uuid[] IS NULL OR r.project_id = ANY ($2))
+                      AND ($3::text[] IS NULL OR r.state = ANY ($3))
+                      AND ($5::text IS NULL OR r.kind = $5) AND ($6::text[] IS NULL OR r.trigger = ANY ($6))
+                      AND ($7::text IS NULL OR r.requested_by = $7) AND ($8::text IS NULL OR r.error_code = $8)
+                      AND ($9::timestamptz IS NULL OR r.created_at >= $9) AND ($10::timestamptz IS NULL OR r.created_at < $10)
+                      AND ($11::timestamptz IS NULL OR (r.created_at, r.id) < ($11, $12::uuid))
+                    ORDER BY r.created_at DESC, r.id DESC LIMIT $4 OFFSET $13) r
              JOIN syncline.project p ON p.id = r.project_id
              JOIN syncline.site s ON s.id = p.site_id
              LEFT JOIN LATERAL (
@@ -142,11 +191,20 @@ pub async fn list(pool: &PgPool, filter: &RunFilter) -> Result<Vec<Run>> {
                   SELECT jsonb_object_agg(e.entity, e.records) AS rejected
                     FROM (SELECT entity, count(*) AS records FROM syncline.sync_rejected
                            WHERE run_id = r.id AND r.finished_at IS NULL GROUP BY entity) e) j ON true
-            ORDER BY r.created_at DESC"#,
+            ORDER BY r.created_at DESC, r.id DESC"#,
         filter.id,
-        filter.project_id,
-        filter.state,
-        filter.limit
+        filter.projects.as_deref(),
+        filter.states.as_deref(),
+        filter.limit,
+        filter.kind,
+        filter.triggers.as_deref(),
+        filter.requested_by,
+        filter.error_code,
+        filter.from,
+        filter.to,
+        filter.after.map(|(at, _)| at),
+        filter.after.map(|(_, id)| id),
+        filter.offset
     )
     .fetch_all(pool)
     .await?;
@@ -154,7 +212,7 @@ pub async fn list(pool: &PgPool, filter: &RunFilter) -> Result<Vec<Run>> {
 }
 
 /// How far a run has come, for those who watch it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct RunProgress {
     /// The run.
     pub run_id: Uuid,
@@ -257,6 +315,45 @@ pub async fn request(pool: &PgPool, project: &str, kind: &str, reconcile: bool, 
 pub async fn cancel(pool: &PgPool, run_id: Uuid) -> Result<String> {
     let state = sqlx::query_scalar!(r#"SELECT syncline.cancel_run($1) AS "state!""#, run_id).fetch_one(pool).await?;
     Ok(state)
+}
+
+/// The same, and says so in the audit where it changes something. `project` is SITE/KEY.
+pub async fn cancel_by(pool: &PgPool, run_id: Uuid, project: &str, who: &Who<'_>) -> Result<String> {
+    let mut transaction = pool.begin().await?;
+    let state = sqlx::query_scalar!(r#"SELECT syncline.cancel_run($1) AS "state!""#, run_id)
+        .fetch_one(&mut *transaction)
+        .await?;
+    if matches!(state.as_str(), "cancelled" | "cancelling") {
+        let details = serde_json::json!({ "run": run_id, "state": state });
+        audit::record_by(&mut *transaction, who, "run.cancel", project, &details).await?;
+    }
+    transaction.commit().await?;
+    Ok(state)
+}
+
+/// Deletes a run that is over, with its steps and what it logged; `details` stay in the audit. False when there is no such
+/// run.
+pub async fn delete(pool: &PgPool, run_id: Uuid, details: &serde_json::Value, who: &Who<'_>) -> Result<bool> {
+    let mut transaction = pool.begin().await?;
+    let gone = sqlx::query!(
+        r#"WITH run AS (
+               DELETE FROM syncline.sync_run WHERE id = $1 AND state IN ('succeeded', 'failed', 'cancelled') RETURNING id
+           ), steps AS (
+               DELETE FROM syncline.sync_step WHERE run_id IN (SELECT id FROM run)
+           ), logs AS (
+               DELETE FROM syncline.sync_log WHERE run_id IN (SELECT id FROM run)
+           )
+           SELECT id FROM run"#,
+        run_id
+    )
+    .fetch_optional(&mut *transaction)
+    .await?
+    .is_some();
+    if gone {
+        audit::record_by(&mut *transaction, who, "run.delete", &run_id.to_string(), details).await?;
+    }
+    transaction.commit().await?;
+    Ok(gone)
 }
 
 /// Requests a run with the parameters of one that has ended; it goes on from the project's cursor. `None` when that run

@@ -1,10 +1,11 @@
 //! Schedules, as operators change them.
 
 use chrono::{DateTime, Utc};
+use serde_json::json;
 use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
-use super::audit;
+use super::audit::{self, Who};
 use crate::store::Result;
 
 /// When a schedule comes due next.
@@ -17,7 +18,7 @@ pub struct NextSlot {
 }
 
 /// Stops a project's schedule and refuses requests; a run that is under way goes on to its end.
-pub async fn pause(pool: &PgPool, project_id: Uuid, subject: &str, actor: &str) -> Result<()> {
+pub async fn pause(pool: &PgPool, project_id: Uuid, subject: &str, who: &Who<'_>) -> Result<()> {
     let mut transaction = pool.begin().await?;
     sqlx::query!(
         r#"WITH p AS (
@@ -29,14 +30,14 @@ pub async fn pause(pool: &PgPool, project_id: Uuid, subject: &str, actor: &str) 
     )
     .execute(&mut *transaction)
     .await?;
-    audit::record(&mut *transaction, actor, "project.pause", &[subject.to_owned()]).await?;
+    audit::record_by(&mut *transaction, who, "project.pause", subject, &json!({ "state": ["active", "paused"] })).await?;
     transaction.commit().await?;
     Ok(())
 }
 
 /// Starts it again from its next slot on: slots that passed in the meantime are not made up for. What held it back before
 /// holds it back still.
-pub async fn resume(pool: &PgPool, project_id: Uuid, next: NextSlot, subject: &str, actor: &str) -> Result<()> {
+pub async fn resume(pool: &PgPool, project_id: Uuid, next: NextSlot, subject: &str, who: &Who<'_>) -> Result<()> {
     let mut transaction = pool.begin().await?;
     sqlx::query!(
         r#"WITH p AS (
@@ -54,7 +55,7 @@ pub async fn resume(pool: &PgPool, project_id: Uuid, next: NextSlot, subject: &s
     )
     .execute(&mut *transaction)
     .await?;
-    audit::record(&mut *transaction, actor, "project.resume", &[subject.to_owned()]).await?;
+    audit::record_by(&mut *transaction, who, "project.resume", subject, &json!({ "state": ["paused", "active"] })).await?;
     wake_scheduler(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(())

@@ -5,13 +5,12 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::super::confirm::confirm;
-use super::super::output::{Format, time};
+use super::super::output::{Format, time_or_dash};
 use super::super::selection::{Selection, counted};
 use super::super::{Context, Error};
-use super::{name, schedule};
-use crate::domain::cron::Schedule;
+use super::name;
+use crate::app;
 use crate::store::project::{self, Project};
-use crate::store::schedule_admin;
 
 /// What was done to a project.
 #[derive(Serialize)]
@@ -65,7 +64,7 @@ pub(super) async fn pause(selection: &Selection, context: &Context) -> Result<()
             acts.push(Acted { text, ..Acted::new(project, "unchanged") });
             continue;
         }
-        schedule_admin::pause(&context.pool, project.id, &name, &context.actor()).await?;
+        app::project::pause(&context.app(), &context.acting(), &name).await?;
         let mut text = format!("paused {name}; resume it with `syncline project resume {name}`");
         if let Some(run) = project.active_run {
             text.push_str(&format!("\nrun {run} goes on; stop it with `syncline run cancel {run}`"));
@@ -87,14 +86,11 @@ pub(super) async fn resume(selection: &Selection, context: &Context) -> Result<(
             acts.push(Acted { text, ..Acted::new(project, "unchanged") });
             continue;
         }
-        let schedule = Schedule::parse(
-            project.cron.as_deref().unwrap_or(&defaults.default_cron),
-            project.time_zone.as_deref().unwrap_or(&defaults.time_zone),
-        )?;
-        let next = schedule::next_slot(&schedule, project.id, context.clock.now())?;
-        schedule_admin::resume(&context.pool, project.id, next, &name, &context.actor()).await?;
-        let text = format!("resumed {name}; next run at {}", time(next.run_at));
-        acts.push(Acted { text, next_run_at: Some(next.run_at), ..Acted::new(project, "resumed") });
+        let defaults = (defaults.default_cron.as_str(), defaults.time_zone.as_str());
+        let done = app::project::resume(&context.app(), &context.acting(), &name, defaults).await?;
+        let next = done.next_run_at;
+        let text = format!("resumed {name}; next run at {}", time_or_dash(next));
+        acts.push(Acted { text, next_run_at: next, ..Acted::new(project, "resumed") });
     }
     tell(selection, &acts, context)
 }

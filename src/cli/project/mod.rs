@@ -14,6 +14,8 @@ use super::completing;
 use super::output::{time, time_or_dash};
 use super::selection::Selection;
 use super::{Context, Error, Fields, Row};
+pub(super) use crate::app::project::name;
+use crate::app;
 use crate::store::project::{self, Project, ProjectFilter, ReplicaCounts};
 
 /// Discover, add, list, show, track, pause, resume, reschedule or remove projects
@@ -87,35 +89,7 @@ pub(super) async fn run(args: ProjectArgs, context: &Context) -> Result<(), Erro
 
 /// The project that KEY or SITE/KEY names, or an error that offers what is near.
 pub(super) async fn find(context: &Context, text: &str, removed: bool) -> Result<Project, Error> {
-    let (site, key) = match text.split_once('/') {
-        Some((site, key)) => (Some(site.to_ascii_lowercase()), key),
-        None => (None, text),
-    };
-    let key = key.to_ascii_uppercase();
-    let filter = ProjectFilter { site, key: Some(key.clone()), removed };
-    let mut found = project::list(&context.pool, &filter).await?;
-    if found.len() > 1 {
-        let names: Vec<String> = found.iter().map(name).collect();
-        return Err(Error::usage(format!("project key {key} is used on several sites: {}", names.join(", ")))
-            .help("name the site too, as SITE/KEY"));
-    }
-    if let Some(found) = found.pop() {
-        return Ok(found);
-    }
-    let all = project::list(&context.pool, &ProjectFilter { removed, ..ProjectFilter::default() }).await?;
-    let near = all
-        .iter()
-        .map(|other| (strsim::jaro_winkler(&key, &other.key), other))
-        .filter(|(likeness, _)| *likeness > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, other)| format!("did you mean {}? ", name(other)));
-    let help = format!("{}list the projects with `syncline project list`", near.unwrap_or_default());
-    Err(Error::failure(format!("unknown project {text:?}")).help(help))
-}
-
-/// SITE/KEY.
-pub(super) fn name(project: &Project) -> String {
-    format!("{}/{}", project.site, project.key)
+    Ok(app::project::find(&context.app(), &context.acting(), text, removed).await?)
 }
 
 /// A project with what the replica holds of it.

@@ -8,10 +8,10 @@ use uuid::Uuid;
 use super::progress::{ProgressView, watch};
 use super::selection::plural;
 use super::{Context, Error, completing, ids, log, project, sync};
+use crate::app;
+use crate::app::run::{Cancelled, History};
 use crate::store::log::LogFilter;
-use crate::store::patience::{LONGEST, again, undisturbed};
-use crate::store::run_view::{self, Run, RunFilter, RunProgress};
-use crate::store::within;
+use crate::store::run_view::{Run, RunProgress};
 
 /// List, show, watch, cancel or retry runs
 #[derive(Debug, clap::Args)]
@@ -78,12 +78,12 @@ impl RunArgs {
 pub(super) async fn run(args: RunArgs, context: &Context) -> Result<(), Error> {
     match args.verb {
         Verb::List { project, state, limit } => {
-            let project_id = match project {
-                Some(text) => Some(project::find(context, &text, true).await?.id),
+            let projects = match project {
+                Some(text) => Some(vec![project::name(&project::find(context, &text, true).await?)]),
                 None => None,
             };
-            let filter = RunFilter { project_id, state, limit, id: None };
-            let runs = run_view::list(&context.pool, &filter).await?;
+            let asked = History { projects, states: state.map(|one| vec![one]), limit: Some(limit), ..History::default() };
+            let runs = app::run::newest(&context.app(), &context.acting(), &asked).await?;
             context.output.rows(&runs, "no run matches")
         }
         Verb::Show { run } => {
@@ -108,19 +108,19 @@ pub(super) async fn run(args: RunArgs, context: &Context) -> Result<(), Error> {
 }
 
 async fn cancel(context: &Context, runs: &[Uuid]) -> Result<(), Error> {
+    let (app, actor) = (context.app(), context.acting());
     let mut states = Vec::with_capacity(runs.len());
     let mut over = Vec::new();
     for run in runs {
-        let before = match runs.len() {
-            // An id that is not known is told by the database's own refusal.
-            1 => again(|| within(LONGEST, run_view::progress(&context.pool, *run))).await?,
-            _ => Some(progress_of(context, *run).await?),
+        let state = match app::run::cancel(&app, &actor, *run).await {
+            Ok(Cancelled::AtOnce) => "cancelled".to_owned(),
+            Ok(Cancelled::AtStepEnd) => "cancelling".to_owned(),
+            Err(problem) if problem.kind == app::Kind::Conflict => {
+                over.push(problem);
+                app::run::get(&app, &actor, *run).await?.state
+            }
+            Err(problem) => return Err(problem.into()),
         };
-        let was_over = before.is_some_and(|progress| progress.has_ended());
-        let state = undisturbed(|| run_view::cancel(&context.pool, *run)).await?;
-        if was_over || matches!(state.as_str(), "succeeded" | "failed") {
-            over.push(format!("run {run} is over already: it {}", ended(&state)));
-        }
         states.push(sync::Requested { run_id: *run, state });
     }
     match states.as_slice() {
@@ -132,42 +132,21 @@ async fn cancel(context: &Context, runs: &[Uuid]) -> Result<(), Error> {
     }
     match over.len() {
         0 => Ok(()),
-        1 => Err(Error::failure(over.remove(0)).help("list runs that go on with `syncline run list --state running`")),
-        n => Err(Error::failure(format!("{n} {} over already: {}", plural(n, "run"), over.join("; ")))),
+        1 => Err(over.remove(0).into()),
+        n => {
+            let all: Vec<&str> = over.iter().map(|problem| problem.message.as_str()).collect();
+            Err(Error::failure(format!("{n} {} over already: {}", plural(n, "run"), all.join("; "))))
+        }
     }
-}
-
-/// How a run that is over ended, in a sentence.
-fn ended(state: &str) -> &'static str {
-    match state {
-        "succeeded" => "has succeeded",
-        "failed" => "has failed",
-        _ => "was cancelled",
-    }
-}
-
-async fn progress_of(context: &Context, run: Uuid) -> Result<RunProgress, Error> {
-    let progress = again(|| within(LONGEST, run_view::progress(&context.pool, run))).await?;
-    progress.ok_or_else(|| Error::failure(format!("unknown run {run}")).help("list runs with `syncline run list`"))
 }
 
 async fn retry(context: &Context, run: Uuid) -> Result<(), Error> {
-    let actor = context.actor();
-    if let Some(new) = undisturbed(|| run_view::retry(&context.pool, run, &actor)).await? {
-        return sync::announce(context, new).await;
-    }
-    let old = find(context, run).await?;
-    let help = match old.state.as_str() {
-        "queued" | "running" | "cancelling" => format!("watch it with `syncline run watch {run}`"),
-        _ => format!("its project is paused or removed: `syncline project show {}`", old.project),
-    };
-    Err(Error::failure(format!("run {run} ({}, {}) cannot be retried", old.project, old.state)).help(help))
+    let new = app::run::retry(&context.app(), &context.acting(), run).await?;
+    sync::announce(context, new).await
 }
 
 async fn find(context: &Context, id: Uuid) -> Result<Run, Error> {
-    let filter = RunFilter { id: Some(id), limit: 1, ..RunFilter::default() };
-    let found = again(|| within(LONGEST, run_view::list(&context.pool, &filter))).await?.pop();
-    found.ok_or_else(|| Error::failure(format!("unknown run {id}")).help("list runs with `syncline run list`"))
+    Ok(app::run::get(&context.app(), &context.acting(), id).await?)
 }
 
 /// Prints one run, whole.

@@ -1,0 +1,133 @@
+//! The API: what people and programs ask over HTTP.
+//!
+//! One listener of its own ([`ServeConfig`]), beside the admin port. Routes read a request, call one use case of [`crate::app`]
+//! and write its answer; they hold no rule of their own. `docs/api.md` shows how it is used, `/api/openapi.json` describes all
+//! of it.
+//!
+//! What must hold: nobody gets in without a token, except on this machine's own address where `serve.auth` is `none`; every
+//! refusal is a problem (RFC 9457) with a code and advice, and never a stack trace; a request has a bounded body and bounded
+//! time.
+
+mod access;
+mod etag;
+mod extract;
+mod origin;
+mod problem;
+mod rest;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderValue, header};
+use axum::middleware;
+use axum::response::Response;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::app::live::Live;
+use crate::config::{ServeConfig, SyncConfig};
+use crate::http::connections::{self, Limits};
+use crate::http::listen;
+use crate::observe::events;
+
+pub use rest::document;
+
+/// The body of a request, in bytes.
+const BODY_BYTES: usize = 64 * 1024;
+/// Connections at once; those that follow runs stay open.
+const CONNECTIONS: usize = 1_024;
+/// How long open connections may take to end when the server stops.
+const STOP_LIMIT: Duration = Duration::from_secs(2);
+
+/// What every route works with.
+#[derive(Clone, Debug)]
+struct Shared {
+    app: App,
+    live: Live,
+    config: Arc<ServeConfig>,
+    sync: Arc<SyncConfig>,
+    stop: CancellationToken,
+}
+
+/// A running server; it stops when dropped.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+/// Listens where the configuration says, and serves until [`Server::stop`].
+///
+/// # Errors
+/// When the address is taken or cannot be used.
+pub async fn serve(app: App, config: &ServeConfig, sync: &SyncConfig) -> Result<Server, listen::Error> {
+    let wanted = config.address;
+    let (listener, address) = listen::open("API", wanted, config.may_move).await?;
+    if address != wanted && wanted.port() != 0 {
+        tracing::warn!(event = events::API_MOVED, %wanted, %address, "the API's address is taken: the next free port serves");
+    }
+    let stop = CancellationToken::new();
+    let shared = Shared {
+        app,
+        live: Live::default(),
+        config: Arc::new(config.clone()),
+        sync: Arc::new(sync.clone()),
+        stop: stop.clone(),
+    };
+    let limits = Limits { most: CONNECTIONS, request: Duration::from_secs(70), ..Limits::default() };
+    let task = tokio::spawn(connections::serve(listener, router(shared), limits, stop.clone()));
+    tracing::info!(event = events::API_LISTENING, %address, "the API is served");
+    Ok(Server { address, stop, task })
+}
+
+fn router(shared: Shared) -> Router {
+    let base = shared.config.base_path.clone();
+    let routes = rest::router()
+        .fallback(problem::no_such_path)
+        .method_not_allowed_fallback(problem::no_such_method)
+        .layer(middleware::from_fn_with_state(shared.clone(), origin::check))
+        .layer(middleware::map_response(headers))
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .with_state(shared);
+    match base.as_str() {
+        "" => routes,
+        base => Router::new().nest(base, routes).fallback(problem::no_such_path),
+    }
+}
+
+/// What every answer says to a browser.
+async fn headers(mut response: Response) -> Response {
+    let said = response.headers_mut();
+    said.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    said.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    said.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    said.entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+    response
+}
+
+impl Server {
+    /// Where it listens: the real port when 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers what has been asked, then ends; for at most two seconds.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        let _ = timeout(STOP_LIMIT, &mut self.task).await;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.task.abort();
+    }
+}

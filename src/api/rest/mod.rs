@@ -1,0 +1,71 @@
+//! REST: one file per noun; what each route takes and answers is described beside it and in `/api/openapi.json`.
+
+mod audit;
+mod history;
+mod projects;
+mod stats;
+mod sync;
+mod tokens;
+
+use axum::{Json, Router};
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Shared;
+
+/// What the document says of the API as a whole.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Syncline",
+        description = "Follow and steer what keeps the replica of Jira fresh. Send a token as `Authorization: Bearer TOKEN`; \
+                       `syncline token create NAME` makes one. Refusals are problems as RFC 9457 has them.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    modifiers(&Bearer),
+    security(("token" = []))
+)]
+struct Document;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let parts = document.components.get_or_insert_with(Default::default);
+        parts.add_security_scheme("token", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    }
+}
+
+fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(history::list))
+        .routes(routes!(history::show, history::delete))
+        .routes(routes!(history::projects))
+        .routes(routes!(history::metrics))
+        .routes(routes!(history::logs))
+        .routes(routes!(history::progress))
+        .routes(routes!(history::events))
+        .routes(routes!(history::cancel))
+        .routes(routes!(history::retry))
+        .routes(routes!(sync::start))
+        .routes(routes!(stats::summary))
+        .routes(routes!(projects::list))
+        .routes(routes!(projects::pause))
+        .routes(routes!(projects::resume))
+        .routes(routes!(audit::list))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::revoke))
+}
+
+/// The routes of the API, and the document that describes them.
+pub(super) fn router() -> Router<Shared> {
+    let (router, document) = routes().split_for_parts();
+    router.route("/api/openapi.json", axum::routing::get(move || async move { Json(document) }))
+}
+
+/// The description of the API as OpenAPI 3.1 has it.
+pub fn document() -> utoipa::openapi::OpenApi {
+    routes().split_for_parts().1
+}

@@ -1,0 +1,261 @@
+//! Who asks, by which way, and what they may do.
+//!
+//! What must hold: every verb names the scope that it needs, in one table ([`Verb::scope`]), which `docs/access.md` prints; a
+//! wider scope includes the narrower ones, but for restricted comments and worklogs, which are always named.
+
+use uuid::Uuid;
+
+use super::{Error, Result};
+use crate::store::audit::Who;
+
+/// By which way somebody came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// The command line.
+    Cli,
+    /// A token of the API.
+    Token,
+    /// The API on this machine's own address, where no token is asked for.
+    Local,
+}
+
+impl Way {
+    /// As the audit keeps it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cli => "cli",
+            Self::Token => "token",
+            Self::Local => "local",
+        }
+    }
+}
+
+/// A part of what can be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// Read runs, projects, schedules, health, settings.
+    Read,
+    /// Read the replica: issues, comments, worklogs.
+    Replica,
+    /// Read comments and worklogs that Jira shows to some people only.
+    ReplicaRestricted,
+    /// Start, cancel and retry runs; pause and resume projects.
+    Operate,
+    /// Change what is synchronised, by whom, and how.
+    Admin,
+}
+
+impl Scope {
+    /// All of them, narrow ones first.
+    pub const ALL: [Self; 5] = [Self::Read, Self::Replica, Self::ReplicaRestricted, Self::Operate, Self::Admin];
+
+    /// As it is written and stored.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Replica => "replica",
+            Self::ReplicaRestricted => "replica:restricted",
+            Self::Operate => "operate",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// Reads it as it is written.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scope| scope.as_str() == text)
+    }
+}
+
+/// A set of scopes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scopes(Vec<Scope>);
+
+impl Scopes {
+    /// Everything.
+    pub fn all() -> Self {
+        Self(Scope::ALL.to_vec())
+    }
+
+    /// These, each once.
+    pub fn of(scopes: impl IntoIterator<Item = Scope>) -> Self {
+        let mut scopes: Vec<Scope> = scopes.into_iter().collect();
+        scopes.sort();
+        scopes.dedup();
+        Self(scopes)
+    }
+
+    /// As they are stored.
+    pub fn texts(&self) -> Vec<String> {
+        self.0.iter().map(|scope| scope.as_str().to_owned()).collect()
+    }
+
+    /// Whether these include `wanted`: `admin` includes `operate`, and both include `read`; `admin` includes `replica`.
+    pub fn grant(&self, wanted: Scope) -> bool {
+        self.0.iter().any(|held| match (held, wanted) {
+            (held, wanted) if *held == wanted => true,
+            (Scope::Admin, Scope::Read | Scope::Operate | Scope::Replica) => true,
+            (Scope::Operate | Scope::Replica | Scope::ReplicaRestricted, Scope::Read) => true,
+            (Scope::ReplicaRestricted, Scope::Replica) => true,
+            _ => false,
+        })
+    }
+}
+
+/// What can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // the names say it, and `describe` says it in words
+pub enum Verb {
+    ReadRuns,
+    ReadLogs,
+    ReadStatistics,
+    StartRun,
+    CancelRun,
+    RetryRun,
+    DeleteRun,
+    ReadProjects,
+    PauseProject,
+    ResumeProject,
+    ReadAudit,
+    ReadTokens,
+    CreateToken,
+    RevokeToken,
+}
+
+impl Verb {
+    /// All of them, in the order of `docs/access.md`.
+    pub const ALL: [Self; 14] = [
+        Self::ReadRuns,
+        Self::ReadLogs,
+        Self::ReadStatistics,
+        Self::StartRun,
+        Self::CancelRun,
+        Self::RetryRun,
+        Self::DeleteRun,
+        Self::ReadProjects,
+        Self::PauseProject,
+        Self::ResumeProject,
+        Self::ReadAudit,
+        Self::ReadTokens,
+        Self::CreateToken,
+        Self::RevokeToken,
+    ];
+
+    /// The scope that it needs.
+    pub const fn scope(self) -> Scope {
+        match self {
+            Self::ReadRuns | Self::ReadLogs | Self::ReadStatistics | Self::ReadProjects => Scope::Read,
+            Self::StartRun | Self::CancelRun | Self::RetryRun | Self::PauseProject | Self::ResumeProject => Scope::Operate,
+            Self::DeleteRun | Self::ReadAudit | Self::ReadTokens | Self::CreateToken | Self::RevokeToken => Scope::Admin,
+        }
+    }
+
+    /// What it does, after "may not".
+    pub const fn describe(self) -> &'static str {
+        match self {
+            Self::ReadRuns => "read runs",
+            Self::ReadLogs => "read the logs of runs",
+            Self::ReadStatistics => "read statistics",
+            Self::StartRun => "start runs",
+            Self::CancelRun => "cancel runs",
+            Self::RetryRun => "retry runs",
+            Self::DeleteRun => "delete runs from the history",
+            Self::ReadProjects => "read projects",
+            Self::PauseProject => "pause projects",
+            Self::ResumeProject => "resume projects",
+            Self::ReadAudit => "read the audit",
+            Self::ReadTokens => "list tokens",
+            Self::CreateToken => "create tokens",
+            Self::RevokeToken => "revoke tokens",
+        }
+    }
+}
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub struct Actor {
+    /// Their name, as the audit keeps it.
+    pub name: String,
+    /// The way in.
+    pub way: Way,
+    /// The address that the request came from.
+    pub address: Option<String>,
+    /// What they may do.
+    pub scopes: Scopes,
+    /// The only projects that they reach; none for all.
+    pub projects: Option<Vec<Uuid>>,
+}
+
+impl Actor {
+    /// Somebody at the command line: whoever has the database's password may do everything.
+    pub fn cli(name: impl Into<String>) -> Self {
+        Self { name: name.into(), way: Way::Cli, address: None, scopes: Scopes::all(), projects: None }
+    }
+
+    /// As the audit keeps it.
+    pub(super) fn who(&self) -> Who<'_> {
+        Who { name: &self.name, way: self.way.as_str(), address: self.address.as_deref() }
+    }
+
+    /// Lets the actor go on, if it may.
+    ///
+    /// # Errors
+    /// Without the scope that the verb needs.
+    pub fn may(&self, verb: Verb) -> Result<()> {
+        match self.scopes.grant(verb.scope()) {
+            true => Ok(()),
+            false => Err(Error::forbidden(format!("{} may not {}", self.name, verb.describe()))
+                .help(format!("use a token with the scope {}", verb.scope().as_str()))),
+        }
+    }
+
+    /// Whether a project is within reach.
+    pub fn reaches(&self, project: Uuid) -> bool {
+        self.projects.as_ref().is_none_or(|projects| projects.contains(&project))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+
+    fn actor(scopes: impl IntoIterator<Item = Scope>) -> Actor {
+        Actor { scopes: Scopes::of(scopes), ..Actor::cli("somebody") }
+    }
+
+    #[test]
+    fn every_verb_needs_its_scope() {
+        for verb in Verb::ALL {
+            assert!(actor([]).may(verb).is_err(), "{verb:?}");
+            assert!(actor([verb.scope()]).may(verb).is_ok(), "{verb:?}");
+            assert!(actor([Scope::Admin]).may(verb).is_ok(), "{verb:?}");
+        }
+        let reads = |verb: &Verb| verb.scope() == Scope::Read;
+        for verb in Verb::ALL {
+            assert_eq!(actor([Scope::Read]).may(verb).is_ok(), reads(&verb), "{verb:?}");
+            assert_eq!(actor([Scope::Operate]).may(verb).is_ok(), verb.scope() != Scope::Admin, "{verb:?}");
+        }
+    }
+
+    #[test]
+    fn restricted_comments_are_named_even_for_administrators() {
+        assert!(!Scopes::of([Scope::Admin, Scope::Operate, Scope::Replica]).grant(Scope::ReplicaRestricted));
+        assert!(Scopes::of([Scope::ReplicaRestricted]).grant(Scope::Replica));
+    }
+
+    #[test]
+    fn the_table_of_access_is_up_to_date() {
+        let mut table = String::from("| verb | read | replica | operate | admin |\n|---|---|---|---|---|\n");
+        for verb in Verb::ALL {
+            let _ = write!(table, "| {} |", verb.describe());
+            for scope in [Scope::Read, Scope::Replica, Scope::Operate, Scope::Admin] {
+                let _ = write!(table, " {} |", if actor([scope]).may(verb).is_ok() { "yes" } else { "" });
+            }
+            table.push('\n');
+        }
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/access.md")).unwrap();
+        assert!(page.contains(&table), "docs/access.md holds another table than:\n{table}");
+    }
+}

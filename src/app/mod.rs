@@ -1,0 +1,78 @@
+//! The use cases: one function per verb, called by the command line, the API and whatever comes beside them.
+//!
+//! Each function takes an [`Actor`], checks that it may, does the work, writes the audit in the same transaction where it
+//! changes something, and answers a typed result or an [`Error`].
+//!
+//! What must hold: whoever stands above (commands, routes) decides nothing of its own: what one way may do, every way may do;
+//! a change without an entry in the audit does not exist; an actor that is limited to projects learns nothing of others.
+
+mod actor;
+pub mod audit;
+mod cursor;
+mod error;
+pub mod live;
+pub mod project;
+pub mod run;
+pub mod stats;
+pub mod token;
+
+pub use actor::{Actor, Scope, Scopes, Verb, Way};
+pub use error::{Error, Kind};
+
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::store::Connections;
+
+/// The outcome of a use case.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What the use cases work with; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct App {
+    pub(crate) connections: Connections,
+    pub(crate) clock: Clock,
+}
+
+impl App {
+    /// Use cases on a database.
+    pub fn new(connections: Connections, clock: Clock) -> Self {
+        Self { connections, clock }
+    }
+
+    fn pool(&self) -> sqlx::PgPool {
+        self.connections.now()
+    }
+}
+
+/// Part of a long list.
+#[derive(Clone, Debug)]
+pub struct Page<T> {
+    /// The items, in the order that was asked for.
+    pub items: Vec<T>,
+    /// Leads to the next part; none at the end.
+    pub next_cursor: Option<String>,
+    /// How many there are in all, counted up to [`COUNTED`].
+    pub total: i64,
+}
+
+/// Totals are counted up to this; what is larger is told as "more than".
+pub const COUNTED: i64 = 10_000;
+
+impl<T> Page<T> {
+    /// Whether [`Page::total`] is the number, and not where counting stopped.
+    pub fn total_is_exact(&self) -> bool {
+        self.total <= COUNTED
+    }
+}
+
+/// Reads an id as a person or a program writes it.
+///
+/// # Errors
+/// When it is no UUID.
+pub fn id(field: &'static str, text: &str) -> Result<Uuid> {
+    text.parse().map_err(|_| {
+        Error::invalid(field, format!("{field} is not an id"))
+            .help("an id is a UUID, such as 0197c1a0-7d3e-7c52-9a55-2f8e3b1d4c60")
+    })
+}
