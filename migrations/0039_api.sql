@@ -28,6 +28,10 @@ COMMENT ON COLUMN syncline.api_token.expires_at IS 'When it stops working; null 
 COMMENT ON COLUMN syncline.api_token.last_used_at IS 'When it was last used, to the minute.';
 COMMENT ON COLUMN syncline.api_token.revoked_at IS 'When it was revoked; null while it works.';
 
+-- Functions of the schema write entries too: whoever calls them for somebody says for whom, for the transaction.
 ALTER TABLE syncline.audit ADD COLUMN way text, ADD COLUMN address text;
+ALTER TABLE syncline.audit
+    ALTER COLUMN way SET DEFAULT nullif(current_setting('syncline.way', true), ''),
+    ALTER COLUMN address SET DEFAULT nullif(current_setting('syncline.address', true), '');
 COMMENT ON COLUMN syncline.audit.way IS 'The way in: cli, token, local; null for entries of older programs and of SQL.';
 COMMENT ON COLUMN syncline.audit.address IS 'The address that the request came from; null at the command line.';

@@ -21,7 +21,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::alert::template::Templates;
 use crate::api;
-use crate::app::App;
 use crate::cli::{self, Parts, Served};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -36,12 +35,17 @@ use crate::queue::{self, Heard, QueueOptions};
 use crate::scheduler;
 use crate::store;
 use crate::store::Connections;
-use crate::store::gauges::{self, GaugeOptions};
 use crate::store::patience::{ANSWER, again};
 use crate::sync::pace::Fleet;
 use crate::sync::{self, Workshop};
 use crate::telemetry::{self, AnalyseRun, Channels, DeliverAlert, Keeper};
 use crate::tls;
+
+mod serve;
+mod sources;
+
+use serve::{Api, serve};
+use sources::{gauge_options, sources};
 
 /// How long threads that wait for the system (a name that is looked up) may keep a process that has ended.
 const LEFT_BEHIND: Duration = Duration::from_millis(200);
@@ -169,7 +173,10 @@ pub fn work<'a>(
     Box::pin(async move {
         if parts == Parts::Api {
             let server = Api::start(context).await?;
-            announce(Served { admin: server.admin.as_ref().map(admin::Server::address), api: Some(server.api.address()) });
+            announce(Served {
+                admin: server.admin.as_ref().map(admin::Server::address),
+                api: Some(server.api.address()),
+            });
             return server.run_until_signal().await;
         }
         let worker = Worker::start(&context.config, context.pool.clone(), context.clock.clone()).await?;
@@ -185,47 +192,6 @@ pub fn work<'a>(
         }
         outcome
     })
-}
-
-async fn serve(config: &Config, connections: Connections, clock: Clock) -> anyhow::Result<api::Server> {
-    config.serve.check().map_err(cli::Error::usage)?;
-    Ok(api::serve(App::new(connections, clock), &config.serve, &config.sync).await?)
-}
-
-/// `syncline serve`: the API with probes and metrics of its own.
-struct Api {
-    api: api::Server,
-    admin: Option<admin::Server>,
-    readiness: Readiness,
-}
-
-impl Api {
-    async fn start(context: &cli::Context) -> anyhow::Result<Self> {
-        let config = &context.config;
-        warn_of_newer_schema(store::check_version(&context.pool).await?);
-        let connections = Connections::from(context.pool.clone());
-        let (readiness, heartbeats) = (Readiness::default(), Heartbeats::default());
-        let admin = match config.http.address {
-            Some(address) => {
-                let sources = sources(gauge_options(config), &connections, &readiness, &heartbeats)?;
-                Some(admin::serve(address, config.http.may_move, sources).await?)
-            }
-            None => None,
-        };
-        let api = serve(config, connections, context.clock.clone()).await?;
-        readiness.set(State::Ready);
-        Ok(Self { api, admin, readiness })
-    }
-
-    async fn run_until_signal(self) -> anyhow::Result<()> {
-        stop_signal().await?;
-        self.readiness.set(State::Draining);
-        self.api.stop().await;
-        if let Some(admin) = self.admin {
-            admin.stop().await;
-        }
-        Ok(())
-    }
 }
 
 /// In the middle of an upgrade, or after a rollback, this is as it should be; at any other time somebody wants to know.
@@ -251,29 +217,6 @@ pub async fn stop_signal() -> anyhow::Result<()> {
     }
 }
 
-fn sources(
-    options: GaugeOptions,
-    connections: &Connections,
-    readiness: &Readiness,
-    heartbeats: &Heartbeats,
-) -> anyhow::Result<admin::Sources> {
-    let recorder = metrics::install().context("cannot install the metrics recorder")?;
-    let connections = connections.clone();
-    Ok(admin::Sources {
-        recorder,
-        gauges: Arc::new(move || {
-            let pool = connections.now();
-            Box::pin(async move {
-                let gauges = gauges::read(&pool, &options).await.ok()?;
-                gauges.sites.iter().for_each(|site| metrics::site_known(site));
-                Some(gauges)
-            })
-        }),
-        readiness: readiness.clone(),
-        heartbeats: heartbeats.clone(),
-    })
-}
-
 /// Keeps the readiness true to what the process can do.
 async fn watch(engine: Engine, readiness: Readiness, stop: CancellationToken) {
     readiness.set(State::Ready);
@@ -293,14 +236,6 @@ fn report_pool(pool: &PgPool) {
     let count = |connections: u32| usize::try_from(connections).unwrap_or(usize::MAX);
     let (open, idle, limit) = (count(pool.size()), pool.num_idle(), count(pool.options().get_max_connections()));
     metrics::db_pool(idle, open.saturating_sub(idle), limit.saturating_sub(open));
-}
-
-/// What a scrape reads from the database.
-fn gauge_options(config: &Config) -> GaugeOptions {
-    GaugeOptions {
-        project_limit: config.http.metrics_project_limit,
-        freshness_objective: Duration::from_secs(u64::from(config.sync.freshness_objective_seconds)),
-    }
 }
 
 /// How often settings for all are looked for.

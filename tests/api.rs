@@ -128,7 +128,10 @@ async fn a_revoked_token_stops_and_none_is_stored_in_clear() {
     .await
     .unwrap();
     assert!(stored.contains("reader") && !stored.contains(&reader[9..]) && !stored.contains(&admin[9..]), "{stored}");
-    sqlx::query("UPDATE syncline.api_token SET expires_at = now() - interval '1 second'").execute(db.pool()).await.unwrap();
+    sqlx::query("UPDATE syncline.api_token SET expires_at = now() - interval '1 second'")
+        .execute(db.pool())
+        .await
+        .unwrap();
     assert_eq!(stage.get(&admin, "/api/tokens").await.status(), StatusCode::UNAUTHORIZED);
 }
 
@@ -150,7 +153,8 @@ async fn a_token_does_what_its_scopes_allow_and_no_more() {
     assert_eq!(problem(refused).await.0, 409, "it is paused");
     let resumed = stage.post(&operator, "/api/projects/east/OPS/resume", json!({})).await;
     assert!(resumed.json::<Value>().await.unwrap()["next_run_at"].is_string());
-    for (method, path) in [(Method::GET, "/api/audit".to_owned()), (Method::DELETE, format!("/api/sync/history/{run}"))] {
+    for (method, path) in [(Method::GET, "/api/audit".to_owned()), (Method::DELETE, format!("/api/sync/history/{run}"))]
+    {
         let answer = stage.ask(method, &path).bearer_auth(&operator).send().await.unwrap();
         assert_eq!(problem(answer).await.0, 403, "{path}");
     }
@@ -160,7 +164,8 @@ async fn a_token_does_what_its_scopes_allow_and_no_more() {
 async fn a_token_for_one_project_learns_of_no_other() {
     let db = filled(3).await;
     let stage = Stage::new(&db).await;
-    let (east, all) = (stage.token("east", &["operate"], &["east/OPS"]).await, stage.token("all", &["read"], &[]).await);
+    let (east, all) =
+        (stage.token("east", &["operate"], &["east/OPS"]).await, stage.token("all", &["read"], &[]).await);
     let mine = stage.json(&east, "/api/sync/history").await;
     assert_eq!((&mine["total"], &stage.json(&all, "/api/sync/history").await["total"]), (&json!(3), &json!(6)));
     assert_eq!(stage.json(&east, "/api/projects").await.as_array().unwrap().len(), 1);
@@ -194,10 +199,13 @@ async fn the_history_is_paged_through_with_every_run_once() {
         let page = stage.json(&token, &format!("/api/sync/history?limit=7{cursor}")).await;
         seen.extend(ids(&page));
         // What comes meanwhile shifts nothing.
-        sqlx::query("UPDATE syncline.sync_run SET created_at = now() WHERE id = (SELECT max(id::text)::uuid FROM syncline.sync_run)")
-            .execute(db.pool())
-            .await
-            .unwrap();
+        sqlx::query(
+            "INSERT INTO syncline.sync_run (id, project_id, kind, trigger, state, requested_by, finished_at)
+             SELECT syncline.new_id(), id, 'full', 'manual', 'failed', 'bob', now() FROM syncline.project LIMIT 1",
+        )
+        .execute(db.pool())
+        .await
+        .unwrap();
         match page["next_cursor"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
             None => break,
@@ -205,7 +213,7 @@ async fn the_history_is_paged_through_with_every_run_once() {
     }
     assert_eq!(seen.iter().collect::<BTreeSet<_>>().len(), seen.len(), "none twice");
     assert_eq!(seen.iter().collect::<BTreeSet<_>>(), ids(&whole).iter().collect(), "none left out");
-    assert_eq!(ids(&stage.json(&token, "/api/sync/history?limit=7&offset=14").await), seen[14..21]);
+    assert_eq!(ids(&stage.json(&token, "/api/sync/history?limit=7&offset=14&user=ana").await), seen[14..21]);
     let other = stage.get(&token, &format!("/api/sync/history?status=failed{cursor}")).await;
     assert_eq!(problem(other).await.2, "cursor", "a cursor of another question");
 }
@@ -215,7 +223,9 @@ async fn both_vocabularies_of_states_filter_the_history() {
     let db = filled(9).await;
     let stage = Stage::new(&db).await;
     let token = stage.token("reader", &["read"], &[]).await;
-    for (ours, theirs) in [("succeeded", "completed"), ("cancelled", "stopped"), ("running", "in_progress"), ("queued", "pending")] {
+    for (ours, theirs) in
+        [("succeeded", "completed"), ("cancelled", "stopped"), ("running", "in_progress"), ("queued", "pending")]
+    {
         let page = |status: &str| format!("/api/sync/history?status={status}");
         let (one, other) = (stage.json(&token, &page(ours)).await, stage.json(&token, &page(theirs)).await);
         assert_eq!(one, other, "{ours}");
@@ -223,7 +233,8 @@ async fn both_vocabularies_of_states_filter_the_history() {
             assert_eq!((run["state"].as_str(), run["status"].as_str()), (Some(ours), Some(theirs)));
         }
     }
-    let number = async |query: &str| stage.json(&token, &format!("/api/sync/history?{query}")).await["total"].as_i64().unwrap();
+    let number =
+        async |query: &str| stage.json(&token, &format!("/api/sync/history?{query}")).await["total"].as_i64().unwrap();
     assert_eq!(number("status=failed,stopped").await, 12);
     assert_eq!(number("trigger=scheduled").await, 8);
     assert_eq!(number("user=bob").await, 0);
@@ -231,7 +242,10 @@ async fn both_vocabularies_of_states_filter_the_history() {
     assert_eq!(number("q=nothing").await, 0);
     assert_eq!(number("from=2020-01-01&to=2020-02-01T00:00:00Z").await, 0);
     let sum = stage.json(&token, "/api/sync/stats/summary?days=7").await;
-    assert_eq!((&sum["total"]["runs"], &sum["total"]["failed"], &sum["total"]["issues"]), (&json!(18), &json!(6), &json!(180)));
+    assert_eq!(
+        (&sum["total"]["runs"], &sum["total"]["failed"], &sum["total"]["issues"]),
+        (&json!(18), &json!(6), &json!(180))
+    );
     assert_eq!(sum["success_rate"], 50.0);
     assert_eq!(sum["total"]["average_seconds"], 2.0);
 }
@@ -257,7 +271,8 @@ async fn bad_input_is_refused_by_its_field() {
         ("colour=red", "colour"),
         ("limit=1&limit=2", "limit"),
     ] {
-        let (status, code, found, advice) = problem(stage.get(&token, &format!("/api/sync/history?{query}")).await).await;
+        let (status, code, found, advice) =
+            problem(stage.get(&token, &format!("/api/sync/history?{query}")).await).await;
         assert_eq!((status, code.as_str(), found.as_str()), (400, "INVALID", field), "{query}");
         assert!(!advice.is_empty(), "{query}");
     }
@@ -276,8 +291,15 @@ async fn bad_input_is_refused_by_its_field() {
     };
     assert_eq!(problem(raw("application/json", "{".into()).await.unwrap()).await.0, 400);
     assert_eq!(problem(raw("text/plain", "{}".into()).await.unwrap()).await.0, 415);
-    assert_eq!(problem(raw("application/json", format!("{{\"project\":\"{}\"}}", "x".repeat(10_000_000))).await.unwrap()).await.0, 413);
-    for (name, scopes, field) in [("", json!([]), "name"), ("a\u{7}", json!([]), "name"), ("a", json!(["everything"]), "scopes")] {
+    assert_eq!(
+        problem(raw("application/json", format!("{{\"project\":\"{}\"}}", "x".repeat(10_000_000))).await.unwrap())
+            .await
+            .0,
+        413
+    );
+    for (name, scopes, field) in
+        [("", json!([]), "name"), ("a\u{7}", json!([]), "name"), ("a", json!(["everything"]), "scopes")]
+    {
         let answer = stage.post(&token, "/api/tokens", json!({"name": name, "scopes": scopes})).await;
         assert_eq!(problem(answer).await.2, field);
     }
@@ -316,12 +338,18 @@ async fn a_run_is_started_followed_to_its_end_and_shown() {
     let none = stage.json(&token, &format!("{path}/logs?level=error&q=no+such+text")).await;
     assert_eq!(none["items"], json!([]));
     let metrics = stage.json(&token, &format!("{path}/metrics")).await;
-    assert!(metrics["issues_per_second"].as_f64().unwrap() > 0.0 && metrics["requests"].as_i64().unwrap() > 0, "{metrics}");
+    assert!(
+        metrics["issues_per_second"].as_f64().unwrap() > 0.0 && metrics["requests"].as_i64().unwrap() > 0,
+        "{metrics}"
+    );
     let (status, code, ..) = problem(stage.post(&token, &format!("{path}/cancel"), json!({})).await).await;
     assert_eq!((status, code.as_str()), (409, "CONFLICT"), "it is over");
     let retried = stage.post(&token, &format!("{path}/retry"), json!({})).await;
     let new = retried.json::<Value>().await.unwrap();
-    assert_eq!((&new["retry_of"], rig.ended(new["run_id"].as_str().unwrap().parse().unwrap()).await.as_str()), (&json!(run), "succeeded"));
+    assert_eq!(
+        (&new["retry_of"], rig.ended(new["run_id"].as_str().unwrap().parse().unwrap()).await.as_str()),
+        (&json!(run), "succeeded")
+    );
     worker.stop().await;
 }
 
@@ -332,22 +360,31 @@ async fn what_is_changed_by_the_api_is_in_the_audit() {
     let token = stage.token("boss", &["admin"], &[]).await;
     stage.post(&token, "/api/projects/east/OPS/pause", json!({})).await;
     let run = stage.json(&token, "/api/sync/history?site=west").await["items"][0]["id"].as_str().unwrap().to_owned();
-    let deleted = stage.ask(Method::DELETE, &format!("/api/sync/history/{run}")).bearer_auth(&token).send().await.unwrap();
+    let deleted =
+        stage.ask(Method::DELETE, &format!("/api/sync/history/{run}")).bearer_auth(&token).send().await.unwrap();
     assert_eq!(deleted.status(), StatusCode::NO_CONTENT);
     assert_eq!(stage.get(&token, &format!("/api/sync/history/{run}")).await.status(), StatusCode::NOT_FOUND);
-    let started = stage.post(&token, "/api/sync/start", json!({"project": "west/OPS"})).await.json::<Value>().await.unwrap();
-    let queued = started["run_id"].as_str().unwrap();
+    let started = stage.post(&token, "/api/sync/start", json!({"project": "west/OPS"})).await;
+    let started = started.json::<Value>().await.unwrap();
+    let queued = started["run_id"].as_str().unwrap_or_else(|| panic!("{started}"));
     let cancelled = stage.post(&token, &format!("/api/sync/history/{queued}/cancel"), json!({})).await;
     assert_eq!(cancelled.status(), StatusCode::ACCEPTED);
-    let audit = stage.json(&token, "/api/audit?limit=3").await;
-    let found: Vec<_> = audit["items"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|one| ["actor", "way", "address", "action", "subject"].map(|name| one[name].as_str().unwrap().to_owned()))
-        .collect();
-    let by = |action: &str, subject: &str| ["token boss", "token", "127.0.0.1", action, subject].map(str::to_owned);
-    assert_eq!(found, [by("run.cancel", "west/OPS"), by("run.delete", &run), by("project.pause", "east/OPS")]);
+    let audit = stage.json(&token, "/api/audit?limit=4").await;
+    let entries = audit["items"].as_array().unwrap();
+    let words =
+        |one: &Value, names: &[&str]| names.iter().map(|name| one[*name].as_str().unwrap().to_owned()).collect();
+    let found: Vec<Vec<String>> =
+        entries.iter().map(|one| words(one, &["way", "address", "action", "subject"])).collect();
+    let by = |action: &str, subject: &str| ["token", "127.0.0.1", action, subject].map(str::to_owned).to_vec();
+    let expected = [
+        by("run.cancel", "west/OPS"),
+        by("sync.request", "west/OPS"),
+        by("run.delete", &run),
+        by("project.pause", "east/OPS"),
+    ];
+    assert_eq!(found, expected);
+    assert_eq!(entries[0]["actor"], "token boss");
+    assert_eq!(entries[1]["details"]["requested_by"], "token boss");
     let older = stage.json(&token, &format!("/api/audit?cursor={}", audit["next_cursor"])).await;
     assert_eq!((&older["items"][0]["action"], &older["items"][0]["way"]), (&json!("token.create"), &json!("cli")));
     assert_eq!(stage.json(&token, "/api/audit?action=run").await["items"].as_array().unwrap().len(), 2);
@@ -360,7 +397,9 @@ async fn what_did_not_change_is_not_sent_again() {
     let token = stage.token("reader", &["read"], &[]).await;
     let first = stage.get(&token, "/api/sync/history").await;
     let tag = first.headers()["etag"].to_str().unwrap().to_owned();
-    let again = |tag: String| stage.ask(Method::GET, "/api/sync/history").bearer_auth(&token).header("if-none-match", tag).send();
+    let again = |tag: String| {
+        stage.ask(Method::GET, "/api/sync/history").bearer_auth(&token).header("if-none-match", tag).send()
+    };
     let same = again(tag.clone()).await.unwrap();
     assert_eq!((same.status(), same.headers()["etag"].to_str().unwrap()), (StatusCode::NOT_MODIFIED, tag.as_str()));
     assert!(same.bytes().await.unwrap().is_empty());
@@ -371,7 +410,9 @@ async fn what_did_not_change_is_not_sent_again() {
 #[tokio::test]
 async fn without_tokens_only_this_machine_gets_in() {
     let db = filled(1).await;
-    let stage = Stage::with(&db, ServeConfig { auth: ServeAuth::None, base_path: "/jira".into(), ..ServeConfig::default() }).await;
+    let stage =
+        Stage::with(&db, ServeConfig { auth: ServeAuth::None, base_path: "/jira".into(), ..ServeConfig::default() })
+            .await;
     let ask = |host: Option<&'static str>, origin: Option<&'static str>| {
         let request = stage.ask(Method::GET, "/jira/api/projects");
         let request = host.map_or(request.try_clone().unwrap(), |host| request.header("host", host));
@@ -382,7 +423,8 @@ async fn without_tokens_only_this_machine_gets_in() {
     assert_eq!(own.headers()["x-content-type-options"], "nosniff");
     assert_eq!(problem(ask(Some("evil.example"), None).await.unwrap()).await.0, 403);
     assert_eq!(problem(ask(None, Some("https://evil.example")).await.unwrap()).await.0, 403);
-    let everywhere = ServeConfig { auth: ServeAuth::None, address: ([0, 0, 0, 0], 8080).into(), ..ServeConfig::default() };
+    let everywhere =
+        ServeConfig { auth: ServeAuth::None, address: ([0, 0, 0, 0], 8080).into(), ..ServeConfig::default() };
     assert!(everywhere.check().unwrap_err().contains("serve.auth"));
     assert_eq!(stage.ask(Method::GET, "/api/projects").send().await.unwrap().status(), StatusCode::NOT_FOUND);
 }

@@ -10,8 +10,15 @@ use crate::support::program;
 
 /// Settings that the chart does not take under `config`, because it makes them itself, from Secrets and values of other
 /// names, or because a cluster has no use for them.
-const ELSEWHERE: &[&str] =
-    &["database.url", "database.direct_url", "database.data_dir", "http.address", "secrets.key", "alerts.templates"];
+const ELSEWHERE: &[&str] = &[
+    "database.url",
+    "database.direct_url",
+    "database.data_dir",
+    "http.address",
+    "serve.address",
+    "secrets.key",
+    "alerts.templates",
+];
 
 fn json(path: &str) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);

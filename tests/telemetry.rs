@@ -383,8 +383,9 @@ async fn a_new_cadence_and_a_pause_keep_the_rung() {
     let soon = fleet.clock.now() + TimeDelta::minutes(1);
     let next = NextSlot { slot_at: soon, run_at: soon };
     let (pool, project) = (fleet.db.pool(), fleet.projects[0]);
-    schedule_admin::pause(pool, project, "acme/P1", "ana").await.unwrap();
-    schedule_admin::resume(pool, project, next, "acme/P1", "ana").await.unwrap();
+    let who = syncline::store::audit::Who { name: "ana", way: "cli", address: None };
+    schedule_admin::pause(pool, project, "acme/P1", &who).await.unwrap();
+    schedule_admin::resume(pool, project, next, "acme/P1", &who).await.unwrap();
     assert_eq!(fleet.next_minutes(0).await, 60, "a pause keeps what holds it back");
     let hourly = fleet.rules.ladder.wait(2, std::time::Duration::from_secs(3600), 0.5).as_secs_f64();
     schedule_admin::reschedule(pool, project, "0 * * * *", "UTC", next, hourly, "acme/P1", "ana").await.unwrap();

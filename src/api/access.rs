@@ -22,14 +22,15 @@ impl FromRequestParts<Shared> for Caller {
         let Some(header) = parts.headers.get(header::AUTHORIZATION) else {
             return match shared.config.auth {
                 ServeAuth::None => Ok(Self(local(address))),
-                ServeAuth::Token => Err(Error::unauthenticated("the request bears no token").help(
-                    "send the header `Authorization: Bearer TOKEN`; `syncline token create NAME` makes a token",
-                )),
+                ServeAuth::Token => Err(Error::unauthenticated("the request bears no token")
+                    .help("send the header `Authorization: Bearer TOKEN`; `syncline token create NAME` makes a token")),
             };
         };
-        let token = header.to_str().ok().and_then(|text| text.split_once(' ')).and_then(|(scheme, token)| {
-            scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-        });
+        let token = header
+            .to_str()
+            .ok()
+            .and_then(|text| text.split_once(' '))
+            .and_then(|(scheme, token)| scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()));
         match token {
             Some(text) => Ok(Self(token::actor(&shared.app, text, address).await?)),
             None => Err(Error::unauthenticated("the header Authorization holds no bearer token")

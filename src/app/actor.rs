@@ -144,8 +144,12 @@ impl Verb {
     pub const fn scope(self) -> Scope {
         match self {
             Self::ReadRuns | Self::ReadLogs | Self::ReadStatistics | Self::ReadProjects => Scope::Read,
-            Self::StartRun | Self::CancelRun | Self::RetryRun | Self::PauseProject | Self::ResumeProject => Scope::Operate,
-            Self::DeleteRun | Self::ReadAudit | Self::ReadTokens | Self::CreateToken | Self::RevokeToken => Scope::Admin,
+            Self::StartRun | Self::CancelRun | Self::RetryRun | Self::PauseProject | Self::ResumeProject => {
+                Scope::Operate
+            }
+            Self::DeleteRun | Self::ReadAudit | Self::ReadTokens | Self::CreateToken | Self::RevokeToken => {
+                Scope::Admin
+            }
         }
     }
 

@@ -157,7 +157,9 @@ pub async fn resume(
     .map_err(wrong)?;
     let next = spread::next_start(&schedule, project.id, app.clock.now())
         .map(|(slot_at, run_at)| NextSlot { slot_at, run_at })
-        .ok_or_else(|| Error::invalid("cron", format!("the schedule {:?} has no further slot", schedule.expression())))?;
+        .ok_or_else(|| {
+            Error::invalid("cron", format!("the schedule {:?} has no further slot", schedule.expression()))
+        })?;
     let (pool, who, name) = (app.pool(), actor.who(), name(&project));
     undisturbed(|| schedule_admin::resume(&pool, project.id, next, &name, &who)).await?;
     Ok(Changed { project, changed: true, next_run_at: Some(next.run_at) })

@@ -138,12 +138,19 @@ async fn filter(app: &App, actor: &Actor, asked: &History, question: &str) -> Re
     }
     Ok(RunFilter {
         states: asked.states.as_deref().map(states).transpose()?,
-        projects: project::reach(app, actor, asked.projects.as_deref(), asked.site.as_deref(), asked.text.as_deref()).await?,
+        projects: project::reach(app, actor, asked.projects.as_deref(), asked.site.as_deref(), asked.text.as_deref())
+            .await?,
         kind: one_of("kind", asked.kind.as_ref(), &[("incremental", "incremental"), ("full", "full")])?,
         triggers: one_of(
             "trigger",
             asked.trigger.as_ref(),
-            &[("schedule", "schedule"), ("scheduled", "schedule"), ("manual", "manual"), ("retry", "retry"), ("repair", "repair")],
+            &[
+                ("schedule", "schedule"),
+                ("scheduled", "schedule"),
+                ("manual", "manual"),
+                ("retry", "retry"),
+                ("repair", "repair"),
+            ],
         )?
         .map(|one| vec![one]),
         requested_by: asked.user.clone(),
@@ -275,7 +282,8 @@ pub async fn start(app: &App, actor: &Actor, asked: &Start) -> Result<Uuid> {
     actor.may(Verb::StartRun)?;
     project::reach(app, actor, Some(std::slice::from_ref(&asked.project)), None, None).await?;
     let (pool, kind) = (app.pool(), if asked.full { "full" } else { "incremental" });
-    let request = || run_view::request(&pool, &asked.project, kind, asked.reconcile, &actor.name);
+    let who = actor.who();
+    let request = || run_view::request(&pool, &asked.project, kind, asked.reconcile, &who);
     // Asked twice at worst, when an answer was lost: the second run follows the first, and reads what is new since.
     Ok(again(|| within(LONGEST, request())).await?)
 }

@@ -177,7 +177,10 @@ async fn execute(cli: Cli, work: Work) -> Result<(), Error> {
         return keeper::run(&args, output).await;
     }
     let loaded = globals.load_config()?;
-    let is_service = matches!(command, Command::Up(_) | Command::Worker(_) | Command::Serve(_) | Command::Simulate(_) | Command::Demo(_));
+    let is_service = matches!(
+        command,
+        Command::Up(_) | Command::Worker(_) | Command::Serve(_) | Command::Simulate(_) | Command::Demo(_)
+    );
     let guard = globals.start_logs(&loaded.config, is_service)?;
     let outcome = match command {
         Command::Config(args) if args.is_offline() => config::show(&loaded, output),
@@ -216,7 +219,12 @@ async fn with_database(
 /// others wait for Jira, for a run or for a schema, and limit what they ask by themselves.
 fn answers_at_once(command: &Command) -> bool {
     match command {
-        Command::Queue(_) | Command::Schedule(_) | Command::Health(_) | Command::Drift(_) | Command::Token(_) | Command::Audit(_) => true,
+        Command::Queue(_)
+        | Command::Schedule(_)
+        | Command::Health(_)
+        | Command::Drift(_)
+        | Command::Token(_)
+        | Command::Audit(_) => true,
         Command::Log(args) => !args.waits(),
         Command::Run(args) => !args.waits(),
         Command::Sync(args) => !args.waits(),

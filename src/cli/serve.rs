@@ -10,7 +10,9 @@ pub(super) async fn run(context: &Context, work: Work) -> Result<(), Error> {
     let announce = |served: super::Served| {
         let Some(api) = served.api else { return };
         let base = &context.config.serve.base_path;
-        context.output.note(&format!("the API answers at http://{api}{base}/api  (its description: /api/openapi.json)"));
+        context
+            .output
+            .note(&format!("the API answers at http://{api}{base}/api  (its description: /api/openapi.json)"));
     };
     Ok(work(context, Parts::Api, Box::new(announce)).await?)
 }

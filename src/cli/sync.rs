@@ -7,8 +7,9 @@ use uuid::Uuid;
 use super::progress::{ProgressView, watch};
 use super::selection::Selection;
 use super::{Context, Error, Row, project, run};
-use crate::store::patience::{LONGEST, again};
-use crate::store::{run_view, within};
+use crate::app;
+use crate::app::run::Start;
+use crate::store::run_view;
 
 /// Start a sync of projects now
 #[derive(Debug, clap::Args)]
@@ -86,10 +87,8 @@ pub(super) async fn run(args: SyncArgs, context: &Context) -> Result<(), Error> 
 }
 
 async fn request(context: &Context, project: &str, kind: &str, reconcile: bool) -> Result<Uuid, Error> {
-    let actor = context.actor();
-    let request = || run_view::request(&context.pool, project, kind, reconcile, &actor);
-    // Asked twice at worst, when an answer was lost: the second run follows the first, and reads what is new since.
-    Ok(again(|| within(LONGEST, request())).await?)
+    let asked = Start { project: project.to_owned(), full: kind == "full", reconcile };
+    Ok(app::run::start(&context.app(), &context.acting(), &asked).await?)
 }
 
 /// Asks for runs of several projects; those that are paused are passed over where nobody named them.

@@ -61,7 +61,8 @@ struct Revoked<'a> {
 }
 
 impl Row for Token {
-    const HEADERS: &'static [&'static str] = &["TOKEN", "SCOPES", "PROJECTS", "CREATED", "EXPIRES", "LAST USED", "REVOKED"];
+    const HEADERS: &'static [&'static str] =
+        &["TOKEN", "SCOPES", "PROJECTS", "CREATED", "EXPIRES", "LAST USED", "REVOKED"];
     const SPARE: &'static [&'static str] = &["REVOKED", "PROJECTS"];
 
     fn cells(&self) -> Vec<String> {

@@ -68,9 +68,19 @@ pub struct Config {
 
 /// Every key of every section, in the order of the sections.
 fn keys() -> impl Iterator<Item = &'static key::Key> {
-    [database::KEYS, sync::KEYS, queue::KEYS, telemetry::KEYS, http::KEYS, serve::KEYS, log::KEYS, alerts::KEYS, secrets::KEYS]
-        .into_iter()
-        .flatten()
+    [
+        database::KEYS,
+        sync::KEYS,
+        queue::KEYS,
+        telemetry::KEYS,
+        http::KEYS,
+        serve::KEYS,
+        log::KEYS,
+        alerts::KEYS,
+        secrets::KEYS,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 #[cfg(test)]

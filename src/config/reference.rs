@@ -12,6 +12,7 @@ const SECTIONS: &[(&str, &str)] = &[
     ("queue", include_str!("queue.rs")),
     ("telemetry", include_str!("telemetry.rs")),
     ("http", include_str!("http.rs")),
+    ("serve", include_str!("serve.rs")),
     ("log", include_str!("log.rs")),
     ("alerts", include_str!("alerts.rs")),
     ("secrets", include_str!("secrets.rs")),

@@ -68,7 +68,12 @@ pub(super) const KEYS: &[Key] = &[
         kind: Kind::Text(address),
         expects: "an IP address with a port",
     },
-    Key { path: "serve.base_path", default: "", kind: Kind::Text(path), expects: "a path such as /syncline, or nothing," },
+    Key {
+        path: "serve.base_path",
+        default: "",
+        kind: Kind::Text(path),
+        expects: "a path such as /syncline, or nothing,",
+    },
     Key { path: "serve.auth", default: "token", kind: Kind::Choice(&["token", "none"]), expects: "who gets in" },
 ];
 

@@ -121,8 +121,10 @@ impl Slots {
 
     /// The sites that hold their share already; `held` says how many steps each has.
     pub fn with_their_share(&self, queue: Queue, held: &[(String, i32)]) -> Vec<String> {
-        // As if one more site waited.
-        let share = i32::try_from(self.capacity(queue) / (held.len() + 1)).unwrap_or(i32::MAX).max(1);
+        let capacity = self.capacity(queue);
+        // Of all places, those beside too, as if one more site waited; and never more than one site alone would have.
+        let share = (capacity * (1 + PLACES_FOR_OTHERS) / (held.len() + 1)).clamp(1, capacity.max(1));
+        let share = i32::try_from(share).unwrap_or(i32::MAX);
         held.iter().filter(|(_, steps)| *steps >= share).map(|(site, _)| site.clone()).collect()
     }
 
@@ -176,12 +178,12 @@ mod tests {
             let held: Vec<(String, i32)> = held.iter().map(|(site, steps)| ((*site).to_owned(), *steps)).collect();
             slots.with_their_share(Queue::Jira, &held)
         };
-        assert_eq!(full(&[("a", 8)]), ["a"]);
-        assert!(full(&[("a", 3)]).is_empty());
-        assert_eq!(full(&[("a", 8), ("b", 1)]), ["a"]);
-        assert_eq!(full(&[("a", 8), ("b", 2)]), ["a", "b"]);
-        let many: Vec<(String, i32)> = (0..20).map(|n| (n.to_string(), 1)).collect();
-        assert_eq!(slots.with_their_share(Queue::Jira, &many).len(), 20, "one place each at most");
+        assert_eq!(full(&[("a", 8)]), ["a"], "the places of the queue are all that one site may have");
+        assert!(full(&[("a", 7)]).is_empty());
+        assert_eq!(full(&[("a", 8), ("b", 7)]), ["a"], "beside a site that hangs another has as many");
+        assert_eq!(full(&[("a", 8), ("b", 6), ("c", 6), ("d", 5)]), ["a", "b", "c"], "32 places for five");
+        let many: Vec<(String, i32)> = (0..40).map(|n| (n.to_string(), 1)).collect();
+        assert_eq!(slots.with_their_share(Queue::Jira, &many).len(), 40, "one place each at most");
     }
 
     #[tokio::test]

@@ -14,6 +14,7 @@ struct Served {
 
 /// Short enough to be waited for, in tests of what happens when they pass.
 const SHORT: Limits = Limits {
+    most: MOST,
     head: Duration::from_millis(300),
     request: Duration::from_millis(300),
     write: Duration::from_millis(300),
@@ -141,14 +142,14 @@ async fn a_head_that_is_too_long_is_refused() {
 #[test]
 fn a_connection_at_its_answer_gives_way_only_when_it_is_old() {
     let registry = Registry::default();
-    let first: Vec<_> = (0..MOST).map(|_| registry.admit().unwrap()).collect();
+    let first: Vec<_> = (0..MOST).map(|_| registry.admit(MOST).unwrap()).collect();
     first.iter().for_each(|(is_answering, _)| is_answering.store(true, Ordering::Relaxed));
-    assert!(registry.admit().is_none(), "every one is being answered");
+    assert!(registry.admit(MOST).is_none(), "every one is being answered");
     first[7].0.store(false, Ordering::Relaxed);
-    let (mark, _) = registry.admit().unwrap();
+    let (mark, _) = registry.admit(MOST).unwrap();
     assert!(first[7].1.is_cancelled(), "the idle one gives way");
     mark.store(true, Ordering::Relaxed);
-    assert!(registry.admit().is_none(), "every one is being answered again");
+    assert!(registry.admit(MOST).is_none(), "every one is being answered again");
     registry.0.lock().unwrap()[0].since -= ANSWERED_WITHIN * 2;
-    assert!(registry.admit().is_some() && first[0].1.is_cancelled(), "the one at an old answer gives way");
+    assert!(registry.admit(MOST).is_some() && first[0].1.is_cancelled(), "the one at an old answer gives way");
 }

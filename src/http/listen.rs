@@ -28,7 +28,9 @@ pub enum Error {
         source: io::Error,
     },
     /// The system does not let this process listen there.
-    #[error("cannot listen on the {of} address {address}: check that this machine has it and that the port is above 1023")]
+    #[error(
+        "cannot listen on the {of} address {address}: check that this machine has it and that the port is above 1023"
+    )]
     Listen {
         /// Whose address: `admin`, `API`.
         of: &'static str,

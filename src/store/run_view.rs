@@ -128,7 +128,7 @@ pub async fn count(pool: &PgPool, filter: &RunFilter, most: i64) -> Result<i64> 
                   AND ($3::text IS NULL OR r.kind = $3) AND ($4::text[] IS NULL OR r.trigger = ANY ($4))
                   AND ($5::text IS NULL OR r.requested_by = $5) AND ($6::text IS NULL OR r.error_code = $6)
                   AND ($7::timestamptz IS NULL OR r.created_at >= $7) AND ($8::timestamptz IS NULL OR r.created_at < $8)
-                LIMIT $9 + 1) matching"#,
+                LIMIT $9::int8 + 1) matching"#,
         filter.projects.as_deref(),
         filter.states.as_deref(),
         filter.kind,
@@ -297,14 +297,17 @@ pub async fn progress(pool: &PgPool, run_id: Uuid) -> Result<Option<RunProgress>
 
 /// Requests a sync of KEY or SITE/KEY; answers the run that serves the request. What it refuses is a
 /// [`refusal`](crate::store::Error::refusal). With `reconcile` the run compares the ids of all issues too.
-pub async fn request(pool: &PgPool, project: &str, kind: &str, reconcile: bool, actor: &str) -> Result<Uuid> {
+pub async fn request(pool: &PgPool, project: &str, kind: &str, reconcile: bool, who: &Who<'_>) -> Result<Uuid> {
     let run = sqlx::query_scalar!(
         r#"SELECT CASE WHEN $4 THEN syncline.request_reconcile($1, kind => $2, requested_by => $3)
-                       ELSE syncline.enqueue_sync($1, kind => $2, requested_by => $3) END AS "run!""#,
+                       ELSE syncline.enqueue_sync($1, kind => $2, requested_by => $3) END AS "run!"
+             FROM (SELECT set_config('syncline.way', $5, true), set_config('syncline.address', coalesce($6, ''), true) OFFSET 0) who"#,
         project,
         kind,
-        actor,
-        reconcile
+        who.name,
+        reconcile,
+        who.way,
+        who.address
     )
     .fetch_one(pool)
     .await?;

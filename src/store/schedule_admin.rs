@@ -30,7 +30,8 @@ pub async fn pause(pool: &PgPool, project_id: Uuid, subject: &str, who: &Who<'_>
     )
     .execute(&mut *transaction)
     .await?;
-    audit::record_by(&mut *transaction, who, "project.pause", subject, &json!({ "state": ["active", "paused"] })).await?;
+    audit::record_by(&mut *transaction, who, "project.pause", subject, &json!({ "state": ["active", "paused"] }))
+        .await?;
     transaction.commit().await?;
     Ok(())
 }
@@ -55,7 +56,8 @@ pub async fn resume(pool: &PgPool, project_id: Uuid, next: NextSlot, subject: &s
     )
     .execute(&mut *transaction)
     .await?;
-    audit::record_by(&mut *transaction, who, "project.resume", subject, &json!({ "state": ["paused", "active"] })).await?;
+    audit::record_by(&mut *transaction, who, "project.resume", subject, &json!({ "state": ["paused", "active"] }))
+        .await?;
     wake_scheduler(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(())

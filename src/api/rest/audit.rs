@@ -49,8 +49,7 @@ pub(super) async fn list(
     Params(params): Params<AuditParams>,
 ) -> Result<Response> {
     let limit = bounded("limit", params.limit, 50, 1, 500)?;
-    let asked =
-        audit::Filter { before: params.cursor, actor: params.actor, action: params.action, limit: Some(limit) };
+    let asked = audit::Filter { before: params.cursor, actor: params.actor, action: params.action, limit: Some(limit) };
     let items = audit::list(&shared.app, &actor, &asked).await?;
     let is_full = i64::try_from(items.len()).unwrap_or(i64::MAX) >= limit;
     let next_cursor = items.last().filter(|_| is_full).map(|entry| entry.id);

@@ -3,6 +3,7 @@
 mod audit;
 mod history;
 mod projects;
+mod run;
 mod stats;
 mod sync;
 mod tokens;
@@ -44,11 +45,11 @@ fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(history::show, history::delete))
         .routes(routes!(history::projects))
         .routes(routes!(history::metrics))
-        .routes(routes!(history::logs))
-        .routes(routes!(history::progress))
-        .routes(routes!(history::events))
-        .routes(routes!(history::cancel))
-        .routes(routes!(history::retry))
+        .routes(routes!(run::logs))
+        .routes(routes!(run::progress))
+        .routes(routes!(run::events))
+        .routes(routes!(run::cancel))
+        .routes(routes!(run::retry))
         .routes(routes!(sync::start))
         .routes(routes!(stats::summary))
         .routes(routes!(projects::list))

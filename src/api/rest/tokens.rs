@@ -18,11 +18,7 @@ use crate::store::token::Token;
 /// Tokens that work, newest first.
 #[utoipa::path(get, path = "/api/tokens", tag = "administration",
     responses((status = 200, body = Vec<Token>), (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
-pub(super) async fn list(
-    State(shared): State<Shared>,
-    Caller(actor): Caller,
-    headers: HeaderMap,
-) -> Result<Response> {
+pub(super) async fn list(State(shared): State<Shared>, Caller(actor): Caller, headers: HeaderMap) -> Result<Response> {
     Ok(etag::json(&headers, &token::list(&shared.app, &actor, false).await?))
 }
 
@@ -59,8 +55,7 @@ pub(super) async fn create(
     Caller(actor): Caller,
     Body(body): Body<TokenBody>,
 ) -> Result<(StatusCode, Json<MadeToken>)> {
-    let asked =
-        token::NewOne { name: body.name, scopes: body.scopes, projects: body.projects, days: body.days };
+    let asked = token::NewOne { name: body.name, scopes: body.scopes, projects: body.projects, days: body.days };
     let made = token::create(&shared.app, &actor, &asked).await?;
     Ok((StatusCode::CREATED, Json(MadeToken { name: asked.name, token: made.expose_secret().to_owned() })))
 }

@@ -18,8 +18,11 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::postgres::Cluster;
 use crate::simulator::{self, Amount, Handle, Kind, Options, Simulator};
+use crate::store::audit::Who;
 use crate::store::{self, run_view, totals};
 
+/// Who asks for runs here.
+const DEMO: Who<'_> = Who { name: "demo", way: "cli", address: None };
 const DATABASE: &str = "syncline_demo";
 const SITE: &str = "demo";
 const PLANT: &str = "plant";
@@ -169,7 +172,7 @@ impl Stack {
         let mut runs = Vec::with_capacity(self.projects.len());
         for project in &self.projects {
             stage.say(&format!("SELECT syncline.enqueue_sync('{project}', kind => '{kind}', requested_by => 'demo')"));
-            runs.push(run_view::request(&self.pool, project, kind, false, "demo").await?);
+            runs.push(run_view::request(&self.pool, project, kind, false, &DEMO).await?);
         }
         Ok(runs)
     }

@@ -14,8 +14,8 @@ use super::completing;
 use super::output::{time, time_or_dash};
 use super::selection::Selection;
 use super::{Context, Error, Fields, Row};
-pub(super) use crate::app::project::name;
 use crate::app;
+pub(super) use crate::app::project::name;
 use crate::store::project::{self, Project, ProjectFilter, ReplicaCounts};
 
 /// Discover, add, list, show, track, pause, resume, reschedule or remove projects

@@ -82,7 +82,8 @@ pub(super) async fn run(args: RunArgs, context: &Context) -> Result<(), Error> {
                 Some(text) => Some(vec![project::name(&project::find(context, &text, true).await?)]),
                 None => None,
             };
-            let asked = History { projects, states: state.map(|one| vec![one]), limit: Some(limit), ..History::default() };
+            let asked =
+                History { projects, states: state.map(|one| vec![one]), limit: Some(limit), ..History::default() };
             let runs = app::run::newest(&context.app(), &context.acting(), &asked).await?;
             context.output.rows(&runs, "no run matches")
         }
