@@ -48,7 +48,7 @@ Examples:
         #[command(flatten)]
         place: PlaceArgs,
     },
-    /// Take a setting back: what is wider counts again
+    /// Remove a setting; the value of the next wider scope applies again
     Unset {
         /// Its name
         #[arg(add = completing::settings())]
