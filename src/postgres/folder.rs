@@ -6,6 +6,7 @@
 //! leave             left by a user who does not want the server to linger
 //! connection.json   port and password, 0600
 //! data              PGDATA, or a link to it where the server's account cannot enter this folder
+//! data.…           of an upgrade: see `upgrade::swap`
 //! postgres.log      what the server says, bounded; 0600
 //! keeper.log        what the keeper says; 0600
 //! ```
