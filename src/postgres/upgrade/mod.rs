@@ -27,7 +27,7 @@ use crate::clock::Clock;
 const END_SECONDS: u64 = 120;
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Looks that find a user before it is taken for one that stays.
-const LOOKS: u32 = 20;
+const LOOKS: u32 = 40;
 
 /// Which data are moved, and by whose programs.
 #[derive(Clone, Debug)]
@@ -211,15 +211,23 @@ async fn take(folder: &Folder) -> Result<(File, File), Error> {
         if let Some(lock) = folder.try_keep()? {
             break lock;
         }
-        used = if folder.try_close()?.is_none() { used + 1 } else { 0 };
+        // A keeper that is stopping the server keeps users out too: it has said by then that nothing is ready.
+        let ready = folder.connection()?.is_some_and(|known| known.ready);
+        used = if ready && folder.try_close()?.is_none() { used + 1 } else { 0 };
         if used >= LOOKS || Instant::now() > deadline {
             return Err(in_use());
         }
         sleep(LOOK_EVERY).await;
     };
     folder.was_asked_to_leave();
-    let users = folder.try_close()?.ok_or_else(in_use)?;
-    Ok((lock, users))
+    // The keeper lets go of its users a moment after the server.
+    for _ in 0..LOOKS {
+        if let Some(users) = folder.try_close()? {
+            return Ok((lock, users));
+        }
+        sleep(LOOK_EVERY).await;
+    }
+    Err(in_use())
 }
 
 /// The data that upgrades have left behind, and how many bytes they have.
