@@ -26,6 +26,8 @@
 //! 9. **Nothing Jira says is trusted**: unknown shapes become a recorded drift or a per-issue error, never a panic.
 //! 10. **Every acknowledged request ends** in a visible outcome: succeeded, failed with a class and advice, or cancelled.
 //!
+//! `docs/architecture.md` follows one page through the files and says where a change of each kind goes.
+//!
 //! # Arrows
 //! `domain` ◀ `store`, `jira` ◀ `engine` ◀ `sync`, `scheduler`, `telemetry` ◀ `http`, `cli` ◀ `runtime`; `tests/architecture.rs` reads the
 //! `use crate::` lines and fails on an arrow the wrong way.

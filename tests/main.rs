@@ -22,6 +22,7 @@ mod database;
 mod deploy;
 mod discovery;
 mod doctor;
+mod documents;
 mod drift;
 mod embedded_postgres;
 mod endless;

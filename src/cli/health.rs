@@ -15,13 +15,13 @@ use crate::store::health::{self, HealthRow};
 use crate::store::queue_view;
 use crate::store::rejected::{self, Counts};
 
-/// See which projects are well, and what ails the others
+/// Show which projects are healthy, and what is wrong with the others
 #[derive(Debug, clap::Args)]
 pub struct HealthArgs {
     /// Only this one, as KEY or SITE/KEY
     #[arg(add = super::completing::projects())]
     project: Option<String>,
-    /// Exit with 3 unless all are well
+    /// Exit with 3 unless all are healthy
     #[arg(long)]
     check: bool,
 }

@@ -19,7 +19,7 @@ const ANSWER_LIMIT_BYTES: u64 = 16 * 1024;
 /// Ask the worker on this machine whether it is alive; exit code 3 when it is not
 #[derive(Debug, clap::Args)]
 pub struct HealthcheckArgs {
-    /// Ask whether it takes work, too: not while it starts, drains, or has lost the database
+    /// Check readiness too: it is not ready while it starts, drains, or has lost the database
     #[arg(long)]
     ready: bool,
     /// Where the worker serves its probes [default: http.address of the configuration]

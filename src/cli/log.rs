@@ -50,7 +50,7 @@ pub(super) struct ShowArgs {
     /// Only those of at least this level
     #[arg(long, default_value = "info", value_parser = LEVELS)]
     level: String,
-    /// At most so many
+    /// Maximum number of rows
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=100_000))]
     limit: i64,
     /// Print what is added too, until Ctrl-C or the run's end

@@ -18,7 +18,7 @@ pub struct PeopleArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Take out what names a person: the account id stays as a pseudonym, so that sums stay right
+    /// Erase what names a person; the account id stays as a pseudonym, so that sums stay right
     #[command(after_long_help = "\
 Counts first what names the person. On a terminal it asks then; without one, and without --yes, it changes nothing.
 No later sync brings the name back. It cannot be undone. What is outside of this database (backups, replicas,

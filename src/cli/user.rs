@@ -35,7 +35,7 @@ Examples:
         /// The site's name [default: all sites]
         #[arg(add = super::completing::sites())]
         site: Option<String>,
-        /// Link what is certain, and take back what no longer holds
+        /// Create the links that are certain, and remove those that no longer hold
         #[arg(long)]
         apply: bool,
     },
@@ -48,7 +48,7 @@ Examples:
         /// E-mail address, external id or id of the member
         member: String,
     },
-    /// Take a link back
+    /// Remove a link
     Unlink {
         /// The site's name
         site: String,

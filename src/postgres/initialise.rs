@@ -10,10 +10,9 @@ use tokio::process::Command;
 
 use super::Error;
 use super::account::Account;
-use super::folder::{Folder, NAME};
+use super::folder::{Folder, NAME, remove};
 use super::programs::Programs;
 use super::server::Server;
-use super::upgrade::swap;
 use crate::clock::Clock;
 
 /// Where data go when the server's account cannot enter the folder. Only root gets here.
@@ -54,7 +53,7 @@ pub async fn make(
 ) -> Result<PathBuf, Error> {
     let draft = folder.file(draft);
     if draft.symlink_metadata().is_ok() {
-        swap::remove(&draft)?;
+        remove(&draft)?;
     }
     let aside = if account.can_enter(folder.path()).await {
         draft.clone()

@@ -96,7 +96,7 @@ pub(super) struct MaintenanceArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Plan a window: nobody is told while it lasts; what is still open at its end is told then
+    /// Plan a maintenance window: no messages while it lasts; alerts that are open at its end are sent then
     Add {
         /// From when, e.g. 2026-03-02T18:00:00Z [default: now]
         #[arg(long, value_name = "TIME", value_parser = parse::time)]
@@ -116,7 +116,7 @@ enum Verb {
         #[arg(long, default_value = "", hide_default_value = true)]
         reason: String,
     },
-    /// List windows that have not ended
+    /// List maintenance windows that have not ended
     List,
     /// Remove a window, or end it now
     Remove {

@@ -22,12 +22,12 @@ pub struct AlertArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List alerts that are not over, the worst first
+    /// List open alerts, the most severe first
     List {
         /// Those that are over, and those that their site's alert speaks for, too
         #[arg(long)]
         all: bool,
-        /// At most so many
+        /// Maximum number of rows
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=10_000))]
         limit: i64,
     },
@@ -37,7 +37,7 @@ enum Verb {
         #[arg(add = completing::alerts())]
         alert: String,
     },
-    /// Take an alert on: no more reminders, no escalation by age
+    /// Acknowledge an alert: no more reminders, no escalation by age
     Ack {
         /// Its id, the first or the last 12 digits of it, `latest`, or KEY@latest
         #[arg(add = completing::alerts())]

@@ -10,7 +10,7 @@ use crate::domain::route::Selector;
 /// Options that say what a rule is for.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct SelectorArgs {
-    /// At least so bad: info, warning, error or critical
+    /// Minimum severity: info, warning, error or critical
     #[arg(long, value_name = "SEVERITY")]
     min_severity: Option<String>,
     /// Of this category, e.g. billing, authentication, latency; may be repeated

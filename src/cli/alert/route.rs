@@ -40,7 +40,7 @@ enum Verb {
         #[arg(value_parser = clap::value_parser!(i32).range(1..))]
         to: i32,
     },
-    /// Say who would get what for a failure, and why not the others
+    /// Show who would get a message for a failure, and why the others would not
     Test {
         #[command(flatten)]
         subject: SubjectArgs,
@@ -70,10 +70,10 @@ struct AddArgs {
     /// A recipient; may be repeated
     #[arg(long, value_name = "RECIPIENT")]
     to: Vec<String>,
-    /// Gets a copy; may be repeated
+    /// Recipient of a copy (Cc); may be repeated
     #[arg(long, value_name = "MAILBOX")]
     cc: Vec<String>,
-    /// Gets a copy unseen; may be repeated
+    /// Recipient of a blind copy (Bcc); may be repeated
     #[arg(long, value_name = "MAILBOX")]
     bcc: Vec<String>,
     #[command(flatten)]
@@ -81,7 +81,7 @@ struct AddArgs {
     /// Only in these hours, e.g. 'MON-FRI 08:00-18:00 Europe/Berlin'
     #[arg(long, value_name = "HOURS")]
     hours: Option<Hours>,
-    /// Only what nobody has acknowledged for so long, e.g. 1h
+    /// Only alerts that nobody has acknowledged for this long, e.g. 1h
     #[arg(long, value_name = "SPAN", value_parser = parse::span)]
     escalate_after: Option<TimeDelta>,
     /// Let routes behind it have the alert too

@@ -52,7 +52,7 @@ Examples:
         #[command(flatten)]
         place: PlaceArgs,
     },
-    /// Take settings back: what is wider counts again
+    /// Remove settings; the value of the next wider scope applies again
     Unset {
         /// Their names
         #[arg(required = true, value_name = "KEY", add = completing::settings())]

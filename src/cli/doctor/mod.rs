@@ -17,7 +17,7 @@ use super::{Error, Output, Row};
 use crate::config::Config;
 use crate::store;
 
-/// Say what is wrong and what to do about it: database, workers, queue, schedules, sites, alert channels
+/// Find what is wrong and say how to fix it: database, workers, queue, schedules, sites, alert channels
 #[derive(Debug, clap::Args)]
 pub struct DoctorArgs {}
 

@@ -36,7 +36,7 @@ enum Verb {
         /// Only those of this site
         #[arg(long, add = completing::sites())]
         site: Option<String>,
-        /// Removed ones too
+        /// Include removed ones
         #[arg(long)]
         all: bool,
     },

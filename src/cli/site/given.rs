@@ -22,7 +22,7 @@ pub(super) struct Given {
     /// What it is; auto asks it [default: auto]
     #[arg(long, value_enum)]
     pub kind: Option<Kind>,
-    /// How to be let in [default: basic]
+    /// Authentication method [default: basic]
     #[arg(long, value_enum)]
     pub auth: Option<AuthKind>,
     /// The account's e-mail address
@@ -49,7 +49,7 @@ pub(super) struct Given {
     /// The hourly quota of an OAuth app in Atlassian's points; 0: none
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..))]
     pub points_per_hour: Option<i32>,
-    /// Store it without asking the site whether it is there and lets the account in
+    /// Store it without checking that the site answers and accepts the credentials
     #[arg(long)]
     pub offline: bool,
 }

@@ -44,7 +44,7 @@ enum Verb {
         #[arg(add = completing::sites())]
         name: String,
     },
-    /// Let a site be read by OAuth 2.0 (3LO): a person consents in a browser
+    /// Authorize a site by OAuth 2.0 (3LO): a person consents in a browser
     Authorize(Box<authorize::AuthorizeArgs>),
     /// Ask Jira who the account is, what it may see, and what it may not
     Check {

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 
 use self::copy::{Counts, Side};
 use super::account::Account;
-use super::folder::{Connection, Folder};
+use super::folder::{Connection, Folder, remove};
 use super::server::{Port, Server};
 use super::{Error, Programs, initialise};
 use crate::clock::Clock;
@@ -243,5 +243,5 @@ pub fn kept_data(data_dir: &Path) -> Result<Vec<(PathBuf, u64)>, Error> {
 /// # Errors
 /// [`Error::Io`].
 pub fn remove_kept(kept: &Path) -> Result<(), Error> {
-    swap::remove(kept)
+    remove(kept)
 }

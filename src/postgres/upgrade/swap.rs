@@ -13,7 +13,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::super::account::Account;
-use super::super::folder::Folder;
+use super::super::folder::{Folder, remove};
 use super::super::server::Server;
 use super::super::{Error, Programs};
 
@@ -95,24 +95,6 @@ pub fn all_kept(data_dir: &Path) -> Result<Vec<(PathBuf, u64)>, Error> {
         .collect();
     kept.sort();
     Ok(kept.into_iter().map(|path| (path.clone(), path.canonicalize().map_or(0, |data| bytes(&data)))).collect())
-}
-
-/// Removes a folder, or a link and the folder that it leads to.
-///
-/// # Errors
-/// [`Error::Io`].
-pub fn remove(path: &Path) -> Result<(), Error> {
-    let failed = Error::io("remove", path);
-    let remove = || {
-        if !path.symlink_metadata()?.is_symlink() {
-            return std::fs::remove_dir_all(path);
-        }
-        match std::fs::remove_dir_all(std::fs::read_link(path)?) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-            _ => std::fs::remove_file(path),
-        }
-    };
-    remove().map_err(failed)
 }
 
 fn bytes(folder: &Path) -> u64 {
