@@ -158,6 +158,13 @@ async fn several_projects_are_changed_by_one_command_and_counted_before() {
     refuses(&db, &cron, 2, &["this would reschedule 3 projects"]);
     assert_eq!(json(&db, &[&cron[..], &["--yes"]].concat()).as_array().unwrap().len(), 3);
     assert_eq!(count(&db, "SELECT count(*) FROM syncline.schedule WHERE cron = '0 3 * * *'").await, 3);
+    let shown = json(&db, &["schedule", "show", "--all"]);
+    assert_eq!((shown.as_array().unwrap().len(), &shown[0]["cron"]), (3, &"0 3 * * *".into()));
+    let shown = succeeds(&db, &["schedule", "show", "OPS", "web"]);
+    assert!(shown.contains("acme/OPS") && shown.contains("acme/WEB") && !shown.contains("acme/HR"), "{shown}");
+    assert_eq!(json(&db, &["schedule", "show", "web"])["project"], "acme/WEB", "an object for the one that was named");
+    assert_eq!(json(&db, &["project", "show", "--filter", "shop"])[0]["key"], "WEB");
+    refuses(&db, &["schedule", "show", "OPS", "NOPE"], 1, &["unknown project"]);
     let started = json(&db, &["sync", "start", "--all", "--yes"]);
     assert_eq!(started.as_array().unwrap().len(), 2, "one is paused: {started}");
     refuses(&db, &["sync", "start", "OPS", "WEB"], 1, &["1 of 2 projects were not asked to sync: acme/OPS", "paused"]);
@@ -176,6 +183,9 @@ async fn a_shell_is_offered_names_and_ids() {
         String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(offered(&["project", "pause", "W"]), ["WEB"]);
+    assert_eq!(offered(&["schedule", "show", "WEB", "O"]), ["OPS"]);
+    assert_eq!(offered(&["project", "track", "WEB", "re"]), ["remove"]);
+    assert_eq!(offered(&["config", "unset", "page_size", "--project", "W"]), ["WEB"]);
     assert_eq!(offered(&["site", "show", ""]).first().map(String::as_str), Some("acme"));
     assert!(offered(&["run", "show", "0198"]).contains(&"0198cccc-0000-7000-8000-000000000023".to_owned()));
     assert!(offered(&["config", "get", "page"]).contains(&"page_size".to_owned()));

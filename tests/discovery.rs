@@ -115,6 +115,43 @@ async fn listing_a_user_narrows_the_project_and_asks_for_a_run() {
 }
 
 #[tokio::test]
+async fn users_are_listed_for_several_projects_by_one_command() {
+    let db = staged().await;
+    execute(
+        &db,
+        "INSERT INTO syncline.project (id, site_id, key, name) VALUES
+           ('00000000-0000-7000-8000-000000000012', '00000000-0000-7000-8000-000000000001', 'OPS', 'Operations'),
+           ('00000000-0000-7000-8000-000000000013', '00000000-0000-7000-8000-000000000001', 'APP', 'Shop app')",
+    )
+    .await;
+    let track = |words: &[&'static str]| [&["project", "track"], words].concat();
+    let text = succeeds(&db, &track(&["OPS", "web", "add", "a1", "b1"]));
+    for word in ["list 2 users for 2 projects: acme/OPS, acme/WEB", "acme/OPS: added 2 of 2 users", "acme/WEB: added"] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    // All are found before the first is changed.
+    refuses(&db, &track(&["APP", "NOPE", "add", "a1"]), 1, &["unknown project"]);
+    refuses(&db, &track(&["APP", "listed"]), 1, &["acme/APP lists no user"]);
+    refuses(&db, &track(&["OPS", "APP", "listed"]), 1, &["acme/APP lists no user"]);
+    refuses(&db, &track(&["--all", "all"]), 2, &["this would bring every issue of 3 projects: acme/APP", "--yes"]);
+    refuses(&db, &track(&["--site", "acme", "WEB", "list"]), 2, &["a PROJECT makes no sense with --site"]);
+    refuses(&db, &track(&["OPS", "WEB"]), 2, &["nothing says what to do: one of all, listed, add, remove, list"]);
+    let listed = json(&db, &track(&["--site", "acme", "list"]));
+    let of = |at: usize| (listed[at]["project"].as_str().unwrap(), listed[at]["users"].as_array().unwrap().len());
+    assert_eq!([of(0), of(1), of(2)], [("acme/APP", 0), ("acme/OPS", 2), ("acme/WEB", 2)]);
+    let table = succeeds(&db, &track(&["--all", "list"]));
+    assert!(table.contains("every issue") && table.contains("listed users"), "{table}");
+    // Of several projects those count that list the user; one that none lists is refused.
+    let done = json(&db, &track(&["--all", "remove", "a1", "--yes"]));
+    let changed: Vec<usize> =
+        done.as_array().unwrap().iter().map(|one| one["changed"].as_array().unwrap().len()).collect();
+    assert_eq!(changed, [0, 1, 1], "{done}");
+    refuses(&db, &track(&["--all", "remove", "a1", "--yes"]), 1, &["on the list of none of 3 projects"]);
+    let done = json(&db, &track(&["--filter", "ops", "all", "--yes"]));
+    assert_eq!((&done[0]["project"], done.as_array().unwrap().len()), (&"acme/OPS".into(), 1));
+}
+
+#[tokio::test]
 async fn a_user_that_is_not_known_is_refused_with_the_reason() {
     let db = staged().await;
     refuses(&db, &["project", "track", "web", "add"], 2, &["no USER"]);

@@ -51,6 +51,7 @@ mod people;
 mod points;
 mod pooler;
 mod private_server;
+mod private_upgrade;
 mod process_database_lost;
 mod process_kill;
 mod process_probes;

@@ -98,6 +98,36 @@ async fn what_cannot_be_set_is_refused_with_what_to_write() {
     assert_eq!(json(&db, &["config", "list"]), serde_json::json!([]));
 }
 
+#[tokio::test]
+async fn several_places_are_set_and_unset_by_one_command() {
+    let db = staged().await;
+    let set = |places: &[&'static str]| [&["config", "set", "page_size=50", "overlap_seconds=60"], places].concat();
+    let unset = |places: &[&'static str]| [&["config", "unset", "page_size"], places].concat();
+    let places = || {
+        let listed = json(&db, &["config", "list"]);
+        let sizes = listed.as_array().unwrap().iter().filter(|one| one["key"] == "page_size");
+        sizes.map(|one| one["place"].as_str().unwrap().to_owned()).collect::<Vec<_>>().join(" ")
+    };
+    let text = succeeds(&db, &set(&["--project", "web", "--project", "acme/APP"]));
+    assert!(text.contains("set page_size, overlap_seconds for 2 projects: acme/WEB, acme/APP"), "{text}");
+    assert_eq!(places(), "acme/APP acme/WEB");
+    refuses(&db, &unset(&["--all"]), 2, &["this would take back page_size of 2 projects: acme/APP, acme/WEB", "--yes"]);
+    refuses(&db, &unset(&["--project", "web,nope"]), 1, &["unknown project"]);
+    assert_eq!(places(), "acme/APP acme/WEB", "all are found before the first is changed");
+    let done = json(&db, &unset(&["--filter", "ap", "--yes"]));
+    assert_eq!((&done[0]["for"], done.as_array().unwrap().len()), (&"acme/APP".into(), 1));
+    // Where it is not set there is nothing to take back.
+    assert_eq!(json(&db, &unset(&["--site", "acme", "--all", "--yes"])).as_array().unwrap().len(), 1);
+    refuses(&db, &unset(&["--all", "--yes"]), 1, &["page_size is not set for any of 2"]);
+    refuses(&db, &set(&["--filter", "nothing like it", "--yes"]), 1, &["no project matches"]);
+    let workers = ["config", "set", "workers=3", "--project", "web", "--project", "app"];
+    refuses(&db, &workers, 2, &["workers cannot be set for a project"]);
+    let done = json(&db, &set(&["--site", "acme"]));
+    assert_eq!((done.as_array().unwrap().len(), &done[0]["for"]), (2, &"acme".into()), "the site itself");
+    let done = json(&db, &["config", "unset", "page_size", "overlap_seconds", "--site", "acme"]);
+    assert_eq!(done.as_array().unwrap().len(), 2);
+}
+
 async fn small_rig() -> Rig {
     let mut options = Options::new(Clock::system());
     options.issues = 60;

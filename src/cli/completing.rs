@@ -35,6 +35,15 @@ pub(super) fn projects() -> ArgValueCandidates {
     ArgValueCandidates::new(|| of(|pool| Box::pin(async move { candidates::projects(&pool).await })))
 }
 
+/// Projects, and words that may stand behind them.
+pub(super) fn projects_and(words: &'static [&'static str]) -> ArgValueCandidates {
+    ArgValueCandidates::new(move || {
+        let mut found = of(|pool| Box::pin(async move { candidates::projects(&pool).await }));
+        found.extend(words.iter().map(|word| CompletionCandidate::new(*word)));
+        found
+    })
+}
+
 /// Sites.
 pub(super) fn sites() -> ArgValueCandidates {
     ArgValueCandidates::new(|| of(|pool| Box::pin(async move { candidates::sites(&pool).await })))

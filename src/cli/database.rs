@@ -1,4 +1,4 @@
-//! `syncline database`: where it is, and its backups.
+//! `syncline database`: where it is, its backups, its version.
 //!
 //! What must hold: a backup that was interrupted leaves no file that looks whole; a restore happens in one transaction and
 //! only while no worker works on the database.
@@ -11,10 +11,10 @@ use secrecy::ExposeSecret;
 
 use super::confirm::confirm;
 use super::psql::client;
-use super::{Context, Error};
+use super::{Context, Error, upgrade};
 use crate::store::totals;
 
-/// Tell where the database is; back it up and restore it
+/// Tell where the database is; back it up, restore it, upgrade it
 #[derive(Debug, clap::Args)]
 pub struct DatabaseArgs {
     #[command(subcommand)]
@@ -43,6 +43,26 @@ enum Verb {
         #[arg(long)]
         yes: bool,
     },
+    /// Move the private server's data to the newest PostgreSQL that is installed; the old data are kept aside
+    #[command(after_long_help = "\
+Install the newer version beside the old one first, e.g. postgresql-17 beside postgresql-15, and stop what uses the
+server. The data are copied, compared and then change places; an upgrade that is interrupted leaves the old data or
+the new ones, whole.
+
+Examples:
+  syncline database upgrade
+  syncline database upgrade --remove-old")]
+    Upgrade(upgrade::UpgradeArgs),
+}
+
+impl DatabaseArgs {
+    /// What must be done while nobody uses the database.
+    pub(super) fn upgrade(self) -> Result<upgrade::UpgradeArgs, Self> {
+        match self.verb {
+            Verb::Upgrade(args) => Ok(args),
+            verb => Err(Self { verb }),
+        }
+    }
 }
 
 /// Executes the command.
@@ -54,6 +74,8 @@ pub(super) async fn run(args: DatabaseArgs, context: &Context) -> Result<(), Err
         Verb::Url => context.output.print(context.database_url.expose_secret()),
         Verb::Backup { file, force } => backup(&file, force, context).await,
         Verb::Restore { file, yes } => restore(&file, yes, context).await,
+        // Handled before the server was started.
+        Verb::Upgrade(_) => Ok(()),
     }
 }
 

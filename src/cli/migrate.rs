@@ -32,7 +32,8 @@ pub async fn run(args: &MigrateArgs, pool: &PgPool, out: &mut impl Write) -> any
     }
     let report = store::migrate(pool).await?;
     if !report.applied.is_empty() {
-        tracing::info!(event = events::MIGRATED, applied = report.applied.len(), version = report.version);
+        let (applied, version) = (report.applied.len(), report.version);
+        tracing::info!(event = events::MIGRATED, applied, version, "the schema is at version {version} now");
     }
     for applied in &report.applied {
         writeln!(out, "applied {:04} {} ({} ms)", applied.version, applied.description, applied.took.as_millis())?;

@@ -47,6 +47,7 @@ mod sync;
 mod table;
 mod token;
 mod up;
+mod upgrade;
 mod user;
 mod verify;
 mod worker;
@@ -188,6 +189,10 @@ async fn execute(cli: Cli, work: Work) -> Result<(), Error> {
         Command::Demo(args) => demo::run(args, loaded.config, output).await,
         Command::Doctor(args) => doctor::run(args, loaded.config, output).await,
         Command::Healthcheck(args) => healthcheck::run(args, &loaded.config, output).await,
+        Command::Database(args) => match args.upgrade() {
+            Ok(args) => upgrade::run(&args, &loaded.config, output).await,
+            Err(args) => with_database(Command::Database(args), loaded, output, work).await,
+        },
         command => with_database(command, loaded, output, work).await,
     };
     guard.flush().await;
@@ -232,23 +237,24 @@ fn answers_at_once(command: &Command) -> bool {
     }
 }
 
-/// Migrating holds a lock of its session, which a pooler in transaction mode cannot.
-async fn migrate_by_the_direct_way(args: &migrate::MigrateArgs, context: &Context) -> Result<(), Error> {
+/// Migrating holds a lock of its session, which a pooler in transaction mode cannot. Answers what was done, a line each.
+async fn migrate_by_the_direct_way(args: &migrate::MigrateArgs, context: &Context) -> (Result<(), Error>, String) {
     let mut said = Vec::new();
     let outcome = match &context.config.database.direct_url {
         None => migrate::run(args, &context.pool, &mut said).await,
         Some(url) => {
             let options = crate::store::PoolOptions { max_connections: 2, ..crate::store::PoolOptions::default() };
-            let direct = crate::store::connect(url, &options).await?;
-            let outcome = migrate::run(args, &direct, &mut said).await;
-            direct.close().await;
-            outcome
+            match crate::store::connect(url, &options).await {
+                Ok(direct) => {
+                    let outcome = migrate::run(args, &direct, &mut said).await;
+                    direct.close().await;
+                    outcome
+                }
+                Err(problem) => Err(problem.into()),
+            }
         }
     };
-    if !said.is_empty() {
-        context.output.print(String::from_utf8_lossy(&said).trim_end())?;
-    }
-    Ok(outcome?)
+    (outcome.map_err(Error::from), String::from_utf8_lossy(&said).trim_end().to_owned())
 }
 
 async fn dispatch(
@@ -258,7 +264,13 @@ async fn dispatch(
     work: Work,
 ) -> Result<(), Error> {
     match command {
-        Command::Migrate(args) => return migrate_by_the_direct_way(&args, context).await,
+        Command::Migrate(args) => {
+            let (outcome, said) = migrate_by_the_direct_way(&args, context).await;
+            if !said.is_empty() {
+                context.output.print(&said)?;
+            }
+            return outcome;
+        }
         Command::Up(args) => return up::run(&args, context, work).await,
         Command::Psql(args) => return psql::run(&args, context).await,
         Command::Database(args) => return database::run(args, context).await,

@@ -162,6 +162,23 @@ impl Output {
         }
     }
 
+    /// Prints several things, a block each, and a list for machines.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn blocks<T: Fields>(&self, values: &[T]) -> Result<(), Error> {
+        if self.format == Format::Json {
+            return self.json(&values);
+        }
+        for (at, value) in values.iter().enumerate() {
+            if at > 0 && self.format == Format::Table {
+                write_data("")?;
+            }
+            self.fields(value)?;
+        }
+        Ok(())
+    }
+
     /// Prints one short result: `text` for people, `value` for machines.
     ///
     /// # Errors

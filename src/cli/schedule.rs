@@ -5,7 +5,8 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::output::time;
-use super::{Context, Error, Fields, Row, completing, project};
+use super::selection::Which;
+use super::{Context, Error, Fields, Row, project};
 use crate::domain::cron::Schedule;
 use crate::store::health::{self, ScheduleView};
 use crate::telemetry::span;
@@ -21,12 +22,13 @@ pub struct ScheduleArgs {
 enum Verb {
     /// List schedules by their next start
     List,
-    /// Explain when a project runs next
-    Show {
-        /// KEY or SITE/KEY
-        #[arg(add = completing::projects())]
-        project: String,
-    },
+    /// Explain when projects run next
+    #[command(after_long_help = "\
+Examples:
+  syncline schedule show WEB
+  syncline schedule show OPS WEB
+  syncline schedule show --site acme")]
+    Show(Which),
 }
 
 pub(super) async fn run(args: ScheduleArgs, context: &Context) -> Result<(), Error> {
@@ -37,15 +39,29 @@ pub(super) async fn run(args: ScheduleArgs, context: &Context) -> Result<(), Err
             let shown: Vec<_> = views.iter().map(|view| Shown::of(view, now)).collect();
             context.output.rows(&shown, "no schedule yet: add a project with `syncline project add SITE KEY`")
         }
-        Verb::Show { project } => {
-            let project = project::find(context, &project, false).await?;
-            let views = health::schedule_view(&context.pool, Some(project.id)).await?;
-            match views.first() {
-                Some(view) => context.output.fields(&Shown::of(view, now)),
-                None => Err(Error::failure(format!("project {} has no schedule", project::name(&project)))
-                    .help("give it one with `syncline project reschedule`")),
+        Verb::Show(which) => show(&which, now, context).await,
+    }
+}
+
+async fn show(which: &Which, now: DateTime<Utc>, context: &Context) -> Result<(), Error> {
+    let chosen = which.choose(context, false).await?;
+    // One project is asked for alone: there may be thousands.
+    let only = if let [one] = chosen.as_slice() { Some(one.id) } else { None };
+    let views = health::schedule_view(&context.pool, only).await?;
+    let mut shown = Vec::with_capacity(chosen.len());
+    for project in &chosen {
+        match views.iter().find(|view| view.project_id == project.id) {
+            Some(view) => shown.push(Shown::of(view, now)),
+            None if which.is_named() => {
+                return Err(Error::failure(format!("project {} has no schedule", project::name(project)))
+                    .help("give it one with `syncline project reschedule`"));
             }
+            None => {}
         }
+    }
+    match shown.as_slice() {
+        [one] if which.one().is_some() => context.output.fields(one),
+        several => context.output.blocks(several),
     }
 }
 

@@ -13,9 +13,9 @@ use crate::store::project::{Project, ProjectFilter};
 /// Names that are told before an act; the rest is counted.
 const TOLD: usize = 8;
 
-/// Which projects.
-#[derive(Debug, clap::Args)]
-pub(super) struct Selection {
+/// Which projects are shown.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct Which {
     /// Projects, each as KEY or SITE/KEY
     #[arg(value_name = "PROJECT", required_unless_present_any = ["site", "all", "filter"], add = completing::projects())]
     projects: Vec<String>,
@@ -28,12 +28,25 @@ pub(super) struct Selection {
     /// All projects with this text in their key or name
     #[arg(long, value_name = "TEXT", conflicts_with = "projects")]
     filter: Option<String>,
+}
+
+/// Which projects are changed.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct Selection {
+    #[command(flatten)]
+    which: Which,
     /// Do not ask
     #[arg(long)]
     yes: bool,
 }
 
-impl Selection {
+impl Which {
+    /// Projects by name, or all of a site and with a text; all there are where neither is given.
+    pub fn of(projects: Vec<String>, site: Option<String>, filter: Option<String>) -> Self {
+        let all = projects.is_empty() && site.is_none() && filter.is_none();
+        Self { projects, site, all, filter }
+    }
+
     /// The text that names one project, where no more than that was said.
     pub fn one(&self) -> Option<&str> {
         match self.projects.as_slice() {
@@ -45,11 +58,6 @@ impl Selection {
     /// Whether the projects were named one by one.
     pub fn is_named(&self) -> bool {
         !self.projects.is_empty()
-    }
-
-    /// Whether nobody is to be asked.
-    pub fn is_agreed(&self) -> bool {
-        self.yes
     }
 
     /// The projects that are meant.
@@ -82,6 +90,36 @@ impl Selection {
         }
         Ok(chosen)
     }
+}
+
+impl Selection {
+    /// What was said of the projects, and whether nobody is to be asked.
+    pub fn of(which: Which, yes: bool) -> Self {
+        Self { which, yes }
+    }
+
+    /// The text that names one project, where no more than that was said.
+    pub fn one(&self) -> Option<&str> {
+        self.which.one()
+    }
+
+    /// Whether the projects were named one by one.
+    pub fn is_named(&self) -> bool {
+        self.which.is_named()
+    }
+
+    /// Whether nobody is to be asked.
+    pub fn is_agreed(&self) -> bool {
+        self.yes
+    }
+
+    /// The projects that are meant.
+    ///
+    /// # Errors
+    /// When one of those that were named is not known, or nothing matches.
+    pub async fn choose(&self, context: &Context, removed: bool) -> Result<Vec<Project>, Error> {
+        self.which.choose(context, removed).await
+    }
 
     /// Counts what `act` is about to do (`pause`, `synchronise`); asks where the projects were not named one by one.
     ///
@@ -91,21 +129,31 @@ impl Selection {
         if self.one().is_some() || chosen.is_empty() {
             return Ok(());
         }
-        let counted = counted(chosen);
-        if self.projects.is_empty() {
-            return confirm(&format!("{act} {counted}"), self.yes);
-        }
-        context.output.note(&format!("{act}: {counted}"));
-        Ok(())
+        agree(act, &counted(chosen), (self.is_named(), self.yes), context)
     }
+}
+
+/// Counts what `act` is about to do to several; asks where they were not named one by one.
+pub(super) fn agree(act: &str, counted: &str, (named, yes): (bool, bool), context: &Context) -> Result<(), Error> {
+    if !named {
+        return confirm(&format!("{act} {counted}"), yes);
+    }
+    let joint = if act.contains(' ') { "" } else { ":" };
+    context.output.note(&format!("{act}{joint} {counted}"));
+    Ok(())
 }
 
 /// `3 projects: acme/A, acme/B, beta/C`.
 pub(super) fn counted(chosen: &[Project]) -> String {
-    let names: Vec<String> = chosen.iter().take(TOLD).map(project::name).collect();
-    let mut text = format!("{} {}: {}", chosen.len(), plural(chosen.len(), "project"), names.join(", "));
-    if chosen.len() > TOLD {
-        let _ = write!(text, " and {} more", chosen.len() - TOLD);
+    counted_names("project", &chosen.iter().map(project::name).collect::<Vec<_>>())
+}
+
+/// The same of whatever has names.
+pub(super) fn counted_names(word: &str, names: &[String]) -> String {
+    let told = names.iter().take(TOLD).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let mut text = format!("{} {}: {told}", names.len(), plural(names.len(), word));
+    if names.len() > TOLD {
+        let _ = write!(text, " and {} more", names.len() - TOLD);
     }
     text
 }

@@ -15,7 +15,12 @@ pub struct UpArgs {}
 /// # Errors
 /// When the database cannot be migrated, or the worker cannot start.
 pub(super) async fn run(_args: &UpArgs, context: &Context, work: Work) -> Result<(), Error> {
-    migrate_by_the_direct_way(&MigrateArgs { check: false }, context).await?;
+    let (migrated, said) = migrate_by_the_direct_way(&MigrateArgs { check: false }, context).await;
+    // Who starts everything is told the outcome; each migration is told by `syncline migrate`.
+    if let Some(outcome) = said.lines().last() {
+        context.output.note(outcome);
+    }
+    migrated?;
     context.check_schema().await?;
     work(context, Parts::All, Box::new(|served| announce(context, served))).await?;
     Ok(())

@@ -54,6 +54,9 @@ fn document() -> String {
          syncline config unset page_size --project acme/WEB\n\
          syncline config list\n\
          ```\n\n\
+         `set` and `unset` take several: `--project` and `--site` may be repeated, `--all` and `--filter TEXT` mean each project \
+         by itself (with `--site` those of the site). They are counted first, and who did not name them is asked (`--yes` in \
+         scripts).\n\n\
          **Order.** The narrowest wins: `--project`, `--site`, all; then the configuration of the process (a flag, the \
          environment, the file, the default). A row that was written by other means with a value out of bounds counts as \
          absent.\n\n\

@@ -81,7 +81,7 @@ pub async fn serve(wanted: SocketAddr, may_move: bool, sources: Sources) -> Resu
             () = metrics::upkeep(recorder) => {}
         }
     });
-    tracing::info!(event = events::ADMIN_LISTENING, %address, "probes and metrics are served");
+    tracing::info!(event = events::ADMIN_LISTENING, %address, "probes and metrics are served at http://{address}");
     Ok(Server { address, stop, task })
 }
 

@@ -87,9 +87,10 @@ events! {
 pub fn document() -> String {
     let mut page = String::from(
         "# Log events\n\n\
-         One line per event on standard error: text on a terminal, JSON otherwise. The field `event` names the kind, and lines\n\
-         of a step carry its span: `step`, `step_id`, `run_id`, `attempt` and `trace_id`. What is logged can be changed while a\n\
-         process runs: see [traces](traces.md).\n\n\
+         One line per event on standard error: JSON, and on a terminal a time and a sentence, with fields where something is\n\
+         wrong (`log.format = \"text\"`: text with every field, everywhere). The field `event` names the kind, and lines of a step\n\
+         carry its span: `step`, `step_id`, `run_id`, `attempt` and `trace_id`. What is logged can be changed while a process\n\
+         runs: see [traces](traces.md).\n\n\
          This page is written from `src/observe/events.rs`: after a change run `UPDATE_DOCS=1 cargo test --lib observe::events`.\n\n\
          | event | level | fields | meaning |\n|---|---|---|---|\n",
     );

@@ -1,4 +1,4 @@
-//! Logs: one line per event on standard error, text on a terminal, JSON otherwise.
+//! Logs: one line per event on standard error, a sentence for people on a terminal, JSON otherwise.
 //!
 //! What must hold: an event is one line, whatever text it carries, so that a name or a message from outside cannot forge
 //! another event; standard output stays free for data.
@@ -16,6 +16,7 @@ use tracing_subscriber::layer::{Context, Filter};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
+use super::lines::Lines;
 use super::{events, trace};
 use crate::domain::display;
 use crate::domain::failure::sanitise;
@@ -27,10 +28,10 @@ pub const DEFAULT_FILTER: &str = "warn,syncline=info";
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
-    /// Text when standard error is a terminal, JSON otherwise.
+    /// A sentence a line when standard error is a terminal, JSON otherwise.
     #[default]
     Auto,
-    /// For people.
+    /// Text with every field.
     Text,
     /// For machines: one object per line.
     Json,
@@ -153,7 +154,22 @@ where
     };
     let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let form = Form::of(json, colour);
-    formatted(json, colour, move || OneLine(io::stderr(), form))
+    let writer = move || OneLine(io::stderr(), form);
+    match format {
+        LogFormat::Auto if terminal => for_people(colour, writer),
+        _ => formatted(json, colour, writer),
+    }
+}
+
+/// Sentences. The fields of spans are written without colour, to be read again.
+fn for_people<S, W, F>(colour: bool, writer: F) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: Write,
+    F: Fn() -> OneLine<W> + Send + Sync + 'static,
+    F: for<'a> MakeWriter<'a>,
+{
+    fmt::layer().with_writer(writer).with_ansi(false).event_format(Lines { colour }).boxed()
 }
 
 fn formatted<S, W, F>(json: bool, colour: bool, writer: F) -> Box<dyn Layer<S> + Send + Sync>
@@ -222,7 +238,7 @@ impl<W: Write> Write for OneLine<W> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::{Arc, Mutex};
 
     use tracing_subscriber::prelude::*;
@@ -250,6 +266,15 @@ mod tests {
         let sink = Sink::default();
         let copy = sink.clone();
         let layer = formatted(json, colour, move || OneLine(copy.clone(), Form::of(json, colour)));
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), f);
+        String::from_utf8(sink.0.lock().unwrap().clone()).unwrap()
+    }
+
+    /// What is on a terminal.
+    pub fn seen_by_people(colour: bool, f: impl FnOnce()) -> String {
+        let sink = Sink::default();
+        let copy = sink.clone();
+        let layer = for_people(colour, move || OneLine(copy.clone(), Form::of(false, colour)));
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), f);
         String::from_utf8(sink.0.lock().unwrap().clone()).unwrap()
     }

@@ -9,6 +9,7 @@ mod exporter;
 mod gauges;
 pub mod health;
 pub mod labels;
+mod lines;
 pub mod logs;
 pub mod metrics;
 pub mod requests;

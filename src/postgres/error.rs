@@ -35,7 +35,8 @@ pub enum Error {
     /// The data were written by a major version that is not installed.
     #[error(
         "the data in {} were written by PostgreSQL {wanted}, which is not installed any more. Install postgresql-{wanted} \
-         again, convert the folder with pg_upgrade, or remove it to start with an empty replica",
+         again (while a newer version is installed beside it, `syncline database upgrade` moves the data there), or remove \
+         the folder to start with an empty replica",
         folder.display()
     )]
     OtherVersion {
@@ -84,6 +85,46 @@ pub enum Error {
         folder: PathBuf,
         /// How long was waited.
         seconds: u64,
+    },
+    /// The data cannot be moved while somebody uses the server.
+    #[error(
+        "the private server in {} is in use: stop the workers, `syncline up` and other commands that use it, and repeat \
+         this",
+        folder.display()
+    )]
+    InUse {
+        /// The cluster's folder.
+        folder: PathBuf,
+    },
+    /// An earlier upgrade has left its data where these would be kept.
+    #[error(
+        "{} holds data of an earlier upgrade: remove them with `syncline database upgrade --remove-old`, or move them away",
+        folder.display()
+    )]
+    KeptAlready {
+        /// Where.
+        folder: PathBuf,
+    },
+    /// A newer server is installed without its clients.
+    #[error(
+        "PostgreSQL {major} in {} has no {program}, by which data are moved to it: install postgresql-client-{major}",
+        folder.display()
+    )]
+    NoClient {
+        /// What is missing.
+        program: &'static str,
+        /// The newer version.
+        major: u32,
+        /// Where its programs are.
+        folder: PathBuf,
+    },
+    /// The copy differs from the data.
+    #[error("the copy of the database {database} is not the same: {difference}; the data are as they were")]
+    NotTheSame {
+        /// Its name.
+        database: String,
+        /// What differs.
+        difference: String,
     },
     /// The operating system refused something.
     #[error("cannot {action} {}: {source}", path.display())]

@@ -6,6 +6,7 @@
 //! leave             left by a user who does not want the server to linger
 //! connection.json   port and password, 0600
 //! data              PGDATA, or a link to it where the server's account cannot enter this folder
+//! data.…           of an upgrade: see `upgrade::swap`
 //! postgres.log      what the server says, bounded; 0600
 //! keeper.log        what the keeper says; 0600
 //! ```
@@ -170,4 +171,22 @@ impl Folder {
         };
         write().map_err(Error::io("write", &path))
     }
+}
+
+/// Removes a folder, or a link and the folder that it leads to.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn remove(path: &Path) -> Result<(), Error> {
+    let failed = Error::io("remove", path);
+    let remove = || {
+        if !path.symlink_metadata()?.is_symlink() {
+            return std::fs::remove_dir_all(path);
+        }
+        match std::fs::remove_dir_all(std::fs::read_link(path)?) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => std::fs::remove_file(path),
+        }
+    };
+    remove().map_err(failed)
 }

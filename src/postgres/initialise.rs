@@ -10,7 +10,7 @@ use tokio::process::Command;
 
 use super::Error;
 use super::account::Account;
-use super::folder::{Folder, NAME};
+use super::folder::{Folder, NAME, remove};
 use super::programs::Programs;
 use super::server::Server;
 use crate::clock::Clock;
@@ -26,38 +26,60 @@ pub async fn initialise(
     password: &str,
     clock: &Clock,
 ) -> Result<PathBuf, Error> {
-    let link = folder.file("data");
-    let reachable = account.can_enter(folder.path()).await;
-    let aside = if reachable {
-        folder.file("data.new")
+    let aside = make(folder, "data.new", programs, account, password, clock).await?;
+    single_user(programs, account, &aside, &format!("CREATE DATABASE {NAME}")).await?;
+    let (draft, data) = (folder.file("data.new"), folder.file("data"));
+    // What is there has no PG_VERSION, or `Folder::data` would have found it: a dangling link, or an empty folder.
+    match std::fs::symlink_metadata(&data) {
+        Ok(found) if found.is_symlink() => {
+            std::fs::remove_file(&data).map_err(Error::io("remove the dangling link", &data))?;
+        }
+        Ok(_) => std::fs::remove_dir(&data).map_err(Error::io("replace (it holds no PostgreSQL data)", &data))?,
+        Err(_) => {}
+    }
+    std::fs::rename(&draft, &data).map_err(Error::io("rename", &draft))?;
+    data.canonicalize().map_err(Error::io("open the folder", data))
+}
+
+/// Makes a cluster without a database of ours, by the name `draft` in the folder; returns where it is. What was there by
+/// that name is removed.
+pub async fn make(
+    folder: &Folder,
+    draft: &str,
+    programs: &Programs,
+    account: Account,
+    password: &str,
+    clock: &Clock,
+) -> Result<PathBuf, Error> {
+    let draft = folder.file(draft);
+    if draft.symlink_metadata().is_ok() {
+        remove(&draft)?;
+    }
+    let aside = if account.can_enter(folder.path()).await {
+        draft.clone()
     } else {
         std::fs::create_dir_all(FALLBACK).map_err(Error::io("create the folder", FALLBACK))?;
         let aside = Path::new(FALLBACK).join(format!("pg-{}", new_password(clock)));
         tracing::info!(data = %aside.display(), "the server's account cannot enter the cluster's folder");
+        // The link comes first: what is made is found again, however this ends.
+        std::os::unix::fs::symlink(&aside, &draft).map_err(Error::io("create the link", &draft))?;
         aside
     };
-    remove_all(&aside)?;
     std::fs::DirBuilder::new().mode(0o700).create(&aside).map_err(Error::io("create the folder", &aside))?;
     account.own(&aside)?;
     let password_file = aside.with_extension("password");
     let made = run_initdb(programs, account, &aside, &password_file, password).await;
     std::fs::remove_file(&password_file).ok();
     made?;
-    single_user(programs, account, &aside, &format!("CREATE DATABASE {NAME}")).await?;
-    // What is there has no PG_VERSION, or `Folder::data` would have found it: a dangling link, or an empty folder.
-    match std::fs::symlink_metadata(&link) {
-        Ok(found) if found.is_symlink() => {
-            std::fs::remove_file(&link).map_err(Error::io("remove the dangling link", &link))?;
-        }
-        Ok(_) => std::fs::remove_dir(&link).map_err(Error::io("replace (it holds no PostgreSQL data)", &link))?,
-        Err(_) => {}
-    }
-    if reachable {
-        std::fs::rename(&aside, &link).map_err(Error::io("rename", &aside))?;
-        return Ok(link);
-    }
-    std::os::unix::fs::symlink(&aside, &link).map_err(Error::io("create the link", &link))?;
     Ok(aside)
+}
+
+/// Writes the data of a server that has ended to the disk.
+pub async fn sync(server: &Server) -> Result<(), Error> {
+    let mut command = Command::new(server.programs.path("initdb"));
+    command.arg("--sync-only").arg("-D").arg(&server.data).current_dir(&server.data).stdin(Stdio::null());
+    server.account.apply(&mut command);
+    ended(command, &server.programs).await
 }
 
 /// 32 hexadecimal digits: nothing to be escaped in a URL or in SQL.
@@ -91,6 +113,11 @@ async fn run_initdb(
     command.args(["--username", NAME, "--auth", "scram-sha-256", "--encoding", "UTF8", "--no-locale"]);
     command.current_dir(data).stdin(Stdio::null());
     account.apply(&mut command);
+    ended(command, programs).await
+}
+
+/// Runs `initdb` to its end.
+async fn ended(mut command: Command, programs: &Programs) -> Result<(), Error> {
     let output = command.output().await.map_err(Error::io("run", programs.path("initdb")))?;
     if output.status.success() {
         return Ok(());
@@ -129,13 +156,4 @@ async fn single_user(programs: &Programs, account: Account, data: &Path, stateme
 pub fn tail(text: &str) -> String {
     let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     lines[lines.len().saturating_sub(5)..].join("; ")
-}
-
-fn remove_all(path: &Path) -> Result<(), Error> {
-    match std::fs::remove_dir_all(path) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::Io { action: "remove", path: path.to_owned(), source })
-        }
-        _ => Ok(()),
-    }
 }

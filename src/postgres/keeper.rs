@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 use super::account::Account;
 use super::folder::{Connection, Folder};
 use super::server::{Port, Server};
+use super::upgrade::swap;
 use super::{Error, Programs, initialise};
 use crate::clock::Clock;
 
@@ -83,9 +84,10 @@ async fn start(path: &Path, programs: Option<&Path>, clock: &Clock) -> Result<Op
             None => sleep(Duration::from_millis(20)).await,
         }
     };
+    let account = Account::choose().await?;
+    swap::settle(&folder, account).await?;
     let wrote_data = folder.data_version();
     let programs = Programs::find(programs, wrote_data.as_deref(), folder.path())?;
-    let account = Account::choose().await?;
     let known = folder.connection()?;
     let mut connection = Connection {
         port: known.as_ref().map_or(0, |known| known.port),

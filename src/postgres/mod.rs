@@ -23,8 +23,10 @@ mod initialise;
 mod keeper;
 mod programs;
 mod server;
+mod upgrade;
 
 pub use cluster::{Cluster, ClusterOptions};
 pub use error::Error;
 pub use keeper::{COMMAND as KEEPER_COMMAND, keep};
 pub use programs::{MINIMUM_MAJOR, Programs, find_client};
+pub use upgrade::{Plan, Stage, UpgradeOptions, Upgraded, kept_data, plan as plan_upgrade, remove_kept, upgrade};

@@ -153,7 +153,8 @@ impl Server {
         }
     }
 
-    async fn stop(&self, mut running: Running) {
+    /// Stops the server and waits for its end.
+    pub async fn stop(&self, mut running: Running) {
         drop(running.watchdog.stdin.take());
         if timeout(STOP_PATIENCE, running.server.wait()).await.is_err() {
             tracing::warn!("PostgreSQL does not stop; ending it at once, it will recover at the next start");

@@ -83,12 +83,17 @@ pub async fn run(engine: Engine, options: QueueOptions, heard: Heard, stop: Canc
         });
     }
 
-    tracing::info!(event = events::WORKER_STARTED, owner = %engine.epoch().owner, version = env!("CARGO_PKG_VERSION"));
+    let version = env!("CARGO_PKG_VERSION");
+    tracing::info!(event = events::WORKER_STARTED, owner = %engine.epoch().owner, version, "a worker of version {version} has started");
     let draining = engine.clone();
     let grace = options.grace;
     let signal = async move {
         stop.cancelled().await;
-        tracing::info!(event = events::WORKER_DRAINING, grace_seconds = grace.as_secs_f64(), "claiming nothing more");
+        tracing::info!(
+            event = events::WORKER_DRAINING,
+            grace_seconds = grace.as_secs_f64(),
+            "told to stop: no more work is taken"
+        );
         draining.draining().cancel();
         tokio::spawn(async move {
             tokio::time::sleep(grace).await;
@@ -104,7 +109,7 @@ pub async fn run(engine: Engine, options: QueueOptions, heard: Heard, stop: Canc
     pulse_stopped.cancel();
     let _ = tokio::time::timeout(FAREWELL, background.join_all()).await;
     match store::within(FAREWELL, step::forget_worker(&engine.pool(), engine.epoch().owner)).await {
-        Ok(handed_back) => tracing::info!(event = events::WORKER_STOPPED, handed_back, "left the fleet"),
+        Ok(handed_back) => tracing::info!(event = events::WORKER_STOPPED, handed_back, "the worker has stopped"),
         Err(error) => {
             tracing::warn!(event = events::WORKER_STOPPED, error = %sanitise(&error.to_string()), "others take over when the lease ends")
         }

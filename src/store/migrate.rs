@@ -115,7 +115,7 @@ async fn locked_migrate(connection: &mut PgConnection, migrator: &Migrator) -> R
             },
             other => from_migrate(other),
         })?;
-        tracing::info!(version = migration.version, description = %migration.description, "migration applied");
+        tracing::debug!(version = migration.version, description = %migration.description, "migration applied");
         applied.push(Applied { version: migration.version, description: migration.description.to_string(), took });
     }
     let version = applied.last().map_or(found, |last| last.version);

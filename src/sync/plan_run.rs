@@ -94,6 +94,7 @@ impl PlanRun {
             event = events::RUN_PLANNED, project = %project.key, kind = %job.work.kind, estimate = plan.estimate,
             partitions = plan.partitions.len(), repairs = repairs.len(), reconcile,
             from = plan.window.from.map(tracing::field::display),
+            "{}: {} run reads about {} issues", project.key, job.work.kind, plan.estimate
         );
         let fetches =
             (0..).zip(&plan.partitions).map(|(number, _)| fetch_page::first(&job, number, context.step.priority));

@@ -3,11 +3,13 @@
 //! The configuration (`show`) belongs to the process: defaults, file, environment, flags. Settings (`set`, `get`, …) belong
 //! to the database, count for every process, and stand before the configuration.
 
+mod places;
 mod set;
 mod trial;
 
 use clap::Subcommand;
 
+use self::places::PlacesArgs;
 use super::{Context, Error, Output, Row, completing, project, site};
 use crate::config::{Loaded, Setting};
 use crate::domain::setting::{Key, Scope};
@@ -32,13 +34,15 @@ enum Verb {
 Examples:
   syncline config set page_size=50 overlap_seconds=600 --project acme/WEB
   syncline config set workers=16
-  syncline config set max_concurrency=4 --site acme")]
+  syncline config set max_concurrency=4 --site acme
+  syncline config set page_size=50 --project OPS --project WEB
+  syncline config set page_size=50 --site acme --filter shop")]
     Set {
         /// What to set
         #[arg(required = true, value_name = "KEY=VALUE", add = completing::assignments())]
         values: Vec<String>,
         #[command(flatten)]
-        place: PlaceArgs,
+        places: PlacesArgs,
     },
     /// Print the value in force, and where it came from
     Get {
@@ -48,13 +52,13 @@ Examples:
         #[command(flatten)]
         place: PlaceArgs,
     },
-    /// Remove a setting; the value of the next wider scope applies again
+    /// Remove settings; the value of the next wider scope applies again
     Unset {
-        /// Its name
-        #[arg(add = completing::settings())]
-        key: String,
+        /// Their names
+        #[arg(required = true, value_name = "KEY", add = completing::settings())]
+        keys: Vec<String>,
         #[command(flatten)]
-        place: PlaceArgs,
+        places: PlacesArgs,
     },
     /// List the settings that are set, for every process; they stand before the configuration
     List,
@@ -98,9 +102,12 @@ pub(super) async fn run(args: ConfigArgs, configured: &[Setting], context: &Cont
     match args.verb {
         // Handled before a database was needed.
         Verb::Show => Ok(()),
-        Verb::Set { values, place } => set::set(&parse(&values)?, &place, context).await,
+        Verb::Set { values, places } => set::set(&parse(&values)?, &places, context).await,
         Verb::Get { key, place } => set::get(find(&key)?, &place, configured, context).await,
-        Verb::Unset { key, place } => set::unset(find(&key)?, &place, context).await,
+        Verb::Unset { keys, places } => {
+            let keys = keys.iter().map(|key| find(key)).collect::<Result<Vec<_>, _>>()?;
+            set::unset(&keys, &places, context).await
+        }
         Verb::List => set::list(context).await,
         Verb::Test { values, project } => trial::run(&parse(&values)?, &project, context).await,
     }

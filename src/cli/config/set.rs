@@ -5,10 +5,10 @@ use serde_json::Value;
 
 use super::super::output::{Format, time};
 use super::super::{Context, Error, Row, site};
-use super::{PlaceArgs, Where, place};
+use super::{PlaceArgs, PlacesArgs, Where, place};
 use crate::config::Setting;
 use crate::domain::setting::{BACKOFF_BASE, BACKOFF_MAX, Effect, Key, MAX_CONCURRENCY, Scope};
-use crate::store::setting::{self, StoredSetting};
+use crate::store::setting::{self, Place, StoredSetting};
 use crate::store::site::{self as sites, SiteChange};
 
 /// The value in force.
@@ -20,10 +20,11 @@ struct InForce {
     from: String,
 }
 
-pub(super) async fn set(values: &[(&'static Key, f64)], args: &PlaceArgs, context: &Context) -> Result<(), Error> {
-    let Where { place, .. } = place(args, context).await?;
+pub(super) async fn set(values: &[(&'static Key, f64)], args: &PlacesArgs, context: &Context) -> Result<(), Error> {
+    let places = args.choose(context).await?;
+    // They are of one scope.
     for (key, _) in values {
-        check_scope(key, place.scope)?;
+        places.first().map_or(Ok(()), |place| check_scope(key, place.scope))?;
     }
     let after = |key: &Key| values.iter().find(|(other, _)| other.name == key.name).map(|(_, value)| *value);
     if let (Some(base), Some(max)) = (after(&BACKOFF_BASE), after(&BACKOFF_MAX))
@@ -32,6 +33,31 @@ pub(super) async fn set(values: &[(&'static Key, f64)], args: &PlaceArgs, contex
         return Err(Error::usage(format!("{BACKOFF_BASE} is {base}, more than {BACKOFF_MAX}, {max}"))
             .help(format!("write a {BACKOFF_BASE} that is not above {BACKOFF_MAX}")));
     }
+    args.agree(&format!("set {} for", names(values.iter().map(|(key, _)| *key))), &places, context)?;
+    let mut done = Vec::with_capacity(values.len() * places.len());
+    for place in &places {
+        write(values, place, context).await?;
+        for (key, value) in values {
+            let from_when = match key.effect {
+                Effect::NextRun => "from the next run on",
+                Effect::Soon => "in every process within some seconds",
+            };
+            let value = key.stored(*value);
+            if context.output.format() == Format::Table {
+                context.output.note(&format!("set for {}: {key} = {value}, {from_when}", place.name));
+            }
+            done.push(
+                serde_json::json!({"for": place.name, "key": key.name, "value": value, "unit": key.unit, "outcome": "set"}),
+            );
+        }
+    }
+    match context.output.format() {
+        Format::Table => Ok(()),
+        Format::Json | Format::Jsonl => context.output.result("", &done),
+    }
+}
+
+async fn write(values: &[(&'static Key, f64)], place: &Place, context: &Context) -> Result<(), Error> {
     let (of_site, stored): (Vec<_>, Vec<_>) =
         values.iter().copied().partition(|(key, _)| key.name == MAX_CONCURRENCY.name);
     if let Some((_, requests)) = of_site.first() {
@@ -40,26 +66,13 @@ pub(super) async fn set(values: &[(&'static Key, f64)], args: &PlaceArgs, contex
         sites::update(&context.pool, &place.name, &change, &context.actor()).await?;
     }
     if !stored.is_empty() {
-        setting::set(&context.pool, &place, &stored, &context.actor()).await?;
+        setting::set(&context.pool, place, &stored, &context.actor()).await?;
     }
-    let mut done = Vec::with_capacity(values.len());
-    for (key, value) in values {
-        let from_when = match key.effect {
-            Effect::NextRun => "from the next run on",
-            Effect::Soon => "in every process within some seconds",
-        };
-        let value = key.stored(*value);
-        if context.output.format() == Format::Table {
-            context.output.note(&format!("set for {}: {key} = {value}, {from_when}", place.name));
-        }
-        done.push(
-            serde_json::json!({"for": place.name, "key": key.name, "value": value, "unit": key.unit, "outcome": "set"}),
-        );
-    }
-    match context.output.format() {
-        Format::Table => Ok(()),
-        Format::Json | Format::Jsonl => context.output.result("", &done),
-    }
+    Ok(())
+}
+
+fn names<'a>(keys: impl Iterator<Item = &'a Key>) -> String {
+    keys.map(|key| key.name).collect::<Vec<_>>().join(", ")
 }
 
 fn check_scope(key: &Key, scope: Scope) -> Result<(), Error> {
@@ -129,18 +142,39 @@ fn of(scope: &str) -> &str {
     }
 }
 
-pub(super) async fn unset(key: &'static Key, args: &PlaceArgs, context: &Context) -> Result<(), Error> {
-    let Where { place, .. } = place(args, context).await?;
-    if key.name == MAX_CONCURRENCY.name {
+/// Takes settings back. Of several places those count where there is something to take back; of one, it must be there.
+pub(super) async fn unset(keys: &[&'static Key], args: &PlacesArgs, context: &Context) -> Result<(), Error> {
+    let places = args.choose(context).await?;
+    if let Some(key) = keys.iter().find(|key| key.name == MAX_CONCURRENCY.name) {
         return Err(Error::usage(format!("{key} always has a value"))
             .help(format!("set another one, e.g. {key}={}", key.default)));
     }
-    if !setting::unset(&context.pool, &place, key, &context.actor()).await? {
-        return Err(Error::failure(format!("{key} is not set for {}", place.name))
-            .help("see what is set with `syncline config list`"));
+    args.agree(&format!("take back {} of", names(keys.iter().copied())), &places, context)?;
+    let mut done = Vec::new();
+    for place in &places {
+        for key in keys {
+            if setting::unset(&context.pool, place, key, &context.actor()).await? {
+                if context.output.format() == Format::Table {
+                    context.output.note(&format!("{key} is no longer set for {}", place.name));
+                }
+                done.push(serde_json::json!({"for": place.name, "key": key.name, "outcome": "unset"}));
+            }
+        }
     }
-    let done = serde_json::json!({"for": place.name, "key": key.name, "outcome": "unset"});
-    context.output.done(&format!("{key} is no longer set for {}", place.name), &done)
+    let is_one = args.is_named() && places.len() == 1 && keys.len() == 1;
+    match (done.as_slice(), context.output.format()) {
+        ([], _) => {
+            let place = match places.as_slice() {
+                [one] => one.name.clone(),
+                several => format!("any of {}", several.len()),
+            };
+            Err(Error::failure(format!("{} is not set for {place}", names(keys.iter().copied())))
+                .help("see what is set with `syncline config list`"))
+        }
+        (_, Format::Table) => Ok(()),
+        ([one], _) if is_one => context.output.result("", one),
+        (several, _) => context.output.result("", &several),
+    }
 }
 
 pub(super) async fn list(context: &Context) -> Result<(), Error> {

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::completing;
 use super::output::{time, time_or_dash};
-use super::selection::Selection;
+use super::selection::{Selection, Which};
 use super::{Context, Error, Fields, Row};
 use crate::app;
 pub(super) use crate::app::project::name;
@@ -31,7 +31,7 @@ enum Verb {
     Add(add::AddArgs),
     /// List what the account can see on a site, and synchronise what is chosen
     Discover(discover::DiscoverArgs),
-    /// Choose whose issues a project brings: everybody's, or those of listed users
+    /// Choose whose issues projects bring: everybody's, or those of listed users
     Track(track::TrackArgs),
     /// List projects with their schedules and how far they are synchronised
     List {
@@ -42,12 +42,8 @@ enum Verb {
         #[arg(long)]
         all: bool,
     },
-    /// Show one project, and what the replica holds of it
-    Show {
-        /// KEY or SITE/KEY
-        #[arg(add = completing::projects())]
-        project: String,
-    },
+    /// Show projects, and what the replica holds of them
+    Show(Which),
     /// Stop schedules of projects and refuse requests; a run that is under way goes on
     #[command(after_long_help = "\
 Examples:
@@ -79,7 +75,7 @@ pub(super) async fn run(args: ProjectArgs, context: &Context) -> Result<(), Erro
             let projects = project::list(&context.pool, &filter).await?;
             context.output.rows(&projects, "no project yet: add one with `syncline project add SITE KEY`")
         }
-        Verb::Show { project } => show(context, &project).await,
+        Verb::Show(which) => show(context, &which).await,
         Verb::Pause(selection) => act::pause(&selection, context).await,
         Verb::Resume(selection) => act::resume(&selection, context).await,
         Verb::Reschedule(args) => schedule::reschedule(args, context).await,
@@ -100,10 +96,18 @@ struct Shown {
     replica: ReplicaCounts,
 }
 
-async fn show(context: &Context, text: &str) -> Result<(), Error> {
-    let project = find(context, text, true).await?;
-    let replica = project::count_replica(&context.pool, project.id).await?;
-    context.output.fields(&Shown { project, replica })
+async fn show(context: &Context, which: &Which) -> Result<(), Error> {
+    // One that was removed is shown where it is named.
+    let chosen = which.choose(context, which.is_named()).await?;
+    let mut shown = Vec::with_capacity(chosen.len());
+    for project in chosen {
+        let replica = project::count_replica(&context.pool, project.id).await?;
+        shown.push(Shown { project, replica });
+    }
+    match shown.as_slice() {
+        [one] if which.one().is_some() => context.output.fields(one),
+        several => context.output.blocks(several),
+    }
 }
 
 fn schedule_text(project: &Project) -> String {
