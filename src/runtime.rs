@@ -9,7 +9,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use chrono::TimeDelta;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -43,9 +42,12 @@ use crate::tls;
 
 mod serve;
 mod sources;
+mod start;
 
 use serve::{Api, serve};
 use sources::{gauge_options, sources};
+pub use start::stop_signal;
+use start::warn_of_newer_schema;
 
 /// How long threads that wait for the system (a name that is looked up) may keep a process that has ended.
 const LEFT_BEHIND: Duration = Duration::from_millis(200);
@@ -192,29 +194,6 @@ pub fn work<'a>(
         }
         outcome
     })
-}
-
-/// In the middle of an upgrade, or after a rollback, this is as it should be; at any other time somebody wants to know.
-fn warn_of_newer_schema(found: i64) {
-    let expected = store::migrate::expected_version();
-    if found > expected {
-        tracing::warn!(
-            event = events::SCHEMA_NEWER,
-            found,
-            expected,
-            "the schema is newer than this program, and declared fit for it"
-        );
-    }
-}
-
-/// Waits for SIGTERM or SIGINT.
-pub async fn stop_signal() -> anyhow::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        interrupted = tokio::signal::ctrl_c() => interrupted.context("cannot listen for SIGINT"),
-    }
 }
 
 /// Keeps the readiness true to what the process can do.

@@ -6,7 +6,7 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::header;
 use axum::http::request::Parts;
 
-use super::Shared;
+use super::shared::Shared;
 use crate::app::{Actor, Error, Scope, Scopes, Way, token};
 use crate::config::ServeAuth;
 

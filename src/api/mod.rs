@@ -14,6 +14,7 @@ mod extract;
 mod origin;
 mod problem;
 mod rest;
+mod shared;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -36,6 +37,7 @@ use crate::http::listen;
 use crate::observe::events;
 
 pub use rest::document;
+use shared::Shared;
 
 /// The body of a request, in bytes.
 const BODY_BYTES: usize = 64 * 1024;
@@ -43,16 +45,6 @@ const BODY_BYTES: usize = 64 * 1024;
 const CONNECTIONS: usize = 1_024;
 /// How long open connections may take to end when the server stops.
 const STOP_LIMIT: Duration = Duration::from_secs(2);
-
-/// What every route works with.
-#[derive(Clone, Debug)]
-struct Shared {
-    app: App,
-    live: Live,
-    config: Arc<ServeConfig>,
-    sync: Arc<SyncConfig>,
-    stop: CancellationToken,
-}
 
 /// A running server; it stops when dropped.
 #[derive(Debug)]

@@ -8,16 +8,15 @@ use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::Shared;
+use super::shared::Shared;
 use crate::app::Error;
 use crate::config::ServeAuth;
 
 /// Refuses what comes from another site's page where no token is asked for.
 pub async fn check(State(shared): State<Shared>, request: Request, next: Next) -> Response {
-    if shared.config.auth == ServeAuth::None && !request.headers().contains_key(header::AUTHORIZATION) {
-        if let Err(error) = is_own(request.headers()) {
-            return error.into_response();
-        }
+    let is_free = shared.config.auth == ServeAuth::None && !request.headers().contains_key(header::AUTHORIZATION);
+    if is_free && let Err(error) = is_own(request.headers()) {
+        return error.into_response();
     }
     next.run(request).await
 }

@@ -2,9 +2,11 @@
 
 use super::run::bounded;
 use super::{Actor, App, Result, Verb};
-use crate::store::audit::{self, Entry};
+use crate::store::audit;
 use crate::store::patience::{LONGEST, again};
 use crate::store::within;
+
+pub use crate::store::audit::Entry;
 
 /// Which entries of the audit; `None` leaves a condition out.
 #[derive(Clone, Debug, Default)]

@@ -7,9 +7,11 @@ use super::{Actor, App, Error, Result, Verb};
 use crate::domain::cron::{CronError, Schedule};
 use crate::domain::spread;
 use crate::store::patience::{LONGEST, again, undisturbed};
-use crate::store::project::{self, Project, ProjectFilter};
+use crate::store::project::{self, ProjectFilter};
 use crate::store::schedule_admin::{self, NextSlot};
 use crate::store::within;
+
+pub use crate::store::project::Project;
 
 /// SITE/KEY.
 pub fn name(project: &Project) -> String {

@@ -4,11 +4,15 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{Actor, App, COUNTED, Error, Page, Result, Verb, cursor, project};
-use crate::store::log::{self, LogEntry, LogFilter};
+use crate::store::log::{self, LogFilter};
 use crate::store::patience::{LONGEST, again, undisturbed};
-use crate::store::run_details::{self, StepCount, Waited};
-use crate::store::run_view::{self, Run, RunFilter, RunProgress};
+use crate::store::run_details;
+use crate::store::run_view::{self, RunFilter};
 use crate::store::within;
+
+pub use crate::store::log::LogEntry;
+pub use crate::store::run_details::{StepCount, Waited};
+pub use crate::store::run_view::{Run, RunProgress};
 
 /// How far a list may be passed over; further on a cursor leads.
 pub const DEEPEST: i64 = 10_000;

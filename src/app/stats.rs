@@ -3,8 +3,9 @@
 use super::run::bounded;
 use super::{Actor, App, Result, Verb};
 use crate::store::patience::{LONGEST, again};
-use crate::store::statistics::{self, Sum};
-use crate::store::within;
+use crate::store::{statistics, within};
+
+pub use crate::store::statistics::Sum;
 
 /// The runs of some days.
 #[derive(Clone, Debug)]

@@ -9,8 +9,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Actor, App, Error, Result, Scope, Scopes, Verb, Way, project};
 use crate::store::patience::{LONGEST, again, undisturbed};
-use crate::store::token::{self, NewToken, Token};
+use crate::store::token::{self, NewToken};
 use crate::store::within;
+
+pub use crate::store::token::Token;
 
 /// Begins each token, so that a leaked one is recognised.
 const PREFIX: &str = "syncline_";

@@ -4,8 +4,7 @@ use clap::Subcommand;
 
 use super::output::time;
 use super::{Context, Error, Row};
-use crate::app::audit::{self, Filter};
-use crate::store::audit::Entry;
+use crate::app::audit::{self, Entry, Filter};
 
 /// Show who changed what
 #[derive(Debug, clap::Args)]

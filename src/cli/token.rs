@@ -6,8 +6,7 @@ use serde::Serialize;
 
 use super::output::time_or_dash;
 use super::{Context, Error, Row, completing};
-use crate::app::token::{self, NewOne};
-use crate::store::token::Token;
+use crate::app::token::{self, NewOne, Token};
 
 /// Create, list or revoke tokens of the API
 #[derive(Debug, clap::Args)]

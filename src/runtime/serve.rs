@@ -1,7 +1,7 @@
 //! The API in a process: beside a worker, or by itself with probes and metrics of its own.
 
 use super::sources::{gauge_options, sources};
-use super::{stop_signal, warn_of_newer_schema};
+use super::start::{stop_signal, warn_of_newer_schema};
 use crate::api;
 use crate::app::App;
 use crate::cli;

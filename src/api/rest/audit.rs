@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::access::Caller;
+use super::super::etag;
 use super::super::extract::Params;
 use super::super::problem::Problem;
-use super::super::{Shared, etag};
+use super::super::shared::Shared;
+use crate::app::Result;
+use crate::app::audit::{self, Entry};
 use crate::app::run::bounded;
-use crate::app::{Result, audit};
-use crate::store::audit::Entry;
 
 /// Which entries.
 #[derive(Debug, Deserialize, IntoParams)]

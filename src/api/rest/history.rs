@@ -9,13 +9,12 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::super::access::Caller;
+use super::super::etag;
 use super::super::extract::{Params, list as parts, time};
 use super::super::problem::Problem;
-use super::super::{Shared, etag};
-use crate::app::run::{self, History};
+use super::super::shared::Shared;
+use crate::app::run::{self, History, Run, StepCount, Waited};
 use crate::app::{self, Result};
-use crate::store::run_details::{StepCount, Waited};
-use crate::store::run_view::Run;
 
 /// Which runs.
 #[derive(Debug, Deserialize, IntoParams)]

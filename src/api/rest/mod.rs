@@ -14,7 +14,7 @@ use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::Shared;
+use super::shared::Shared;
 
 /// What the document says of the API as a whole.
 #[derive(OpenApi)]

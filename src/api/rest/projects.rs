@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::access::Caller;
+use super::super::etag;
 use super::super::extract::Params;
 use super::super::problem::Problem;
-use super::super::{Shared, etag};
-use crate::app::{Result, project};
-use crate::store::project::Project;
+use super::super::shared::Shared;
+use crate::app::Result;
+use crate::app::project::{self, Project};
 
 /// Which projects.
 #[derive(Debug, Deserialize, IntoParams)]

@@ -16,13 +16,12 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::super::access::Caller;
+use super::super::etag;
 use super::super::extract::Params;
 use super::super::problem::Problem;
-use super::super::{Shared, etag};
-use crate::app::run::{self, Cancelled};
+use super::super::shared::Shared;
+use crate::app::run::{self, Cancelled, LogEntry, RunProgress};
 use crate::app::{self, Result};
-use crate::store::log::LogEntry;
-use crate::store::run_view::RunProgress;
 
 /// How often a client that hears nothing is told that the connection lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);

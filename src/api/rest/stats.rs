@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::access::Caller;
+use super::super::etag;
 use super::super::extract::Params;
 use super::super::problem::Problem;
-use super::super::{Shared, etag};
-use crate::app::{Result, stats};
-use crate::store::statistics::Sum;
+use super::super::shared::Shared;
+use crate::app::Result;
+use crate::app::stats::{self, Sum};
 
 /// Of how many days.
 #[derive(Debug, Deserialize, IntoParams)]

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::super::Shared;
 use super::super::access::Caller;
 use super::super::extract::Body;
 use super::super::problem::Problem;
+use super::super::shared::Shared;
 use crate::app::{Result, run};
 
 /// What to start.

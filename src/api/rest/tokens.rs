@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::super::access::Caller;
+use super::super::etag;
 use super::super::extract::Body;
 use super::super::problem::Problem;
-use super::super::{Shared, etag};
-use crate::app::{Result, token};
-use crate::store::token::Token;
+use super::super::shared::Shared;
+use crate::app::Result;
+use crate::app::token::{self, Token};
 
 /// Tokens that work, newest first.
 #[utoipa::path(get, path = "/api/tokens", tag = "administration",
