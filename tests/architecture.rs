@@ -47,6 +47,7 @@ const STILL_BELOW_APP: &[&str] = &[
     "cli/alert/trial.rs",
     "cli/completing.rs",
     "cli/config/mod.rs",
+    "cli/config/places.rs",
     "cli/config/set.rs",
     "cli/config/trial.rs",
     "cli/context.rs",

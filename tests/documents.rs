@@ -39,13 +39,9 @@ fn named(text: &str) -> BTreeSet<String> {
     text.split('`').skip(1).step_by(2).filter(is_path).map(str::to_owned).collect()
 }
 
-/// Modules that the page maps before they are there; once the folder exists, so must every file of it that is named.
-const ON_THEIR_WAY: [&str; 2] = ["src/app", "src/api"];
-
+/// The files that a text names and that do not exist.
 fn missing(text: &str) -> Vec<String> {
-    let on_its_way =
-        |name: &str| ON_THEIR_WAY.iter().any(|module| name.starts_with(module) && !root().join(module).exists());
-    named(text).into_iter().filter(|name| !root().join(name).exists() && !on_its_way(name)).collect()
+    named(text).into_iter().filter(|name| !root().join(name).exists()).collect()
 }
 
 #[test]
