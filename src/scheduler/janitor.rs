@@ -28,11 +28,11 @@ use crate::store::{Connections, Result, setting, within};
 const FIRST_AFTER: Duration = Duration::from_secs(60);
 const EVERY: Duration = Duration::from_secs(600);
 /// What a batch should take. Its size follows.
-const TARGET: Duration = Duration::from_millis(5);
-const SMALLEST: i64 = 50;
+const TARGET: Duration = Duration::from_millis(6);
+const SMALLEST: i64 = 20;
 const LARGEST: i64 = 1_000;
 /// How much longer it rests than it worked, within bounds.
-const REST: u32 = 8;
+const REST: u32 = 11;
 const SHORTEST_REST: Duration = Duration::from_millis(2);
 const LONGEST_REST: Duration = Duration::from_secs(5);
 /// How long a batch may go on after a stop was asked for.
@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn batches_follow_what_they_take_within_bounds() {
         let ms = Duration::from_millis;
-        assert_eq!([ms(1), ms(5), ms(12)].map(|took| next_limit(200, took)), [400, 200, 100]);
+        assert_eq!([ms(1), ms(6), ms(13)].map(|took| next_limit(200, took)), [400, 200, 100]);
         assert_eq!((next_limit(LARGEST, ms(1)), next_limit(SMALLEST, ms(500))), (LARGEST, SMALLEST));
     }
 }

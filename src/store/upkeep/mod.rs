@@ -3,9 +3,7 @@
 //! What must hold: a batch is one short statement that finds its rows by an index, looks at no more rows than it may remove,
 //! and goes on where the last one ended, so that rows that must stay are not looked at again and again; one process removes at
 //! a time (a turn that it holds for a minute, and a lock of each transaction, which a pooler keeps); every kind is written
-//! down with what was removed and since when it is behind, so that a janitor that does not work is seen; no batch waits for the
-//! disk (its transaction alone is committed without waiting), because claims would wait behind it: what a crash brings back is
-//! old still and goes with the next round.
+//! down with what was removed and since when it is behind, so that a janitor that does not work is seen.
 
 mod batch;
 mod of_others;
@@ -189,8 +187,7 @@ pub async fn give_turn_back(pool: &PgPool, holder: Uuid) -> Result<()> {
 /// Writes down what was removed of a kind, and since when it is behind; none when it was gone through to its end.
 pub async fn record(pool: &PgPool, kind: Kind, removed: i64, behind_since: Option<DateTime<Utc>>) -> Result<()> {
     sqlx::query!(
-        r#"INSERT INTO syncline.upkeep AS u (kind, removed, behind_since)
-           SELECT $1, $2, $3 FROM (SELECT set_config('synchronous_commit', 'off', true)) later
+        r#"INSERT INTO syncline.upkeep AS u (kind, removed, behind_since) VALUES ($1, $2, $3)
            ON CONFLICT (kind) DO UPDATE
               SET removed = u.removed + excluded.removed, behind_since = excluded.behind_since,
                   swept_at = CASE WHEN excluded.behind_since IS NULL THEN clock_timestamp() ELSE u.swept_at END"#,

@@ -8,7 +8,7 @@ use crate::store::Result;
 pub(super) async fn verifications(pool: &PgPool, kept: f64, limit: i64) -> Result<Row> {
     let row = sqlx::query_as!(
         Row,
-        r#"WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtextextended('syncline.upkeep', 0)) AS mine, set_config('synchronous_commit', 'off', true) AS later),
+        r#"WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtextextended('syncline.upkeep', 0)) AS mine),
            gone AS (
                DELETE FROM syncline.verify_seen
                 WHERE ctid = ANY (ARRAY(SELECT v.ctid FROM syncline.verify_seen v
@@ -30,7 +30,7 @@ pub(super) async fn verifications(pool: &PgPool, kept: f64, limit: i64) -> Resul
 pub(super) async fn logs(pool: &PgPool, kept: f64, limit: i64) -> Result<Row> {
     let row = sqlx::query_as!(
         Row,
-        r#"WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtextextended('syncline.upkeep', 0)) AS mine, set_config('synchronous_commit', 'off', true) AS later),
+        r#"WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtextextended('syncline.upkeep', 0)) AS mine),
            gone AS (
                DELETE FROM syncline.sync_log
                 WHERE id = ANY (ARRAY(SELECT l.id FROM syncline.sync_log l
@@ -52,7 +52,7 @@ pub(super) async fn logs(pool: &PgPool, kept: f64, limit: i64) -> Result<Row> {
 pub(super) async fn drift(pool: &PgPool, kept: f64, limit: i64) -> Result<Row> {
     let row = sqlx::query_as!(
         Row,
-        r#"WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtextextended('syncline.upkeep', 0)) AS mine, set_config('synchronous_commit', 'off', true) AS later),
+        r#"WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtextextended('syncline.upkeep', 0)) AS mine),
            gone AS (
                DELETE FROM syncline.schema_drift
                 WHERE ctid = ANY (ARRAY(SELECT d.ctid FROM syncline.schema_drift d
@@ -75,7 +75,7 @@ pub(super) async fn drift(pool: &PgPool, kept: f64, limit: i64) -> Result<Row> {
 pub(super) async fn alerts(pool: &PgPool, kept: f64, limit: i64) -> Result<Row> {
     let row = sqlx::query_as!(
         Row,
-        r#"WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtextextended('syncline.upkeep', 0)) AS mine, set_config('synchronous_commit', 'off', true) AS later),
+        r#"WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtextextended('syncline.upkeep', 0)) AS mine),
            gone AS (
                DELETE FROM syncline.alert
                 WHERE id = ANY (ARRAY(SELECT a.id FROM syncline.alert a
@@ -99,7 +99,7 @@ pub(super) async fn alerts(pool: &PgPool, kept: f64, limit: i64) -> Result<Row> 
 pub(super) async fn reminders(pool: &PgPool, kept: f64, limit: i64) -> Result<Row> {
     let row = sqlx::query_as!(
         Row,
-        r#"WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtextextended('syncline.upkeep', 0)) AS mine, set_config('synchronous_commit', 'off', true) AS later),
+        r#"WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtextextended('syncline.upkeep', 0)) AS mine),
            open AS MATERIALIZED (
                SELECT a.id FROM syncline.alert a
                 WHERE (SELECT mine FROM turn) AND a.state <> 'resolved'
@@ -141,7 +141,7 @@ pub(super) async fn reminders(pool: &PgPool, kept: f64, limit: i64) -> Result<Ro
 pub(super) async fn silences(pool: &PgPool, kept: f64, limit: i64) -> Result<Row> {
     let row = sqlx::query_as!(
         Row,
-        r#"WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtextextended('syncline.upkeep', 0)) AS mine, set_config('synchronous_commit', 'off', true) AS later),
+        r#"WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtextextended('syncline.upkeep', 0)) AS mine),
            gone AS (
                DELETE FROM syncline.alert_silence
                 WHERE id = ANY (ARRAY(SELECT s.id FROM syncline.alert_silence s
@@ -163,7 +163,7 @@ pub(super) async fn silences(pool: &PgPool, kept: f64, limit: i64) -> Result<Row
 pub(super) async fn workers(pool: &PgPool, kept: f64, limit: i64) -> Result<Row> {
     let row = sqlx::query_as!(
         Row,
-        r#"WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtextextended('syncline.upkeep', 0)) AS mine, set_config('synchronous_commit', 'off', true) AS later),
+        r#"WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtextextended('syncline.upkeep', 0)) AS mine),
            gone AS (
                DELETE FROM syncline.worker
                 WHERE id = ANY (ARRAY(SELECT w.id FROM syncline.worker w
@@ -186,7 +186,7 @@ pub(super) async fn workers(pool: &PgPool, kept: f64, limit: i64) -> Result<Row>
 pub(super) async fn gates(pool: &PgPool, kept: f64, limit: i64) -> Result<Row> {
     let row = sqlx::query_as!(
         Row,
-        r#"WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtextextended('syncline.upkeep', 0)) AS mine, set_config('synchronous_commit', 'off', true) AS later),
+        r#"WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtextextended('syncline.upkeep', 0)) AS mine),
            gates AS (
                DELETE FROM syncline.rate_gate
                 WHERE key = ANY (ARRAY(SELECT g.key FROM syncline.rate_gate g
@@ -217,7 +217,7 @@ pub(super) async fn gates(pool: &PgPool, kept: f64, limit: i64) -> Result<Row> {
 pub(super) async fn audit(pool: &PgPool, kept: f64, limit: i64) -> Result<Row> {
     let row = sqlx::query_as!(
         Row,
-        r#"WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtextextended('syncline.upkeep', 0)) AS mine, set_config('synchronous_commit', 'off', true) AS later),
+        r#"WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtextextended('syncline.upkeep', 0)) AS mine),
            gone AS (
                DELETE FROM syncline.audit
                 WHERE id = ANY (ARRAY(SELECT a.id FROM syncline.audit a

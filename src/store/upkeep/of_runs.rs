@@ -9,7 +9,7 @@ use crate::store::Result;
 pub(super) async fn steps(pool: &PgPool, kept: f64, from: Position, limit: i64) -> Result<Row> {
     let row = sqlx::query_as!(
         Row,
-        r#"WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtextextended('syncline.upkeep', 0)) AS mine, set_config('synchronous_commit', 'off', true) AS later),
+        r#"WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtextextended('syncline.upkeep', 0)) AS mine),
            looked AS MATERIALIZED (
                SELECT s.id, s.state, s.run_id FROM syncline.sync_step s
                 WHERE (SELECT mine FROM turn) AND s.id > $2
@@ -39,7 +39,7 @@ pub(super) async fn steps(pool: &PgPool, kept: f64, from: Position, limit: i64) 
 pub(super) async fn dead_steps(pool: &PgPool, kept: f64, from: Position, limit: i64) -> Result<Row> {
     let row = sqlx::query_as!(
         Row,
-        r#"WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtextextended('syncline.upkeep', 0)) AS mine, set_config('synchronous_commit', 'off', true) AS later),
+        r#"WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtextextended('syncline.upkeep', 0)) AS mine),
            looked AS MATERIALIZED (
                SELECT s.id, s.run_id, s.finished_at FROM syncline.sync_step s
                 WHERE (SELECT mine FROM turn) AND s.state = 'dead' AND s.finished_at >= $2 AND (s.finished_at, s.id) > ($2, $3)
@@ -69,7 +69,7 @@ pub(super) async fn dead_steps(pool: &PgPool, kept: f64, from: Position, limit: 
 pub(super) async fn runs(pool: &PgPool, kept: f64, from: Position, few: i64, limit: i64) -> Result<Row> {
     let row = sqlx::query_as!(
         Row,
-        r#"WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtextextended('syncline.upkeep', 0)) AS mine, set_config('synchronous_commit', 'off', true) AS later),
+        r#"WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtextextended('syncline.upkeep', 0)) AS mine),
            looked AS MATERIALIZED (
                SELECT r.id, r.finished_at, r.project_id, r.created_at FROM syncline.sync_run r
                 WHERE (SELECT mine FROM turn) AND r.finished_at >= $2 AND (r.finished_at, r.id) > ($2, $3)
@@ -109,7 +109,7 @@ pub(super) async fn runs(pool: &PgPool, kept: f64, from: Position, few: i64, lim
 pub(super) async fn pages(pool: &PgPool, kept: f64, limit: i64) -> Result<Row> {
     let row = sqlx::query_as!(
         Row,
-        r#"WITH RECURSIVE turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtextextended('syncline.upkeep', 0)) AS mine, set_config('synchronous_commit', 'off', true) AS later),
+        r#"WITH RECURSIVE turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtextextended('syncline.upkeep', 0)) AS mine),
            page (run_id) AS (
                (SELECT p.run_id FROM syncline.sync_page p WHERE (SELECT mine FROM turn) ORDER BY p.run_id LIMIT 1)
                UNION ALL
