@@ -185,6 +185,29 @@ async fn a_token_for_one_project_learns_of_no_other() {
 }
 
 #[tokio::test]
+async fn nobody_gives_a_token_more_than_they_have() {
+    let db = filled(0).await;
+    let stage = Stage::new(&db).await;
+    let (all, east) = (stage.token("all", &["admin"], &[]).await, stage.token("east", &["admin"], &["east/OPS"]).await);
+    let give = async |token: &str, name: &str, body: Value| {
+        let mut body = body;
+        body["name"] = json!(name);
+        stage.post(token, "/api/tokens", body).await
+    };
+    assert_eq!(problem(give(&all, "a", json!({"scopes": ["replica:restricted"]})).await).await.0, 403);
+    assert_eq!(give(&all, "b", json!({"scopes": ["admin"]})).await.status(), StatusCode::CREATED);
+    assert_eq!(problem(give(&east, "c", json!({"projects": ["west/OPS"]})).await).await.0, 404);
+    let made = give(&east, "d", json!({})).await.json::<Value>().await.unwrap();
+    let seen = stage.json(made["token"].as_str().unwrap(), "/api/projects").await;
+    assert_eq!((seen.as_array().unwrap().len(), &seen[0]["site"]), (1, &json!("east")));
+    for path in ["/api/audit", "/api/tokens"] {
+        assert_eq!(problem(stage.get(&east, path).await).await.0, 403, "{path}");
+    }
+    let started = stage.post(&east, "/api/sync/start", json!({"project": "OPS"})).await;
+    assert_eq!(started.status(), StatusCode::ACCEPTED, "OPS is one project for it");
+}
+
+#[tokio::test]
 async fn the_history_is_paged_through_with_every_run_once() {
     let db = filled(25).await;
     let stage = Stage::new(&db).await;

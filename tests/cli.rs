@@ -202,7 +202,7 @@ async fn what_cannot_be_done_is_said_with_exit_code_1() {
     let db = seeded().await;
     refuses(&db, &["project", "show", "wep"], 1, &["unknown project \"wep\"", "did you mean acme/WEB?"]);
     refuses(&db, &["sync", "start", "nope"], 1, &["unknown project", "help: list the projects"]);
-    refuses(&db, &["sync", "start", "acme/app"], 1, &["is paused", "syncline project resume acme/app"]);
+    refuses(&db, &["sync", "start", "acme/app"], 1, &["is paused", "syncline project resume acme/APP"]);
     refuses(&db, &["site", "show", "gamma"], 1, &["the sites are: acme, beta"]);
     refuses(&db, &["site", "remove", "acme", "--yes"], 1, &["still has projects: APP, WEB", "--purge"]);
     let unknown = "00000000-0000-7000-8000-0000000000ff";

@@ -89,6 +89,11 @@ impl Scopes {
         self.0.iter().map(|scope| scope.as_str().to_owned()).collect()
     }
 
+    /// The first of these that `others` do not include.
+    pub(super) fn beyond(&self, others: &Self) -> Option<Scope> {
+        self.0.iter().copied().find(|scope| !others.grant(*scope))
+    }
+
     /// Whether these include `wanted`: `admin` includes `operate`, and both include `read`; `admin` includes `replica`.
     pub fn grant(&self, wanted: Scope) -> bool {
         self.0.iter().any(|held| match (held, wanted) {
@@ -209,6 +214,21 @@ impl Actor {
             true => Ok(()),
             false => Err(Error::forbidden(format!("{} may not {}", self.name, verb.describe()))
                 .help(format!("use a token with the scope {}", verb.scope().as_str()))),
+        }
+    }
+
+    /// Lets the actor go on, if it may and is limited to no projects: what it asks for is not of one project.
+    ///
+    /// # Errors
+    /// Without the scope that the verb needs, or with a limit to projects.
+    pub fn may_everywhere(&self, verb: Verb) -> Result<()> {
+        self.may(verb)?;
+        match self.projects {
+            None => Ok(()),
+            Some(_) => {
+                Err(Error::forbidden(format!("{} is limited to projects and may not {}", self.name, verb.describe()))
+                    .help("use a token that is not limited to projects"))
+            }
         }
     }
 

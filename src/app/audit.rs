@@ -26,7 +26,7 @@ pub struct Filter {
 /// # Errors
 /// Where the actor may not, or something was asked wrongly.
 pub async fn list(app: &App, actor: &Actor, asked: &Filter) -> Result<Vec<Entry>> {
-    actor.may(Verb::ReadAudit)?;
+    actor.may_everywhere(Verb::ReadAudit)?;
     let limit = bounded("limit", asked.limit, 50, 1, 500)?;
     let pool = app.pool();
     let read = || audit::list(&pool, asked.before, asked.actor.as_deref(), asked.action.as_deref(), limit);

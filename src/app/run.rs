@@ -284,10 +284,11 @@ pub struct Start {
 /// Where the actor may not, the project is unknown, or it is paused.
 pub async fn start(app: &App, actor: &Actor, asked: &Start) -> Result<Uuid> {
     actor.may(Verb::StartRun)?;
-    project::reach(app, actor, Some(std::slice::from_ref(&asked.project)), None, None).await?;
+    // By its whole name: a key alone may be another site's too, which this actor does not reach.
+    let project = project::name(&project::find(app, actor, &asked.project, false).await?);
     let (pool, kind) = (app.pool(), if asked.full { "full" } else { "incremental" });
     let who = actor.who();
-    let request = || run_view::request(&pool, &asked.project, kind, asked.reconcile, &who);
+    let request = || run_view::request(&pool, &project, kind, asked.reconcile, &who);
     // Asked twice at worst, when an answer was lost: the second run follows the first, and reads what is new since.
     Ok(again(|| within(LONGEST, request())).await?)
 }
@@ -317,7 +318,7 @@ pub async fn cancel(app: &App, actor: &Actor, id: Uuid) -> Result<Cancelled> {
     }
     let pool = app.pool();
     let who = actor.who();
-    let state = undisturbed(|| run_view::cancel_by(&pool, id, &before.project, &who)).await?;
+    let state = undisturbed(|| run_view::cancel(&pool, id, &before.project, &who)).await?;
     match state.as_str() {
         "cancelled" => Ok(Cancelled::AtOnce),
         "cancelling" => Ok(Cancelled::AtStepEnd),
@@ -346,7 +347,8 @@ pub async fn retry(app: &App, actor: &Actor, id: Uuid) -> Result<Uuid> {
     actor.may(Verb::RetryRun)?;
     let old = find(app, actor, id).await?;
     let pool = app.pool();
-    if let Some(new) = undisturbed(|| run_view::retry(&pool, id, &actor.name)).await? {
+    let who = actor.who();
+    if let Some(new) = undisturbed(|| run_view::retry(&pool, id, &old.project, &who)).await? {
         return Ok(new);
     }
     let help = match is_over(&old.state) {

@@ -1,6 +1,6 @@
 //! Tokens of the API: made once, shown once, revoked at any time.
 //!
-//! What must hold: a token leaves this module once, in the answer to who made it, and never a log line, an error or `Debug`.
+//! What must hold: nobody gives what they do not have; a token leaves this module once, in the answer to who made it, and never a log line, an error or `Debug`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -44,6 +44,10 @@ pub async fn create(app: &App, actor: &Actor, asked: &NewOne) -> Result<SecretSt
             .help("name the program or person that uses the token, such as `grafana`"));
     }
     let scopes = scopes(&asked.scopes)?;
+    if let Some(beyond) = scopes.beyond(&actor.scopes) {
+        return Err(Error::forbidden(format!("{} may not give the scope {}", actor.name, beyond.as_str()))
+            .help("give scopes that you have, or make the token at the command line"));
+    }
     if let Some(days) = asked.days
         && !(1..=LONGEST_LIFE_DAYS).contains(&days)
     {
@@ -94,7 +98,7 @@ fn fingerprint(token: &str) -> [u8; 32] {
 /// # Errors
 /// Where the actor may not.
 pub async fn list(app: &App, actor: &Actor, revoked: bool) -> Result<Vec<Token>> {
-    actor.may(Verb::ReadTokens)?;
+    actor.may_everywhere(Verb::ReadTokens)?;
     let pool = app.pool();
     Ok(again(|| within(LONGEST, token::list(&pool, revoked))).await?)
 }
@@ -104,7 +108,7 @@ pub async fn list(app: &App, actor: &Actor, revoked: bool) -> Result<Vec<Token>>
 /// # Errors
 /// Where the actor may not, or no such token works.
 pub async fn revoke(app: &App, actor: &Actor, named: &str) -> Result<String> {
-    actor.may(Verb::RevokeToken)?;
+    actor.may_everywhere(Verb::RevokeToken)?;
     let (pool, who) = (app.pool(), actor.who());
     undisturbed(|| token::revoke(&pool, named, &who)).await?.ok_or_else(|| {
         Error::not_found(format!("no token {named:?} works")).help("list tokens with `syncline token list`")

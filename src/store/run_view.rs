@@ -314,14 +314,9 @@ pub async fn request(pool: &PgPool, project: &str, kind: &str, reconcile: bool, 
     Ok(run)
 }
 
-/// Asks a run to stop; answers its state now: `cancelled`, `cancelling`, or how it had ended before.
-pub async fn cancel(pool: &PgPool, run_id: Uuid) -> Result<String> {
-    let state = sqlx::query_scalar!(r#"SELECT syncline.cancel_run($1) AS "state!""#, run_id).fetch_one(pool).await?;
-    Ok(state)
-}
-
-/// The same, and says so in the audit where it changes something. `project` is SITE/KEY.
-pub async fn cancel_by(pool: &PgPool, run_id: Uuid, project: &str, who: &Who<'_>) -> Result<String> {
+/// Asks a run to stop; answers its state now: `cancelled`, `cancelling`, or how it had ended before. The audit says so where
+/// that changes something; `project` is SITE/KEY.
+pub async fn cancel(pool: &PgPool, run_id: Uuid, project: &str, who: &Who<'_>) -> Result<String> {
     let mut transaction = pool.begin().await?;
     let state = sqlx::query_scalar!(r#"SELECT syncline.cancel_run($1) AS "state!""#, run_id)
         .fetch_one(&mut *transaction)
@@ -360,17 +355,23 @@ pub async fn delete(pool: &PgPool, run_id: Uuid, details: &serde_json::Value, wh
 }
 
 /// Requests a run with the parameters of one that has ended; it goes on from the project's cursor. `None` when that run
-/// has not ended or its project is not active.
-pub async fn retry(pool: &PgPool, run_id: Uuid, actor: &str) -> Result<Option<Uuid>> {
+/// has not ended or its project is not active. The audit says so; `project` is SITE/KEY.
+pub async fn retry(pool: &PgPool, run_id: Uuid, project: &str, who: &Who<'_>) -> Result<Option<Uuid>> {
+    let mut transaction = pool.begin().await?;
     let run = sqlx::query_scalar!(
         r#"SELECT syncline.request_run(r.project_id, r.kind, 'retry', $2, retried => r.id) AS "run!"
              FROM syncline.sync_run r
              JOIN syncline.project p ON p.id = r.project_id
             WHERE r.id = $1 AND r.state IN ('succeeded', 'failed', 'cancelled') AND p.state = 'active'"#,
         run_id,
-        actor
+        who.name
     )
-    .fetch_optional(pool)
+    .fetch_optional(&mut *transaction)
     .await?;
+    if let Some(run) = run {
+        let details = serde_json::json!({ "run": run, "retry_of": run_id });
+        audit::record_by(&mut *transaction, who, "run.retry", project, &details).await?;
+    }
+    transaction.commit().await?;
     Ok(run)
 }
