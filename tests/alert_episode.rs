@@ -6,6 +6,7 @@ use futures::future::join_all;
 use syncline::domain::alert::{Observation, Signal};
 use syncline::domain::failure::Severity;
 use syncline::store::alert::admin;
+use syncline::store::audit::Who;
 
 use crate::support::alerts::{Desk, cleared, firing, firing_as, project, site, start};
 
@@ -65,8 +66,11 @@ async fn reminders_come_each_day_until_somebody_acknowledges() {
     desk.pass(TimeDelta::hours(73)).await;
     assert_eq!(desk.told(), ["log opened", "log reminder", "log reminder", "log reminder"]);
     let id = desk.only_alert().await;
-    assert!(admin::acknowledge(desk.pool(), desk.clock.now(), id, "on it", "ana").await.unwrap());
-    assert!(!admin::acknowledge(desk.pool(), desk.clock.now(), id, "", "ben").await.unwrap(), "it is hers already");
+    assert!(admin::acknowledge(desk.pool(), desk.clock.now(), id, "on it", &Who::cli("ana")).await.unwrap());
+    assert!(
+        !admin::acknowledge(desk.pool(), desk.clock.now(), id, "", &Who::cli("ben")).await.unwrap(),
+        "it is hers already"
+    );
     desk.observe(&[firing(project(0), Severity::Error, 6)]).await;
     desk.pass(TimeDelta::days(9)).await;
     assert!(desk.told().is_empty(), "neither reminders nor rungs");

@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use syncline::domain::failure::Severity;
 use syncline::domain::route::{Selector, Silence};
 use syncline::store::alert::{admin, route, silence};
+use syncline::store::audit::Who;
 use uuid::Uuid;
 
 use crate::support::alerts::{Desk, cleared, firing, firing_as, project, site};
@@ -19,7 +20,7 @@ fn on_site(desk: &Desk, hours: i64) -> Silence {
 }
 
 async fn silenced(desk: &Desk, kind: &str, silence: &Silence) {
-    silence::add(desk.pool(), desk.clock.now(), kind, silence, "planned", "ana").await.unwrap();
+    silence::add(desk.pool(), desk.clock.now(), kind, silence, "planned", &Who::cli("ana")).await.unwrap();
 }
 
 #[tokio::test]
@@ -63,7 +64,7 @@ async fn a_second_line_is_told_when_nobody_acknowledges() {
     assert_eq!(desk.told(), ["mail opened", "mail opened"]);
     let first: Uuid =
         sqlx::query_scalar("SELECT id FROM syncline.alert ORDER BY key LIMIT 1").fetch_one(desk.pool()).await.unwrap();
-    admin::acknowledge(desk.pool(), desk.clock.now(), first, "", "ana").await.unwrap();
+    admin::acknowledge(desk.pool(), desk.clock.now(), first, "", &Who::cli("ana")).await.unwrap();
     desk.pass(TimeDelta::hours(5)).await;
     let mut told = desk.told();
     told.sort();
@@ -91,7 +92,7 @@ async fn a_silence_that_is_ended_early_tells_at_once_what_is_open() {
     desk.observe(&[firing(project(0), Severity::Error, 0)]).await;
     desk.pass(TimeDelta::hours(3)).await;
     assert!(desk.told().is_empty());
-    let ended = silence::end(desk.pool(), desk.clock.now(), "silence", silence.id, "ben").await.unwrap();
+    let ended = silence::end(desk.pool(), desk.clock.now(), "silence", silence.id, &Who::cli("ben")).await.unwrap();
     assert_eq!(ended, 1);
     desk.pass(TimeDelta::seconds(1)).await;
     assert_eq!(desk.told(), ["log opened"]);
@@ -136,10 +137,10 @@ async fn an_alert_ended_by_hand_says_so_and_opens_again_if_it_goes_on() {
     desk.observe(&[firing(project(0), Severity::Error, 0)]).await;
     desk.pass(TimeDelta::minutes(1)).await;
     let id = desk.only_alert().await;
-    assert!(admin::resolve(desk.pool(), desk.clock.now(), id, "ana").await.unwrap());
+    assert!(admin::resolve(desk.pool(), desk.clock.now(), id, &Who::cli("ana")).await.unwrap());
     desk.pass(TimeDelta::minutes(1)).await;
     assert_eq!(desk.told(), ["log opened", "log resolved"]);
-    assert!(!admin::resolve(desk.pool(), desk.clock.now(), id, "ana").await.unwrap());
+    assert!(!admin::resolve(desk.pool(), desk.clock.now(), id, &Who::cli("ana")).await.unwrap());
     desk.observe(&[firing(project(0), Severity::Error, 0)]).await;
     desk.pass(TimeDelta::minutes(5)).await;
     assert_eq!(desk.told(), ["log opened"]);

@@ -372,6 +372,7 @@ async fn a_project_of_which_nothing_good_is_heard_is_told_of_even_if_no_run_happ
 
 #[tokio::test]
 async fn a_new_cadence_and_a_pause_keep_the_rung() {
+    use syncline::store::audit::Who;
     use syncline::store::schedule_admin::{self, NextSlot};
     let fleet = Fleet::new(1).await;
     // These statements take the server's time, so the fleet lives now.
@@ -388,7 +389,9 @@ async fn a_new_cadence_and_a_pause_keep_the_rung() {
     schedule_admin::resume(pool, project, next, "acme/P1", &who).await.unwrap();
     assert_eq!(fleet.next_minutes(0).await, 60, "a pause keeps what holds it back");
     let hourly = fleet.rules.ladder.wait(2, std::time::Duration::from_secs(3600), 0.5).as_secs_f64();
-    schedule_admin::reschedule(pool, project, "0 * * * *", "UTC", next, hourly, "acme/P1", "ana").await.unwrap();
+    schedule_admin::reschedule(pool, project, "0 * * * *", "UTC", next, hourly, "acme/P1", &Who::cli("ana"))
+        .await
+        .unwrap();
     assert_eq!(fleet.next_minutes(0).await, 240, "rung 2 over an hour");
     let rung: i16 = fleet.one("SELECT rung FROM syncline.schedule WHERE project_id = $1", 0).await;
     assert_eq!(rung, 2);

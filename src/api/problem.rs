@@ -36,6 +36,7 @@ const fn status(kind: Kind) -> (StatusCode, &'static str) {
         Kind::Forbidden => (StatusCode::FORBIDDEN, "Who asks may not do this"),
         Kind::NotFound => (StatusCode::NOT_FOUND, "There is no such thing"),
         Kind::Conflict => (StatusCode::CONFLICT, "The state of things does not allow it"),
+        Kind::Jira => (StatusCode::BAD_GATEWAY, "Jira refused, or could not be asked"),
         Kind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "The database cannot be asked now"),
         Kind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong here"),
     }

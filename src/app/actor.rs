@@ -124,11 +124,21 @@ pub enum Verb {
     ReadTokens,
     CreateToken,
     RevokeToken,
+    ReadAlerts,
+    AcknowledgeAlert,
+    SilenceAlert,
+    ResolveAlert,
+    ReadSettings,
+    ChangeSettings,
+    RescheduleProject,
+    TrackProject,
+    TrackUser,
+    ReadIssues,
 }
 
 impl Verb {
     /// All of them, in the order of `docs/access.md`.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 24] = [
         Self::ReadRuns,
         Self::ReadLogs,
         Self::ReadStatistics,
@@ -143,18 +153,45 @@ impl Verb {
         Self::ReadTokens,
         Self::CreateToken,
         Self::RevokeToken,
+        Self::ReadAlerts,
+        Self::AcknowledgeAlert,
+        Self::SilenceAlert,
+        Self::ResolveAlert,
+        Self::ReadSettings,
+        Self::ChangeSettings,
+        Self::RescheduleProject,
+        Self::TrackProject,
+        Self::TrackUser,
+        Self::ReadIssues,
     ];
 
     /// The scope that it needs.
     pub const fn scope(self) -> Scope {
         match self {
-            Self::ReadRuns | Self::ReadLogs | Self::ReadStatistics | Self::ReadProjects => Scope::Read,
-            Self::StartRun | Self::CancelRun | Self::RetryRun | Self::PauseProject | Self::ResumeProject => {
-                Scope::Operate
-            }
-            Self::DeleteRun | Self::ReadAudit | Self::ReadTokens | Self::CreateToken | Self::RevokeToken => {
-                Scope::Admin
-            }
+            Self::ReadRuns
+            | Self::ReadLogs
+            | Self::ReadStatistics
+            | Self::ReadProjects
+            | Self::ReadAlerts
+            | Self::ReadSettings => Scope::Read,
+            Self::ReadIssues => Scope::Replica,
+            Self::StartRun
+            | Self::CancelRun
+            | Self::RetryRun
+            | Self::PauseProject
+            | Self::ResumeProject
+            | Self::AcknowledgeAlert
+            | Self::SilenceAlert
+            | Self::ResolveAlert => Scope::Operate,
+            Self::DeleteRun
+            | Self::ReadAudit
+            | Self::ReadTokens
+            | Self::CreateToken
+            | Self::RevokeToken
+            | Self::ChangeSettings
+            | Self::RescheduleProject
+            | Self::TrackProject
+            | Self::TrackUser => Scope::Admin,
         }
     }
 
@@ -175,6 +212,16 @@ impl Verb {
             Self::ReadTokens => "list tokens",
             Self::CreateToken => "create tokens",
             Self::RevokeToken => "revoke tokens",
+            Self::ReadAlerts => "read alerts",
+            Self::AcknowledgeAlert => "acknowledge alerts",
+            Self::SilenceAlert => "silence alerts",
+            Self::ResolveAlert => "resolve alerts",
+            Self::ReadSettings => "read settings",
+            Self::ChangeSettings => "change settings",
+            Self::RescheduleProject => "reschedule projects",
+            Self::TrackProject => "choose which projects are synchronised",
+            Self::TrackUser => "choose whose issues are synchronised",
+            Self::ReadIssues => "read issues, comments and worklogs",
         }
     }
 }
@@ -201,7 +248,7 @@ impl Actor {
     }
 
     /// As the audit keeps it.
-    pub(super) fn who(&self) -> Who<'_> {
+    pub(crate) fn who(&self) -> Who<'_> {
         Who { name: &self.name, way: self.way.as_str(), address: self.address.as_deref() }
     }
 
@@ -259,7 +306,8 @@ mod tests {
         let reads = |verb: &Verb| verb.scope() == Scope::Read;
         for verb in Verb::ALL {
             assert_eq!(actor([Scope::Read]).may(verb).is_ok(), reads(&verb), "{verb:?}");
-            assert_eq!(actor([Scope::Operate]).may(verb).is_ok(), verb.scope() != Scope::Admin, "{verb:?}");
+            let operates = matches!(verb.scope(), Scope::Read | Scope::Operate);
+            assert_eq!(actor([Scope::Operate]).may(verb).is_ok(), operates, "{verb:?}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::domain::failure::sanitise;
+use crate::domain::failure::{Failure, sanitise};
 use crate::store;
 
 /// What kind of refusal it is; decides exit codes and HTTP statuses.
@@ -18,6 +18,8 @@ pub enum Kind {
     NotFound,
     /// The state of things does not allow it.
     Conflict,
+    /// Jira refused, or could not be asked.
+    Jira,
     /// The database cannot be asked now.
     Unavailable,
     /// A fault of this program.
@@ -33,6 +35,7 @@ impl Kind {
             Self::Forbidden => "FORBIDDEN",
             Self::NotFound => "NOT_FOUND",
             Self::Conflict => "CONFLICT",
+            Self::Jira => "JIRA",
             Self::Unavailable => "UNAVAILABLE",
             Self::Internal => "INTERNAL",
         }
@@ -80,6 +83,11 @@ impl Error {
     /// The state of things does not allow it.
     pub fn conflict(message: impl Into<String>) -> Self {
         Self::of(Kind::Conflict, message)
+    }
+
+    /// Jira refused, or could not be asked.
+    pub fn jira(failure: &Failure) -> Self {
+        Self::of(Kind::Jira, failure.to_string()).help(failure.advice())
     }
 
     /// The same with advice.

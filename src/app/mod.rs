@@ -7,21 +7,31 @@
 //! a change without an entry in the audit does not exist; an actor that is limited to projects learns nothing of others.
 
 mod actor;
+pub mod alert;
 pub mod audit;
+mod connect;
 mod cursor;
 mod error;
+pub mod health;
+pub mod issue;
 pub mod live;
 pub mod project;
 pub mod run;
+pub mod schedule;
+pub mod setting;
 pub mod stats;
 pub mod token;
+pub mod tracking;
 
 pub use actor::{Actor, Scope, Scopes, Verb, Way};
 pub use error::{Error, Kind};
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::store::Connections;
 
 /// The outcome of a use case.
@@ -32,12 +42,18 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub struct App {
     pub(crate) connections: Connections,
     pub(crate) clock: Clock,
+    pub(crate) config: Arc<Config>,
 }
 
 impl App {
-    /// Use cases on a database.
+    /// Use cases on a database, with the configuration's defaults.
     pub fn new(connections: Connections, clock: Clock) -> Self {
-        Self { connections, clock }
+        Self { connections, clock, config: Arc::default() }
+    }
+
+    /// The same as this process is configured.
+    pub fn configured(self, config: &Config) -> Self {
+        Self { config: Arc::new(config.clone()), ..self }
     }
 
     fn pool(&self) -> sqlx::PgPool {

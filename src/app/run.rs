@@ -34,8 +34,8 @@ pub struct History {
     pub trigger: Option<String>,
     /// Asked for by this person.
     pub user: Option<String>,
-    /// That failed with this code.
-    pub code: Option<String>,
+    /// That failed with one of these codes.
+    pub codes: Option<Vec<String>>,
     /// Of projects with this text in site, key or name.
     pub text: Option<String>,
     /// Asked for at this time or later.
@@ -158,13 +158,13 @@ async fn filter(app: &App, actor: &Actor, asked: &History, question: &str) -> Re
         )?
         .map(|one| vec![one]),
         requested_by: asked.user.clone(),
-        error_code: asked.code.clone(),
+        error_codes: asked.codes.clone(),
         from: asked.from,
         to: asked.to,
         after: asked.cursor.as_deref().map(|text| cursor::decode(question, text)).transpose()?,
         offset,
         limit: 0,
-        id: None,
+        ids: None,
     })
 }
 
@@ -179,7 +179,7 @@ pub async fn get(app: &App, actor: &Actor, id: Uuid) -> Result<Run> {
 
 async fn find(app: &App, actor: &Actor, id: Uuid) -> Result<Run> {
     let pool = app.pool();
-    let filter = RunFilter { id: Some(id), limit: 1, ..RunFilter::default() };
+    let filter = RunFilter { ids: Some(vec![id]), limit: 1, ..RunFilter::default() };
     let found = again(|| within(LONGEST, run_view::list(&pool, &filter))).await?.pop();
     found.filter(|run| actor.reaches(run.project_id)).ok_or_else(|| unknown(id))
 }

@@ -201,7 +201,7 @@ impl Context {
 
     /// The use cases on this database.
     pub fn app(&self) -> App {
-        App::new(Connections::from(self.pool.clone()), self.clock.clone())
+        App::new(Connections::from(self.pool.clone()), self.clock.clone()).configured(&self.config)
     }
 
     /// Who asks of the use cases.

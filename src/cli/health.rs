@@ -1,19 +1,12 @@
 //! `syncline health`: which projects are well, and what ails the others.
 
-use std::collections::HashMap;
-
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use uuid::Uuid;
 
 use super::output::{time, time_or_dash};
 use super::{Context, Error, Fields, Row, project};
-use crate::domain::alert::class;
-use crate::domain::failure::FailureCode;
-use crate::store::ahead;
-use crate::store::health::{self, HealthRow};
+use crate::app::health::{self, Counts, Health};
 use crate::store::queue_view;
-use crate::store::rejected::{self, Counts};
 
 /// Show which projects are healthy, and what is wrong with the others
 #[derive(Debug, clap::Args)]
@@ -31,14 +24,8 @@ pub(super) async fn run(args: HealthArgs, context: &Context) -> Result<(), Error
         Some(text) => Some(project::find(context, text, false).await?.id),
         None => None,
     };
-    let mut ahead: HashMap<Uuid, String> = ahead::list(&context.pool, only)
-        .await?
-        .into_iter()
-        .filter(ahead::Ahead::is_any)
-        .map(|one| (one.project_id, one.sentence()))
-        .collect();
-    let rows = health::health_rows(&context.pool, only).await?.into_iter();
-    let rows: Vec<_> = rows.map(|row| (ahead.remove(&row.project_id), row)).map(Shown::of).collect();
+    let found = health::list(&context.app(), &context.acting(), only).await?;
+    let rows: Vec<_> = found.into_iter().map(Shown::of).collect();
     match (&args.project, rows.first()) {
         (Some(_), Some(row)) => context.output.fields(row)?,
         _ => context.output.rows(&rows, "no project yet: add one with `syncline project add SITE KEY`")?,
@@ -75,25 +62,13 @@ struct Shown {
 }
 
 impl Shown {
-    fn of((ahead, mut row): (Option<String>, HealthRow)) -> Self {
-        if ahead.is_some() && row.alerting.iter().all(|class| class != class::DATED_AHEAD) {
-            row.alerting.push(class::DATED_AHEAD.to_owned());
-        }
-        let state = match &row {
-            row if row.project_state == "paused" => "paused",
-            row if row.site_cause.is_some() => "site failing",
-            row if row.failure_streak > 0 => "failing",
-            row if !row.alerting.is_empty() || !rejected::counts(&row.rejected).is_empty() => "ailing",
-            row if row.last_success_at.is_none() => "never",
-            _ => "well",
-        };
-        let advice = row.code.as_deref().and_then(FailureCode::parse).map(FailureCode::advice);
+    fn of(Health { row, state, ahead, advice, rejected }: Health) -> Self {
         Self {
             project: format!("{}/{}", row.site, row.key),
             state,
             advice,
             since: row.site_since.or(row.failing_since),
-            code: row.code.or_else(|| ahead.as_ref().map(|_| class::DATED_AHEAD.to_owned())),
+            code: row.code,
             ahead,
             failure_streak: row.failure_streak,
             success_streak: row.success_streak,
@@ -102,7 +77,7 @@ impl Shown {
             last_failure_at: row.last_failure_at,
             last_error: row.last_error,
             alerting: row.alerting,
-            rejected: rejected::counts(&row.rejected),
+            rejected,
             rung: row.rung,
             next_run_at: row.next_run_at,
         }
@@ -149,7 +124,7 @@ impl Fields for Shown {
             ("ahead", self.ahead.clone().unwrap_or_default()),
             ("what to do", self.advice.unwrap_or_default().to_owned()),
             ("alerts", self.alerting.join(", ")),
-            ("unreadable", rejected::in_words(&self.rejected)),
+            ("unreadable", health::in_words(&self.rejected)),
             ("rung", if self.rung > 0 { self.rung.to_string() } else { String::new() }),
             ("next run", self.next_run_at.map(time).unwrap_or_default()),
         ]

@@ -85,7 +85,7 @@ async fn requeue(context: &Context, steps: &[String], all: bool, yes: bool) -> R
     }
     let chosen = ids::steps(context, steps).await?;
     let chosen = if all { None } else { Some(chosen.as_slice()) };
-    let requeued = queue_view::requeue(&context.pool, chosen, &context.actor()).await?;
+    let requeued = queue_view::requeue(&context.pool, chosen, &context.acting().who()).await?;
     let (ready, runs) = (requeued.ready.len(), requeued.runs.len());
     if ready + runs == 0 && !all {
         return Err(Error::failure("nothing was brought back: no such dead step, or its project is paused or removed")

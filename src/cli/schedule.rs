@@ -7,9 +7,8 @@ use serde::Serialize;
 use super::output::time;
 use super::selection::Which;
 use super::{Context, Error, Fields, Row, project};
+use crate::app::schedule::{self, View};
 use crate::domain::cron::Schedule;
-use crate::store::health::{self, ScheduleView};
-use crate::telemetry::span;
 
 /// See when projects run next, and why then
 #[derive(Debug, clap::Args)]
@@ -35,7 +34,7 @@ pub(super) async fn run(args: ScheduleArgs, context: &Context) -> Result<(), Err
     let now = context.clock.now();
     match args.verb {
         Verb::List => {
-            let views = health::schedule_view(&context.pool, None).await?;
+            let views = schedule::list(&context.app(), &context.acting(), None).await?;
             let shown: Vec<_> = views.iter().map(|view| Shown::of(view, now)).collect();
             context.output.rows(&shown, "no schedule yet: add a project with `syncline project add SITE KEY`")
         }
@@ -47,7 +46,7 @@ async fn show(which: &Which, now: DateTime<Utc>, context: &Context) -> Result<()
     let chosen = which.choose(context, false).await?;
     // One project is asked for alone: there may be thousands.
     let only = if let [one] = chosen.as_slice() { Some(one.id) } else { None };
-    let views = health::schedule_view(&context.pool, only).await?;
+    let views = schedule::list(&context.app(), &context.acting(), only).await?;
     let mut shown = Vec::with_capacity(chosen.len());
     for project in &chosen {
         match views.iter().find(|view| view.project_id == project.id) {
@@ -84,7 +83,7 @@ struct Shown {
 }
 
 impl Shown {
-    fn of(view: &ScheduleView, now: DateTime<Utc>) -> Self {
+    fn of(view: &View, now: DateTime<Utc>) -> Self {
         let schedule = Schedule::parse(&view.cron, &view.time_zone).ok();
         let state = if view.project_state == "active" { &view.state } else { &view.project_state };
         Self {
@@ -101,7 +100,7 @@ impl Shown {
             failure_streak: view.failure_streak,
             missed_slots: view.missed_total,
             last_slot_at: view.last_slot_at,
-            why: why(view, schedule.as_ref(), now),
+            why: schedule::why(view, now),
         }
     }
 }
@@ -126,117 +125,5 @@ impl Fields for Shown {
             ("missed slots", self.missed_slots.to_string()),
             ("last slot", self.last_slot_at.map(time).unwrap_or_default()),
         ]
-    }
-}
-
-/// Why the next run is when it is, in one sentence.
-fn why(view: &ScheduleView, schedule: Option<&Schedule>, now: DateTime<Utc>) -> String {
-    if view.project_state != "active" || view.state != "active" {
-        return "it is paused: nothing starts until it is resumed with `syncline project resume`".to_owned();
-    }
-    let in_time = match (view.next_run_at - now).to_std() {
-        Ok(wait) => format!("in {}", span(wait)),
-        Err(_) => "now".to_owned(),
-    };
-    let base = schedule.map_or_else(|| "as scheduled".to_owned(), |it| format!("every {}", span(it.interval_at(now))));
-    let code = view.hold_code.as_deref().unwrap_or("failures");
-    let since = view.held_since.map(|at| format!(" since {}", time(at))).unwrap_or_default();
-    let mut sentence = match view.hold.as_deref() {
-        Some("ladder") => format!(
-            "{in_time}, on rung {} of the back-off ladder instead of {base}{since}, because {} runs in a row failed, the last with {code}; the first success restores the base cadence",
-            view.rung, view.failure_streak
-        ),
-        Some("until") => format!("{in_time}, because {code} is known to end then; after that {base}"),
-        Some("site") => {
-            let site = view.site_code.as_deref().unwrap_or(code);
-            if view.probe.as_deref() == Some(&view.key) {
-                format!(
-                    "{in_time}, as the one project that is tried for site {} while it fails with {site}{since}; its first success restores every project of the site",
-                    view.site
-                )
-            } else {
-                let probe = view.probe.as_deref().unwrap_or("another project");
-                let next = view.next_probe_at.map(|at| format!(" (next at {})", time(at))).unwrap_or_default();
-                format!(
-                    "{in_time} at the latest, because site {} fails with {site}{since}: {probe} is tried for all of its projects{next}, and its first success restores the base cadence ({base})",
-                    view.site
-                )
-            }
-        }
-        Some("slow") => {
-            format!("{in_time}, at half the cadence ({base}){since}, because the last runs took far longer than usual")
-        }
-        _ => format!("{in_time}, {base} at this project's own place in the interval"),
-    };
-    if let (Some(until), Some(reason)) = (view.gate_until, view.gate_reason.as_deref()) {
-        sentence.push_str(&format!("; the site asked to be left alone until {} ({reason})", time(until)));
-    }
-    if view.active_run.is_some() {
-        sentence.push_str("; a run is under way");
-    }
-    sentence
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn view() -> ScheduleView {
-        let at: DateTime<Utc> = "2026-03-01T10:30:00Z".parse().unwrap();
-        ScheduleView {
-            project_id: uuid::Uuid::nil(),
-            site: "acme".into(),
-            key: "OPS".into(),
-            project_state: "active".into(),
-            state: "active".into(),
-            cron: "*/15 * * * *".into(),
-            time_zone: "UTC".into(),
-            next_slot_at: at,
-            next_run_at: at,
-            last_slot_at: None,
-            missed_total: 0,
-            rung: 0,
-            hold: None,
-            hold_code: None,
-            held_since: None,
-            hold_until: None,
-            failure_streak: 0,
-            code: None,
-            site_code: None,
-            site_since: None,
-            site_failures: None,
-            probe: None,
-            next_probe_at: None,
-            gate_until: None,
-            gate_reason: None,
-            active_run: None,
-        }
-    }
-
-    fn sentence(change: impl FnOnce(&mut ScheduleView)) -> String {
-        let mut view = view();
-        change(&mut view);
-        let schedule = Schedule::parse(&view.cron, &view.time_zone).unwrap();
-        why(&view, Some(&schedule), "2026-03-01T10:18:00Z".parse().unwrap())
-    }
-
-    #[test]
-    fn one_sentence_tells_why_a_project_runs_when_it_does() {
-        assert_eq!(sentence(|_| {}), "in 12 min, every 15 min at this project's own place in the interval");
-        let backed_off = sentence(|view| {
-            view.hold = Some("ladder".into());
-            (view.rung, view.failure_streak, view.hold_code) = (2, 4, Some("TIMEOUT".into()));
-        });
-        assert!(
-            backed_off
-                .starts_with("in 12 min, on rung 2 of the back-off ladder instead of every 15 min, because 4 runs"),
-            "{backed_off}"
-        );
-        let held = sentence(|view| {
-            view.hold = Some("site".into());
-            (view.site_code, view.probe) = (Some("SUSPENDED_PAYMENT".into()), Some("WEB".into()));
-        });
-        assert!(held.contains("site acme fails with SUSPENDED_PAYMENT: WEB is tried for all"), "{held}");
-        assert!(sentence(|view| view.project_state = "paused".into()).contains("paused"));
     }
 }

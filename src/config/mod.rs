@@ -66,6 +66,26 @@ pub struct Config {
     pub secrets: SecretsConfig,
 }
 
+impl Config {
+    /// The value of a key that is a number and can be set while processes run.
+    pub fn number(&self, path: &str) -> Option<f64> {
+        let value = match path {
+            "sync.page_size" => self.sync.page_size,
+            "sync.pages_in_flight" => self.sync.pages_in_flight,
+            "sync.request_timeout_seconds" => self.sync.request_timeout_seconds,
+            "sync.overlap_seconds" => self.sync.overlap_seconds,
+            "sync.partition_target_issues" => self.sync.partition_target_issues,
+            "queue.workers" => self.queue.workers,
+            "queue.max_attempts" => self.queue.max_attempts,
+            "queue.backoff_base_seconds" => self.queue.backoff_base_seconds,
+            "queue.backoff_max_seconds" => self.queue.backoff_max_seconds,
+            "database.max_connections" => self.database.max_connections,
+            _ => return None,
+        };
+        Some(f64::from(value))
+    }
+}
+
 /// Every key of every section, in the order of the sections.
 fn keys() -> impl Iterator<Item = &'static key::Key> {
     [

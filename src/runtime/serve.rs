@@ -14,7 +14,7 @@ use crate::store::{self, Connections};
 /// Serves the API of a process.
 pub(super) async fn serve(config: &Config, connections: Connections, clock: Clock) -> anyhow::Result<api::Server> {
     config.serve.check().map_err(cli::Error::usage)?;
-    Ok(api::serve(App::new(connections, clock), &config.serve, &config.sync).await?)
+    Ok(api::serve(App::new(connections, clock).configured(config), &config.serve, &config.sync).await?)
 }
 
 /// `syncline serve`: the API with probes and metrics of its own.

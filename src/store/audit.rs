@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::PgExecutor;
+use sqlx::{PgConnection, PgExecutor};
 use utoipa::ToSchema;
 
 use crate::store::Result;
@@ -50,6 +50,25 @@ pub struct Who<'a> {
     pub way: &'a str,
     /// The address that the request came from.
     pub address: Option<&'a str>,
+}
+
+impl<'a> Who<'a> {
+    /// Somebody at the command line.
+    pub const fn cli(name: &'a str) -> Self {
+        Self { name, way: "cli", address: None }
+    }
+}
+
+/// Says for whom a transaction works: its entries keep the way and the address. What it writes names the actor itself.
+pub async fn speak_for(conn: &mut PgConnection, who: &Who<'_>) -> Result<()> {
+    sqlx::query!(
+        "SELECT set_config('syncline.way', $1, true) AS way, set_config('syncline.address', coalesce($2, ''), true) AS address",
+        who.way,
+        who.address
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(())
 }
 
 /// The same, with the way in and the address.

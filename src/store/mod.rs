@@ -41,6 +41,7 @@ pub mod rate;
 pub mod reconcile;
 pub mod rejected;
 pub mod replica;
+pub mod replica_view;
 pub mod role;
 pub mod run_details;
 pub mod run_view;

@@ -6,7 +6,7 @@ use sqlx::PgPool;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::audit;
+use super::audit::{self, Who};
 use crate::store::Result;
 
 /// A project with its schedule and how far it has been synchronised.
@@ -123,6 +123,50 @@ pub async fn list(pool: &PgPool, filter: &ProjectFilter) -> Result<Vec<Project>>
     Ok(projects)
 }
 
+/// How far one kind of record of a project has been read.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct SyncState {
+    /// The project.
+    pub project_id: Uuid,
+    /// `issue`, `comment`, `worklog` or `changelog`.
+    pub entity: String,
+    /// Everything that Jira showed as updated before this is in the replica.
+    pub cursor_at: Option<DateTime<Utc>>,
+    /// When that was established.
+    pub last_sync_time: Option<DateTime<Utc>>,
+    /// How the last sync went: `never`, `running`, `succeeded`, `failed`, `cancelled`.
+    pub status: String,
+    /// From when on the next run reads again what it could not read.
+    pub owed_from: Option<DateTime<Utc>>,
+}
+
+/// How far projects have been read, by entity.
+pub async fn states(pool: &PgPool, projects: &[Uuid]) -> Result<Vec<SyncState>> {
+    let states = sqlx::query_as!(
+        SyncState,
+        "SELECT project_id, entity, cursor_at, last_sync_time, status, owed_from FROM syncline.sync_state
+          WHERE project_id = ANY ($1)
+          ORDER BY project_id, array_position(ARRAY['issue', 'comment', 'worklog', 'changelog'], entity)",
+        projects
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(states)
+}
+
+/// The last verification of each project: when it ended, what it compared, what differed.
+pub async fn verifications(pool: &PgPool, projects: &[Uuid]) -> Result<Vec<(Uuid, serde_json::Value)>> {
+    let rows = sqlx::query!(
+        r#"SELECT project_id, jsonb_build_object('finishedAt', finished_at, 'mode', mode, 'compared', compared,
+                  'differences', differences, 'byEntity', by_entity) AS "verification!"
+             FROM syncline.verification WHERE project_id = ANY ($1)"#,
+        projects
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.project_id, row.verification)).collect())
+}
+
 /// How much of a project the replica holds.
 pub async fn count_replica(pool: &PgPool, project_id: Uuid) -> Result<ReplicaCounts> {
     let counts = sqlx::query_as!(
@@ -157,9 +201,11 @@ pub async fn add(
     projects: &[NewProject],
     (cron, time_zone): (&str, &str),
     first_sync: bool,
-    actor: &str,
+    who: &Who<'_>,
 ) -> Result<Vec<Added>> {
     let mut transaction = pool.begin().await?;
+    audit::speak_for(&mut transaction, who).await?;
+    let actor = who.name;
     let ids: Vec<Uuid> = projects.iter().map(|project| project.id).collect();
     let keys: Vec<String> = projects.iter().map(|project| project.key.clone()).collect();
     let jira_ids: Vec<Option<i64>> = projects.iter().map(|project| project.jira_id).collect();
@@ -219,8 +265,9 @@ pub async fn add(
 }
 
 /// Stops synchronising a project and keeps what the replica holds: a run that is under way is cancelled.
-pub async fn remove(pool: &PgPool, project_id: Uuid, subject: &str, actor: &str) -> Result<()> {
+pub async fn remove(pool: &PgPool, project_id: Uuid, subject: &str, who: &Who<'_>) -> Result<()> {
     let mut transaction = pool.begin().await?;
+    audit::speak_for(&mut transaction, who).await?;
     sqlx::query!(
         "UPDATE syncline.project SET state = 'removed', updated_at = clock_timestamp() WHERE id = $1",
         project_id
@@ -237,7 +284,7 @@ pub async fn remove(pool: &PgPool, project_id: Uuid, subject: &str, actor: &str)
     )
     .fetch_all(&mut *transaction)
     .await?;
-    audit::record(&mut *transaction, actor, "project.remove", &[subject.to_owned()]).await?;
+    audit::record(&mut *transaction, who.name, "project.remove", &[subject.to_owned()]).await?;
     transaction.commit().await?;
     Ok(())
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::audit;
+use super::audit::{self, Who};
 use crate::store::{Result, clock};
 
 /// One queue, counted.
@@ -188,8 +188,9 @@ pub async fn dead(pool: &PgPool, limit: i64) -> Result<Vec<DeadStep>> {
 /// Brings dead steps back: those named, or all. A step of its own is ready again. A step of a run has taken its run with
 /// it, so that a run is requested in its place (one per project, full if any of them was); projects that are paused or
 /// removed are left out.
-pub async fn requeue(pool: &PgPool, steps: Option<&[Uuid]>, actor: &str) -> Result<Requeued> {
+pub async fn requeue(pool: &PgPool, steps: Option<&[Uuid]>, who: &Who<'_>) -> Result<Requeued> {
     let mut transaction = pool.begin().await?;
+    audit::speak_for(&mut transaction, who).await?;
     let dead = sqlx::query!(
         r#"SELECT id, run_id FROM syncline.sync_step
             WHERE state = 'dead' AND ($1::uuid[] IS NULL OR id = ANY($1)) FOR UPDATE"#,
@@ -216,7 +217,7 @@ pub async fn requeue(pool: &PgPool, steps: Option<&[Uuid]>, actor: &str) -> Resu
                     WHERE r.id = ANY(SELECT t.run_id FROM syncline.sync_step t WHERE t.id = ANY($1))
                     GROUP BY r.project_id) w"#,
         &ids,
-        actor
+        who.name
     )
     .fetch_all(&mut *transaction)
     .await?;
@@ -240,7 +241,7 @@ pub async fn requeue(pool: &PgPool, steps: Option<&[Uuid]>, actor: &str) -> Resu
         .await?;
     }
     let subjects: Vec<String> = ids.iter().map(Uuid::to_string).collect();
-    audit::record(&mut *transaction, actor, "queue.requeue", &subjects).await?;
+    audit::record(&mut *transaction, who.name, "queue.requeue", &subjects).await?;
     transaction.commit().await?;
     Ok(Requeued { ready, runs: renewed.into_iter().map(|row| row.run).collect() })
 }

@@ -1,5 +1,6 @@
 //! What a run did, step by step, and what it waited for.
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgPool;
 use utoipa::ToSchema;
@@ -54,6 +55,63 @@ pub async fn steps(pool: &PgPool, run_id: Uuid) -> Result<Vec<StepCount>> {
                   coalesce(sum(extract(epoch FROM finished_at - claimed_at)) FILTER (WHERE state = 'done'), 0)::float8 AS "seconds!"
              FROM syncline.sync_step WHERE run_id = $1 GROUP BY kind ORDER BY min(created_at), kind"#,
         run_id
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(steps)
+}
+
+/// A step, as those see it who follow a run.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct StepView {
+    /// Its id.
+    pub id: Uuid,
+    /// What it does: `plan_run`, `fetch_page` and so on.
+    pub kind: String,
+    /// Which one of its kind within the run.
+    pub key: String,
+    /// `ready`, `later`, `running`, `done`, `dead` or `cancelled`.
+    pub state: String,
+    /// How often it was claimed.
+    pub attempt: i32,
+    /// Attempts that failed.
+    pub failures: i16,
+    /// Takeovers from workers that had fallen silent.
+    pub rescues: i16,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// From when it may be claimed.
+    pub ready_at: DateTime<Utc>,
+    /// When it was claimed last.
+    pub claimed_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// The canonical code of its failure.
+    pub error_code: Option<String>,
+    /// What happened.
+    pub error_message: Option<String>,
+    /// Who must do what.
+    pub error_advice: Option<String>,
+}
+
+/// The run's steps one by one, in the order in which they were made: after the one with this time and id.
+pub async fn list(
+    pool: &PgPool,
+    run_id: Uuid,
+    after: Option<(DateTime<Utc>, Uuid)>,
+    limit: i64,
+) -> Result<Vec<StepView>> {
+    let steps = sqlx::query_as!(
+        StepView,
+        r#"SELECT id, kind, key, state, attempt, failures, rescues, created_at, ready_at, claimed_at, finished_at, error_code,
+                  error_message, error_advice
+             FROM syncline.sync_step
+            WHERE run_id = $1 AND ($2::timestamptz IS NULL OR (created_at, id) > ($2, $3::uuid))
+            ORDER BY created_at, id LIMIT $4"#,
+        run_id,
+        after.map(|(at, _)| at),
+        after.map(|(_, id)| id),
+        limit
     )
     .fetch_all(pool)
     .await?;

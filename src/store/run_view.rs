@@ -93,8 +93,8 @@ pub struct Run {
 /// Which runs to list; `None` leaves a condition out.
 #[derive(Clone, Debug, Default)]
 pub struct RunFilter {
-    /// This one.
-    pub id: Option<Uuid>,
+    /// These.
+    pub ids: Option<Vec<Uuid>>,
     /// Of these projects.
     pub projects: Option<Vec<Uuid>>,
     /// In one of these states.
@@ -105,8 +105,8 @@ pub struct RunFilter {
     pub triggers: Option<Vec<String>>,
     /// Asked for by this person.
     pub requested_by: Option<String>,
-    /// That failed with this code.
-    pub error_code: Option<String>,
+    /// That failed with one of these codes.
+    pub error_codes: Option<Vec<String>>,
     /// Asked for at this time or later.
     pub from: Option<DateTime<Utc>>,
     /// Asked for before this time.
@@ -126,7 +126,7 @@ pub async fn count(pool: &PgPool, filter: &RunFilter, most: i64) -> Result<i64> 
                SELECT 1 FROM syncline.sync_run r
                 WHERE ($1::uuid[] IS NULL OR r.project_id = ANY ($1)) AND ($2::text[] IS NULL OR r.state = ANY ($2))
                   AND ($3::text IS NULL OR r.kind = $3) AND ($4::text[] IS NULL OR r.trigger = ANY ($4))
-                  AND ($5::text IS NULL OR r.requested_by = $5) AND ($6::text IS NULL OR r.error_code = $6)
+                  AND ($5::text IS NULL OR r.requested_by = $5) AND ($6::text[] IS NULL OR r.error_code = ANY ($6))
                   AND ($7::timestamptz IS NULL OR r.created_at >= $7) AND ($8::timestamptz IS NULL OR r.created_at < $8)
                 LIMIT $9::int8 + 1) matching"#,
         filter.projects.as_deref(),
@@ -134,7 +134,7 @@ pub async fn count(pool: &PgPool, filter: &RunFilter, most: i64) -> Result<i64> 
         filter.kind,
         filter.triggers.as_deref(),
         filter.requested_by,
-        filter.error_code,
+        filter.error_codes.as_deref(),
         filter.from,
         filter.to,
         most
@@ -168,10 +168,10 @@ pub async fn list(pool: &PgPool, filter: &RunFilter) -> Result<Vec<Run>> {
                   (SELECT string_agg(DISTINCT l.message, '; ') FROM syncline.sync_log l
                     WHERE l.run_id = r.id AND l.event IN ('lists_left_out', 'values_left_out', 'ways_contradict')) AS noted
              FROM (SELECT * FROM syncline.sync_run r
-                    WHERE ($1::uuid IS NULL OR r.id = $1) AND ($2::uuid[] IS NULL OR r.project_id = ANY ($2))
+                    WHERE ($1::uuid[] IS NULL OR r.id = ANY ($1)) AND ($2::uuid[] IS NULL OR r.project_id = ANY ($2))
                       AND ($3::text[] IS NULL OR r.state = ANY ($3))
                       AND ($5::text IS NULL OR r.kind = $5) AND ($6::text[] IS NULL OR r.trigger = ANY ($6))
-                      AND ($7::text IS NULL OR r.requested_by = $7) AND ($8::text IS NULL OR r.error_code = $8)
+                      AND ($7::text IS NULL OR r.requested_by = $7) AND ($8::text[] IS NULL OR r.error_code = ANY ($8))
                       AND ($9::timestamptz IS NULL OR r.created_at >= $9) AND ($10::timestamptz IS NULL OR r.created_at < $10)
                       AND ($11::timestamptz IS NULL OR (r.created_at, r.id) < ($11, $12::uuid))
                     ORDER BY r.created_at DESC, r.id DESC LIMIT $4 OFFSET $13) r
@@ -192,19 +192,31 @@ pub async fn list(pool: &PgPool, filter: &RunFilter) -> Result<Vec<Run>> {
                     FROM (SELECT entity, count(*) AS records FROM syncline.sync_rejected
                            WHERE run_id = r.id AND r.finished_at IS NULL GROUP BY entity) e) j ON true
             ORDER BY r.created_at DESC, r.id DESC"#,
-        filter.id,
+        filter.ids.as_deref(),
         filter.projects.as_deref(),
         filter.states.as_deref(),
         filter.limit,
         filter.kind,
         filter.triggers.as_deref(),
         filter.requested_by,
-        filter.error_code,
+        filter.error_codes.as_deref(),
         filter.from,
         filter.to,
         filter.after.map(|(at, _)| at),
         filter.after.map(|(_, id)| id),
         filter.offset
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(runs)
+}
+
+/// The newest run of each project.
+pub async fn newest_of(pool: &PgPool, projects: &[Uuid]) -> Result<Vec<Uuid>> {
+    let runs = sqlx::query_scalar!(
+        "SELECT r.id FROM unnest($1::uuid[]) AS p (id)
+          CROSS JOIN LATERAL (SELECT id FROM syncline.sync_run r WHERE r.project_id = p.id ORDER BY r.created_at DESC LIMIT 1) r",
+        projects
     )
     .fetch_all(pool)
     .await?;

@@ -74,9 +74,12 @@ pub async fn reschedule(
     next: NextSlot,
     held_seconds: f64,
     subject: &str,
-    actor: &str,
+    who: &Who<'_>,
 ) -> Result<DateTime<Utc>> {
     let mut transaction = pool.begin().await?;
+    let old = sqlx::query!("SELECT cron, time_zone FROM syncline.schedule WHERE project_id = $1", project_id)
+        .fetch_optional(&mut *transaction)
+        .await?;
     let next_run_at = sqlx::query_scalar!(
         r#"WITH held AS (
                SELECT project_id, CASE WHEN hold IN ('ladder', 'slow') THEN greatest(clock_timestamp(), hold_until + make_interval(secs => $6 - hold_seconds))
@@ -97,7 +100,9 @@ pub async fn reschedule(
     )
     .fetch_one(&mut *transaction)
     .await?;
-    audit::record(&mut *transaction, actor, "project.reschedule", &[subject.to_owned()]).await?;
+    let old = old.map(|old| (old.cron, old.time_zone)).unwrap_or_default();
+    let details = json!({ "cron": [old.0, cron], "time_zone": [old.1, time_zone] });
+    audit::record_by(&mut *transaction, who, "project.reschedule", subject, &details).await?;
     wake_scheduler(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(next_run_at)

@@ -7,7 +7,8 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::domain::setting::{Key, Scope, Settings};
-use crate::store::{Result, audit};
+use crate::store::Result;
+use crate::store::audit::{self, Who};
 
 /// Where a value is set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,11 +91,30 @@ pub async fn origins(
     Ok(rows.into_iter().map(|row| (row.scope, row.value)).collect())
 }
 
+/// What is set for these keys, the narrowest scope first.
+pub async fn all_origins(
+    pool: &PgPool,
+    site_id: Option<Uuid>,
+    project_id: Option<Uuid>,
+) -> Result<Vec<(String, String, Value)>> {
+    let rows = sqlx::query!(
+        r#"SELECT key, scope, value FROM syncline.setting
+            WHERE scope = 'all' OR scope = 'site' AND scope_id = $1 OR scope = 'project' AND scope_id = $2
+            ORDER BY array_position(ARRAY['project', 'site', 'all'], scope)"#,
+        site_id,
+        project_id
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.key, row.scope, row.value)).collect())
+}
+
 /// Sets values, in one transaction, each with a row of `audit`.
-pub async fn set(pool: &PgPool, place: &Place, values: &[(&'static Key, f64)], actor: &str) -> Result<()> {
+pub async fn set(pool: &PgPool, place: &Place, values: &[(&'static Key, f64)], who: &Who<'_>) -> Result<()> {
     let names: Vec<&str> = values.iter().map(|(key, _)| key.name).collect();
     let stored: Vec<Value> = values.iter().map(|(key, value)| key.stored(*value)).collect();
     let mut transaction = pool.begin().await?;
+    audit::speak_for(&mut transaction, who).await?;
     sqlx::query!(
         r#"WITH new AS (
                SELECT n.key, n.value FROM unnest($3::text[], $4::jsonb[]) AS n (key, value)
@@ -114,7 +134,7 @@ pub async fn set(pool: &PgPool, place: &Place, values: &[(&'static Key, f64)], a
         place.id,
         &names as &[&str],
         &stored,
-        actor,
+        who.name,
         place.name
     )
     .execute(&mut *transaction)
@@ -124,7 +144,7 @@ pub async fn set(pool: &PgPool, place: &Place, values: &[(&'static Key, f64)], a
 }
 
 /// Takes a value back: what is wider counts again. False when none was set there.
-pub async fn unset(pool: &PgPool, place: &Place, key: &Key, actor: &str) -> Result<bool> {
+pub async fn unset(pool: &PgPool, place: &Place, key: &Key, who: &Who<'_>) -> Result<bool> {
     let mut transaction = pool.begin().await?;
     let old = sqlx::query_scalar!(
         "DELETE FROM syncline.setting WHERE scope = $1 AND scope_id = $2 AND key = $3 RETURNING value",
@@ -136,7 +156,7 @@ pub async fn unset(pool: &PgPool, place: &Place, key: &Key, actor: &str) -> Resu
     .await?;
     if let Some(old) = &old {
         let details = json!({ "key": key.name, "old": old, "new": null });
-        audit::record_with(&mut *transaction, actor, "config.unset", &place.name, &details).await?;
+        audit::record_by(&mut *transaction, who, "config.unset", &place.name, &details).await?;
     }
     transaction.commit().await?;
     Ok(old.is_some())

@@ -9,7 +9,8 @@ use serde_json::json;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use crate::store::{Result, audit};
+use crate::store::Result;
+use crate::store::audit::{self, Who};
 
 /// A user whose issues a project brings.
 #[derive(Clone, Debug, Serialize)]
@@ -49,7 +50,7 @@ pub struct Subject<'a> {
     /// SITE/KEY.
     pub name: &'a str,
     /// Who asks.
-    pub actor: &'a str,
+    pub who: Who<'a>,
 }
 
 /// `all` or `listed`.
@@ -102,7 +103,7 @@ async fn write_mode(conn: &mut PgConnection, subject: Subject<'_>, mode: &'stati
     if changed {
         let old = if mode == "all" { "listed" } else { "all" };
         let details = json!({ "old": old, "new": mode });
-        audit::record_with(conn, subject.actor, "project.track", subject.name, &details).await?;
+        audit::record_by(conn, &subject.who, "project.track", subject.name, &details).await?;
     }
     Ok(changed)
 }
@@ -119,7 +120,7 @@ pub async fn add(pool: &PgPool, subject: Subject<'_>, account_ids: &[String]) ->
            RETURNING account_id"#,
         subject.project_id,
         account_ids,
-        subject.actor
+        subject.who.name
     )
     .fetch_all(&mut *transaction)
     .await?;
@@ -127,7 +128,7 @@ pub async fn add(pool: &PgPool, subject: Subject<'_>, account_ids: &[String]) ->
     let mut run_id = None;
     if !changed.is_empty() || narrowed {
         let details = json!({ "added": changed });
-        audit::record_with(&mut *transaction, subject.actor, "project.track", subject.name, &details).await?;
+        audit::record_by(&mut *transaction, &subject.who, "project.track", subject.name, &details).await?;
         run_id = request(&mut transaction, subject, "incremental").await?;
     }
     transaction.commit().await?;
@@ -168,7 +169,7 @@ pub async fn remove(pool: &PgPool, subject: Subject<'_>, account_ids: &[String])
     .await?;
     if !changed.is_empty() {
         let details = json!({ "removed": changed });
-        audit::record_with(&mut *transaction, subject.actor, "project.track", subject.name, &details).await?;
+        audit::record_by(&mut *transaction, &subject.who, "project.track", subject.name, &details).await?;
     }
     transaction.commit().await?;
     Ok(Tracked { changed, run_id: None })
@@ -181,7 +182,7 @@ async fn request(conn: &mut PgConnection, subject: Subject<'_>, kind: &str) -> R
             WHERE p.id = $1 AND p.state = 'active'"#,
         subject.project_id,
         kind,
-        subject.actor
+        subject.who.name
     )
     .fetch_optional(conn)
     .await?;

@@ -132,7 +132,7 @@ pub(super) async fn list(
         kind: params.kind,
         trigger: params.trigger,
         user: params.user,
-        code: params.code,
+        codes: params.code.map(|code| vec![code]),
         text: params.q,
         from: time("from", params.from.as_deref())?,
         to: time("to", params.to.as_deref())?,

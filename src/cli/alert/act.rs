@@ -5,25 +5,22 @@ use uuid::Uuid;
 use super::super::{Context, Error};
 use super::maintenance;
 use super::show::find;
-use crate::store::alert::{admin, silence};
+use crate::app::alert;
+use crate::store::alert::silence;
 
 pub(super) async fn acknowledge(context: &Context, text: &str, note: &str) -> Result<(), Error> {
     let alert = find(context, text).await?;
     if let Some(by) = alert.acknowledged_by.filter(|_| alert.acknowledged_at.is_some()) {
         return context.output.done(&format!("{by} has acknowledged it already"), &done(alert.id, "unchanged"));
     }
-    if !admin::acknowledge(&context.pool, context.clock.now(), alert.id, note, &context.actor()).await? {
-        return Err(Error::failure("the alert is over: there is nothing to acknowledge"));
-    }
+    alert::acknowledge(&context.app(), &context.acting(), alert.id, note).await?;
     let text = format!("acknowledged: {}, {}; you hear of it when it gets worse or is over", alert.about, alert.class);
     context.output.done(&text, &done(alert.id, "acknowledged"))
 }
 
 pub(super) async fn resolve(context: &Context, text: &str) -> Result<(), Error> {
     let alert = find(context, text).await?;
-    if !admin::resolve(&context.pool, context.clock.now(), alert.id, &context.actor()).await? {
-        return Err(Error::failure("the alert is over already"));
-    }
+    alert::resolve(&context.app(), &context.acting(), alert.id).await?;
     context.output.done("resolved; if the condition still holds, it opens again", &done(alert.id, "resolved"))
 }
 
@@ -33,7 +30,7 @@ pub(super) async fn unsilence(context: &Context, text: &str) -> Result<(), Error
         Some(id) => id,
         None => find(context, text).await?.id,
     };
-    if silence::end(&context.pool, now, "silence", id, &context.actor()).await? == 0 {
+    if silence::end(&context.pool, now, "silence", id, &context.acting().who()).await? == 0 {
         return Err(Error::failure(format!("nothing is silenced by {text:?}"))
             .help("list silences with `syncline alert silence list`"));
     }

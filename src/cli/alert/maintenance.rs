@@ -83,7 +83,7 @@ pub(super) async fn silence(args: SilenceArgs, context: &Context) -> Result<(), 
         }
     };
     let new = Silence { id: context.clock.new_id(), alert_id, selector, starts_at: now, ends_at };
-    silence::add(&context.pool, now, "silence", &new, &args.reason, &context.actor()).await?;
+    silence::add(&context.pool, now, "silence", &new, &args.reason, &context.acting().who()).await?;
     let text = format!("silenced until {}; end it with `syncline alert unsilence {}`", time(ends_at), new.id);
     context.output.done(&text, &serde_json::json!({"silence": new.id, "ends_at": ends_at, "outcome": "silenced"}))
 }
@@ -135,7 +135,7 @@ pub(super) async fn run(args: MaintenanceArgs, context: &Context) -> Result<(), 
             let mut done = Vec::new();
             for selector in halves(names) {
                 let new = Silence { id: context.clock.new_id(), alert_id: None, selector, starts_at, ends_at };
-                silence::add(&context.pool, now, "maintenance", &new, &reason, &context.actor()).await?;
+                silence::add(&context.pool, now, "maintenance", &new, &reason, &context.acting().who()).await?;
                 if context.output.format() == Format::Table {
                     let (from, to) = (time(starts_at), time(ends_at));
                     context.output.note(&format!("maintenance {} from {from} to {to}", new.id));
@@ -158,7 +158,7 @@ pub(super) async fn run(args: MaintenanceArgs, context: &Context) -> Result<(), 
                     .help("list windows with `syncline alert maintenance list`")
             };
             let id = named(context, "maintenance", &text).await?.ok_or_else(no_such)?;
-            if silence::end(&context.pool, now, "maintenance", id, &context.actor()).await? == 0 {
+            if silence::end(&context.pool, now, "maintenance", id, &context.acting().who()).await? == 0 {
                 return Err(no_such());
             }
             let done = serde_json::json!({"maintenance": id, "outcome": "removed"});

@@ -10,7 +10,7 @@ use crate::store::ids::Candidate;
 
 pub(super) async fn list(context: &Context, all: bool, limit: i64) -> Result<(), Error> {
     let now = context.clock.now();
-    let alerts = view::list(&context.pool, now, &AlertFilter { all, id: None, limit }).await?;
+    let alerts = view::list(&context.pool, now, &AlertFilter { all, limit, ..AlertFilter::default() }).await?;
     let rows: Vec<Listed> =
         alerts.into_iter().map(|alert| Listed { age_seconds: (now - alert.opened_at).num_seconds(), alert }).collect();
     context.output.rows(&rows, if all { "no alert yet" } else { "nothing is wrong: no alert is open" })
@@ -30,7 +30,7 @@ pub(super) async fn find(context: &Context, text: &str) -> Result<AlertView, Err
         return Err(Error::usage(format!("{text:?} does not name an alert"))
             .help(format!("write its id, the first or the last 12 digits of it, `latest` or KEY@latest; {help}")));
     }
-    let filter = AlertFilter { all: true, id: Some(id), limit: crate::store::ids::MOST };
+    let filter = AlertFilter { all: true, id: Some(id), limit: crate::store::ids::MOST, ..AlertFilter::default() };
     let mut found = view::list(&context.pool, context.clock.now(), &filter).await?;
     match found.len() {
         0 => Err(Error::failure(format!("unknown alert {text:?}")).help(help)),

@@ -66,7 +66,7 @@ async fn write(values: &[(&'static Key, f64)], place: &Place, context: &Context)
         sites::update(&context.pool, &place.name, &change, &context.actor()).await?;
     }
     if !stored.is_empty() {
-        setting::set(&context.pool, place, &stored, &context.actor()).await?;
+        setting::set(&context.pool, place, &stored, &context.acting().who()).await?;
     }
     Ok(())
 }
@@ -153,7 +153,7 @@ pub(super) async fn unset(keys: &[&'static Key], args: &PlacesArgs, context: &Co
     let mut done = Vec::new();
     for place in &places {
         for key in keys {
-            if setting::unset(&context.pool, place, key, &context.actor()).await? {
+            if setting::unset(&context.pool, place, key, &context.acting().who()).await? {
                 if context.output.format() == Format::Table {
                     context.output.note(&format!("{key} is no longer set for {}", place.name));
                 }

@@ -125,7 +125,7 @@ pub(super) async fn remove(selection: &Selection, purge: bool, context: &Context
             let text = format!("removed {name} and {issues} issues");
             acts.push(Acted { text, issues: Some(issues), ..Acted::new(project, "purged") });
         } else {
-            project::remove(&context.pool, project.id, &name, &context.actor()).await?;
+            project::remove(&context.pool, project.id, &name, &context.acting().who()).await?;
             let text = format!("removed {name}; the replica keeps its rows");
             acts.push(Acted { text, ..Acted::new(project, "removed") });
         }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::super::patience::Patience;
 use super::super::{Context, Error, Row, completing, site, sync};
-use super::schedule;
+use crate::app::schedule;
 use crate::domain::cron::Schedule;
 use crate::domain::failure::{Failure, FailureCode, RetryPolicy};
 use crate::jira::JiraClient;
@@ -250,7 +250,7 @@ pub(super) async fn register(
     let mut new = Vec::with_capacity(wanted.len());
     for project in wanted {
         let id = context.clock.new_id();
-        let next = schedule::next_slot(&schedule, id, context.clock.now())?;
+        let next = schedule::next_slot(&context.app(), &schedule, id)?;
         new.push(NewProject {
             id,
             key: project.key,
@@ -262,7 +262,7 @@ pub(super) async fn register(
     }
     let zone = schedule.time_zone().name();
     let when = (schedule.expression(), zone);
-    Ok(project::add(&context.pool, site.id, &new, when, first_sync, &context.actor()).await?)
+    Ok(project::add(&context.pool, site.id, &new, when, first_sync, &context.acting().who()).await?)
 }
 
 /// The same rule as the table's.

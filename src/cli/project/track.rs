@@ -185,8 +185,8 @@ async fn change(
     is_one: bool,
     context: &Context,
 ) -> Result<Done, Error> {
-    let (full_name, actor) = (name(project), context.actor());
-    let subject = Subject { project_id: project.id, name: &full_name, actor: &actor };
+    let (full_name, acting) = (name(project), context.acting());
+    let subject = Subject { project_id: project.id, name: &full_name, who: acting.who() };
     let of = if is_one { String::new() } else { format!("{full_name}: ") };
     let (done, text) = match act {
         Act::All => {

@@ -6,7 +6,8 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::keep::{self, NewDelivery};
-use crate::store::{Result, audit};
+use crate::store::Result;
+use crate::store::audit::{self, Who};
 
 /// Adds to an episode's history; answers the number of the event, none when there is no such episode.
 pub(super) async fn note(
@@ -33,8 +34,10 @@ pub(super) async fn note(
 }
 
 /// Takes an open episode on: no more reminders, no escalation by age. False when it is over, or was taken on already.
-pub async fn acknowledge(pool: &PgPool, now: DateTime<Utc>, id: Uuid, text: &str, actor: &str) -> Result<bool> {
+pub async fn acknowledge(pool: &PgPool, now: DateTime<Utc>, id: Uuid, text: &str, who: &Who<'_>) -> Result<bool> {
     let mut tx = pool.begin().await?;
+    audit::speak_for(&mut tx, who).await?;
+    let actor = who.name;
     let changed = sqlx::query!(
         r#"UPDATE syncline.alert SET acknowledged_at = $2, acknowledged_by = $3, note = nullif($4, ''),
                   -- What waits for a reminder waits for nothing now.
@@ -57,8 +60,10 @@ pub async fn acknowledge(pool: &PgPool, now: DateTime<Utc>, id: Uuid, text: &str
 }
 
 /// Ends an episode by hand: it is looked at at once, and people who know of it are told. False when it is over already.
-pub async fn resolve(pool: &PgPool, now: DateTime<Utc>, id: Uuid, actor: &str) -> Result<bool> {
+pub async fn resolve(pool: &PgPool, now: DateTime<Utc>, id: Uuid, who: &Who<'_>) -> Result<bool> {
     let mut tx = pool.begin().await?;
+    audit::speak_for(&mut tx, who).await?;
+    let actor = who.name;
     let changed = sqlx::query!(
         r#"WITH closed AS (
                UPDATE syncline.alert

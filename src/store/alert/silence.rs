@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use crate::domain::failure::Severity;
 use crate::domain::route::{Selector, Silence};
-use crate::store::{Result, audit};
+use crate::store::Result;
+use crate::store::audit::{self, Who};
 
 /// Those in force at `now`.
 pub async fn in_force(executor: impl PgExecutor<'_>, now: DateTime<Utc>) -> Result<Vec<Silence>> {
@@ -85,9 +86,11 @@ pub async fn add(
     kind: &str,
     silence: &Silence,
     reason: &str,
-    actor: &str,
+    who: &Who<'_>,
 ) -> Result<()> {
     let mut tx = pool.begin().await?;
+    audit::speak_for(&mut tx, who).await?;
+    let actor = who.name;
     let selector = &silence.selector;
     sqlx::query!(
         r#"INSERT INTO syncline.alert_silence (id, kind, alert_id, min_severity, categories, classes, sites, projects,
@@ -119,8 +122,10 @@ pub async fn add(
 }
 
 /// Ends one now: by its own id or by that of its episode. Answers how many ended.
-pub async fn end(pool: &PgPool, now: DateTime<Utc>, kind: &str, id: Uuid, actor: &str) -> Result<u64> {
+pub async fn end(pool: &PgPool, now: DateTime<Utc>, kind: &str, id: Uuid, who: &Who<'_>) -> Result<u64> {
     let mut tx = pool.begin().await?;
+    audit::speak_for(&mut tx, who).await?;
+    let actor = who.name;
     let ended = sqlx::query_scalar!(
         r#"DELETE FROM syncline.alert_silence WHERE kind = $1 AND (id = $2 OR alert_id = $2) AND ends_at > $3 RETURNING id"#,
         kind,

@@ -13,6 +13,8 @@ use crate::store::Result;
 pub struct AlertView {
     /// Its id.
     pub id: Uuid,
+    /// The project that it is about, if it is about one.
+    pub project_id: Option<Uuid>,
     /// `pending`, `open`, `absorbed` or `resolved`.
     pub state: String,
     /// How bad it is.
@@ -62,6 +64,12 @@ pub struct AlertFilter {
     pub all: bool,
     /// This one, by its id or the beginning of it.
     pub id: Option<String>,
+    /// Of these projects; none for all.
+    pub projects: Option<Vec<Uuid>>,
+    /// Those opened before the episode with this time and id, the newest first.
+    pub before: Option<(DateTime<Utc>, Uuid)>,
+    /// The newest first, not the worst.
+    pub newest: bool,
     /// At most so many.
     pub limit: i64,
 }
@@ -70,7 +78,7 @@ pub struct AlertFilter {
 pub async fn list(pool: &PgPool, now: DateTime<Utc>, filter: &AlertFilter) -> Result<Vec<AlertView>> {
     let alerts = sqlx::query_as!(
         AlertView,
-        r#"SELECT a.id, a.state, a.severity, a.category, a.class,
+        r#"SELECT a.id, a.project_id, a.state, a.severity, a.category, a.class,
                   CASE a.scope_kind
                       WHEN 'site' THEN 'site ' || coalesce((SELECT s.name FROM syncline.site s WHERE s.id = a.site_id), a.site_id::text)
                       WHEN 'project' THEN 'project ' || coalesce(
@@ -89,13 +97,20 @@ pub async fn list(pool: &PgPool, now: DateTime<Utc>, filter: &AlertFilter) -> Re
              FROM syncline.alert a
             WHERE ($2 OR a.state <> 'resolved' AND (a.state <> 'absorbed' OR $3::text IS NOT NULL))
               AND ($3::text IS NULL OR starts_with(a.id::text, $3) OR right(a.id::text, 12) = $3)
-            ORDER BY a.state = 'resolved', array_position(ARRAY['critical', 'error', 'warning', 'info'], a.severity),
-                     a.opened_at DESC, a.id
+              AND ($5::uuid[] IS NULL OR a.project_id = ANY ($5))
+              AND ($6::timestamptz IS NULL OR (a.opened_at, a.id) < ($6, $7::uuid))
+            ORDER BY NOT $8 AND a.state = 'resolved',
+                     CASE WHEN NOT $8 THEN array_position(ARRAY['critical', 'error', 'warning', 'info'], a.severity) END,
+                     a.opened_at DESC, a.id DESC
             LIMIT $4"#,
         now,
         filter.all || filter.id.is_some(),
         filter.id,
-        filter.limit
+        filter.limit,
+        filter.projects.as_deref(),
+        filter.before.map(|(at, _)| at),
+        filter.before.map(|(_, id)| id),
+        filter.newest
     )
     .fetch_all(pool)
     .await?;
@@ -131,6 +146,35 @@ pub async fn events(pool: &PgPool, id: Uuid) -> Result<Vec<EventView>> {
     .fetch_all(pool)
     .await?;
     Ok(events)
+}
+
+/// The histories of several episodes, each of these projects where they are given.
+pub async fn events_of(pool: &PgPool, ids: &[Uuid], projects: Option<&[Uuid]>) -> Result<Vec<(Uuid, EventView)>> {
+    let rows = sqlx::query!(
+        "SELECT e.alert_id, e.seq, e.at, e.event, e.reason, e.actor, e.severity, e.withheld
+           FROM syncline.alert_event e JOIN syncline.alert a ON a.id = e.alert_id
+          WHERE e.alert_id = ANY ($1) AND ($2::uuid[] IS NULL OR a.project_id = ANY ($2))
+          ORDER BY e.alert_id, e.seq",
+        ids,
+        projects
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|r| {
+            let event = EventView {
+                seq: r.seq,
+                at: r.at,
+                event: r.event,
+                reason: r.reason,
+                actor: r.actor,
+                severity: r.severity,
+                withheld: r.withheld,
+            };
+            (r.alert_id, event)
+        })
+        .collect())
 }
 
 /// A message of an episode.
