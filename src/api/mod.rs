@@ -11,6 +11,7 @@
 mod access;
 mod etag;
 mod extract;
+mod graphql;
 mod origin;
 mod problem;
 mod rest;
@@ -30,12 +31,14 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+use crate::app::feed::Feed;
 use crate::app::live::Live;
 use crate::config::{ServeConfig, SyncConfig};
 use crate::http::connections::{self, Limits};
 use crate::http::listen;
 use crate::observe::events;
 
+pub use graphql::sdl;
 pub use rest::document;
 use shared::Shared;
 
@@ -68,6 +71,8 @@ pub async fn serve(app: App, config: &ServeConfig, sync: &SyncConfig) -> Result<
     let shared = Shared {
         app,
         live: Live::default(),
+        feed: Feed::default(),
+        schema: graphql::schema(),
         config: Arc::new(config.clone()),
         sync: Arc::new(sync.clone()),
         stop: stop.clone(),
@@ -81,6 +86,7 @@ pub async fn serve(app: App, config: &ServeConfig, sync: &SyncConfig) -> Result<
 fn router(shared: Shared) -> Router {
     let base = shared.config.base_path.clone();
     let routes = rest::router()
+        .route("/graphql", axum::routing::post(graphql::post))
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(middleware::from_fn_with_state(shared.clone(), origin::check))

@@ -17,6 +17,8 @@ pub struct Filter {
     pub actor: Option<String>,
     /// Of this action, or of this noun.
     pub action: Option<String>,
+    /// About this site, SITE/KEY or run.
+    pub subject: Option<String>,
     /// At most so many.
     pub limit: Option<i64>,
 }
@@ -29,6 +31,15 @@ pub async fn list(app: &App, actor: &Actor, asked: &Filter) -> Result<Vec<Entry>
     actor.may_everywhere(Verb::ReadAudit)?;
     let limit = bounded("limit", asked.limit, 50, 1, 500)?;
     let pool = app.pool();
-    let read = || audit::list(&pool, asked.before, asked.actor.as_deref(), asked.action.as_deref(), limit);
+    let read = || {
+        audit::list(
+            &pool,
+            asked.before,
+            asked.actor.as_deref(),
+            asked.action.as_deref(),
+            asked.subject.as_deref(),
+            limit,
+        )
+    };
     Ok(again(|| within(LONGEST, read())).await?)
 }

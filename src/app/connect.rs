@@ -33,6 +33,23 @@ pub(super) async fn find(app: &App, name: &str) -> Result<Site> {
     Err(Error::not_found(format!("unknown site {name:?}")).help(help))
 }
 
+/// The site of that name, or the only one.
+///
+/// # Errors
+/// When there is none, or none is named and there are several.
+pub(super) async fn find_or_only(app: &App, name: Option<&str>) -> Result<Site> {
+    if let Some(name) = name {
+        return find(app, name).await;
+    }
+    let pool = app.pool();
+    let mut all = again(|| within(LONGEST, site::list(&pool, None))).await?;
+    match (all.len(), all.pop()) {
+        (1, Some(only)) => Ok(only),
+        (0, _) => Err(Error::not_found("there is no site yet").help("add one with `syncline site add`")),
+        _ => Err(Error::invalid("site", "there are several sites").help("name one: `syncline site list` shows them")),
+    }
+}
+
 /// A client of a site, within the fleet's limits.
 ///
 /// # Errors

@@ -85,6 +85,11 @@ impl Error {
         Self::of(Kind::Conflict, message)
     }
 
+    /// It cannot be answered now.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::of(Kind::Unavailable, message)
+    }
+
     /// Jira refused, or could not be asked.
     pub fn jira(failure: &Failure) -> Self {
         Self::of(Kind::Jira, failure.to_string()).help(failure.advice())

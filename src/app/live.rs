@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::{Actor, App, Result, Verb, run};
+use super::{Actor, App, Result, Verb, follow};
 use crate::store::patience::ANSWER;
 use crate::store::run_view::{self, RunProgress};
 use crate::store::within;
@@ -31,7 +31,7 @@ impl Live {
     /// Where the actor may not, or there is no such run within reach.
     pub async fn follow(&self, app: &App, actor: &Actor, id: Uuid) -> Result<watch::Receiver<RunProgress>> {
         actor.may(Verb::ReadRuns)?;
-        let now = run::progress(app, actor, id).await?;
+        let now = follow::progress(app, actor, id).await?;
         let mut watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sender) = watched.get(&id) {
             return Ok(sender.subscribe());

@@ -10,8 +10,10 @@ mod actor;
 pub mod alert;
 pub mod audit;
 mod connect;
-mod cursor;
+pub mod cursor;
 mod error;
+pub mod feed;
+pub mod follow;
 pub mod health;
 pub mod issue;
 pub mod live;
@@ -54,6 +56,16 @@ impl App {
     /// The same as this process is configured.
     pub fn configured(self, config: &Config) -> Self {
         Self { config: Arc::new(config.clone()), ..self }
+    }
+
+    /// What time it is.
+    pub fn now(&self) -> chrono::DateTime<chrono::Utc> {
+        self.clock.now()
+    }
+
+    /// The cron expression and the time zone of a project that has none of its own.
+    pub fn default_schedule(&self) -> (String, String) {
+        (self.config.sync.default_cron.clone(), self.config.sync.time_zone.clone())
     }
 
     fn pool(&self) -> sqlx::PgPool {

@@ -3,15 +3,17 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Actor, App, Error, Result, Verb};
+use super::{Actor, App, Error, Result, Verb, connect};
 use crate::domain::cron::{CronError, Schedule};
 use crate::domain::spread;
+use crate::store::drift;
 use crate::store::patience::{LONGEST, again, undisturbed};
 use crate::store::project::{self, ProjectFilter};
 use crate::store::schedule_admin::{self, NextSlot};
 use crate::store::within;
 
-pub use crate::store::project::Project;
+pub use crate::store::drift::Drift;
+pub use crate::store::project::{Project, SyncState};
 
 /// SITE/KEY.
 pub fn name(project: &Project) -> String {
@@ -33,6 +35,44 @@ async fn all(app: &App, actor: &Actor, removed: bool) -> Result<Vec<Project>> {
     let mut found = again(|| within(LONGEST, project::list(&pool, &filter))).await?;
     found.retain(|one| actor.reaches(one.id));
     Ok(found)
+}
+
+/// How far projects have been read, by entity.
+///
+/// # Errors
+/// Where the actor may not.
+pub async fn states(app: &App, actor: &Actor, projects: &[Uuid]) -> Result<Vec<SyncState>> {
+    actor.may(Verb::ReadProjects)?;
+    let (pool, projects) = (app.pool(), within_reach(actor, projects));
+    Ok(again(|| within(LONGEST, project::states(&pool, &projects))).await?)
+}
+
+/// The last comparison of each project with Jira.
+///
+/// # Errors
+/// Where the actor may not.
+pub async fn verifications(app: &App, actor: &Actor, projects: &[Uuid]) -> Result<Vec<(Uuid, serde_json::Value)>> {
+    actor.may(Verb::ReadProjects)?;
+    let (pool, projects) = (app.pool(), within_reach(actor, projects));
+    Ok(again(|| within(LONGEST, project::verifications(&pool, &projects))).await?)
+}
+
+pub(super) fn within_reach(actor: &Actor, projects: &[Uuid]) -> Vec<Uuid> {
+    projects.iter().copied().filter(|id| actor.reaches(*id)).collect()
+}
+
+/// Where Jira's answers differ from what is documented; of one site where it is named.
+///
+/// # Errors
+/// Where the actor may not, or the site is unknown.
+pub async fn drift(app: &App, actor: &Actor, site: Option<&str>) -> Result<Vec<Drift>> {
+    actor.may_everywhere(Verb::ReadProjects)?;
+    let site = match site {
+        Some(name) => Some(connect::find(app, name).await?.id),
+        None => None,
+    };
+    let pool = app.pool();
+    Ok(again(|| within(LONGEST, drift::list(&pool, site))).await?)
 }
 
 /// Whether a project is meant by KEY or SITE/KEY, whatever the case.

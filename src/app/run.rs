@@ -4,15 +4,11 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{Actor, App, COUNTED, Error, Page, Result, Verb, cursor, project};
-use crate::store::log::{self, LogFilter};
 use crate::store::patience::{LONGEST, again, undisturbed};
-use crate::store::run_details;
 use crate::store::run_view::{self, RunFilter};
 use crate::store::within;
 
-pub use crate::store::log::LogEntry;
-pub use crate::store::run_details::{StepCount, Waited};
-pub use crate::store::run_view::{Run, RunProgress};
+pub use crate::store::run_view::Run;
 
 /// How far a list may be passed over; further on a cursor leads.
 pub const DEEPEST: i64 = 10_000;
@@ -177,94 +173,28 @@ pub async fn get(app: &App, actor: &Actor, id: Uuid) -> Result<Run> {
     find(app, actor, id).await
 }
 
-async fn find(app: &App, actor: &Actor, id: Uuid) -> Result<Run> {
+pub(super) async fn find(app: &App, actor: &Actor, id: Uuid) -> Result<Run> {
     let pool = app.pool();
     let filter = RunFilter { ids: Some(vec![id]), limit: 1, ..RunFilter::default() };
     let found = again(|| within(LONGEST, run_view::list(&pool, &filter))).await?.pop();
     found.filter(|run| actor.reaches(run.project_id)).ok_or_else(|| unknown(id))
 }
 
-fn unknown(id: Uuid) -> Error {
+pub(super) fn unknown(id: Uuid) -> Error {
     Error::not_found(format!("unknown run {id}")).help("list runs with `syncline run list`")
 }
 
-/// What a run did and what it waited for.
-#[derive(Clone, Debug)]
-pub struct Details {
-    /// Its steps by kind.
-    pub steps: Vec<StepCount>,
-    /// What it waited for, longest first.
-    pub waits: Vec<Waited>,
-}
-
-/// The steps of a run by kind, and its waits.
+/// The newest run of each project within reach.
 ///
 /// # Errors
-/// Where the actor may not, or there is no such run within reach.
-pub async fn details(app: &App, actor: &Actor, id: Uuid) -> Result<Details> {
+/// Where the actor may not.
+pub async fn newest_of(app: &App, actor: &Actor, projects: &[Uuid]) -> Result<Vec<Run>> {
     actor.may(Verb::ReadRuns)?;
-    find(app, actor, id).await?;
-    let pool = app.pool();
-    let steps = again(|| within(LONGEST, run_details::steps(&pool, id))).await?;
-    let waits = again(|| within(LONGEST, run_details::waits(&pool, id))).await?;
-    Ok(Details { steps, waits })
-}
-
-/// How far a run has come.
-///
-/// # Errors
-/// Where the actor may not, or there is no such run within reach.
-pub async fn progress(app: &App, actor: &Actor, id: Uuid) -> Result<RunProgress> {
-    actor.may(Verb::ReadRuns)?;
-    find(app, actor, id).await?;
-    let pool = app.pool();
-    again(|| within(LONGEST, run_view::progress(&pool, id))).await?.ok_or_else(|| unknown(id))
-}
-
-/// Which entries of a run's log.
-#[derive(Clone, Debug, Default)]
-pub struct Logs {
-    /// As loud as this, or louder: `info`, `warn`, `error`.
-    pub level: Option<String>,
-    /// About this kind of record.
-    pub entity: Option<String>,
-    /// With this text.
-    pub text: Option<String>,
-    /// Older than the entry of this number.
-    pub before: Option<i64>,
-    /// Newer than the entry of this number.
-    pub after: Option<i64>,
-    /// At most so many.
-    pub limit: Option<i64>,
-}
-
-/// The newest entries of a run's log, oldest first.
-///
-/// # Errors
-/// Where the actor may not, or something was asked wrongly.
-pub async fn logs(app: &App, actor: &Actor, id: Uuid, asked: &Logs) -> Result<Vec<LogEntry>> {
-    actor.may(Verb::ReadLogs)?;
-    find(app, actor, id).await?;
-    let levels: &[&str] = match asked.level.as_deref() {
-        None | Some("info") => &["info", "warn", "error"],
-        Some("warn" | "warning") => &["warn", "error"],
-        Some("error") => &["error"],
-        Some(other) => {
-            return Err(Error::invalid("level", format!("level knows no {other:?}")).help("one of info, warn, error"));
-        }
-    };
-    let filter = LogFilter {
-        run_id: Some(id),
-        levels: levels.iter().map(|level| (*level).to_owned()).collect(),
-        limit: bounded("limit", asked.limit, 200, 1, 1_000)?,
-        after: asked.after.unwrap_or(0),
-        before: asked.before,
-        text: asked.text.clone(),
-        entity: asked.entity.clone(),
-        ..LogFilter::default()
-    };
-    let pool = app.pool();
-    Ok(again(|| within(LONGEST, log::list(&pool, &filter))).await?)
+    let (pool, projects) = (app.pool(), project::within_reach(actor, projects));
+    let ids = again(|| within(LONGEST, run_view::newest_of(&pool, &projects))).await?;
+    let limit = i64::try_from(ids.len()).unwrap_or(i64::MAX);
+    let filter = RunFilter { ids: Some(ids), limit, ..RunFilter::default() };
+    Ok(again(|| within(LONGEST, run_view::list(&pool, &filter))).await?)
 }
 
 /// What to start.

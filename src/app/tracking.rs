@@ -45,13 +45,18 @@ pub struct ProjectOption {
     pub tracked: Option<Project>,
 }
 
-/// The projects that the account of a site may see, with this text in key, name or lead.
+/// The projects that the account of a site, or of the only site, may see, with this text in key, name or lead.
 ///
 /// # Errors
 /// Where the actor may not, the site is unknown, or Jira does not answer.
-pub async fn discover(app: &App, actor: &Actor, site: &str, search: Option<&str>) -> Result<Vec<ProjectOption>> {
+pub async fn discover(
+    app: &App,
+    actor: &Actor,
+    site: Option<&str>,
+    search: Option<&str>,
+) -> Result<Vec<ProjectOption>> {
     actor.may_everywhere(Verb::TrackProject)?;
-    let site = connect::find(app, site).await?;
+    let site = connect::find_or_only(app, site).await?;
     let client = connect::client(app, &site)?;
     let visible = in_time(visible(&client)).await?;
     let pool = app.pool();

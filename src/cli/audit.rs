@@ -48,7 +48,7 @@ impl Row for Entry {
 
 pub(super) async fn run(args: AuditArgs, context: &Context) -> Result<(), Error> {
     let Verb::List { actor, action, limit } = args.verb;
-    let asked = Filter { before: None, actor, action, limit: Some(limit) };
+    let asked = Filter { actor, action, limit: Some(limit), ..Filter::default() };
     let entries = audit::list(&context.app(), &context.acting(), &asked).await?;
     context.output.rows(&entries, "nothing was changed by hand")
 }

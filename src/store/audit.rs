@@ -120,6 +120,7 @@ pub async fn list(
     before: Option<i64>,
     actor: Option<&str>,
     action: Option<&str>,
+    subject: Option<&str>,
     limit: i64,
 ) -> Result<Vec<Entry>> {
     let entries = sqlx::query_as!(
@@ -127,11 +128,13 @@ pub async fn list(
         "SELECT id, at, actor, way, address, action, subject, details FROM syncline.audit
           WHERE ($1::int8 IS NULL OR id < $1) AND ($2::text IS NULL OR actor = $2)
             AND ($3::text IS NULL OR action = $3 OR split_part(action, '.', 1) = $3)
+            AND ($5::text IS NULL OR subject = $5)
           ORDER BY id DESC LIMIT $4",
         before,
         actor,
         action,
-        limit
+        limit,
+        subject
     )
     .fetch_all(executor)
     .await?;

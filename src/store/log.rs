@@ -46,6 +46,8 @@ pub struct LogFilter {
     pub levels: Vec<String>,
     /// The newest so many.
     pub limit: i64,
+    /// The oldest so many, not the newest.
+    pub oldest: bool,
     /// Only those of a larger number.
     pub after: i64,
     /// Only those of a smaller number.
@@ -69,7 +71,7 @@ pub async fn list(pool: &PgPool, filter: &LogFilter) -> Result<Vec<LogEntry>> {
               AND l.level = ANY($3::text[]) AND l.id > $5 AND ($6::int8 IS NULL OR l.id < $6)
               AND ($7::text IS NULL OR position(lower($7) IN lower(concat_ws(' ', l.message, l.event, l.code))) > 0)
               AND ($8::text IS NULL OR l.details ->> 'entity' = $8)
-            ORDER BY l.id DESC
+            ORDER BY CASE WHEN $9 THEN l.id END, l.id DESC
             LIMIT $4"#,
         filter.run_id,
         filter.project_id,
@@ -78,10 +80,13 @@ pub async fn list(pool: &PgPool, filter: &LogFilter) -> Result<Vec<LogEntry>> {
         filter.after,
         filter.before,
         filter.text,
-        filter.entity
+        filter.entity,
+        filter.oldest
     )
     .fetch_all(pool)
     .await?;
-    entries.reverse();
+    if !filter.oldest {
+        entries.reverse();
+    }
     Ok(entries)
 }

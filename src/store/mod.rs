@@ -19,6 +19,7 @@ pub mod doctor;
 pub mod drift;
 pub mod due;
 mod error;
+pub mod feed;
 pub mod finalize;
 pub mod gauges;
 pub mod health;

@@ -26,6 +26,8 @@ pub(super) struct AuditParams {
     actor: Option<String>,
     /// Of this action, such as `project.pause`, or of this noun, such as `project`.
     action: Option<String>,
+    /// About this site, SITE/KEY or run.
+    subject: Option<String>,
     /// At most so many: 1 to 500, 50 unless said.
     #[param(minimum = 1, maximum = 500)]
     limit: Option<i64>,
@@ -50,7 +52,13 @@ pub(super) async fn list(
     Params(params): Params<AuditParams>,
 ) -> Result<Response> {
     let limit = bounded("limit", params.limit, 50, 1, 500)?;
-    let asked = audit::Filter { before: params.cursor, actor: params.actor, action: params.action, limit: Some(limit) };
+    let asked = audit::Filter {
+        before: params.cursor,
+        actor: params.actor,
+        action: params.action,
+        subject: params.subject,
+        limit: Some(limit),
+    };
     let items = audit::list(&shared.app, &actor, &asked).await?;
     let is_full = i64::try_from(items.len()).unwrap_or(i64::MAX) >= limit;
     let next_cursor = items.last().filter(|_| is_full).map(|entry| entry.id);

@@ -13,7 +13,8 @@ use super::super::etag;
 use super::super::extract::{Params, list as parts, time};
 use super::super::problem::Problem;
 use super::super::shared::Shared;
-use crate::app::run::{self, History, Run, StepCount, Waited};
+use crate::app::follow::{self, StepCount, Waited};
+use crate::app::run::{self, History, Run};
 use crate::app::{self, Result};
 
 /// Which runs.
@@ -169,7 +170,7 @@ pub(super) async fn show(
 ) -> Result<Response> {
     let id = app::id("id", &id)?;
     let run = run::get(&shared.app, &actor, id).await?;
-    let details = run::details(&shared.app, &actor, id).await?;
+    let details = follow::details(&shared.app, &actor, id).await?;
     let whole = Whole { entry: run.into(), steps_by_kind: details.steps, waits: details.waits };
     Ok(etag::json(&headers, &whole))
 }
@@ -269,8 +270,8 @@ pub(super) async fn metrics(
 ) -> Result<Response> {
     let id = app::id("id", &id)?;
     let run = run::get(&shared.app, &actor, id).await?;
-    let progress = run::progress(&shared.app, &actor, id).await?;
-    let details = run::details(&shared.app, &actor, id).await?;
+    let progress = follow::progress(&shared.app, &actor, id).await?;
+    let details = follow::details(&shared.app, &actor, id).await?;
     let elapsed = progress.elapsed_seconds;
     #[allow(clippy::cast_precision_loss)] // issues of a run
     let metrics = Metrics {

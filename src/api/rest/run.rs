@@ -20,7 +20,8 @@ use super::super::etag;
 use super::super::extract::Params;
 use super::super::problem::Problem;
 use super::super::shared::Shared;
-use crate::app::run::{self, Cancelled, LogEntry, RunProgress};
+use crate::app::follow::{self, LogEntry, RunProgress};
+use crate::app::run::{self, Cancelled};
 use crate::app::{self, Result};
 
 /// How often a client that hears nothing is told that the connection lives.
@@ -66,15 +67,16 @@ pub(super) async fn logs(
     Params(params): Params<LogParams>,
 ) -> Result<Response> {
     let limit = run::bounded("limit", params.limit, 200, 1, 1_000)?;
-    let asked = run::Logs {
+    let asked = follow::Logs {
         level: params.level,
         entity: params.entity_type,
         text: params.q,
         before: params.cursor,
         after: params.after,
         limit: Some(limit),
+        oldest: false,
     };
-    let items = run::logs(&shared.app, &actor, app::id("id", &id)?, &asked).await?;
+    let items = follow::logs(&shared.app, &actor, app::id("id", &id)?, &asked).await?;
     let is_full = i64::try_from(items.len()).unwrap_or(i64::MAX) >= limit;
     let next_cursor = items.first().filter(|_| is_full).map(|entry| entry.id);
     Ok(etag::json(&headers, &LogPage { items, next_cursor }))
@@ -83,7 +85,7 @@ pub(super) async fn logs(
 /// How far a run has come.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Progress {
-    /// What it does: queued, planning, reading, over.
+    /// What it does: queued, planning, reading, writing, paused, stopping, over.
     operation: &'static str,
     /// How much is done, from 0 to 100; null until the run is planned.
     percent: Option<f64>,
@@ -95,27 +97,8 @@ pub(super) struct Progress {
 
 impl From<RunProgress> for Progress {
     fn from(progress: RunProgress) -> Self {
-        #[allow(clippy::cast_precision_loss)] // issues of a run
-        let share = progress
-            .issues_total_estimate
-            .filter(|all| *all > 0)
-            .map(|all| (progress.issues_done as f64 / all as f64).min(1.0));
-        let is_over = progress.has_ended();
-        let remaining = share.filter(|share| *share > 0.0 && !is_over);
-        Self {
-            operation: match progress.state.as_str() {
-                "queued" => "queued",
-                _ if is_over => "over",
-                _ if progress.issues_total_estimate.is_none() => "planning",
-                _ => "reading",
-            },
-            percent: match progress.state.as_str() {
-                "succeeded" => Some(100.0),
-                _ => share.map(|share| share * 100.0),
-            },
-            remaining_seconds: remaining.map(|share| progress.elapsed_seconds * (1.0 - share) / share),
-            progress,
-        }
+        let follow::Pace { operation, percent, remaining_seconds } = follow::pace(&progress);
+        Self { operation, percent, remaining_seconds, progress }
     }
 }
 
@@ -127,7 +110,7 @@ pub(super) async fn progress(
     Caller(actor): Caller,
     Path(id): Path<String>,
 ) -> Result<Json<Progress>> {
-    Ok(Json(run::progress(&shared.app, &actor, app::id("id", &id)?).await?.into()))
+    Ok(Json(follow::progress(&shared.app, &actor, app::id("id", &id)?).await?.into()))
 }
 
 /// The progress of a run as it happens, as server-sent events: `progress` while it goes on, `end` with the last state.
