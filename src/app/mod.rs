@@ -6,6 +6,7 @@
 //! What must hold: whoever stands above (commands, routes) decides nothing of its own: what one way may do, every way may do;
 //! a change without an entry in the audit does not exist; an actor that is limited to projects learns nothing of others.
 
+pub mod account;
 mod actor;
 pub mod alert;
 pub mod audit;
@@ -17,9 +18,12 @@ pub mod follow;
 pub mod health;
 pub mod issue;
 pub mod live;
+mod password;
 pub mod project;
+mod role;
 pub mod run;
 pub mod schedule;
+pub mod session;
 pub mod setting;
 pub mod stats;
 pub mod token;
@@ -27,6 +31,7 @@ pub mod tracking;
 
 pub use actor::{Actor, Scope, Scopes, Verb, Way};
 pub use error::{Error, Kind};
+pub use role::Role;
 
 use std::sync::Arc;
 
