@@ -17,14 +17,14 @@ use uuid::Uuid;
 use crate::support::{Rig, TestDb};
 
 /// A server and its clients.
-struct Stage {
+pub(crate) struct Stage {
     app: App,
     server: Server,
     client: reqwest::Client,
 }
 
 impl Stage {
-    async fn new(db: &TestDb) -> Self {
+    pub(crate) async fn new(db: &TestDb) -> Self {
         Self::with(db, ServeConfig::default()).await
     }
 
@@ -35,17 +35,17 @@ impl Stage {
         Self { app, server, client: syncline::tls::client().build().unwrap() }
     }
 
-    async fn token(&self, name: &str, scopes: &[&str], projects: &[&str]) -> String {
+    pub(crate) async fn token(&self, name: &str, scopes: &[&str], projects: &[&str]) -> String {
         let texts = |parts: &[&str]| parts.iter().map(|part| (*part).to_owned()).collect();
         let asked = NewOne { name: name.to_owned(), scopes: texts(scopes), projects: texts(projects), days: None };
         token::create(&self.app, &Actor::cli("ana"), &asked).await.unwrap().expose_secret().to_owned()
     }
 
-    fn ask(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+    pub(crate) fn ask(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.client.request(method, format!("http://{}{path}", self.server.address()))
     }
 
-    async fn get(&self, token: &str, path: &str) -> Response {
+    pub(crate) async fn get(&self, token: &str, path: &str) -> Response {
         self.ask(Method::GET, path).bearer_auth(token).send().await.unwrap()
     }
 
@@ -55,7 +55,7 @@ impl Stage {
         answer.json().await.unwrap()
     }
 
-    async fn post(&self, token: &str, path: &str, body: Value) -> Response {
+    pub(crate) async fn post(&self, token: &str, path: &str, body: Value) -> Response {
         self.ask(Method::POST, path).bearer_auth(token).json(&body).send().await.unwrap()
     }
 }
@@ -72,7 +72,7 @@ async fn problem(answer: Response) -> (u16, String, String, String) {
 }
 
 /// Two sites' projects of one key, and so many runs of each that have ended.
-async fn filled(runs: i32) -> TestDb {
+pub(crate) async fn filled(runs: i32) -> TestDb {
     let db = TestDb::new().await;
     sqlx::raw_sql(AssertSqlSafe(format!(
         "INSERT INTO syncline.site (id, name, base_url, account_email, credential)
@@ -475,4 +475,60 @@ async fn the_api_serves_its_own_description() {
     let stage = Stage::new(&db).await;
     let served: Value = stage.ask(Method::GET, "/api/openapi.json").send().await.unwrap().json().await.unwrap();
     assert_eq!(served, serde_json::to_value(api::document()).unwrap());
+}
+
+#[tokio::test]
+async fn alerts_and_settings_are_handled_by_rest() {
+    let db = filled(0).await;
+    let stage = Stage::new(&db).await;
+    let (admin, reader) = (stage.token("boss", &["admin"], &[]).await, stage.token("eye", &["read"], &[]).await);
+    let id: Uuid = sqlx::query_scalar(
+        r#"INSERT INTO syncline.alert (id, key, scope, scope_kind, class, category, severity, state, details, opened_at, held_since, seen_at)
+           VALUES (syncline.new_id(), 'k', '{"scope": "system"}', 'system', 'DATABASE', 'internal', 'error', 'open', '{}', now(), now(), now())
+           RETURNING id"#,
+    )
+    .fetch_one(db.pool())
+    .await
+    .unwrap();
+    let listed = stage.json(&reader, "/api/alerts").await;
+    assert_eq!(listed["items"][0]["id"], json!(id));
+    let path = |act: &str| format!("/api/alerts/{id}/{act}");
+    assert_eq!(problem(stage.post(&reader, &path("acknowledge"), json!({})).await).await.0, 403);
+    let taken = stage.post(&admin, &path("acknowledge"), json!({ "note": "mine" })).await;
+    let taken: Value = taken.json().await.unwrap();
+    assert_eq!((&taken["acknowledged_by"], &taken["note"]), (&json!("token boss"), &json!("mine")));
+    let (status, _, field, _) = problem(stage.post(&admin, &path("silence"), json!({ "seconds": 0 })).await).await;
+    assert_eq!((status, field.as_str()), (400, "seconds"));
+    let silent: Value = stage.post(&admin, &path("silence"), json!({ "seconds": 60 })).await.json().await.unwrap();
+    assert!(silent["silenced_until"].is_string(), "{silent}");
+    assert_eq!(stage.post(&admin, &path("resolve"), json!({})).await.status(), StatusCode::OK);
+    let story = stage.json(&reader, &format!("/api/alerts/{id}")).await;
+    let events: Vec<_> = story["events"].as_array().unwrap().iter().map(|one| one["event"].as_str().unwrap()).collect();
+    assert_eq!(events, ["acknowledged", "silenced", "closed"]);
+
+    let change = |token: &str, query: &str, body: Value| {
+        stage.ask(Method::PATCH, &format!("/api/settings{query}")).bearer_auth(token).json(&body).send()
+    };
+    let set = change(&admin, "?project=east/OPS", json!([{ "key": "page_size", "value": 50 }])).await.unwrap();
+    assert_eq!(set.status(), StatusCode::OK);
+    let value = async |query: &str| {
+        let all = stage.json(&reader, &format!("/api/settings{query}")).await;
+        let found = all.as_array().unwrap().iter().find(|one| one["key"] == "page_size").unwrap().clone();
+        (found["value"].as_f64().unwrap(), found["source"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(value("?project=east/OPS").await, (50.0, "project".to_owned()));
+    assert_eq!(value("?project=west/OPS").await, (100.0, "default".to_owned()));
+    for (body, name) in [
+        (json!([{ "key": "page_sise", "value": 1 }]), "key"),
+        (json!([{ "key": "page_size", "value": 0 }]), "page_size"),
+        (json!([{ "key": "workers", "value": 4 }]), "workers"),
+    ] {
+        let (status, _, field, _) = problem(change(&admin, "?project=east/OPS", body).await.unwrap()).await;
+        assert_eq!((status, field.as_str()), (400, name));
+    }
+    let removed = change(&admin, "?project=east/OPS", json!([{ "key": "page_size", "value": null }])).await.unwrap();
+    assert_eq!(removed.status(), StatusCode::OK);
+    assert_eq!(value("?project=east/OPS").await, (100.0, "default".to_owned()));
+    let times = stage.json(&reader, "/api/schedule/preview?cron=0%206%20*%20*%20*&count=2").await;
+    assert_eq!(times.as_array().unwrap().len(), 2);
 }

@@ -39,6 +39,7 @@ mod fairness;
 mod first_day;
 mod flavours;
 mod forgotten;
+mod graphql;
 mod healthcheck;
 mod hostile_text;
 mod jira_schema;

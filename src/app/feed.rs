@@ -15,7 +15,7 @@ use super::follow::{self, LogEntry};
 use super::{Actor, App, Result, Verb};
 use crate::store::feed::{self, Seen};
 use crate::store::log::{self, LogFilter};
-use crate::store::patience::ANSWER;
+use crate::store::patience::{ANSWER, again};
 use crate::store::within;
 
 /// How often the database is asked while somebody listens.
@@ -70,6 +70,11 @@ struct Senders {
     logs: HashMap<Uuid, Sender<Arc<LogEntry>>>,
 }
 
+/// By what they are.
+fn by_id(seen: Vec<Seen>) -> HashMap<(What, Uuid), Seen> {
+    seen.into_iter().map(|seen| ((seen.what, seen.id), seen)).collect()
+}
+
 impl Feed {
     fn senders(&self) -> std::sync::MutexGuard<'_, Senders> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -79,44 +84,48 @@ impl Feed {
     ///
     /// # Errors
     /// Where the actor may not.
-    pub fn changes(&self, app: &App, actor: &Actor) -> Result<Ear<Changed>> {
+    pub async fn changes(&self, app: &App, actor: &Actor) -> Result<Ear<Changed>> {
         actor.may(Verb::ReadRuns)?;
+        if let Some(sender) = &self.senders().changes {
+            return Ok(Ear(sender.subscribe()));
+        }
+        // What was there before anybody listened is no news.
+        let pool = app.pool();
+        let known = again(|| within(ANSWER, feed::seen(&pool))).await?;
         let mut senders = self.senders();
         if let Some(sender) = &senders.changes {
             return Ok(Ear(sender.subscribe()));
         }
         let (sender, receiver) = broadcast::channel(BEHIND);
         senders.changes = Some(sender.clone());
-        tokio::spawn(self.clone().watch(app.clone(), sender));
+        tokio::spawn(self.clone().watch(app.clone(), known, sender));
         Ok(Ear(receiver))
     }
 
-    async fn watch(self, app: App, sender: Sender<Changed>) {
-        let mut known: Option<HashMap<(What, Uuid), Seen>> = None;
+    async fn watch(self, app: App, known: Vec<Seen>, sender: Sender<Changed>) {
+        let mut known = by_id(known);
         loop {
-            match within(ANSWER, feed::seen(&app.pool())).await {
-                Ok(now) => {
-                    let now: HashMap<(What, Uuid), Seen> =
-                        now.into_iter().map(|seen| ((seen.what, seen.id), seen)).collect();
-                    // What was there before anybody listened is no news.
-                    if let Some(before) = &known {
-                        for (key, seen) in &now {
-                            if before.get(key).is_none_or(|old| old.version != seen.version) {
-                                let _ =
-                                    sender.send(Changed { what: seen.what, id: seen.id, project_id: seen.project_id });
-                            }
-                        }
-                    }
-                    known = Some(now);
-                }
-                Err(error) => tracing::debug!(%error, "changes are asked for again"),
-            }
             tokio::time::sleep(EVERY).await;
             // Taken away under the lock: whoever comes now makes another one.
-            let mut senders = self.senders();
-            if sender.receiver_count() == 0 {
-                senders.changes = None;
-                return;
+            {
+                let mut senders = self.senders();
+                if sender.receiver_count() == 0 {
+                    senders.changes = None;
+                    return;
+                }
+            }
+            match within(ANSWER, feed::seen(&app.pool())).await {
+                Ok(now) => {
+                    let now = by_id(now);
+                    for (key, seen) in &now {
+                        if known.get(key).is_none_or(|old| old.version != seen.version) {
+                            let news = Changed { what: seen.what, id: seen.id, project_id: seen.project_id };
+                            let _ = sender.send(news);
+                        }
+                    }
+                    known = now;
+                }
+                Err(error) => tracing::debug!(%error, "changes are asked for again"),
             }
         }
     }

@@ -54,7 +54,7 @@ impl Subscription {
             Some(id) => Some(asker.project(uuid("projectId", &id)?).await?.id),
             None => None,
         };
-        let ear = asker.feed.changes(&asker.app, &asker.actor)?;
+        let ear = asker.feed.changes(&asker.app, &asker.actor).await?;
         Ok(stream::unfold((ear, asker), move |(mut ear, asker)| async move {
             loop {
                 let changed = next(&mut ear, What::Run, &asker).await?;
@@ -75,7 +75,7 @@ impl Subscription {
     async fn alert_changed(&self, context: &Context<'_>) -> Result<impl Stream<Item = Result<Alert>>> {
         let asker = asker(context).clone();
         asker.actor.may(crate::app::Verb::ReadAlerts)?;
-        let ear = asker.feed.changes(&asker.app, &asker.actor)?;
+        let ear = asker.feed.changes(&asker.app, &asker.actor).await?;
         Ok(stream::unfold((ear, asker), move |(mut ear, asker)| async move {
             loop {
                 let changed = next(&mut ear, What::Alert, &asker).await?;

@@ -1,11 +1,13 @@
 //! REST: one file per noun; what each route takes and answers is described beside it and in `/api/openapi.json`.
 
 mod accounts;
+mod alerts;
 mod audit;
 mod history;
 mod projects;
 mod run;
 mod session;
+mod settings;
 mod stats;
 mod sync;
 mod tokens;
@@ -57,6 +59,15 @@ fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(projects::list))
         .routes(routes!(projects::pause))
         .routes(routes!(projects::resume))
+        .routes(routes!(settings::reschedule))
+        .routes(routes!(settings::preview))
+        .routes(routes!(settings::list, settings::change))
+        .routes(routes!(alerts::list))
+        .routes(routes!(alerts::show))
+        .routes(routes!(alerts::acknowledge))
+        .routes(routes!(alerts::silence))
+        .routes(routes!(alerts::unsilence))
+        .routes(routes!(alerts::resolve))
         .routes(routes!(audit::list))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::super::loaders::EventsOf;
 use super::{PageInfo, loaders};
+use crate::app::Actor;
 use crate::app::alert as app;
 use crate::app::audit::Entry;
-use crate::app::{Actor, Scope};
 
 /// How bad an alert is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -164,10 +164,10 @@ pub struct Viewer {
 impl Viewer {
     /// Of an actor.
     pub fn of(actor: &Actor) -> Self {
-        let role = match (actor.scopes.grant(Scope::Admin), actor.scopes.grant(Scope::Operate)) {
-            (true, _) => Role::Admin,
-            (_, true) => Role::Operator,
-            _ => Role::Viewer,
+        let role = match crate::app::Role::of(&actor.scopes) {
+            crate::app::Role::Administrator => Role::Admin,
+            crate::app::Role::Operator => Role::Operator,
+            crate::app::Role::Viewer => Role::Viewer,
         };
         Self {
             id: ID(actor.name.clone()),
