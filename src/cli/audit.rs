@@ -17,7 +17,7 @@ pub struct AuditArgs {
 enum Verb {
     /// List changes, newest first
     List {
-        /// Only those by this actor
+        /// Only changes by this actor
         #[arg(long)]
         actor: Option<String>,
         /// Only this action, such as project.pause, or this noun, such as project

@@ -27,7 +27,7 @@ enum Verb {
     ///
     /// The private server runs while a command, a worker or `syncline up` uses it: keep one of them running.
     Url,
-    /// Write everything into one file, by pg_dump; workers may go on meanwhile
+    /// Write all data to one file with pg_dump; workers can keep running
     Backup {
         /// The file to write
         file: PathBuf,
@@ -35,7 +35,7 @@ enum Verb {
         #[arg(long)]
         force: bool,
     },
-    /// Replace everything by what a backup holds, by pg_restore
+    /// Replace all data with those of a backup, with pg_restore
     Restore {
         /// A file that `syncline database backup` has written
         file: PathBuf,
@@ -43,7 +43,7 @@ enum Verb {
         #[arg(long)]
         yes: bool,
     },
-    /// Move the private server's data to the newest PostgreSQL that is installed; the old data are kept aside
+    /// Move the private server's data to the newest installed PostgreSQL; the old data stay in a separate folder
     #[command(after_long_help = "\
 Install the newer version beside the old one first, e.g. postgresql-17 beside postgresql-15, and stop what uses the
 server. The data are copied, compared and then change places; an upgrade that is interrupted leaves the old data or

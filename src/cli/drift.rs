@@ -16,7 +16,7 @@ pub struct DriftArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List every field that was met with another shape, and what became of its values
+    /// List fields whose form differs from Jira's documentation, and what happened to their values
     List {
         /// The site's name [default: all sites]
         #[arg(add = super::completing::sites())]

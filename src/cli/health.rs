@@ -15,13 +15,13 @@ use crate::store::health::{self, HealthRow};
 use crate::store::queue_view;
 use crate::store::rejected::{self, Counts};
 
-/// Show which projects are healthy, and what is wrong with the others
+/// Show the health of projects, and what is wrong with unhealthy ones
 #[derive(Debug, clap::Args)]
 pub struct HealthArgs {
     /// Only this one, as KEY or SITE/KEY
     #[arg(add = super::completing::projects())]
     project: Option<String>,
-    /// Exit with 3 unless all are healthy
+    /// Exit with code 3 unless all projects are healthy
     #[arg(long)]
     check: bool,
 }

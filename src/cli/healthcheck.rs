@@ -16,16 +16,16 @@ use crate::config::Config;
 /// The answers are one line of JSON; what is longer is not ours.
 const ANSWER_LIMIT_BYTES: u64 = 16 * 1024;
 
-/// Ask the worker on this machine whether it is alive; exit code 3 when it is not
+/// Check whether the worker on this machine is alive; exit code 3 if it is not
 #[derive(Debug, clap::Args)]
 pub struct HealthcheckArgs {
-    /// Check readiness too: it is not ready while it starts, drains, or has lost the database
+    /// Also check readiness: a worker is not ready while it starts, drains, or has lost the database
     #[arg(long)]
     ready: bool,
-    /// Where the worker serves its probes [default: http.address of the configuration]
+    /// The address of the worker's probes [default: http.address of the configuration]
     #[arg(long, value_name = "ADDRESS")]
     address: Option<SocketAddr>,
-    /// How long the answer may take
+    /// Time limit for the answer
     #[arg(long, value_name = "SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=60))]
     timeout_seconds: u64,
 }

@@ -18,7 +18,7 @@ pub struct PeopleArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Erase what names a person; the account id stays as a pseudonym, so that sums stay right
+    /// Erase a person's names; the account id stays as a pseudonym, so that sums stay correct
     #[command(after_long_help = "\
 Counts first what names the person. On a terminal it asks then; without one, and without --yes, it changes nothing.
 No later sync brings the name back. It cannot be undone. What is outside of this database (backups, replicas,
@@ -33,14 +33,14 @@ Examples:
         /// Only on this site [default: all sites]
         #[arg(long)]
         site: Option<String>,
-        /// Say what would be changed, and change nothing
+        /// Show what would change, and change nothing
         #[arg(long, conflicts_with = "yes")]
         dry_run: bool,
         /// Do not ask
         #[arg(long)]
         yes: bool,
     },
-    /// Print what is stored about a person, as JSON
+    /// Print all data about a person as JSON
     Export {
         /// Account id, user name or e-mail address
         person: String,

@@ -20,13 +20,13 @@ pub struct QueueArgs {
 enum Verb {
     /// Count steps by queue and state; list workers and pauses that Jira asked for
     Stats,
-    /// List dead steps, newest first: they failed too often and are not retried
+    /// List dead steps, newest first; they have no attempts left or failed permanently
     Dead {
         /// Maximum number of rows
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=10_000))]
         limit: i64,
     },
-    /// Retry dead steps: a step of a run starts a new run in place of its run
+    /// Retry dead steps; for a step of a run, this requests a new run
     Requeue {
         /// Dead steps: their ids, the first digits of them, `latest`, or KEY@latest
         #[arg(required_unless_present = "all", value_name = "STEP", add = completing::steps())]

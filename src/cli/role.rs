@@ -18,7 +18,7 @@ pub struct RoleArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Make the roles that are missing, give them the schema and their rights; repeating it changes nothing
+    /// Create missing roles and grant their privileges; repeating the command changes nothing
     #[command(after_long_help = "\
 The roles do not log in: make your users members of them, e.g. GRANT syncline_reader TO grafana. The user that
 owns the schema now becomes a member of the owner and goes on as before. Who may not make roles prints the
@@ -32,13 +32,13 @@ statements for somebody who may:
         #[arg(long)]
         sql: bool,
     },
-    /// Give the roles the rights that are stated, and take others back; `syncline migrate` does so by itself
+    /// Grant the roles their stated privileges and revoke others; `syncline migrate` does this too
     Grant {
         /// Print the statements and change nothing
         #[arg(long)]
         sql: bool,
     },
-    /// Show the roles, their members, and rights that differ from what is stated
+    /// Show the roles, their members, and privileges that differ from the stated ones
     Show,
 }
 
@@ -47,13 +47,13 @@ struct Names {
     /// Owns the schema and migrates it [default: as recorded, else syncline_owner]
     #[arg(long, value_name = "ROLE")]
     owner: Option<String>,
-    /// What workers and the command line log in with [default: as recorded, else syncline_worker]
+    /// Used by workers and the command line [default: as recorded, else syncline_worker]
     #[arg(long, value_name = "ROLE")]
     worker: Option<String>,
-    /// May ask for runs, and reads nothing [default: as recorded, else syncline_enqueuer]
+    /// Requests runs, and reads nothing [default: as recorded, else syncline_enqueuer]
     #[arg(long, value_name = "ROLE")]
     enqueuer: Option<String>,
-    /// Reads the replica, and sees no credential [default: as recorded, else syncline_reader]
+    /// Reads the replica, but no credentials [default: as recorded, else syncline_reader]
     #[arg(long, value_name = "ROLE")]
     reader: Option<String>,
 }

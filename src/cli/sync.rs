@@ -20,14 +20,14 @@ pub struct SyncArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Request a run and print its id; a request that meets an active run is kept and runs next
+    /// Request a run and print its id; if a run is active, the new run starts after it
     Start {
         #[command(flatten)]
         selection: Selection,
-        /// Read everything again, not only what has changed
+        /// Read all issues again, not only changed ones
         #[arg(long)]
         full: bool,
-        /// Compare the ids of all issues too: mark what is gone from Jira, fetch what is missing here
+        /// Also compare the ids of all issues: mark deleted issues, and fetch missing ones
         #[arg(long)]
         reconcile: bool,
         /// Wait until the run has ended; exit code 1 if it failed

@@ -14,10 +14,10 @@ use crate::postgres::{self, Plan, Stage, UpgradeOptions};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct UpgradeArgs {
-    /// Remove the data that earlier upgrades have kept, and upgrade nothing
+    /// Remove the old data of earlier upgrades, and upgrade nothing
     #[arg(long)]
     remove_old: bool,
-    /// Do not ask before old data are removed
+    /// Remove old data without asking
     #[arg(long, requires = "remove_old")]
     yes: bool,
 }

@@ -22,7 +22,7 @@ enum Verb {
         #[arg(add = super::completing::sites())]
         site: Option<String>,
     },
-    /// Say which users are which members, by e-mail address, then by name where the site allows it
+    /// Match users to members by e-mail address, then by name if the site allows it
     #[command(after_long_help = "\
 Without --apply nothing is changed. Links made by hand stay as they are. Names count only where the site allows
 it (`syncline site update SITE --match-by-name on`), and only where they are exact and belong to one free member
@@ -35,11 +35,11 @@ Examples:
         /// The site's name [default: all sites]
         #[arg(add = super::completing::sites())]
         site: Option<String>,
-        /// Create the links that are certain, and remove those that no longer hold
+        /// Create certain links, and remove links that no longer match
         #[arg(long)]
         apply: bool,
     },
-    /// Link a user to a member by hand: matching never changes it
+    /// Link a user to a member by hand; matching never changes this link
     Link {
         /// The site's name
         site: String,

@@ -9,7 +9,7 @@ use super::{Context, Error, ProgressView, Row, site, watch};
 use crate::store;
 use crate::verify::{self, Options, Progress, Reason, Report, Scope};
 
-/// Compare the replica with Jira itself; print what is missing, stale or extra
+/// Compare the replica with Jira itself; print missing, stale and extra rows
 #[derive(Debug, clap::Args)]
 pub struct VerifyArgs {
     /// Projects, each as KEY or SITE/KEY [default: all]
@@ -18,16 +18,16 @@ pub struct VerifyArgs {
     /// All projects of this site
     #[arg(long, conflicts_with = "projects", add = super::completing::sites())]
     pub site: Option<String>,
-    /// How long differences may take to go away by themselves: a sync under way, Jira's search behind its writes
+    /// Time for differences to disappear by themselves (an active sync, Jira's lagging search), in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub settle: u64,
-    /// Compare only so many issues, chosen by chance, instead of all; what the replica lacks is not found so
+    /// Compare only this many random issues instead of all; this cannot find issues that the replica lacks
     #[arg(long, value_name = "ISSUES")]
     pub sample: Option<u32>,
-    /// Request a run that reads again what differs
+    /// Request a run that reads differing issues again
     #[arg(long)]
     pub repair: bool,
-    /// Wait for that run, then compare again
+    /// Wait for the repair run, then compare again
     #[arg(long, requires = "repair")]
     pub wait: bool,
 }

@@ -39,12 +39,12 @@ enum Verb {
         #[arg(long)]
         yes: bool,
     },
-    /// Send a test message now, past the queue, and say what the other side answers
+    /// Send a test message at once, not through the queue, and print the answer
     Test {
         /// Its name
         #[arg(add = super::super::completing::channels())]
         name: String,
-        /// To whom; may be repeated
+        /// A recipient; may be repeated
         #[arg(long, value_name = "RECIPIENT")]
         to: Vec<String>,
     },
@@ -69,16 +69,16 @@ struct AddArgs {
     /// email, slack, whatsapp, webhook or log
     #[arg(long, required_unless_present = "update")]
     kind: Option<String>,
-    /// A setting of its kind; may be repeated
+    /// A setting of the channel's kind; may be repeated
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
-    /// Where its secret is kept: env:NAME or file:PATH
+    /// Reference to its secret: env:NAME or file:PATH
     #[arg(long, value_name = "REFERENCE", conflicts_with = "credential_stdin")]
     credential: Option<String>,
     /// Read its secret from standard input and store it encrypted
     #[arg(long)]
     credential_stdin: bool,
-    /// Change an existing channel; what is not given stays
+    /// Change an existing channel; options that you leave out stay unchanged
     #[arg(long)]
     update: bool,
 }

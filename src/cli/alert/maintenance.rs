@@ -16,10 +16,10 @@ use crate::store::ids::{Candidate, range};
 /// The end, which must be given: nothing is silenced for ever.
 #[derive(Debug, clap::Args)]
 struct EndArgs {
-    /// For how long, e.g. 4h or 2d
+    /// Duration, e.g. 4h or 2d
     #[arg(long = "for", value_name = "SPAN", value_parser = parse::span, conflicts_with = "until")]
     span: Option<TimeDelta>,
-    /// Until when, e.g. 2026-03-02T18:00:00Z
+    /// End, e.g. 2026-03-02T18:00:00Z
     #[arg(long, value_name = "TIME", value_parser = parse::time)]
     until: Option<DateTime<Utc>>,
 }
@@ -96,9 +96,9 @@ pub(super) struct MaintenanceArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Plan a maintenance window: no messages while it lasts; alerts that are open at its end are sent then
+    /// Plan a maintenance window: it suppresses messages; alerts that are open at its end send theirs then
     Add {
-        /// From when, e.g. 2026-03-02T18:00:00Z [default: now]
+        /// Start, e.g. 2026-03-02T18:00:00Z [default: now]
         #[arg(long, value_name = "TIME", value_parser = parse::time)]
         from: Option<DateTime<Utc>>,
         #[command(flatten)]

@@ -13,16 +13,16 @@ pub(super) struct SelectorArgs {
     /// Minimum severity: info, warning, error or critical
     #[arg(long, value_name = "SEVERITY")]
     min_severity: Option<String>,
-    /// Of this category, e.g. billing, authentication, latency; may be repeated
+    /// Only alerts of this category, e.g. billing, authentication, latency; may be repeated
     #[arg(long, value_name = "CATEGORY")]
     category: Vec<String>,
-    /// Of this class, e.g. SUSPENDED_PAYMENT; may be repeated
+    /// Only alerts of this class, e.g. SUSPENDED_PAYMENT; may be repeated
     #[arg(long, value_name = "CLASS")]
     class: Vec<String>,
     /// On this site; may be repeated
     #[arg(long, value_name = "SITE")]
     site: Vec<String>,
-    /// About this project, KEY or SITE/KEY; may be repeated
+    /// Only alerts of this project, KEY or SITE/KEY; may be repeated
     #[arg(long, value_name = "PROJECT")]
     project: Vec<String>,
 }

@@ -23,9 +23,9 @@ pub(super) struct RouteArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Add a route: what it is for, and the channel and people that it names
+    /// Add a route: the alerts that it matches, a channel and recipients
     Add(AddArgs),
-    /// List routes in the order in which they are tried
+    /// List routes in the order in which they are checked
     List,
     /// Remove the route at a position
     Remove {
@@ -34,20 +34,20 @@ enum Verb {
     },
     /// Move a route to another position
     Move {
-        /// Where it is
+        /// Its present position
         from: i32,
-        /// Where it shall be
+        /// Its new position
         #[arg(value_parser = clap::value_parser!(i32).range(1..))]
         to: i32,
     },
-    /// Show who would get a message for a failure, and why the others would not
+    /// Show which routes match a failure, and why the others do not
     Test {
         #[command(flatten)]
         subject: SubjectArgs,
         /// At this time, e.g. 2026-03-02T18:00:00Z [default: now]
         #[arg(long, value_name = "TIME", value_parser = parse::time)]
         at: Option<DateTime<Utc>>,
-        /// When nobody has acknowledged it for so long, e.g. 1h
+        /// Assume that nobody has acknowledged it for this long, e.g. 1h
         #[arg(long, value_name = "SPAN", value_parser = parse::span)]
         unacknowledged_for: Option<TimeDelta>,
     },
@@ -78,16 +78,16 @@ struct AddArgs {
     bcc: Vec<String>,
     #[command(flatten)]
     selector: SelectorArgs,
-    /// Only in these hours, e.g. 'MON-FRI 08:00-18:00 Europe/Berlin'
+    /// Only during these hours, e.g. 'MON-FRI 08:00-18:00 Europe/Berlin'
     #[arg(long, value_name = "HOURS")]
     hours: Option<Hours>,
     /// Only alerts that nobody has acknowledged for this long, e.g. 1h
     #[arg(long, value_name = "SPAN", value_parser = parse::span)]
     escalate_after: Option<TimeDelta>,
-    /// Let routes behind it have the alert too
+    /// Check later routes too after this one matches
     #[arg(long = "continue")]
     goes_on: bool,
-    /// Its place [default: the last]
+    /// Its position [default: the last]
     #[arg(long, value_parser = clap::value_parser!(i32).range(1..))]
     position: Option<i32>,
 }

@@ -27,9 +27,9 @@ pub struct ConfigArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List the configuration of this process: every key, its value and where that came from; secrets are hidden
+    /// List the configuration of this process: every key, its value and its source; secrets are hidden
     Show,
-    /// Set parameters of a sync, without a restart
+    /// Change settings of a sync without a restart
     #[command(after_long_help = "\
 Examples:
   syncline config set page_size=50 overlap_seconds=600 --project acme/WEB
@@ -44,7 +44,7 @@ Examples:
         #[command(flatten)]
         places: PlacesArgs,
     },
-    /// Print the value in force, and where it came from
+    /// Print the effective value of a setting and its source
     Get {
         /// Its name
         #[arg(add = completing::settings())]
@@ -60,9 +60,9 @@ Examples:
         #[command(flatten)]
         places: PlacesArgs,
     },
-    /// List the settings that are set, for every process; they stand before the configuration
+    /// List the stored settings; they take precedence over the configuration
     List,
-    /// Estimate requests, time and points with other settings, from the project's own past runs
+    /// Estimate requests, time and points with other settings, from the project's past runs
     #[command(after_long_help = "\
 Example:
   syncline config test page_size=50 partition_target_issues=2000 --project acme/WEB")]

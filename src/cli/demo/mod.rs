@@ -19,10 +19,10 @@ use crate::store::{run_view, totals};
 use stack::Stack;
 use stage::Stage;
 
-/// Show it all with a simulated Jira: sync, changes, a killed worker, verification, an outage
+/// Demonstrate Syncline with a simulated Jira: sync, changes, a killed worker, verification, an outage
 #[derive(Debug, clap::Args)]
 pub struct DemoArgs {
-    /// Keep the simulated Jira and two workers running until Ctrl-C, with their addresses printed
+    /// Keep the simulated Jira and two workers running until Ctrl-C, and print their addresses
     #[arg(long)]
     pub stay: bool,
     /// Issues in the simulated Jira Cloud, over its three projects

@@ -17,7 +17,7 @@ use super::{Error, Output, Row};
 use crate::config::Config;
 use crate::store;
 
-/// Find what is wrong and say how to fix it: database, workers, queue, schedules, sites, alert channels
+/// Find problems and their remedies: database, workers, queue, schedules, sites, alert channels
 #[derive(Debug, clap::Args)]
 pub struct DoctorArgs {}
 

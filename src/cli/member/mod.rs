@@ -34,12 +34,12 @@ Examples:
   syncline member import people.csv --dry-run
   syncline member import people.csv")]
     Import {
-        /// UTF-8, with `,` or `;` between the cells
+        /// CSV in UTF-8, with `,` or `;` between the cells
         file: PathBuf,
-        /// Say what would happen, and change nothing
+        /// Show what would change, and change nothing
         #[arg(long)]
         dry_run: bool,
-        /// Import the good lines although there are bad ones
+        /// Import the valid lines even if others are invalid
         #[arg(long)]
         skip_bad: bool,
     },
@@ -59,7 +59,7 @@ Examples:
     },
     /// List all members
     List,
-    /// Remove a member; users of Jira that were linked to it become nobody's
+    /// Remove a member and its links to users of Jira
     Remove {
         /// E-mail address, external id or id
         member: String,

@@ -30,13 +30,13 @@ pub(super) struct AddArgs {
     /// The projects' keys in Jira
     #[arg(required = true, value_name = "KEY")]
     keys: Vec<String>,
-    /// When to synchronise: minute, hour, day of month, month, day of week [default: sync.default_cron]
+    /// Schedule: minute, hour, day of month, month, day of week [default: sync.default_cron]
     #[arg(long, value_name = "EXPRESSION")]
     cron: Option<String>,
-    /// The time zone of the expression, e.g. Europe/Berlin [default: sync.time_zone]
+    /// Time zone of the schedule, e.g. Europe/Berlin [default: sync.time_zone]
     #[arg(long, value_name = "ZONE")]
     time_zone: Option<String>,
-    /// Do not ask Jira whether the keys exist
+    /// Do not check in Jira that the keys exist
     #[arg(long)]
     offline: bool,
     #[command(flatten)]
@@ -46,7 +46,7 @@ pub(super) struct AddArgs {
 /// What becomes of the first sync.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct FirstSync {
-    /// Leave the first sync to the schedule, instead of starting it now
+    /// Do not start the first sync now; wait for the schedule
     #[arg(long)]
     no_first_sync: bool,
     /// Wait until the first sync has ended; exit code 1 if it failed

@@ -39,10 +39,10 @@ pub(super) struct DiscoverArgs {
     /// Only projects of this type, e.g. software, business, service_desk
     #[arg(long = "type", value_name = "TYPE")]
     project_type: Option<String>,
-    /// Synchronise these, as `project add` does
+    /// Add these projects, as `project add` does
     #[arg(long, value_name = "KEY", num_args = 1.., conflicts_with = "track_all")]
     track: Vec<String>,
-    /// Synchronise all that are listed, but for archived ones
+    /// Add all listed projects except archived ones
     #[arg(long)]
     track_all: bool,
     #[command(flatten)]

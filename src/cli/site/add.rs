@@ -32,7 +32,7 @@ pub(super) struct AddArgs {
     name: String,
     #[command(flatten)]
     given: Given,
-    /// Change an existing site, as `site update` does: what is not given stays
+    /// Change an existing site, as `site update` does
     #[arg(long)]
     update: bool,
 }

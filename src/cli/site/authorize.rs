@@ -43,25 +43,25 @@ pub(super) struct AuthorizeArgs {
     /// The app's id
     #[arg(long, value_name = "ID")]
     client_id: String,
-    /// Where the app's secret is kept: env:NAME or file:PATH; the workers need it too
+    /// Reference to the app's secret: env:NAME or file:PATH; the workers need it too
     #[arg(long, value_name = "REFERENCE")]
     client_secret: String,
-    /// Paste the address that the browser ends at, instead of receiving it
+    /// Paste the browser's final address instead of receiving it on a local port
     #[arg(long)]
     paste: bool,
     /// The loopback port of the callback URL
     #[arg(long, default_value_t = 8976)]
     port: u16,
-    /// What to ask for, separated by spaces [default: what reading needs]
+    /// Scopes to request, separated by spaces [default: those that reading needs]
     #[arg(long)]
     scopes: Option<String>,
-    /// The site's cloud id, where its address does not tell which of the consented sites it is
+    /// The site's cloud id, if its address does not identify it among the consented sites
     #[arg(long, value_name = "ID")]
     cloud_id: Option<String>,
-    /// Where people consent and tokens are given
+    /// The address for consent and tokens
     #[arg(long, value_name = "URL", default_value = oauth::AUTH_URL)]
     auth_url: Url,
-    /// Where sites are reached with these tokens
+    /// The address of the API for these tokens
     #[arg(long, value_name = "URL", default_value = oauth::API_URL)]
     api_url: Url,
 }

@@ -49,7 +49,7 @@ pub struct ImportOptions {
     pub columns: ImportColumns,
     /// Only tell what would happen.
     pub dry_run: bool,
-    /// Import the good lines although there are bad ones.
+    /// Import the valid lines even if others are invalid.
     pub skip_bad: bool,
 }
 
