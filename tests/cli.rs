@@ -209,7 +209,7 @@ async fn what_cannot_be_done_is_said_with_exit_code_1() {
     for verb in ["show", "watch", "cancel", "retry"] {
         refuses(&db, &["run", verb, unknown], 1, &["unknown run", "run list"]);
     }
-    refuses(&db, &["queue", "requeue", unknown], 1, &["nothing was brought back", "queue dead"]);
+    refuses(&db, &["queue", "requeue", unknown], 1, &["nothing was retried", "queue dead"]);
 }
 
 #[test]

@@ -183,7 +183,7 @@ async fn a_drift_is_listed_with_the_name_of_its_field_and_what_it_means() {
     )
     .await;
     let text = succeeds(&db, &["drift", "list", "acme"]);
-    for word in ["customfield_10016 (Story points)", "7", "issue.fields", "kept as it came"] {
+    for word in ["customfield_10016 (Story points)", "7", "issue.fields", "stored unchanged"] {
         assert!(text.contains(word), "{text} lacks {word}");
     }
     assert_eq!(json(&db, &["drift", "list"]).as_array().unwrap().len(), 2);

@@ -173,7 +173,7 @@ async fn a_match_outlives_the_hiding_of_its_address_and_not_its_refutation() {
     assert_eq!(links(&db).await, ["a1 a email"]);
     execute(&db, "UPDATE syncline.jira_user SET email = 'else@example.com' WHERE account_id = 'a1'").await;
     let text = succeeds(&db, &["user", "match", "--apply"]);
-    assert!(links(&db).await.is_empty() && text.contains("1 taken back"), "{text}");
+    assert!(links(&db).await.is_empty() && text.contains("1 removed"), "{text}");
 }
 
 #[tokio::test]

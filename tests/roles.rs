@@ -456,7 +456,7 @@ async fn repeating_it_changes_nothing_and_what_differs_is_shown_and_mended() {
     .unwrap();
     assert_eq!((old, new), (false, true));
     for (flag, name, words) in [
-        ("--reader", worker.as_str(), "as another part's is"),
+        ("--reader", worker.as_str(), "like that of another part"),
         ("--owner", "pg_mine", "pg_"),
         ("--worker", "", "empty"),
     ] {

@@ -227,7 +227,8 @@ pub(super) async fn private_server(config: &Config, output: Output) -> Result<Cl
     let cluster = Cluster::start_or_join(&ClusterOptions::new(&folder)).await?;
     if let Some(made) = cluster.made() {
         output.note(&format!(
-            "made a private PostgreSQL server in {} (DATABASE_URL is not set); every command of this account uses it",
+            "created a private PostgreSQL server in {} (DATABASE_URL is not set); every command of this account uses \
+                it",
             made.display()
         ));
     }

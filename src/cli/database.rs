@@ -110,9 +110,9 @@ async fn restore(file: &Path, yes: bool, context: &Context) -> Result<(), Error>
     let workers = totals::living_workers(&context.pool).await.unwrap_or(0);
     if workers > 0 {
         return Err(Error::failure(format!("{workers} worker processes use the database"))
-            .help("stop them, wait a quarter of a minute, and repeat the command"));
+            .help("stop them, wait 15 s, and repeat the command"));
     }
-    confirm(&format!("replace the schema syncline by the one in {}", file.display()), yes)?;
+    confirm(&format!("replace the schema syncline with the one in {}", file.display()), yes)?;
     let mut restore = client("pg_restore", context)?;
     restore.args([
         "--clean",
@@ -124,7 +124,7 @@ async fn restore(file: &Path, yes: bool, context: &Context) -> Result<(), Error>
     ]);
     restore.arg(file);
     finish(restore).await?;
-    context.output.note("restored; `syncline migrate` brings an older backup to this program's version");
+    context.output.note("restored; for a backup of an older version, run `syncline migrate`");
     Ok(())
 }
 
@@ -134,6 +134,6 @@ async fn finish(command: Command) -> Result<(), Error> {
     let status = tokio::process::Command::from(command).kill_on_drop(true).status().await?;
     match status.success() {
         true => Ok(()),
-        false => Err(Error::failure(format!("{name} ended with {status}: it has said why above"))),
+        false => Err(Error::failure(format!("{name} ended with {status}; see its message above"))),
     }
 }

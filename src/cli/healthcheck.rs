@@ -43,27 +43,27 @@ pub async fn run(args: HealthcheckArgs, config: &Config, output: Output) -> Resu
         Ok(Ok(answer)) => answer,
         Ok(Err(problem)) => {
             return Err(Error::unhealthy(format!("no worker answers at http://{address}{path}: {problem}"))
-                .help("start one with `syncline worker`, or say where it serves its probes with --address"));
+                .help("start one with `syncline worker`, or give the address of its probes with --address"));
         }
         Err(_) => {
             let silence = format!("the worker at http://{address}{path} did not answer within {} s", limit.as_secs());
-            return Err(Error::unhealthy(silence).help("it is wedged or starved: see its log, then restart it"));
+            return Err(Error::unhealthy(silence).help("it hangs or lacks CPU time: check its log, then restart it"));
         }
     };
     match parse(&answer) {
         Some((200, body)) => output.print(body),
         Some((status, body)) => Err(Error::unhealthy(format!("{path} answered {status}: {body}"))),
-        None => Err(Error::unhealthy(format!("what listens at {address} is no worker: it does not speak HTTP"))
-            .help("say where the worker serves its probes with --address")),
+        None => Err(Error::unhealthy(format!("the process at {address} is not a worker: it does not speak HTTP"))
+            .help("give the address of the worker's probes with --address")),
     }
 }
 
 fn address(args: &HealthcheckArgs, config: &Config) -> Result<SocketAddr, Error> {
-    let help = "set SYNCLINE__HTTP__ADDRESS to what the worker listens on, or give --address";
+    let help = "set SYNCLINE__HTTP__ADDRESS to the worker's address, or give --address";
     match args.address.or(config.http.address) {
         None => Err(Error::usage("http.address is none: the worker serves no probes").help(help)),
         Some(address) if address.port() == 0 => {
-            Err(Error::usage("http.address has port 0: which port the worker took cannot be known").help(help))
+            Err(Error::usage("http.address has port 0, so the worker's port is unknown").help(help))
         }
         Some(address) => Ok(address),
     }

@@ -88,9 +88,9 @@ async fn find(context: &Context, person: &str, site_name: Option<&str>) -> Resul
     let accounts = people::find_accounts(&context.pool, person, site_id).await?;
     if accounts.is_empty() {
         return Err(Error::failure(format!(
-            "no user is known by {person:?}: neither as account id, user name nor e-mail address"
+            "no user has the account id, user name or e-mail address {person:?}"
         ))
-        .help("list the users with `syncline user list`; of somebody who is forgotten only the account id is known"));
+        .help("list the users with `syncline user list`; a forgotten person has only an account id"));
     }
     Ok(accounts)
 }
@@ -121,7 +121,7 @@ async fn forget(
     if acts {
         let users =
             if accounts.len() == 1 { "this user".to_owned() } else { format!("these {} users", accounts.len()) };
-        confirm(&format!("take out for good what names {users}"), yes)?;
+        confirm(&format!("permanently erase the names of {users}"), yes)?;
         for account in &accounts {
             apply(context, account).await?;
         }
@@ -130,8 +130,9 @@ async fn forget(
         return context.output.result("", &Report { applied: acts, accounts: &named });
     }
     context.output.note(match acts {
-        true => "forgotten here. Backups, replicas of this database, mails that were sent and Jira itself are yours to see to",
-        false => "nothing was changed: repeat it with --yes",
+        true => "erased from this database. Backups, replicas of this database, sent e-mails and Jira itself remain \
+            your task",
+        false => "nothing was changed: repeat the command with --yes",
     });
     Ok(())
 }

@@ -81,17 +81,18 @@ async fn stats(context: &Context) -> Result<(), Error> {
 async fn requeue(context: &Context, steps: &[String], all: bool, yes: bool) -> Result<(), Error> {
     if all {
         let dead = queue_view::count_dead(&context.pool).await?;
-        confirm(&format!("bring {dead} dead {} back", plural(usize::try_from(dead).unwrap_or(0), "step")), yes)?;
+        confirm(&format!("retry {dead} dead {}", plural(usize::try_from(dead).unwrap_or(0), "step")), yes)?;
     }
     let chosen = ids::steps(context, steps).await?;
     let chosen = if all { None } else { Some(chosen.as_slice()) };
     let requeued = queue_view::requeue(&context.pool, chosen, &context.actor()).await?;
     let (ready, runs) = (requeued.ready.len(), requeued.runs.len());
     if ready + runs == 0 && !all {
-        return Err(Error::failure("nothing was brought back: no such dead step, or its project is paused or removed")
+        return Err(Error::failure("nothing was retried: there is no such dead step, or its project is paused or \
+            removed")
             .help("list them with `syncline queue dead`"));
     }
-    context.output.result(&format!("{ready} steps are ready again, {runs} new runs were requested"), &requeued)
+    context.output.result(&format!("{ready} steps are ready again; {runs} new runs were requested"), &requeued)
 }
 
 impl Row for QueueStats {

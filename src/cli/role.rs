@@ -73,7 +73,7 @@ pub(super) async fn run(args: RoleArgs, context: &Context) -> Result<(), Error> 
         Verb::Show => {
             drop(conn);
             let roles = role::report(&context.pool).await?;
-            return context.output.rows(&roles, "no role yet: make them with `syncline role create`");
+            return context.output.rows(&roles, "there are no roles yet: create them with `syncline role create`");
         }
     };
     if let Verb::Create { sql: true, .. } | Verb::Grant { sql: true } = args.verb {
@@ -81,7 +81,7 @@ pub(super) async fn run(args: RoleArgs, context: &Context) -> Result<(), Error> 
     }
     role::execute(&mut conn, &statements, Some(&context.actor())).await.map_err(explain)?;
     context.output.note(&match statements.len() {
-        0 => "nothing to do: every role has its rights".to_owned(),
+        0 => "nothing to do: every role has its privileges".to_owned(),
         n => format!("{n} statements were executed; make your users members, e.g. GRANT syncline_reader TO grafana"),
     });
     Ok(())
@@ -102,19 +102,19 @@ fn chosen(given: &Names, recorded: &[Named]) -> Result<Vec<Named>, Error> {
         let problem = match name.as_str() {
             "" => "is empty".to_owned(),
             text if text.len() > NAME_LIMIT_BYTES => format!("has {} bytes, more than 63", text.len()),
-            text if text.starts_with("pg_") => "begins with pg_, which PostgreSQL keeps for itself".to_owned(),
+            text if text.starts_with("pg_") => "begins with pg_, which PostgreSQL reserves".to_owned(),
             text if text.eq_ignore_ascii_case("public") || text.eq_ignore_ascii_case("none") => {
-                format!("is {text:?}, which PostgreSQL keeps for itself")
+                format!("is {text:?}, which PostgreSQL reserves")
             }
             text if text.chars().any(char::is_control) => "holds control characters".to_owned(),
-            text if names.iter().any(|(_, other)| other == text) => format!("is {text:?}, as another part's is"),
+            text if names.iter().any(|(_, other)| other == text) => format!("is {text:?}, like that of another part"),
             _ => {
                 names.push((part, name));
                 continue;
             }
         };
         return Err(
-            Error::usage(format!("--{} {problem}", part.as_str())).help("write four names of roles that differ")
+            Error::usage(format!("--{} {problem}", part.as_str())).help("write four different names of roles")
         );
     }
     Ok(names)
@@ -122,7 +122,7 @@ fn chosen(given: &Names, recorded: &[Named]) -> Result<Vec<Named>, Error> {
 
 fn print(context: &Context, statements: &[String]) -> Result<(), Error> {
     if statements.is_empty() {
-        context.output.note("nothing to do: every role has its rights");
+        context.output.note("nothing to do: every role has its privileges");
         return Ok(());
     }
     context.output.print("BEGIN;")?;
@@ -134,15 +134,15 @@ fn explain(problem: store::Error) -> Error {
     match problem.sqlstate().as_deref() {
         // insufficient_privilege
         Some("42501") => Error::from(problem).help(
-            "this user may not make roles or give the schema away: let somebody who may run what `syncline role create --sql` \
-             (or `role grant --sql`) prints",
+            "this user may not create roles or change the schema's owner: let an authorised user run the output of \
+                `syncline role create --sql` (or `role grant --sql`)",
         ),
         _ => problem.into(),
     }
 }
 
 fn none_yet() -> Error {
-    Error::failure("this database has no roles yet").help("make them with `syncline role create`")
+    Error::failure("this database has no roles yet").help("create them with `syncline role create`")
 }
 
 impl Row for State {

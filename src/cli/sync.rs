@@ -107,7 +107,7 @@ async fn several(
             .help("resume them first, e.g. `syncline project resume --all`"));
     }
     if chosen.len() < all {
-        context.output.note(&format!("passed over because they are paused: {}", all - chosen.len()));
+        context.output.note(&format!("skipped because they are paused: {}", all - chosen.len()));
     }
     selection.agree("synchronise", &chosen, context)?;
     let mut started = Vec::with_capacity(chosen.len());
@@ -130,7 +130,7 @@ async fn several(
         return followed;
     }
     let all = chosen.len();
-    Err(Error::failure(format!("{} of {all} projects were not asked to sync: {}", refused.len(), refused.join("; "))))
+    Err(Error::failure(format!("no run was requested for {} of {all} projects: {}", refused.len(), refused.join("; "))))
 }
 
 /// Follows runs to their ends, one after the other.

@@ -115,7 +115,7 @@ async fn add(context: &Context, new: &NewMember<'_>) -> Result<(), Error> {
         return Err(Error::usage(format!("--email is {wrong:?}, which is not an e-mail address")));
     }
     if !people::add(&context.pool, new, &context.actor()).await? {
-        return Err(Error::failure("there is a member with that e-mail address or external id already")
+        return Err(Error::failure("a member with that e-mail address or external id already exists")
             .help("find it with `syncline member list`"));
     }
     let text = format!("added {}; match users of Jira with `syncline user match --apply`", new.name);
@@ -145,12 +145,12 @@ async fn import(context: &Context, path: &Path, dry_run: bool, skip_bad: bool) -
         if context.output.format() != Format::Table {
             context.output.result("", &report)?;
         }
-        return Err(Error::failure(format!("{bad} lines of {name} are bad, and nothing was imported"))
-            .help("correct them, or import the others with --skip-bad"));
+        return Err(Error::failure(format!("{bad} lines of {name} are invalid; nothing was imported"))
+            .help("correct them, or import the valid lines with --skip-bad"));
     }
     let what = if dry_run { "would import" } else { "imported" };
     let text = format!(
-        "{what} {}: {} new, {} changed, {} as they were, {bad} left out",
+        "{what} {}: {} new, {} changed, {} unchanged, {bad} skipped",
         name, report.created, report.updated, report.unchanged
     );
     context.output.result(&text, &report)?;
