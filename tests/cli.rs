@@ -188,7 +188,7 @@ async fn a_wrong_question_is_answered_with_what_to_do_and_exit_code_2() {
     refuses(&db, &[&add[..], &["--cron", "0 25 * * *"]].concat(), 2, &["the hour field \"25\"", "0-23"]);
     refuses(&db, &[&add[..], &["--cron", "0 1 * *"]].concat(), 2, &["4 fields", "write five"]);
     refuses(&db, &[&add[..], &["--time-zone", "Europe/Berln"]].concat(), 2, &["did you mean \"Europe/Berlin\""]);
-    refuses(&db, &["project", "add", "acme", "no-key", "--offline"], 2, &["cannot be a project key"]);
+    refuses(&db, &["project", "add", "acme", "no-key", "--offline"], 2, &["is not a valid project key"]);
     refuses(&db, &["project", "reschedule", "web", "--cron", "* * * 13 *"], 2, &["month"]);
     refuses(&db, &["site", "add", "Bad Name", "--update"], 2, &["cannot be a site's name"]);
     let plain = ["site", "add", "new", "--url", "https://x.example.com", "--email", "b@example.com", "--credential"];

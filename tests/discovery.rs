@@ -135,7 +135,7 @@ async fn users_are_listed_for_several_projects_by_one_command() {
     refuses(&db, &track(&["OPS", "APP", "listed"]), 1, &["acme/APP lists no user"]);
     refuses(&db, &track(&["--all", "all"]), 2, &["this would bring every issue of 3 projects: acme/APP", "--yes"]);
     refuses(&db, &track(&["--site", "acme", "WEB", "list"]), 2, &["a PROJECT makes no sense with --site"]);
-    refuses(&db, &track(&["OPS", "WEB"]), 2, &["nothing says what to do: one of all, listed, add, remove, list"]);
+    refuses(&db, &track(&["OPS", "WEB"]), 2, &["the verb is missing: one of all, listed, add, remove, list"]);
     let listed = json(&db, &track(&["--site", "acme", "list"]));
     let of = |at: usize| (listed[at]["project"].as_str().unwrap(), listed[at]["users"].as_array().unwrap().len());
     assert_eq!([of(0), of(1), of(2)], [("acme/APP", 0), ("acme/OPS", 2), ("acme/WEB", 2)]);
@@ -165,7 +165,7 @@ async fn a_paused_project_is_narrowed_without_a_run() {
     let db = staged().await;
     succeeds(&db, &["project", "pause", "web"]);
     let text = succeeds(&db, &["project", "track", "web", "add", "a1"]);
-    assert!(text.contains("counts once it is resumed"), "{text}");
+    assert!(text.contains("takes effect when it is resumed"), "{text}");
     assert!(runs(&db).await.is_empty());
 }
 

@@ -67,7 +67,7 @@ async fn a_database_without_schema_fails_and_is_sent_to_migrate() {
     let (code, findings, _) = doctor(Some(db.url()), "/".as_ref()).await;
     assert_eq!(code, Some(3));
     says(&findings, "schema", "fail", "syncline migrate");
-    says(&findings, "notifications", "pass", "heard after");
+    says(&findings, "notifications", "pass", "received after");
     assert!(of(&findings, "workers").is_empty());
 }
 
@@ -81,10 +81,10 @@ async fn nothing_fails_where_all_is_well() {
     let (code, findings, _) = doctor(Some(rig.db.url()), "/".as_ref()).await;
     for (check, words) in [
         ("connection", "PostgreSQL"),
-        ("writes", "takes writes"),
+        ("writes", "accepts writes"),
         ("connections", "1 worker may want"),
         ("clock", "off this machine's"),
-        ("notifications", "heard after"),
+        ("notifications", "received after"),
         ("bloat", "no table"),
         ("schema", "as this program needs"),
         ("workers", "1 alive"),
@@ -131,14 +131,14 @@ async fn each_trouble_is_named_with_its_remedy() {
         ("workers", "fail", "syncline worker"),
         ("queue", "warn", "jira: 1 ready"),
         ("dead steps", "warn", "syncline queue dead"),
-        ("schedules", "fail", "sim/GAMMA is never synchronised by itself"),
+        ("schedules", "fail", "sim/GAMMA has no valid schedule"),
         ("schedules", "fail", "syncline project reschedule sim/GAMMA"),
         ("schedules", "warn", "overdue: sim/BETA"),
         ("projects", "fail", "AUTH_INVALID: sim/ACME"),
         ("projects", "warn", "never synchronised: sim/BETA, sim/GAMMA"),
         ("sites", "fail", "AUTH_INVALID"),
         ("sites", "fail", "sealed: "),
-        ("sites", "warn", "elsewhere cannot be asked from here"),
+        ("sites", "warn", "elsewhere cannot be checked from here"),
     ] {
         says(&findings, check, status, words);
     }

@@ -50,7 +50,7 @@ async fn the_narrowest_scope_wins_over_wider_ones_and_the_configuration() {
         .await
         .unwrap();
     assert_eq!(value(&web), "60 setting of the site");
-    assert!(succeeds(&db, &["config", "list"]).contains("no value that counts"));
+    assert!(succeeds(&db, &["config", "list"]).contains("invalid value, ignored"));
     succeeds(&db, &["config", "unset", "page_size", "--project", "web"]);
     assert_eq!(value(&web), "60 setting of the site");
     refuses(&db, &["config", "unset", "page_size", "--project", "web"], 1, &["is not set for acme/WEB"]);
@@ -111,7 +111,7 @@ async fn several_places_are_set_and_unset_by_one_command() {
     let text = succeeds(&db, &set(&["--project", "web", "--project", "acme/APP"]));
     assert!(text.contains("set page_size, overlap_seconds for 2 projects: acme/WEB, acme/APP"), "{text}");
     assert_eq!(places(), "acme/APP acme/WEB");
-    refuses(&db, &unset(&["--all"]), 2, &["this would take back page_size of 2 projects: acme/APP, acme/WEB", "--yes"]);
+    refuses(&db, &unset(&["--all"]), 2, &["this would remove page_size of 2 projects: acme/APP, acme/WEB", "--yes"]);
     refuses(&db, &unset(&["--project", "web,nope"]), 1, &["unknown project"]);
     assert_eq!(places(), "acme/APP acme/WEB", "all are found before the first is changed");
     let done = json(&db, &unset(&["--filter", "ap", "--yes"]));

@@ -130,7 +130,7 @@ pub struct Health {
     pub alerting: Vec<String>,
 }
 
-/// How often something was seen in a row, and since when.
+/// How often something was times in a row, and since when.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Streak {
     /// How often.

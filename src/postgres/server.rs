@@ -33,7 +33,7 @@ const STOP_PATIENCE: Duration = Duration::from_secs(60);
 /// Whether a port that is taken may be replaced by another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Port {
-    /// At the start, when nobody has been told the port yet.
+    /// At the start, when no message was sent the port yet.
     MayChange,
     /// After a crash.
     Fixed,

@@ -26,9 +26,9 @@ struct EndArgs {
 
 impl EndArgs {
     fn read(&self, starts_at: DateTime<Utc>, now: DateTime<Utc>) -> Result<DateTime<Utc>, Error> {
-        let help = "say when it ends: --for 4h, or --until 2026-03-02T18:00:00Z";
+        let help = "give its end: --for 4h, or --until 2026-03-02T18:00:00Z";
         let Some(end) = self.until.or_else(|| self.span.map(|span| starts_at + span)) else {
-            return Err(Error::usage("it has no end, and nothing is kept back for ever").help(help));
+            return Err(Error::usage("it has no end; a silence must end").help(help));
         };
         if end <= starts_at || end <= now {
             let begin = if end <= now { "is over already" } else { "ends before it starts" };
@@ -74,11 +74,11 @@ pub(super) async fn silence(args: SilenceArgs, context: &Context) -> Result<(), 
         (None, false) => None,
         (Some(_), false) => {
             return Err(Error::usage("an alert and options that match others exclude each other")
-                .help("leave out the one or the other"));
+                .help("leave out one of them"));
         }
         (None, true) => {
             return Err(Error::usage("this would silence everything").help(
-                "name an alert, or say what to silence: --class, --category, --site, --project, --min-severity",
+                "name an alert, or select alerts: --class, --category, --site, --project, --min-severity",
             ));
         }
     };
@@ -162,7 +162,7 @@ pub(super) async fn run(args: MaintenanceArgs, context: &Context) -> Result<(), 
                 return Err(no_such());
             }
             let done = serde_json::json!({"maintenance": id, "outcome": "removed"});
-            context.output.done("removed; what is still open is told now", &done)
+            context.output.done("removed; open alerts send their messages now", &done)
         }
     }
 }

@@ -55,9 +55,9 @@ enum Verb {
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Routes are tried in the order of their positions; the first that fits takes the alert, unless it has --continue.
-A route with --escalate-after is beside that: it fits what nobody has acknowledged for so long, whoever took it before.
-What no route takes goes to the log.
+Routes are checked in the order of their positions; the first match takes the alert, unless it has --continue.
+A route with --escalate-after escalates: it matches alerts that nobody has acknowledged for that time.
+Alerts that no route takes go to the log.
 
 Examples:
   syncline alert route add mail --to billing@example.com --category billing --continue
@@ -103,7 +103,7 @@ pub(super) async fn run(args: RouteArgs, context: &Context) -> Result<(), Error>
             let removed = routes::remove(&context.pool, position, &context.actor()).await?;
             removed.ok_or_else(|| no_route(position))?;
             let done = serde_json::json!({"position": position, "outcome": "removed"});
-            context.output.done(&format!("removed route {position}; those behind it moved up"), &done)
+            context.output.done(&format!("removed route {position}; later routes moved up"), &done)
         }
         Verb::Move { from, to } => {
             routes::relocate(&context.pool, from, to, &context.actor()).await?.ok_or_else(|| no_route(from))?;
@@ -160,7 +160,7 @@ async fn test(
         })
         .collect();
     if rows.iter().all(|row| !row.gets_it) {
-        let reason = "no route takes it: it goes to the log".to_owned();
+        let reason = "no route takes the alert: it goes to the log".to_owned();
         let (channel, recipients) = (LAST_RESORT.to_owned(), "-".to_owned());
         rows.push(Tested { route: None, channel, recipients, gets_it: true, reason });
     }
@@ -168,7 +168,7 @@ async fn test(
     let silences = silence::in_force(&context.pool, at).await?;
     if let Some(until) = route::withheld_until(&silences, &subject, at) {
         let until = super::super::output::time(until);
-        context.output.note(&format!("nobody is told before {until}: a silence or a maintenance window covers it"));
+        context.output.note(&format!("no message before {until}: a silence or a maintenance window covers it"));
     }
     Ok(())
 }

@@ -88,7 +88,7 @@ pub(super) async fn test(args: TestArgs, context: &Context) -> Result<(), Error>
     }
     let id = occasion.alert_id;
     context.output.result(&id.to_string(), &serde_json::json!({"alert_id": id, "deliveries": audiences}))?;
-    context.output.note(&format!("a worker sends it; see what became of it with `syncline alert show {id}`"));
+    context.output.note(&format!("a worker sends it; see the result with `syncline alert show {id}`"));
     Ok(())
 }
 

@@ -18,7 +18,8 @@ use crate::store::setting::Place;
 /// Show the configuration; set, test and list what may be changed while workers run
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The narrowest wins: a setting of the project, of its site, of all; then the configuration (flag, environment, file,
+The narrowest scope wins: a setting of the project, of its site, of all; then the configuration (flag, environment, \
+file,
 default). Every key with its bounds: docs/settings.md.")]
 pub struct ConfigArgs {
     #[command(subcommand)]
@@ -125,7 +126,7 @@ fn find(name: &str) -> Result<&'static Key, Error> {
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, key)| format!("did you mean {key}? "));
     Err(Error::usage(format!("{name:?} is not a setting"))
-        .help(format!("{}every one is in docs/settings.md", near.unwrap_or_default())))
+        .help(format!("{}docs/settings.md lists all settings", near.unwrap_or_default())))
 }
 
 /// `KEY=VALUE`, each checked by the table of keys.

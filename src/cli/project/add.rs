@@ -127,7 +127,7 @@ pub(super) async fn run(args: AddArgs, context: &Context) -> Result<(), Error> {
     keys.sort();
     keys.dedup();
     if let Some(bad) = keys.iter().find(|key| !is_key(key)) {
-        return Err(Error::usage(format!("{bad:?} cannot be a project key"))
+        return Err(Error::usage(format!("{bad:?} is not a valid project key"))
             .help("a key is letters, digits and underscores, beginning with a letter, e.g. WEB; give the site first"));
     }
     let site = site::find(context, &args.site).await?;
@@ -218,7 +218,7 @@ fn alone(key: &str, failure: &Failure, site: &Site) -> Error {
     match failure.code {
         FailureCode::NotFoundProject => {
             Error::failure(format!("Jira does not know project {key} on site {}, or hides it", site.name))
-                .help("check the key in Jira, and that the account may browse the project; nothing was added")
+                .help("check the key in Jira and the account's permission to browse the project; nothing was added")
         }
         _ => failure.clone().into(),
     }

@@ -126,7 +126,7 @@ async fn measure(client: &JiraClient, listed: &mut [Discovered], context: &Conte
     }
     let unknown: Vec<&mut Discovered> = listed.iter_mut().filter(|project| project.issues.is_none()).collect();
     if unknown.len() > MEASURED {
-        context.output.note(&format!("sizes of the first {MEASURED} projects: narrow the list for those of others"));
+        context.output.note(&format!("sizes are shown for the first {MEASURED} projects: narrow the list for others"));
     }
     stream::iter(unknown.into_iter().take(MEASURED))
         .for_each_concurrent(AT_ONCE, |project| async move {
@@ -189,7 +189,8 @@ impl DiscoverArgs {
             let upper = key.to_ascii_uppercase();
             let Some(known) = visible.iter().find(|project| project.key == upper) else {
                 return Err(Error::failure(format!("the account sees no project {upper} on site {}", site.name))
-                    .help("check the key in Jira and that the account may browse the project; nothing was added"));
+                    .help("check the key in Jira and the account's permission to browse the project; nothing was \
+                        added"));
             };
             if known.archived || known.deleted {
                 let state = if known.deleted { "deleted" } else { "archived" };

@@ -104,17 +104,17 @@ fn read(words: Vec<String>, is_chosen: bool) -> Result<Said, Error> {
     let first = usize::from(!is_chosen);
     let act = |word: &String| Act::from_str(word, false).ok();
     let Some((at, act)) = words.iter().enumerate().skip(first).find_map(|(at, word)| Some((at, act(word)?))) else {
-        return Err(Error::usage(format!("nothing says what to do: one of {}", ACTS.join(", "))).help(help));
+        return Err(Error::usage(format!("the verb is missing: one of {}", ACTS.join(", "))).help(help));
     };
     if is_chosen && at > 0 {
-        return Err(Error::usage("a PROJECT makes no sense with --site, --all or --filter").help(help));
+        return Err(Error::usage("PROJECT cannot be used with --site, --all or --filter").help(help));
     }
     let mut projects = words;
     let mut users = projects.split_off(at);
     users.remove(0);
     let takes_users = matches!(act, Act::Add | Act::Remove);
     if takes_users == users.is_empty() {
-        let problem = if takes_users { "no USER is given" } else { "a USER makes no sense here" };
+        let problem = if takes_users { "no USER is given" } else { "USER cannot be used here" };
         return Err(Error::usage(problem).help(help));
     }
     Ok(Said { projects, act, users })
@@ -133,7 +133,7 @@ pub(super) async fn run(args: TrackArgs, context: &Context) -> Result<(), Error>
     let intent = match act {
         Act::All => "bring every issue of".to_owned(),
         Act::Add => format!("list {people} for"),
-        Act::Remove => format!("take {people} off the list of"),
+        Act::Remove => format!("remove {people} from the list of"),
         _ => "bring only issues that concern listed users of".to_owned(),
     };
     selection.agree(&intent, &chosen, context)?;
@@ -165,7 +165,7 @@ async fn find(act: Act, users: &[String], chosen: &[Project], context: &Context)
             Act::Remove => who::listed(users, project, context).await?,
             Act::Listed if tracking::list(&context.pool, project.id).await?.is_empty() => {
                 let full_name = name(project);
-                return Err(Error::failure(format!("{full_name} lists no user: it would bring nothing"))
+                return Err(Error::failure(format!("{full_name} lists no user: it would have no issues"))
                     .help(format!("add users, e.g. syncline project track {full_name} add ana@example.com")));
             }
             _ => Vec::new(),
@@ -190,7 +190,7 @@ async fn change(
     let of = if is_one { String::new() } else { format!("{full_name}: ") };
     let (done, text) = match act {
         Act::All => {
-            (tracking::set_mode(&context.pool, subject, "all").await?, format!("{full_name} brings every issue"))
+            (tracking::set_mode(&context.pool, subject, "all").await?, format!("{full_name} reads every issue"))
         }
         Act::Add => {
             let was = tracking::mode(&context.pool, project.id).await?;
@@ -221,9 +221,9 @@ async fn change(
 async fn advise(act: Act, project: &Project, done: &Tracked, context: &Context) -> Result<(), Error> {
     let full_name = name(project);
     match done.run_id {
-        Some(run) => context.output.note(&format!("run {run} reads what is wanted now")),
+        Some(run) => context.output.note(&format!("run {run} reads the selected issues now")),
         None if project.state == "paused" => {
-            context.output.note(&format!("{full_name} is paused: it counts once it is resumed"));
+            context.output.note(&format!("{full_name} is paused: the change takes effect when it is resumed"));
         }
         None => {}
     }
