@@ -141,7 +141,7 @@ async fn a_test_of_the_routes_says_who_and_why_not_the_others() {
     let failure = ["route", "test", "--class", "SUSPENDED_PAYMENT", "--project", "OPS"];
     let said = alert(&desk, &failure);
     assert!(said.contains("is for category latency, this is billing"), "{said}");
-    assert!(said.contains("billing@example.com") && said.contains("it fits"), "{said}");
+    assert!(said.contains("billing@example.com") && said.contains("it matches"), "{said}");
     assert!(said.contains("nobody has acknowledged for 2 hours"), "{said}");
     let later = alert(&desk, &[&failure[..], &["--unacknowledged-for", "3h", "-o", "json"]].concat());
     let rows: serde_json::Value = serde_json::from_str(&later).unwrap();

@@ -190,7 +190,7 @@ async fn a_wrong_question_is_answered_with_what_to_do_and_exit_code_2() {
     refuses(&db, &[&add[..], &["--time-zone", "Europe/Berln"]].concat(), 2, &["did you mean \"Europe/Berlin\""]);
     refuses(&db, &["project", "add", "acme", "no-key", "--offline"], 2, &["is not a valid project key"]);
     refuses(&db, &["project", "reschedule", "web", "--cron", "* * * 13 *"], 2, &["month"]);
-    refuses(&db, &["site", "add", "Bad Name", "--update"], 2, &["cannot be a site's name"]);
+    refuses(&db, &["site", "add", "Bad Name", "--update"], 2, &["is not a valid site name"]);
     let plain = ["site", "add", "new", "--url", "https://x.example.com", "--email", "b@example.com", "--credential"];
     refuses(&db, &[&plain[..], &["hunter2hunter2"]].concat(), 2, &["neither env:NAME nor file:PATH"]);
     assert!(!err(&in_db(&db, &[&plain[..], &["hunter2hunter2"]].concat())).contains("hunter2"));

@@ -220,11 +220,11 @@ async fn a_changed_credential_lifts_the_hold_and_tries_at_once() {
     // Nobody has asked the site: one is tried for all.
     let credential = format!("file:{}", rig.token_path().display());
     let text = succeeds(&rig.db, &["site", "update", "sim", "--credential", &credential, "--offline"]);
-    assert!(text.contains("1 project that was held back is tried now"), "{text}");
+    assert!(text.contains("1 held project is released and runs now"), "{text}");
     assert_eq!(count(&rig.db, due).await, 1);
     execute(&rig.db, held).await;
     let text = succeeds(&rig.db, &["site", "update", "sim", "--email", simulator::DEFAULT_EMAIL]);
-    assert!(text.contains("2 projects that were held back are tried now"), "{text}");
+    assert!(text.contains("2 held projects are released and run now"), "{text}");
     assert_eq!(count(&rig.db, due).await, 2);
     let worker = rig.worker().await;
     let run: Uuid = loop {

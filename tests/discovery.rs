@@ -99,7 +99,7 @@ async fn listing_a_user_narrows_the_project_and_asks_for_a_run() {
     let db = staged().await;
     refuses(&db, &["project", "track", "web", "listed"], 1, &["lists no user"]);
     let text = succeeds(&db, &["project", "track", "web", "add", "ANA@example.com", "b1"]);
-    assert!(text.contains("added 2 of 2") && text.contains("only issues that concern listed users"), "{text}");
+    assert!(text.contains("added 2 of 2") && text.contains("only issues of listed users"), "{text}");
     assert_eq!(runs(&db).await, ["incremental running"]);
     let shown = json(&db, &["project", "track", "web", "list"]);
     assert_eq!((&shown["tracking"], &shown["users"][0]["account_id"]), (&"listed".into(), &"a1".into()));
@@ -108,7 +108,7 @@ async fn listing_a_user_narrows_the_project_and_asks_for_a_run() {
     assert_eq!(runs(&db).await.len(), 1);
     succeeds(&db, &["project", "track", "web", "remove", "ana@example.com"]);
     let text = succeeds(&db, &["project", "track", "web", "remove", "b1"]);
-    assert!(text.contains("lists nobody now"), "{text}");
+    assert!(text.contains("lists no users now"), "{text}");
     succeeds(&db, &["project", "track", "web", "all"]);
     assert_eq!(runs(&db).await, ["incremental running", "full queued"], "what was left out is read");
     assert!(acts(&db).await.iter().all(|act| act == "project.track acme/WEB"));
@@ -133,7 +133,7 @@ async fn users_are_listed_for_several_projects_by_one_command() {
     refuses(&db, &track(&["APP", "NOPE", "add", "a1"]), 1, &["unknown project"]);
     refuses(&db, &track(&["APP", "listed"]), 1, &["acme/APP lists no user"]);
     refuses(&db, &track(&["OPS", "APP", "listed"]), 1, &["acme/APP lists no user"]);
-    refuses(&db, &track(&["--all", "all"]), 2, &["this would bring every issue of 3 projects: acme/APP", "--yes"]);
+    refuses(&db, &track(&["--all", "all"]), 2, &["this would read every issue of 3 projects: acme/APP", "--yes"]);
     refuses(&db, &track(&["--site", "acme", "WEB", "list"]), 2, &["a PROJECT makes no sense with --site"]);
     refuses(&db, &track(&["OPS", "WEB"]), 2, &["the verb is missing: one of all, listed, add, remove, list"]);
     let listed = json(&db, &track(&["--site", "acme", "list"]));

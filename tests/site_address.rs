@@ -47,7 +47,7 @@ async fn a_pasted_address_leads_to_the_site() {
     ] {
         let text = succeeds(&cloud.db, &add(&cloud, &format!("{base}{page}"), &credential));
         assert!(text.contains(told) && !text.contains("upgrade Syncline"), "{page}: {text}");
-        assert!(text.contains("Jira lets"), "{page}: {text}");
+        assert!(text.contains("Jira accepts"), "{page}: {text}");
         assert_eq!(forget(&cloud).await, base, "{page}");
     }
     let plant = rig(Kind::DataCenter, "/jira").await;
@@ -97,7 +97,7 @@ async fn nothing_is_stored_before_the_site_has_let_the_account_in() {
     refuses(&rig.db, &update(&["--email", "nobody@example.com"]), 1, &["AUTH_INVALID"]);
     refuses(&rig.db, &update(&["--url", "http://127.0.0.1:1"]), 1, &["NETWORK_GLITCH"]);
     let page = format!("{base}/browse/AA-1");
-    assert!(succeeds(&rig.db, &["site", "update", "sim", "--url", &page]).contains("Jira lets"));
+    assert!(succeeds(&rig.db, &["site", "update", "sim", "--url", &page]).contains("Jira accepts"));
     let kept = json(&rig.db, &["site", "show", "sim"]);
     assert_eq!((&kept["base_url"], &kept["account_email"]), (&base.into(), &simulator::DEFAULT_EMAIL.into()));
     // What is not about access needs no Jira.
@@ -112,13 +112,13 @@ async fn a_redirect_to_https_is_told_as_one() {
         (301, vec![("location", "https://127.0.0.1:1/jira/secure/Dashboard.jspa".to_owned())], String::new());
     let plain = Answering::start(vec![to; 90]).await;
     let credential = format!("file:{}", rig.token_path().display());
-    let told = ["is reached under https:// only", "help: write https://127.0.0.1:1/jira"];
+    let told = ["needs https://", "help: write https://127.0.0.1:1/jira"];
     refuses(&rig.db, &add(&rig, &plain.url(), &credential), 1, &told);
     succeeds(&rig.db, &[&add(&rig, &plain.url(), &credential)[..], &["--offline"]].concat());
     let advice = "syncline site update u --url https://127.0.0.1:1/jira";
-    refuses(&rig.db, &["site", "check", "u"], 3, &["is reached under https:// only", advice]);
+    refuses(&rig.db, &["site", "check", "u"], 3, &["needs https://", advice]);
     let mended = "write https://127.0.0.1:1 in the site's address";
-    refuses(&rig.db, &["project", "add", "u", "AA"], 1, &["CONFIG: 127.0.0.1 is reached under https:// only", mended]);
+    refuses(&rig.db, &["project", "add", "u", "AA"], 1, &["CONFIG: 127.0.0.1 needs https://", mended]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)] // Jira answers while a command is waited for
@@ -191,6 +191,6 @@ async fn a_site_that_is_added_offline_is_asked_nothing() {
     let db = TestDb::new().await;
     let add = ["site", "add", "u", "--url", "https://jira.example.com/browse/A-1", "--email", "b@example.com"];
     let text = succeeds(&db, &[&add[..], &["--credential", "env:NONE", "--offline"]].concat());
-    assert!(text.contains("taken for Jira Cloud") && text.contains("NONE is not set"), "{text}");
+    assert!(text.contains("Jira Cloud is assumed") && text.contains("NONE is not set"), "{text}");
     assert_eq!(json(&db, &["site", "show", "u"])["base_url"], "https://jira.example.com");
 }

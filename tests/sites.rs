@@ -24,7 +24,7 @@ async fn a_check_says_who_the_account_is_what_it_may_see_and_what_is_not_known()
         assert!(all.contains(word), "{checked} lacks {word}");
     }
     let text = succeeds(&rig.db, &["site", "check", "sim"]);
-    assert!(text.contains("ok: Jira lets the account in") && text.contains("not known"), "{text}");
+    assert!(text.contains("ok: Jira accepts the account") && text.contains("not known"), "{text}");
     assert_eq!(rig.count("SELECT count(*) FROM syncline.site WHERE checked_at IS NOT NULL").await, 1);
     // Hidden addresses are counted.
     sqlx::raw_sql(
@@ -68,7 +68,7 @@ async fn a_data_center_tells_how_long_its_token_has_to_live_and_a_cloud_takes_it
     options.personal_tokens = vec![token("a", None), token("b", Some(3)), token("c", Some(40))];
     let several = Rig::new(options.clone()).await;
     let text = said(&several, "sim");
-    for word in ["one of 3", "does not tell which", "\"b\", ends soon", "site update sim --token-stdin"] {
+    for word in ["one of 3", "does not report which", "\"b\", expires soon", "site update sim --token-stdin"] {
         assert!(text.contains(word), "{text} lacks {word}");
     }
     let doctor = words(&ask(&several.db, &["doctor"]));
@@ -115,7 +115,7 @@ async fn each_change_of_a_site_is_on_record_and_no_credential_with_it() {
     let db = TestDb::new().await;
     let add =
         ["site", "add", "plant", "--url", "https://jira.example.com/jira", "--kind", "data-center", "--auth", "bearer"];
-    refuses(&db, &add, 2, &["--credential or --token-stdin is needed"]);
+    refuses(&db, &add, 2, &["--credential or --token-stdin is required"]);
     succeeds(&db, &[&add[..], &["--credential", "env:TOKEN", "--offline"]].concat());
     refuses(
         &db,
@@ -137,5 +137,5 @@ async fn each_change_of_a_site_is_on_record_and_no_credential_with_it() {
     assert!(succeeds(&db, &oauth).contains("site authorize"));
     refuses(&db, &["site", "update", "cloud", "--auth", "basic"], 2, &["needs a token"]);
     let keyless = ["site", "add", "x", "--url", "https://acme.atlassian.net", "--credential", "env:TOKEN"];
-    refuses(&db, &keyless, 2, &["--email is needed"]);
+    refuses(&db, &keyless, 2, &["--email is required"]);
 }

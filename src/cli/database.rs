@@ -45,9 +45,9 @@ enum Verb {
     },
     /// Move the private server's data to the newest installed PostgreSQL; the old data stay in a separate folder
     #[command(after_long_help = "\
-Install the newer version beside the old one first, e.g. postgresql-17 beside postgresql-15, and stop what uses the
-server. The data are copied, compared and then change places; an upgrade that is interrupted leaves the old data or
-the new ones, whole.
+First install the newer version beside the old one, e.g. postgresql-17 beside postgresql-15, and stop all processes
+that use the server. The command copies the data, compares them, and then swaps the folders; after an interruption,
+either the old or the new data are complete.
 
 Examples:
   syncline database upgrade

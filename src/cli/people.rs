@@ -20,9 +20,9 @@ pub struct PeopleArgs {
 enum Verb {
     /// Erase a person's names; the account id stays as a pseudonym, so that sums stay correct
     #[command(after_long_help = "\
-Counts first what names the person. On a terminal it asks then; without one, and without --yes, it changes nothing.
-No later sync brings the name back. It cannot be undone. What is outside of this database (backups, replicas,
-mails that were sent, Jira itself) is not touched: see docs/data-protection.md.
+First counts the data that identify the person. On a terminal it then asks; without one and without --yes it changes
+nothing. No later sync brings the name back, and you cannot undo it. Data outside of this database (backups, replicas,
+sent e-mails, Jira itself) do not change: see docs/data-protection.md.
 
 Examples:
   syncline people forget ana@example.com --dry-run

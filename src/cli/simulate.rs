@@ -166,8 +166,8 @@ Examples:
   syncline simulate --limit 100:350 --points-per-hour 65000
 
 Every account signs in with its e-mail address and token (Basic; on Data Center also by user name, and with the
-token alone as Bearer). While the site runs, /__sim/stats tells what
-happened, and /__sim/faults, /__sim/mutate and /__sim/settings change it; docs/simulator.md describes them.";
+token alone as Bearer). While the site runs, /__sim/stats returns statistics, and
+/__sim/faults, /__sim/mutate and /__sim/settings change the site; docs/simulator.md describes them.";
 
 fn share(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {

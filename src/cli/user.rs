@@ -24,8 +24,8 @@ enum Verb {
     },
     /// Match users to members by e-mail address, then by name if the site allows it
     #[command(after_long_help = "\
-Without --apply nothing is changed. Links made by hand stay as they are. Names count only where the site allows
-it (`syncline site update SITE --match-by-name on`), and only where they are exact and belong to one free member
+Without --apply nothing changes. Manual links stay unchanged. Names count only if the site allows it
+(`syncline site update SITE --match-by-name on`), and only if they are equal and belong to exactly one unlinked member
 and one user.
 
 Examples:

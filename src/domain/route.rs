@@ -1,7 +1,8 @@
 //! Who hears of what: selectors, hours, and the walk over the routes.
 //!
 //! Routes are tried in the order of their positions; the first that fits takes the alert, unless it says that the walk goes
-//! on. A route with `escalate_after` is beside the walk: it fits only what nobody has acknowledged for so long, and never
+//! on. A route with `escalate_after` is beside the walk: it matches only what nobody has acknowledged for so long, and
+//! never
 //! ends the walk, so that a second line can be named without touching the first.
 //!
 //! What must hold: an alert that no route takes goes to the log channel; an alert about a channel never goes to that channel.
@@ -114,7 +115,7 @@ pub struct Route {
 }
 
 impl Route {
-    /// The age without acknowledgement from which on it fits.
+    /// The age without acknowledgement from which on it matches.
     pub fn escalate_after(&self) -> Option<TimeDelta> {
         self.escalate_after_seconds.and_then(TimeDelta::try_seconds)
     }

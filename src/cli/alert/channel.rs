@@ -57,7 +57,7 @@ Settings by kind (defaults):
             the credential is the password
   slack     channel, base_url, timeout_seconds; the credential is an incoming webhook's URL or a bot token
   whatsapp  phone_number_id, template, language (en), parameters, base_url, timeout_seconds; the credential is the token
-  webhook   url, allow_private_addresses (false), timeout_seconds; the credential is the secret that signs
+  webhook   url, allow_private_addresses (false), timeout_seconds; the credential is the signing secret
 
 Examples:
   syncline alert channel add mail --kind email --set host=smtp.example.com --set username=bot \\

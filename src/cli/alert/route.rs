@@ -156,7 +156,7 @@ async fn test(
             channel: verdict.route.channel.clone(),
             recipients: people(verdict.route),
             gets_it: verdict.refusal.is_none(),
-            reason: verdict.refusal.unwrap_or_else(|| "it fits".to_owned()),
+            reason: verdict.refusal.unwrap_or_else(|| "it matches".to_owned()),
         })
         .collect();
     if rows.iter().all(|row| !row.gets_it) {

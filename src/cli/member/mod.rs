@@ -27,8 +27,8 @@ enum Verb {
     /// Import members from a CSV file: all lines, or none
     #[command(after_long_help = "\
 The header names the columns: email,name,team,external_id,active, in any order; name and one of email and
-external_id are needed. A line is about the member with its external_id, else with its email, else about a
-new one: importing the same file again changes nothing. Members that are not in the file stay as they are.
+external_id are required. A line updates the member with its external_id, else the one with its email, else it adds
+a member: importing the same file again changes nothing. Members that are not in the file stay unchanged.
 
 Examples:
   syncline member import people.csv --dry-run

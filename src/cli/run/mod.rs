@@ -129,7 +129,7 @@ async fn cancel(context: &Context, runs: &[Uuid]) -> Result<(), Error> {
         several => context.output.rows(several, "")?,
     }
     if states.iter().any(|one| one.state == "cancelling") {
-        context.output.note("it stops at the end of the steps that are being executed");
+        context.output.note("it stops when its running steps have ended");
     }
     match over.len() {
         0 => Ok(()),

@@ -29,10 +29,10 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Make an app at https://developer.atlassian.com/console/myapps with the callback URL http://localhost:8976/callback
+Create an app at https://developer.atlassian.com/console/myapps with the callback URL http://localhost:8976/callback
 (or another port, see --port) and the scopes that you give here. A person who may read the projects opens the
-printed address and consents. Tokens are encrypted with the configured key (secrets.key), and refreshed by the
-workers from then on.
+printed address and consents. Syncline encrypts the tokens with the configured key (secrets.key), and the workers
+refresh them from then on.
 
 Examples:
   syncline site authorize acme --client-id abc123 --client-secret env:ATLASSIAN_SECRET
@@ -77,8 +77,9 @@ struct Authorized<'a> {
 pub(super) async fn run(args: AuthorizeArgs, context: &Context) -> Result<(), Error> {
     let site = super::find(context, &args.site).await?;
     if site.kind != "cloud" {
-        return Err(Error::usage(format!("site {} is Data Center, where OAuth 2.0 (3LO) is not spoken", site.name))
-            .help("make a personal access token and store it: syncline site update NAME --auth bearer --token-stdin"));
+        return Err(Error::usage(format!("site {} is Data Center, which does not support OAuth 2.0 (3LO)", site.name))
+            .help("create a personal access token and store it: syncline site update NAME --auth bearer \
+                --token-stdin"));
     }
     secret::check_reference(&args.client_secret)
         .map_err(|problem| Error::usage(problem.to_string()).help(problem.help()))?;
@@ -95,8 +96,8 @@ pub(super) async fn run(args: AuthorizeArgs, context: &Context) -> Result<(), Er
     let http = HttpPool::new(context.clock.clone())?;
     let tokens = client.exchange(&http, &code.code, &code.redirect_uri, Some(&code.verifier)).await?;
     let Some(refresh_token) = &tokens.refresh_token else {
-        return Err(Error::failure("Atlassian gave no refresh token, and the tokens would end within the hour")
-            .help("ask for the scope offline_access too, and see that the app may have it"));
+        return Err(Error::failure("Atlassian returned no refresh token, so the tokens would expire within an hour")
+            .help("also request the scope offline_access, and check that the app may have it"));
     };
     let resources = client.resources(&http, &tokens.access_token).await?;
     let cloud_id = choose(&resources, &site, args.cloud_id.as_deref())?;
@@ -145,12 +146,12 @@ async fn ask(args: &AuthorizeArgs, client: &OAuthClient, context: &Context) -> R
     let answer = match listener {
         Some(listener) => tokio::time::timeout(PATIENCE, listener.answer()).await.map_err(|_| {
             Error::failure("nobody consented within ten minutes")
-                .help("try again; with --paste, where the browser is on another machine")
+                .help("try again; use --paste if the browser is on another machine")
         })??,
         None => {
             context
                 .output
-                .warn("Then paste the address at which the browser ends (it may show an error), and press Enter:");
+                .warn("Then paste the browser's final address (the page may show an error), and press Enter:");
             pasted().await?
         }
     };
@@ -165,7 +166,8 @@ async fn pasted() -> Result<Url, Error> {
     });
     let line = read.await.map_err(|problem| Error::failure(format!("standard input cannot be read: {problem}")))??;
     Url::parse(line.trim()).map_err(|problem| {
-        Error::usage(format!("what was pasted ({} characters) is no address: {problem}", line.trim().chars().count()))
+        Error::usage(format!("the pasted text ({} characters) is not an address: \
+            {problem}", line.trim().chars().count()))
             .help("paste the whole address, which begins with http://localhost and holds code= and state=")
     })
 }

@@ -183,7 +183,7 @@ impl Given {
         }
         let mut bytes = Vec::new();
         std::io::stdin().lock().take(TOKEN_LIMIT_BYTES).read_to_end(&mut bytes)?;
-        let help = "pipe the API token and nothing else to --token-stdin";
+        let help = "pipe only the API token to --token-stdin";
         let text = written::decode(&bytes)
             .map_err(|problem| Error::usage(format!("standard input cannot be used: {problem}")).help(help))?;
         let token = text.trim();
@@ -208,8 +208,8 @@ impl Given {
             Some(email) if is_account(email) => Ok(email.to_owned()),
             Some(email) => Err(no_email(email)),
             None if auth == AuthKind::Basic => {
-                Err(Error::usage("--email is needed: with the token it is what lets us in")
-                    .help("write the account's e-mail address, or --auth bearer where the token stands alone"))
+                Err(Error::usage("--email is required: it is the log-in name for the token")
+                    .help("write the account's e-mail address, or use --auth bearer for a token without a log-in name"))
             }
             None => Ok(String::new()),
         }
