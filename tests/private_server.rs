@@ -126,7 +126,7 @@ async fn a_port_that_was_asked_for_is_not_replaced() {
     let address = taken.local_addr().unwrap().to_string();
     let output = terminal.command(&["worker"]).env("SYNCLINE__HTTP__ADDRESS", &address).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && said.contains(&address) && said.contains("is taken"), "{said}");
+    assert!(!output.status.success() && said.contains(&address) && said.contains("is in use"), "{said}");
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use super::psql::client;
 use super::{Context, Error, upgrade};
 use crate::store::totals;
 
-/// Tell where the database is; back it up, restore it, upgrade it
+/// Print the database's URL; back up, restore or upgrade the database
 #[derive(Debug, clap::Args)]
 pub struct DatabaseArgs {
     #[command(subcommand)]

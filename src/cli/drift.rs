@@ -7,7 +7,7 @@ use super::output::time;
 use super::{Context, Error, Row, site};
 use crate::store::drift::{self, Drift};
 
-/// Show where Jira's answers differ from what is documented
+/// Show differences between Jira's answers and its documentation
 #[derive(Debug, clap::Args)]
 pub struct DriftArgs {
     #[command(subcommand)]

@@ -16,7 +16,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Entries are numbered when they are written and seen when their transactions end: one of a smaller number may come later.
 const OVERLAP: i64 = 1_000;
 
-/// Read what happened to runs and steps
+/// Read the log of runs and steps
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct LogArgs {

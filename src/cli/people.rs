@@ -9,7 +9,7 @@ use super::confirm::confirm;
 use super::{Context, Error, Format, Row, site};
 use crate::store::people::{self, Account, Counts, Position};
 
-/// Export what is stored about a person, or forget the person
+/// Export a person's data, or forget the person
 #[derive(Debug, clap::Args)]
 pub struct PeopleArgs {
     #[command(subcommand)]

@@ -9,7 +9,7 @@ use super::selection::plural;
 use super::{Context, Error, Row, completing, ids};
 use crate::store::queue_view::{self, DeadStep, QueueStats, ShutGate, Worker};
 
-/// Look at the queue and bring dead steps back
+/// Inspect the queue and retry dead steps
 #[derive(Debug, clap::Args)]
 pub struct QueueArgs {
     #[command(subcommand)]

@@ -9,7 +9,7 @@ use crate::store::role::{self, Named, Part, State};
 /// PostgreSQL cuts longer names short.
 const NAME_LIMIT_BYTES: usize = 63;
 
-/// Make roles of least rights in the database: owner, worker, enqueuer, reader
+/// Create database roles with least privileges: owner, worker, enqueuer, reader
 #[derive(Debug, Args)]
 pub struct RoleArgs {
     #[command(subcommand)]

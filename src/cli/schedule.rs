@@ -11,7 +11,7 @@ use crate::domain::cron::Schedule;
 use crate::store::health::{self, ScheduleView};
 use crate::telemetry::span;
 
-/// See when projects run next, and why then
+/// Show when projects run next, and why
 #[derive(Debug, clap::Args)]
 pub struct ScheduleArgs {
     #[command(subcommand)]

@@ -103,12 +103,12 @@ const fn page(path: &'static str) -> Key {
 fn web_address(text: &str) -> Result<(), String> {
     match Url::parse(text) {
         Ok(url) if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() => {
-            Err(format!("is {text:?}, which is no address of a web page"))
+            Err(format!("is {text:?}, which is not the address of a web page"))
         }
         Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-            Err("holds credentials, which would stand in every message".to_owned())
+            Err("contains credentials, which would be in every message".to_owned())
         }
         Ok(_) => Ok(()),
-        Err(problem) => Err(format!("is {text:?}, which is no address: {problem}")),
+        Err(problem) => Err(format!("is {text:?}, which is not an address: {problem}")),
     }
 }

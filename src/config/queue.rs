@@ -63,7 +63,7 @@ impl QueueConfig {
     pub(super) fn contradiction(&self) -> Option<(&'static str, String, String)> {
         if self.pulse_seconds.saturating_mul(2) >= self.lease_seconds {
             let problem = format!("is {}, too slow for a lease of {} seconds", self.pulse_seconds, self.lease_seconds);
-            let remedy = "write a queue.pulse_seconds less than half of queue.lease_seconds, better a third";
+            let remedy = "set queue.pulse_seconds to less than half of queue.lease_seconds, preferably a third";
             return Some(("queue.pulse_seconds", problem, remedy.into()));
         }
         if self.backoff_base_seconds > self.backoff_max_seconds {
@@ -71,7 +71,7 @@ impl QueueConfig {
                 "is {}, more than queue.backoff_max_seconds, {}",
                 self.backoff_base_seconds, self.backoff_max_seconds
             );
-            let remedy = "write a queue.backoff_base_seconds that is not above queue.backoff_max_seconds";
+            let remedy = "set queue.backoff_base_seconds to at most queue.backoff_max_seconds";
             return Some(("queue.backoff_base_seconds", problem, remedy.into()));
         }
         None

@@ -46,7 +46,8 @@ impl ServeConfig {
     pub fn check(&self) -> Result<(), String> {
         match self.auth == ServeAuth::None && !self.address.ip().is_loopback() {
             true => Err(format!(
-                "serve.auth is none and serve.address is {}, which others reach: use an address of this machine alone, such as 127.0.0.1:8080, or set serve.auth to token",
+                "serve.auth is none and serve.address is {}, which other machines can reach: use a local address \
+                    such as 127.0.0.1:8080, or set serve.auth to token",
                 self.address
             )),
             false => Ok(()),

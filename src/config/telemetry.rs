@@ -86,7 +86,7 @@ fn parse_thresholds(text: &str) -> Result<BTreeMap<String, u32>, String> {
             let (code, count) =
                 pair.split_once('=').ok_or_else(|| format!("has {pair:?}, which is not CODE=NUMBER"))?;
             let code = FailureCode::parse(code.trim())
-                .ok_or_else(|| format!("has {:?}, which is no failure code", code.trim()))?;
+                .ok_or_else(|| format!("has {:?}, which is not a failure code", code.trim()))?;
             let count = count.trim().parse().ok().filter(|count| (1..=100).contains(count));
             let count = count.ok_or_else(|| format!("has no number from 1 to 100 for {code}"))?;
             Ok((code.as_str().to_owned(), count))
@@ -98,7 +98,7 @@ fn parse_rungs(text: &str) -> Result<Vec<u32>, String> {
     let mut rungs: Vec<u32> = Vec::new();
     for part in text.split(',').map(str::trim) {
         let rung = part.parse().ok().filter(|rung| (1..=10_000).contains(rung));
-        let rung = rung.ok_or_else(|| format!("has {part:?}, which is no number from 1 to 10000"))?;
+        let rung = rung.ok_or_else(|| format!("has {part:?}, which is not a number from 1 to 10000"))?;
         if rungs.last().is_some_and(|last| *last > rung) {
             return Err(format!("falls at {rung}"));
         }
@@ -119,7 +119,7 @@ pub(super) const KEYS: &[Key] = &[
         path: "telemetry.rungs",
         default: "2,4,8,16,32,96",
         kind: Kind::Text(|text| parse_rungs(text).map(drop)),
-        expects: "multiples of the base cadence that do not fall, such as 2,4,8,16,32,96",
+        expects: "non-decreasing multiples of the base cadence, such as 2,4,8,16,32,96",
     },
     Key {
         path: "telemetry.cap_seconds",

@@ -17,7 +17,7 @@ macro_rules! events {
 events! {
     WORKER_STARTED = "worker_started", "info", "owner, version", "A worker process has started its loops.";
     WORKER_FOLLOWS = "worker_follows", "info", "projects, paused, next, next_at", "What the schedules of a worker's database ask for: how many projects, and which is due next.";
-    WORKER_DRAINING = "worker_draining", "info", "owner, grace_seconds", "It was told to stop and takes no more work.";
+    WORKER_DRAINING = "worker_draining", "info", "owner, grace_seconds", "It is stopping and takes no more work.";
     WORKER_STOPPED = "worker_stopped", "info", "owner, handed_back", "It has stopped; unfinished steps were handed back.";
     ADMIN_LISTENING = "admin_listening", "info", "address", "Probes and metrics are served.";
     ADMIN_MOVED = "admin_moved", "warn", "wanted, address", "Another process uses the default admin port; probes and metrics are served at the next free one.";

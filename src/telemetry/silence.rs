@@ -39,7 +39,8 @@ pub async fn watch(
         loop {
             heartbeat.rest(tokio::time::sleep(EVERY)).await;
             if let Err(error) = patience.wait(look(&connections.now(), clock.now(), &rules)).await {
-                tracing::warn!(event = events::WATCH_FAILED, error = %sanitise(&error.to_string()), "looking again in 30 s");
+                tracing::warn!(event = events::WATCH_FAILED, error = %sanitise(&error.to_string()), "checking again \
+                    in 30 s");
             }
         }
     };

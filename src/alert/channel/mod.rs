@@ -180,7 +180,7 @@ fn resolve(reference: &str, definition: &Definition, secrets: &SecretsConfig) ->
         Error::Form { .. } => Problem::new(
             "credential",
             error.to_string(),
-            "name the secret instead of writing it: env:SMTP_PASSWORD or file:/run/secrets/smtp",
+            "give a reference to the secret: env:SMTP_PASSWORD or file:/run/secrets/smtp",
         ),
         Error::Empty { .. } => {
             Problem::new("credential", error.to_string(), "put the channel's secret where it points to")

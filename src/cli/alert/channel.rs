@@ -185,7 +185,8 @@ fn credential(args: &AddArgs, context: &Context) -> Result<Option<String>, Error
     if let Some(reference) = &args.credential {
         secret::check_reference(reference).map_err(|problem| {
             Error::usage(problem.to_string())
-                .help("name the secret instead of writing it: --credential env:SMTP_PASSWORD, or pipe it to --credential-stdin")
+                .help("give a reference to the secret: --credential env:SMTP_PASSWORD, or pipe it to \
+                    --credential-stdin")
         })?;
         return Ok(Some(reference.clone()));
     }

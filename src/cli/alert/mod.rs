@@ -13,7 +13,7 @@ use clap::Subcommand;
 
 use super::{Context, Error, completing};
 
-/// Look at alerts, act on them, and say who hears of what
+/// Show and handle alerts; manage channels and routes
 #[derive(Debug, clap::Args)]
 pub struct AlertArgs {
     #[command(subcommand)]

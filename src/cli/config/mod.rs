@@ -15,7 +15,7 @@ use crate::config::{Loaded, Setting};
 use crate::domain::setting::{Key, Scope};
 use crate::store::setting::Place;
 
-/// Show the configuration; set, test and list what may be changed while workers run
+/// Show the configuration; set, test and list settings that change while workers run
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 The narrowest scope wins: a setting of the project, of its site, of all; then the configuration (flag, environment, \
