@@ -167,7 +167,12 @@ async fn several_projects_are_changed_by_one_command_and_counted_before() {
     refuses(&db, &["schedule", "show", "OPS", "NOPE"], 1, &["unknown project"]);
     let started = json(&db, &["sync", "start", "--all", "--yes"]);
     assert_eq!(started.as_array().unwrap().len(), 2, "one is paused: {started}");
-    refuses(&db, &["sync", "start", "OPS", "WEB"], 1, &["no run was requested for 1 of 2 projects: acme/OPS", "paused"]);
+    refuses(
+        &db,
+        &["sync", "start", "OPS", "WEB"],
+        1,
+        &["no run was requested for 1 of 2 projects: acme/OPS", "paused"],
+    );
     let gone = json(&db, &["project", "remove", "OPS", "HR", "--yes"]);
     assert_eq!((gone.as_array().unwrap().len(), &gone[0]["outcome"]), (2, &"removed".into()));
 }

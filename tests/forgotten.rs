@@ -170,7 +170,12 @@ async fn a_forgotten_person_is_named_nowhere() {
         assert_eq!(rig.count("SELECT count(*) FROM syncline.tracked_user").await, 0);
         let act = format!("people.forget sim/{}", person.account_id);
         assert_eq!(acts(&rig.db).await.last(), Some(&act), "the audit names the account");
-        refuses(&rig.db, &["people", "forget", &person.email, "--yes"], 1, &["no user has the account id", "user list"]);
+        refuses(
+            &rig.db,
+            &["people", "forget", &person.email, "--yes"],
+            1,
+            &["no user has the account id", "user list"],
+        );
         // Of an account that is forgotten there is nothing more to be changed.
         let again = json(&rig.db, &["people", "forget", &person.account_id, "--dry-run"]);
         for what in ["issues", "comments", "worklogs", "changes", "members"] {

@@ -90,8 +90,14 @@ pub(super) fn assignments() -> ArgValueCandidates {
 }
 
 fn with_latest(mut found: Vec<CompletionCandidate>) -> Vec<CompletionCandidate> {
-    found.insert(0, CompletionCandidate::new("latest").help(Some("the newest one; KEY@latest for that of a \
-        project".into())));
+    found.insert(
+        0,
+        CompletionCandidate::new("latest").help(Some(
+            "the newest one; KEY@latest for that of a \
+        project"
+                .into(),
+        )),
+    );
     found
 }
 

@@ -46,12 +46,10 @@ pub(super) async fn run(args: DriftArgs, context: &Context) -> Result<(), Error>
 /// What it means for the replica, and who has to do what.
 fn meaning(drift: &Drift) -> String {
     if drift.entity == "answer" {
-        return "an unreadable answer: the rows that it concerns are unchanged; upgrade Syncline, or report it"
-            .into();
+        return "an unreadable answer: the rows that it concerns are unchanged; upgrade Syncline, or report it".into();
     }
     if drift.found == "a new member" {
-        return "an unknown member of the object around a list: it is ignored; upgrade Syncline, or report it"
-            .into();
+        return "an unknown member of the object around a list: it is ignored; upgrade Syncline, or report it".into();
     }
     if drift.found == "missing" || drift.found == "nothing" {
         return "a missing field: the rows have no value in it, or are skipped if it is required; if this persists, \
@@ -60,14 +58,16 @@ fn meaning(drift: &Drift) -> String {
     }
     if drift.found == "fewer rows" {
         return "the site's total is higher than the number of rows it returned: the account may not see some rows, \
-            or the site has a fault; the replica holds the returned rows".into();
+            or the site has a fault; the replica holds the returned rows"
+            .into();
     }
     if drift.found == "another value" {
         return "an unknown value: it is stored unchanged; upgrade Syncline, or report it".into();
     }
     if drift.field.starts_with("customfield_") {
         return "the field changed its type: its values are stored as JSON in issue.fields; check the queries that \
-            read them".into();
+            read them"
+            .into();
     }
     "the value does not fit its column, which is empty; upgrade Syncline, or report it".into()
 }

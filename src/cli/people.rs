@@ -87,10 +87,8 @@ async fn find(context: &Context, person: &str, site_name: Option<&str>) -> Resul
     };
     let accounts = people::find_accounts(&context.pool, person, site_id).await?;
     if accounts.is_empty() {
-        return Err(Error::failure(format!(
-            "no user has the account id, user name or e-mail address {person:?}"
-        ))
-        .help("list the users with `syncline user list`; a forgotten person has only an account id"));
+        return Err(Error::failure(format!("no user has the account id, user name or e-mail address {person:?}"))
+            .help("list the users with `syncline user list`; a forgotten person has only an account id"));
     }
     Ok(accounts)
 }
@@ -130,8 +128,10 @@ async fn forget(
         return context.output.result("", &Report { applied: acts, accounts: &named });
     }
     context.output.note(match acts {
-        true => "erased from this database. Backups, replicas of this database, sent e-mails and Jira itself remain \
-            your task",
+        true => {
+            "erased from this database. Backups, replicas of this database, sent e-mails and Jira itself remain \
+            your task"
+        }
         false => "nothing was changed: repeat the command with --yes",
     });
     Ok(())

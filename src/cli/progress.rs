@@ -116,8 +116,10 @@ pub async fn watch(pool: &PgPool, run_id: Uuid, mut view: ProgressView) -> Resul
                 });
                 if since.elapsed() > GIVE_UP_AFTER {
                     view.finish();
-                    let help = format!("the run continues in the background: follow it with `syncline run watch \
-                        {run_id}`");
+                    let help = format!(
+                        "the run continues in the background: follow it with `syncline run watch \
+                        {run_id}`"
+                    );
                     return Err(Error::from(error).help(help));
                 }
                 tokio::time::sleep(LOOK_EVERY).await;

@@ -88,9 +88,11 @@ async fn requeue(context: &Context, steps: &[String], all: bool, yes: bool) -> R
     let requeued = queue_view::requeue(&context.pool, chosen, &context.actor()).await?;
     let (ready, runs) = (requeued.ready.len(), requeued.runs.len());
     if ready + runs == 0 && !all {
-        return Err(Error::failure("nothing was retried: there is no such dead step, or its project is paused or \
-            removed")
-            .help("list them with `syncline queue dead`"));
+        return Err(Error::failure(
+            "nothing was retried: there is no such dead step, or its project is paused or \
+            removed",
+        )
+        .help("list them with `syncline queue dead`"));
     }
     context.output.result(&format!("{ready} steps are ready again; {runs} new runs were requested"), &requeued)
 }

@@ -113,9 +113,7 @@ fn chosen(given: &Names, recorded: &[Named]) -> Result<Vec<Named>, Error> {
                 continue;
             }
         };
-        return Err(
-            Error::usage(format!("--{} {problem}", part.as_str())).help("write four different names of roles")
-        );
+        return Err(Error::usage(format!("--{} {problem}", part.as_str())).help("write four different names of roles"));
     }
     Ok(names)
 }

@@ -178,8 +178,11 @@ impl Verdict {
             lines.push(format!("Jira left out {what} of {issues} issues; {then}"));
         }
         if report.changes_only_here > 0 {
-            lines.push(format!("{} history entries that Jira does not show stay in the \
-                replica", report.changes_only_here));
+            lines.push(format!(
+                "{} history entries that Jira does not show stay in the \
+                replica",
+                report.changes_only_here
+            ));
         }
         if report.doubled > 0 {
             lines.push(format!("Jira shows {} records on two issues at once", report.doubled));

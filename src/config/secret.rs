@@ -51,7 +51,8 @@ impl Error {
         match self {
             Self::Form { .. } => {
                 "give a reference to the secret: --credential env:JIRA_TOKEN or --credential file:/run/secrets/jira, \
-                    or pipe it to --token-stdin".into()
+                    or pipe it to --token-stdin"
+                    .into()
             }
             Self::NoVariable { name } => format!("set {name} for this process and for every worker"),
             Self::NoFile { path, .. } => format!("check that {path} exists here and that this user may read it"),

@@ -302,9 +302,14 @@ impl Engine {
             return self.record(&step, &epoch, Outcome::PutOff(Duration::ZERO, None)).await;
         }
         if step.rescues > MAX_RESCUES && step.kind != FINAL_STEP {
-            let failure =
-                Failure::new(FailureCode::WorkerLost, format!("{} processes died while running this \
-                    step", step.rescues));
+            let failure = Failure::new(
+                FailureCode::WorkerLost,
+                format!(
+                    "{} processes died while running this \
+                    step",
+                    step.rescues
+                ),
+            );
             trace::failed(&Span::current(), failure.code.as_str(), &failure.message);
             return self.record(&step, &epoch, Outcome::Failed(Disposition::FailRun, &failure)).await;
         }

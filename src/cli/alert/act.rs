@@ -15,7 +15,8 @@ pub(super) async fn acknowledge(context: &Context, text: &str, note: &str) -> Re
     if !admin::acknowledge(&context.pool, context.clock.now(), alert.id, note, &context.actor()).await? {
         return Err(Error::failure("the alert is over: there is nothing to acknowledge"));
     }
-    let text = format!("acknowledged: {}, {}; a message follows when it gets worse or is over", alert.about, alert.class);
+    let text =
+        format!("acknowledged: {}, {}; a message follows when it gets worse or is over", alert.about, alert.class);
     context.output.done(&text, &done(alert.id, "acknowledged"))
 }
 

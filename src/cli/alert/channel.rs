@@ -184,9 +184,10 @@ fn check(definition: &Definition, context: &Context) -> Result<(), Error> {
 fn credential(args: &AddArgs, context: &Context) -> Result<Option<String>, Error> {
     if let Some(reference) = &args.credential {
         secret::check_reference(reference).map_err(|problem| {
-            Error::usage(problem.to_string())
-                .help("give a reference to the secret: --credential env:SMTP_PASSWORD, or pipe it to \
-                    --credential-stdin")
+            Error::usage(problem.to_string()).help(
+                "give a reference to the secret: --credential env:SMTP_PASSWORD, or pipe it to \
+                    --credential-stdin",
+            )
         })?;
         return Ok(Some(reference.clone()));
     }
@@ -210,8 +211,10 @@ fn credential(args: &AddArgs, context: &Context) -> Result<Option<String>, Error
 async fn remove(context: &Context, name: &str, yes: bool) -> Result<(), Error> {
     let channel = find(context, name).await?;
     if channel.name == LAST_RESORT {
-        return Err(Error::usage("the log channel cannot be removed: it takes the messages that no other channel \
-            takes"));
+        return Err(Error::usage(
+            "the log channel cannot be removed: it takes the messages that no other channel \
+            takes",
+        ));
     }
     if channel.routes > 0 {
         return Err(Error::failure(format!("{} routes name channel {name}", channel.routes))
@@ -242,8 +245,11 @@ async fn test(context: &Context, name: &str, to: Vec<String>) -> Result<(), Erro
         }
         Err(undelivered) => {
             let reason = undelivered.reason();
-            Err(Error::failure(format!("channel {name} did not accept the message: \
-                {reason}")).help(reason.code.advice()))
+            Err(Error::failure(format!(
+                "channel {name} did not accept the message: \
+                {reason}"
+            ))
+            .help(reason.code.advice()))
         }
     }
 }

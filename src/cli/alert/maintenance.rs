@@ -73,13 +73,13 @@ pub(super) async fn silence(args: SilenceArgs, context: &Context) -> Result<(), 
         (Some(alert), true) => Some(find(context, alert).await?.id),
         (None, false) => None,
         (Some(_), false) => {
-            return Err(Error::usage("an alert and options that match others exclude each other")
-                .help("leave out one of them"));
+            return Err(
+                Error::usage("an alert and options that match others exclude each other").help("leave out one of them")
+            );
         }
         (None, true) => {
-            return Err(Error::usage("this would silence everything").help(
-                "name an alert, or select alerts: --class, --category, --site, --project, --min-severity",
-            ));
+            return Err(Error::usage("this would silence everything")
+                .help("name an alert, or select alerts: --class, --category, --site, --project, --min-severity"));
         }
     };
     let new = Silence { id: context.clock.new_id(), alert_id, selector, starts_at: now, ends_at };

@@ -98,10 +98,7 @@ fn notes(values: &[(&'static Key, f64)], history: &[History]) -> Vec<String> {
             "these runs did not count their requests: estimated as their pages and {UNCOUNTED_REQUESTS} more"
         ));
     }
-    notes.push(
-        "an estimate: it assumes the same time per request, and one point per request and per issue"
-            .into(),
-    );
+    notes.push("an estimate: it assumes the same time per request, and one point per request and per issue".into());
     notes
 }
 

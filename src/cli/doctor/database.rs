@@ -201,8 +201,14 @@ async fn check_notifications(context: &Context, report: &mut Report) {
         );
     }
     match doctor::notify_round_trip(&context.pool, direct, &context.clock, NOTIFY_LIMIT).await {
-        Ok(Some(took)) => report.pass("notifications", format!("received after {:.1} \
-            ms", took.as_secs_f64() * 1_000.0)),
+        Ok(Some(took)) => report.pass(
+            "notifications",
+            format!(
+                "received after {:.1} \
+            ms",
+                took.as_secs_f64() * 1_000.0
+            ),
+        ),
         Ok(None) => report.warn(
             "notifications",
             format!("none received within {} s", NOTIFY_LIMIT.as_secs()),
@@ -229,8 +235,10 @@ fn check_vacuum(server: &doctor::Server, report: &mut Report) {
     match server.unfrozen_transactions {
         FREEZE_FAILS.. => report.fail(
             "freeze",
-            format!("the oldest row is {millions} million transactions old; at 2100 million the server refuses all \
-                writes"),
+            format!(
+                "the oldest row is {millions} million transactions old; at 2100 million the server refuses all \
+                writes"
+            ),
             "end old transactions and drop unused replication slots, then VACUUM (FREEZE) the database now",
         ),
         FREEZE_LATE.. => report.warn(

@@ -107,8 +107,12 @@ pub async fn run(_args: DoctorArgs, config: Config, output: Output) -> Result<()
         let checked = tokio::time::timeout(store::patience::LONGEST, checks).await;
         if checked.is_err() {
             let found = format!("there was no answer for {} s", store::patience::LONGEST.as_secs());
-            report.fail("connection", found, "check whether the network between this machine and the database drops \
-                connections");
+            report.fail(
+                "connection",
+                found,
+                "check whether the network between this machine and the database drops \
+                connections",
+            );
         }
         if checked == Ok(true) {
             sites::check(&context, &mut report).await;

@@ -188,9 +188,10 @@ impl DiscoverArgs {
         for key in &self.track {
             let upper = key.to_ascii_uppercase();
             let Some(known) = visible.iter().find(|project| project.key == upper) else {
-                return Err(Error::failure(format!("the account sees no project {upper} on site {}", site.name))
-                    .help("check the key in Jira and the account's permission to browse the project; nothing was \
-                        added"));
+                return Err(Error::failure(format!("the account sees no project {upper} on site {}", site.name)).help(
+                    "check the key in Jira and the account's permission to browse the project; nothing was \
+                        added",
+                ));
             };
             if known.archived || known.deleted {
                 let state = if known.deleted { "deleted" } else { "archived" };

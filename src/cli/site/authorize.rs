@@ -78,8 +78,10 @@ pub(super) async fn run(args: AuthorizeArgs, context: &Context) -> Result<(), Er
     let site = super::find(context, &args.site).await?;
     if site.kind != "cloud" {
         return Err(Error::usage(format!("site {} is Data Center, which does not support OAuth 2.0 (3LO)", site.name))
-            .help("create a personal access token and store it: syncline site update NAME --auth bearer \
-                --token-stdin"));
+            .help(
+                "create a personal access token and store it: syncline site update NAME --auth bearer \
+                --token-stdin",
+            ));
     }
     secret::check_reference(&args.client_secret)
         .map_err(|problem| Error::usage(problem.to_string()).help(problem.help()))?;
@@ -166,9 +168,12 @@ async fn pasted() -> Result<Url, Error> {
     });
     let line = read.await.map_err(|problem| Error::failure(format!("standard input cannot be read: {problem}")))??;
     Url::parse(line.trim()).map_err(|problem| {
-        Error::usage(format!("the pasted text ({} characters) is not an address: \
-            {problem}", line.trim().chars().count()))
-            .help("paste the whole address, which begins with http://localhost and holds code= and state=")
+        Error::usage(format!(
+            "the pasted text ({} characters) is not an address: \
+            {problem}",
+            line.trim().chars().count()
+        ))
+        .help("paste the whole address, which begins with http://localhost and holds code= and state=")
     })
 }
 

@@ -54,8 +54,17 @@ impl Fields for Checked {
             ("time zone", text(&self.account_time_zone)),
             ("deployment", text(&self.deployment)),
             ("version", text(&self.version)),
-            ("clock", self.clock_skew_seconds.map(|skew| format!("{skew:+.1} s relative to the \
-                database's")).unwrap_or_default()),
+            (
+                "clock",
+                self.clock_skew_seconds
+                    .map(|skew| {
+                        format!(
+                            "{skew:+.1} s relative to the \
+                database's"
+                        )
+                    })
+                    .unwrap_or_default(),
+            ),
             ("projects", self.visible_projects.map(|n| format!("{n} visible to the account")).unwrap_or_default()),
         ];
         fields.extend(self.view.may.iter().map(|line| ("may see", line.clone())));
@@ -152,10 +161,7 @@ async fn ask(client: &JiraClient, site: &Site, context: &Context, checked: &mut 
     let (view, capabilities) = view::look(client, site, context).await?;
     checked.view = view;
     if !tells {
-        checked
-            .view
-            .unknown
-            .push("the site's version and the difference of the clocks: it has no serverInfo".into());
+        checked.view.unknown.push("the site's version and the difference of the clocks: it has no serverInfo".into());
     }
     site::learn(&context.pool, site.id, &Learnt { version: server.version, capabilities, token_ends_at }).await?;
     Ok(())

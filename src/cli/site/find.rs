@@ -229,10 +229,8 @@ impl Site<'_> {
         let kind = server.kind();
         if let Some(said) = self.kind.filter(|said| *said != kind) {
             let (says, said) = (kind.as_str(), said.as_str());
-            return Err(Error::usage(format!("the site reports that it is {says}, not {said}")).help(format!(
-                "write --kind {} (or auto); --offline stores the given kind",
-                says.replace('_', "-")
-            )));
+            return Err(Error::usage(format!("the site reports that it is {says}, not {said}"))
+                .help(format!("write --kind {} (or auto); --offline stores the given kind", says.replace('_', "-"))));
         }
         let account = match self.token {
             Some(_) => {

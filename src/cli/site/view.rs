@@ -54,9 +54,11 @@ pub(super) async fn look(client: &JiraClient, site: &Site, context: &Context) ->
         let boards = client.boards(id).await?;
         view.tell(&mut found, "boards", boards, "boards and sprints", "sprints are known only from issues");
     }
-    view.unknown
-        .push("comments and worklogs that are restricted to groups or roles: the account sees only those of its own \
-            groups and roles".into());
+    view.unknown.push(
+        "comments and worklogs that are restricted to groups or roles: the account sees only those of its own \
+            groups and roles"
+            .into(),
+    );
     for known in site::capabilities(&context.pool, site.id).await? {
         if known.state != "available" && !found.iter().any(|(feature, ..)| *feature == known.feature) {
             let reason = known.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
