@@ -2,9 +2,9 @@
 //!
 //! | variable | default | meaning |
 //! |---|---|---|
-//! | `SYNCLINE__SERVE__ADDRESS` | `127.0.0.1:8080` | where the API listens. The default moves to the next free port when it is taken, an address that was configured does not |
-//! | `SYNCLINE__SERVE__BASE_PATH` | | the path below which a reverse proxy serves it, such as `/syncline` |
-//! | `SYNCLINE__SERVE__AUTH` | `token` | who gets in: bearers of a token, or with `none` whoever is on this machine |
+//! | `SYNCLINE__SERVE__ADDRESS` | `127.0.0.1:8080` | the address of the API. If the default port is in use, the next free port is taken; a configured address is fixed |
+//! | `SYNCLINE__SERVE__BASE_PATH` | | the path under which a reverse proxy serves the API, such as `/syncline` |
+//! | `SYNCLINE__SERVE__AUTH` | `token` | `token`: callers need a token; `none`: callers on this machine need none |
 
 use std::net::SocketAddr;
 

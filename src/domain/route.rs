@@ -123,7 +123,7 @@ impl Route {
     /// Why `subject` does not fit at `now`, whatever its age.
     fn refusal(&self, subject: &Subject, now: DateTime<Utc>) -> Option<String> {
         if subject.channel.as_ref() == Some(&self.channel) {
-            return Some("is about this very channel".to_owned());
+            return Some("the alert is about this channel".to_owned());
         }
         let refusal = self.selector.refusal(subject);
         refusal.or_else(|| {
@@ -190,12 +190,12 @@ pub fn walk<'a>(routes: &'a [Route], subject: &Subject, now: DateTime<Utc>) -> V
         match route.escalate_after() {
             Some(after) if refusal.is_none() && subject.unacknowledged_for.is_none_or(|age| age < after) => {
                 let after = super::episode::in_words(after);
-                refusal = Some(format!("is for what nobody has acknowledged for {after}"));
+                refusal = Some(format!("is for alerts that nobody has acknowledged for {after}"));
             }
             Some(_) => {}
             None => match taken_by {
                 Some(position) if refusal.is_none() => {
-                    refusal = Some(format!("route {position} has taken it already"));
+                    refusal = Some(format!("route {position} has already taken it"));
                 }
                 None if refusal.is_none() && !route.goes_on => taken_by = Some(route.position),
                 _ => {}

@@ -1,7 +1,7 @@
 //! Failures that are the whole site's: seen as one event after they struck several of its projects.
 //!
 //! What must hold: one project's trouble is never the site's; one success of a run that started after the trouble began
-//! ends it; while it lasts one project is tried for all.
+//! ends it; while it lasts one project is the probe for all.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;

@@ -163,7 +163,7 @@ catalog! {
 pub fn document() -> String {
     let mut page = String::from(
         "# Metrics\n\n\
-         Served as `/metrics` on the admin address, in Prometheus' text format. This page is written from\n\
+         Served as `/metrics` on the admin address, in Prometheus' text format. This page is generated from\n\
          `src/observe/catalog.rs`: after a change run `UPDATE_DOCS=1 cargo test --lib observe::catalog`.\n\n\
          - Label values come from enumerations or the configuration, never from an issue, a user, a message or a URL.\n\
          - `project` is `SITE/KEY`, only on gauges, and names at most `http.metrics_project_limit` active projects (200), the\n\

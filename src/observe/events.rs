@@ -91,7 +91,7 @@ pub fn document() -> String {
          wrong (`log.format = \"text\"`: text with every field, everywhere). The field `event` names the kind, and lines of a step\n\
          carry its span: `step`, `step_id`, `run_id`, `attempt` and `trace_id`. What is logged can be changed while a process\n\
          runs: see [traces](traces.md).\n\n\
-         This page is written from `src/observe/events.rs`: after a change run `UPDATE_DOCS=1 cargo test --lib observe::events`.\n\n\
+         This page is generated from `src/observe/events.rs`: after a change run `UPDATE_DOCS=1 cargo test --lib observe::events`.\n\n\
          | event | level | fields | meaning |\n|---|---|---|---|\n",
     );
     for (name, level, fields, meaning) in ALL {

@@ -82,7 +82,8 @@ fn observation(silent: &Silent, now: DateTime<Utc>) -> Observation {
         since: silent.quiet_since,
         count: 1,
         summary: format!("Project {}: no run has succeeded for {quiet}", silent.name),
-        advice: "An operator should see whether workers are alive (`syncline doctor`), what waits (`syncline queue stats`) and why the next run is when it is (`syncline schedule show`).".to_owned(),
+        advice: "An operator should check whether workers are alive (`syncline doctor`), which steps wait (`syncline \
+            queue stats`) and when the next run starts (`syncline schedule show`).".to_owned(),
         last_error: None,
         run_id: None,
         rung: 0,

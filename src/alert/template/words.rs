@@ -89,8 +89,8 @@ pub fn topic(about: &Metadata) -> String {
 /// What is wrong, in plain words; a class that is not known is told by its name.
 fn cause(name: &str) -> String {
     let own = match name {
-        alert::SLOW_RUNS => "runs take far longer than they used to",
-        alert::LOW_THROUGHPUT => "runs read far fewer issues per second than they used to",
+        alert::SLOW_RUNS => "runs take far longer than before",
+        alert::LOW_THROUGHPUT => "runs read far fewer issues per second than before",
         alert::WATERMARK_LAG => "the replica is refreshed too late",
         alert::NO_RECENT_SUCCESS => "no run has succeeded for long",
         alert::TOKEN_ENDS => "the token ends soon",

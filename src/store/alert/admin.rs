@@ -117,7 +117,7 @@ pub async fn test(
     )
     .execute(&mut *conn)
     .await?;
-    note(&mut *conn, now, test.id, "test", "somebody asked for it", actor).await?;
+    note(&mut *conn, now, test.id, "test", "on request", actor).await?;
     let inserted = keep::insert_deliveries(&mut *conn, now, deliveries).await?;
     audit::record(conn, actor, "alert.test", &[test.id.to_string()]).await?;
     Ok(inserted)
