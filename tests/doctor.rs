@@ -82,7 +82,7 @@ async fn nothing_fails_where_all_is_well() {
     for (check, words) in [
         ("connection", "PostgreSQL"),
         ("writes", "accepts writes"),
-        ("connections", "1 worker may want"),
+        ("connections", "1 worker may need"),
         ("clock", "off this machine's"),
         ("notifications", "received after"),
         ("bloat", "no table"),

@@ -156,7 +156,7 @@ async fn a_link_made_by_hand_stays_whatever_matching_finds() {
         &["no user with the account id \"nope\"", "user list acme"],
     );
     refuses(&db, &["user", "link", "acme", "a1", "nope"], 1, &["unknown member", "member list"]);
-    refuses(&db, &["user", "unlink", "acme", "c1"], 1, &["linked to nobody"]);
+    refuses(&db, &["user", "unlink", "acme", "c1"], 1, &["has no link"]);
     succeeds(&db, &["user", "unlink", "acme", "a1"]);
     succeeds(&db, &["user", "match", "--apply"]);
     assert_eq!(links(&db).await, ["a1 a email"]);

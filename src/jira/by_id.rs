@@ -57,7 +57,7 @@ impl JiraClient {
             let body = json!({ "issueIdsOrKeys": texts, "fields": fields });
             match self.try_post(Endpoint::BulkFetch, Api::Version(3), "issue/bulkfetch", &body).await {
                 Ok(body) if repair::is_broken(&body) => {
-                    let problem = "a page of issues is no JSON, whatever is mended";
+                    let problem = "a page of issues is not JSON, even after repairs";
                     return Err(bounded::of_body(Failure::new(FailureCode::SchemaChanged, problem), &body));
                 }
                 Ok(body) => return Ok(RawPage::new(body)),

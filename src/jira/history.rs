@@ -93,7 +93,7 @@ impl JiraClient {
             Err(refused) if refused.is_gone() => Ok(None),
             // There is no part of it to be had.
             Err(refused) if refused.too_large => {
-                let body = br#"{"startAt":0,"total":1,"histories":["too large to be read"]}"#;
+                let body = br#"{"startAt":0,"total":1,"histories":["too large to read"]}"#;
                 normalise::parse_changelog(body, issue_id).map(Some)
             }
             Err(refused) => Err(refused.failure),
@@ -134,7 +134,7 @@ impl JiraClient {
             Offered::Forbidden(reason) => return Ok(Offered::Forbidden(reason)),
         };
         if read.next_page_token.is_some() && read.next_page_token.as_deref() == next_page_token {
-            let problem = "the bulk changelog gave a token of a page again: the walk over the pages would never end";
+            let problem = "the bulk changelog returned the same page token again: the pages would never end";
             return Err(Failure::new(FailureCode::SchemaChanged, problem));
         }
         Ok(Offered::Available(read))
@@ -178,7 +178,7 @@ impl JiraClient {
                     continue;
                 }
                 // Whose it is is not known: an issue whose list does not count right is read by itself.
-                Err(refused) if refused.too_large => Bytes::from_static(br#"["too large to be read"]"#),
+                Err(refused) if refused.too_large => Bytes::from_static(br#"["too large to read"]"#),
                 answer => match offered(answer)? {
                     Offered::Available(body) => body,
                     Offered::Absent(reason) => return Ok(Offered::Absent(reason)),
@@ -218,9 +218,7 @@ fn going_on(body: Bytes, list: &str, start_at: u64, asked: u32) -> Result<Bytes,
     }
     let limit = number("maxResults").filter(|limit| *limit > 0).unwrap_or(u64::from(asked));
     if held >= limit && held < total {
-        let problem = format!(
-            "the site gives the same {held} {list} again, wherever a page shall begin, and says that there are {total}"
-        );
+        let problem = format!("the site returns the same {held} {list} for every page, and reports a total of {total}");
         return Err(Failure::new(FailureCode::SchemaChanged, problem));
     }
     Ok(Bytes::from(json!({ "startAt": start_at, "total": total, list: [] }).to_string()))

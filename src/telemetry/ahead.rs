@@ -40,7 +40,8 @@ fn details(one: &Ahead, now: DateTime<Utc>) -> Details {
         summary: format!("Project {}: {}", one.name, one.sentence()),
         advice: "Nothing is lost: no cursor passes the clock, and each run reads issues with dates in the future \
             again. A Jira administrator should check the clocks of the servers (`syncline site check SITE`) and edit \
-            the issue, which gives it a new date.".to_owned(),
+            the issue, which gives it a new date."
+            .to_owned(),
         last_error: None,
         run_id: None,
         rung: 0,

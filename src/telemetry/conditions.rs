@@ -226,7 +226,8 @@ fn rejected_details(reading: &Reading<'_>) -> Details {
         ),
         advice: "`syncline log list --level warn` and `syncline verify PROJECT` show them with the reasons. When \
             they are corrected in Jira, or a newer version can read them, a full run (`syncline sync start PROJECT \
-            --full`) ends this alert.".to_owned(),
+            --full`) ends this alert."
+            .to_owned(),
         last_error: None,
         run_id: health.last_run_id,
         rung: 0,

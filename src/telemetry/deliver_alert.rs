@@ -89,7 +89,8 @@ impl Channels {
         let kind = Kind::parse(&stored.kind);
         let definition = Definition {
             name: name.to_owned(),
-            kind: kind.ok_or_else(|| config(format!("channels of kind {} are unknown to this version", stored.kind)))?,
+            kind: kind
+                .ok_or_else(|| config(format!("channels of kind {} are unknown to this version", stored.kind)))?,
             settings: stored.settings.clone(),
             credential: stored.credential.clone(),
         };

@@ -83,7 +83,8 @@ fn observation(silent: &Silent, now: DateTime<Utc>) -> Observation {
         count: 1,
         summary: format!("Project {}: no run has succeeded for {quiet}", silent.name),
         advice: "An operator should check whether workers are alive (`syncline doctor`), which steps wait (`syncline \
-            queue stats`) and when the next run starts (`syncline schedule show`).".to_owned(),
+            queue stats`) and when the next run starts (`syncline schedule show`)."
+            .to_owned(),
         last_error: None,
         run_id: None,
         rung: 0,
@@ -91,7 +92,9 @@ fn observation(silent: &Silent, now: DateTime<Utc>) -> Observation {
         projects: vec![silent.name.clone()],
         facts: vec![(
             "Last success".to_owned(),
-            silent.last_success_at.map_or_else(|| "never".to_owned(), |at| at.format("%Y-%m-%d %H:%M:%S UTC").to_string()),
+            silent
+                .last_success_at
+                .map_or_else(|| "never".to_owned(), |at| at.format("%Y-%m-%d %H:%M:%S UTC").to_string()),
         )],
     };
     Observation {

@@ -312,13 +312,13 @@ impl FailureCode {
             Self::Tls => {
                 "The TLS handshake failed: check the site's certificate, the proxy and the pod's root certificates."
             }
-            Self::ServerError => {
-                "Jira failed; Syncline retries. If this persists, check the site's status page."
-            }
+            Self::ServerError => "Jira failed; Syncline retries. If this persists, check the site's status page.",
             Self::GatewayHtml => {
                 "A gateway or single sign-on page answered instead of Jira: check proxies and that the URL is the Jira site's own."
             }
-            Self::Unknown => "Jira's answer is unknown to this version: report it with the run's log (`syncline run logs RUN`).",
+            Self::Unknown => {
+                "Jira's answer is unknown to this version: report it with the run's log (`syncline run logs RUN`)."
+            }
             Self::Database => {
                 "PostgreSQL refused a statement or was lost: check its disk, its log and `syncline doctor`; Syncline retries the step."
             }
