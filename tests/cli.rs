@@ -181,7 +181,12 @@ async fn json_is_for_machines() {
 async fn a_wrong_question_is_answered_with_what_to_do_and_exit_code_2() {
     let db = seeded().await;
     let remove = ["project", "remove", "web"];
-    refuses(&db, &remove, 2, &["error: this would stop synchronising acme/WEB", "help: to confirm, repeat the command with --yes"]);
+    refuses(
+        &db,
+        &remove,
+        2,
+        &["error: this would stop synchronising acme/WEB", "help: to confirm, repeat the command with --yes"],
+    );
     refuses(&db, &["queue", "requeue", "--all"], 2, &["--yes"]);
     refuses(&db, &["project", "show", "app"], 2, &["acme/APP, beta/APP", "SITE/KEY"]);
     let add = ["project", "add", "acme", "NEW", "--offline"];

@@ -67,7 +67,7 @@ pub struct Globals {
     /// Print without colours, like the environment variable NO_COLOR
     #[arg(long, global = true)]
     pub no_color: bool,
-    /// Print data and errors only
+    /// Print only data and errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
     /// Log more: -v for events, -vv for details

@@ -93,7 +93,7 @@ async fn backup(file: &Path, force: bool, context: &Context) -> Result<(), Error
         .arg(&draft);
     let outcome = finish(dump).await.and_then(|()| Ok(std::fs::rename(&draft, file)?));
     if outcome.is_err() {
-        // Half a backup is none.
+        // Half a backup is useless.
         std::fs::remove_file(&draft).ok();
     }
     outcome?;

@@ -29,7 +29,7 @@ impl JiraClient {
     /// Up to [`BULK_FETCH_LIMIT`] issues by id; what is gone or hidden is left out in silence.
     pub async fn bulk_fetch(&self, ids: &[i64], fields: &[String]) -> Result<RawPage, Failure> {
         if ids.len() > BULK_FETCH_LIMIT {
-            let problem = format!("{} ids asked for at once; Jira takes {BULK_FETCH_LIMIT}", ids.len());
+            let problem = format!("{} ids requested at once; Jira accepts {BULK_FETCH_LIMIT}", ids.len());
             return Err(Failure::new(FailureCode::Internal, problem));
         }
         let (mut pages, mut parts) = (Vec::new(), vec![ids]);

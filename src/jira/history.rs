@@ -108,7 +108,11 @@ impl JiraClient {
         next_page_token: Option<&str>,
     ) -> Result<Offered<ParsedBulk<ChangeRecord>>, Failure> {
         if self.kind == SiteKind::DataCenter {
-            return Ok(Offered::Absent("Data Center has no bulk changelog: histories come with the issues".to_owned()));
+            return Ok(Offered::Absent(
+                "Data Center has no bulk changelog: it returns histories with the \
+                issues"
+                    .to_owned(),
+            ));
         }
         bounded(ids, CHANGELOG_BULK_LIMIT)?;
         let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
@@ -199,7 +203,7 @@ fn bounded(ids: &[i64], limit: usize) -> Result<(), Failure> {
     if ids.len() <= limit {
         return Ok(());
     }
-    Err(Failure::new(FailureCode::Internal, format!("{} ids asked for at once; Jira takes {limit}", ids.len())))
+    Err(Failure::new(FailureCode::Internal, format!("{} ids requested at once; Jira accepts {limit}", ids.len())))
 }
 
 /// The page of a list that was asked for from `start_at`. One that begins before it is the first one again: an end, or a

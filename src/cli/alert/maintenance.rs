@@ -150,11 +150,11 @@ pub(super) async fn run(args: MaintenanceArgs, context: &Context) -> Result<(), 
         }
         Verb::List => {
             let rows = silence::list(&context.pool, "maintenance", now).await?;
-            context.output.rows(&rows, "no maintenance is planned")
+            context.output.rows(&rows, "no maintenance window is planned")
         }
         Verb::Remove { id: text } => {
             let no_such = || {
-                Error::failure(format!("there is no maintenance {text}"))
+                Error::failure(format!("there is no maintenance window {text}"))
                     .help("list windows with `syncline alert maintenance list`")
             };
             let id = named(context, "maintenance", &text).await?.ok_or_else(no_such)?;

@@ -124,7 +124,7 @@ async fn check_queue(context: &Context, report: &mut Report) {
         0 => report.pass("dead steps", "none"),
         dead => report.warn(
             "dead steps",
-            format!("{dead} step{} given up", if dead == 1 { " was" } else { "s were" }),
+            format!("{dead} step{} dead", if dead == 1 { " was" } else { "s were" }),
             "find the cause with `syncline queue dead`; retry them with `syncline queue requeue --all`",
         ),
     }

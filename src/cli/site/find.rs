@@ -68,7 +68,7 @@ pub(super) async fn find(site: &Site<'_>, context: &Context) -> Result<Found, Er
     match elsewhere(&http, site.address).await {
         Elsewhere::Here(other, server) => {
             context.output.note(&format!(
-                "note: there is no Jira at {}; it is at {}, which is used",
+                "note: there is no Jira at {}; it is at {}, which is used instead",
                 site.address.text(),
                 address::shown(&other)
             ));

@@ -246,7 +246,7 @@ impl SitePacer {
     /// Waits for the end of a short pause; a long one is the engine's, which keeps it without a place.
     async fn sit_out(&self, endpoint: Endpoint, pause: Duration, scope: PauseScope) -> Result<(), Failure> {
         if pause > PATIENCE {
-            let problem = format!("a pause that Jira asked for holds back {}", endpoint.resource());
+            let problem = format!("Jira asked for a pause of {}", endpoint.resource());
             return Err(Failure::new(FailureCode::RateLimit, problem).after(Some(pause)).scoped(scope));
         }
         tokio::time::sleep(pause).await;
