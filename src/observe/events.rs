@@ -24,6 +24,7 @@ events! {
     API_LISTENING = "api_listening", "info", "address", "The API is served.";
     API_MOVED = "api_moved", "warn", "wanted, address", "Another process uses the default address of the API; it is served at the next free port.";
     API_FAILED = "api_failed", "error", "error", "A request to the API failed because of an error in this program or in the database.";
+    SIGN_IN_REFUSED = "sign_in_refused", "warn", "address, limited", "A log-in failed: a wrong name or password, or too many attempts.";
     DATABASE_LOST = "database_lost", "error", "error", "PostgreSQL does not answer; the process reconnects with back-off.";
     DATABASE_BACK = "database_back", "info", "seconds", "PostgreSQL answers again.";
     DATABASE_AWAITED = "database_awaited", "warn", "server, reason", "PostgreSQL does not accept the first connection yet; the process retries for a limited time.";
