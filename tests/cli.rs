@@ -218,7 +218,7 @@ async fn what_cannot_be_done_is_said_with_exit_code_1() {
 }
 
 #[test]
-fn a_wrong_configuration_ends_with_exit_code_2_before_anything_is_tried() {
+fn a_wrong_configuration_exits_with_2_before_any_work() {
     let url = "postgres://u:hunter2@127.0.0.1:1/db";
     for (name, value, words) in [
         ("SYNCLINE__SYNC__PAGE_SISE", "1", "did you mean SYNCLINE__SYNC__PAGE_SIZE?"),
@@ -285,7 +285,7 @@ async fn a_piped_token_is_stored_sealed_and_shown_nowhere() {
 }
 
 #[tokio::test]
-async fn a_request_that_meets_an_active_run_is_kept_and_can_be_cancelled() {
+async fn a_request_during_an_active_run_waits_and_is_cancellable() {
     let db = seeded().await;
     let first = succeeds(&db, &["sync", "start", "web"]).trim().to_owned();
     let second = succeeds(&db, &["sync", "start", "acme/WEB", "--full"]).trim().to_owned();

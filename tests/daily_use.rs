@@ -133,7 +133,7 @@ async fn cancelling_what_is_over_says_so_with_its_exit_code() {
 }
 
 #[tokio::test]
-async fn several_projects_are_changed_by_one_command_and_counted_before() {
+async fn one_command_counts_then_changes_several_projects() {
     let db = seeded().await;
     let state = || async {
         let states: Vec<String> =

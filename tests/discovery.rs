@@ -20,7 +20,7 @@ async fn rig() -> Rig {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)] // Jira answers while a command is waited for
-async fn what_the_account_sees_is_listed_and_what_is_chosen_is_synchronised() {
+async fn visible_projects_are_listed_and_chosen_ones_added() {
     let rig = rig().await;
     let all = json(&rig.db, &["project", "discover", "sim"]);
     let keys: Vec<&str> = all.as_array().unwrap().iter().map(|project| project["key"].as_str().unwrap()).collect();
@@ -52,7 +52,7 @@ async fn what_the_account_sees_is_listed_and_what_is_chosen_is_synchronised() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)] // Jira answers while a command is waited for
-async fn a_data_center_is_listed_with_sizes_leads_and_archived_projects() {
+async fn data_center_projects_have_sizes_leads_and_archived_state() {
     let mut options = Options::new(Clock::system());
     (options.issues, options.kind) = (30, Kind::DataCenter);
     let rig = Rig::new(options).await;
@@ -170,7 +170,7 @@ async fn a_paused_project_is_narrowed_without_a_run() {
 }
 
 #[tokio::test]
-async fn a_drift_is_listed_with_the_name_of_its_field_and_what_it_means() {
+async fn a_drift_is_listed_with_its_field_name_and_its_meaning() {
     let db = staged().await;
     assert_eq!(json(&db, &["drift", "list"]), serde_json::json!([]));
     execute(

@@ -43,7 +43,7 @@ fn small() -> Options {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unreachable_database_fails_with_exit_code_3_and_shows_no_password() {
+async fn an_unreachable_database_exits_with_3_and_no_password() {
     let (code, findings, errors) = doctor(Some("postgres://u:hunter2@127.0.0.1:1/db"), "/".as_ref()).await;
     assert_eq!(code, Some(3));
     says(&findings, "connection", "fail", "127.0.0.1:1");

@@ -13,7 +13,7 @@ async fn rig() -> Rig {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)] // Jira answers while a command is waited for
-async fn a_check_says_who_the_account_is_what_it_may_see_and_what_is_not_known() {
+async fn a_check_reports_the_account_its_rights_and_the_unknown() {
     let rig = rig().await;
     let checked = json(&rig.db, &["site", "check", "sim"]);
     assert_eq!((&checked["ok"], &checked["kind"]), (&true.into(), &"cloud".into()), "{checked}");
@@ -54,7 +54,7 @@ async fn a_site_is_asked_what_it_is_and_a_wrong_answer_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)] // Jira answers while a command is waited for
-async fn a_data_center_tells_how_long_its_token_has_to_live_and_a_cloud_takes_its_owners_word() {
+async fn token_expiry_is_read_on_data_center_and_given_on_cloud() {
     let token = |name: &str, days| PersonalToken { name: name.into(), days };
     let mut options = Options::new(Clock::system());
     (options.issues, options.kind) = (5, Kind::DataCenter);
@@ -90,7 +90,7 @@ async fn a_data_center_tells_how_long_its_token_has_to_live_and_a_cloud_takes_it
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_learns_once_a_day_when_the_token_ends_and_warns_in_its_log() {
+async fn a_run_checks_token_expiry_daily_and_warns_in_its_log() {
     let mut options = Options::new(Clock::system());
     (options.issues, options.kind) = (5, Kind::DataCenter);
     options.projects.truncate(1);

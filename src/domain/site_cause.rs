@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bill_that_turns_up_behind_an_outage_is_told_and_not_unlearnt() {
+    fn an_unpaid_bill_behind_an_outage_is_reported_and_kept() {
         let mut site = SiteHealth::default();
         for n in 0..8 {
             fail(&mut site, n, FailureCode::SiteUnavailable, 0);

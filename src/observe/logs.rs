@@ -330,7 +330,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_bare_level_is_this_programs_and_a_wrong_filter_says_what_is_right() {
+    fn a_bare_level_applies_here_and_a_wrong_filter_is_explained() {
         assert_eq!(filter("debug").unwrap().to_string(), "opentelemetry=off,syncline=debug,trace=off,warn");
         assert_eq!(filter("error").unwrap().to_string(), "opentelemetry=off,trace=off,error");
         assert_eq!(filter("warn,sqlx=debug").unwrap().to_string(), "opentelemetry=off,trace=off,sqlx=debug,warn");

@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_definition_that_lacks_something_is_refused_before_anything_is_sent() {
+    fn an_incomplete_definition_is_refused_before_sending() {
         for (kind, settings, field) in [
             (Kind::Email, json!({}), "host"),
             (Kind::Email, json!({"host": "smtp.example.com"}), "from"),

@@ -212,7 +212,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn an_unknown_setting_is_refused_with_the_nearest_name_and_without_its_value() {
+    fn an_unknown_setting_is_refused_with_the_nearest_name() {
         let value = json!({"host": "smtp.example.com", "timeout_second": "hunter2"});
         let mut settings = Settings::new(&value).unwrap();
         settings.text("host", "a host").unwrap();

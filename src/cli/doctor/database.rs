@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_lose_data_fail_and_those_that_lose_moments_warn() {
+    fn settings_that_lose_data_fail_and_lesser_ones_warn() {
         let of = |server| found(check_settings, &server);
         assert_eq!(of(server()), [("writes", Status::Pass), ("durability", Status::Pass)]);
         for unsafe_server in

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_without_recipients_or_with_an_unusable_one_is_refused_for_good() {
+    fn a_message_without_a_usable_recipient_fails_permanently() {
         for to in [vec![], vec!["nobody".to_owned()]] {
             let message = Message { to, ..sample::message(Event::Opened) };
             let refused = compose(&message, &"a@example.com".parse().unwrap(), None).unwrap_err();
