@@ -151,7 +151,7 @@ pub(super) fn attempt_lost_to(tracer: &impl Tracer, lost: &LostAttempt<'_>) {
     let builder = tracer.span_builder(lost.step).with_start_time(lost.claimed_at).with_attributes(attributes);
     let id = ids::of_attempt(lost.step_id, lost.attempt);
     let mut span = ids::with(id, None, || tracer.build_with_context(builder, &below(parent)));
-    span.set_status(Status::error("its process stopped responding; it is executed again"));
+    span.set_status(Status::error("the process that ran it fell silent; it is executed again"));
     span.end();
 }
 

@@ -157,7 +157,7 @@ pub async fn record_rescues(executor: impl PgExecutor<'_>, event: &str, rescued:
              WHERE r.id = n.run_id
         )
         INSERT INTO syncline.sync_log (run_id, project_id, step_kind, level, event, message)
-        SELECT u.run_id, run.project_id, u.kind, 'warn', $3, 'its process stopped responding; it is executed again'
+        SELECT u.run_id, run.project_id, u.kind, 'warn', $3, 'the process that ran it fell silent; it is executed again'
           FROM unnest($1::uuid[], $2::text[]) AS u (run_id, kind) LEFT JOIN run ON run.id = u.run_id
         "#,
         &runs as &[Option<Uuid>],
