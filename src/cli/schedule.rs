@@ -238,7 +238,7 @@ mod tests {
             view.hold = Some("site".into());
             (view.site_code, view.probe) = (Some("SUSPENDED_PAYMENT".into()), Some("WEB".into()));
         });
-        assert!(held.contains("site acme fails with SUSPENDED_PAYMENT: WEB is tried for all"), "{held}");
+        assert!(held.contains("site acme fails with SUSPENDED_PAYMENT: WEB is the probe for all"), "{held}");
         assert!(sentence(|view| view.project_state = "paused".into()).contains("paused"));
     }
 }
