@@ -203,7 +203,7 @@ async fn a_channel_is_checked_and_its_secret_never_shown() {
         ],
         &["already"],
     );
-    refuses(&desk, &["channel", "remove", "log", "--yes"], &["stays"]);
+    refuses(&desk, &["channel", "remove", "log", "--yes"], &["cannot be removed"]);
     alert(&desk, &["channel", "add", "mail", "--update", "--set", "timeout_seconds=5"]);
     let listed = alert(&desk, &["channel", "list"]);
     assert!(listed.contains("timeout_seconds=5") && listed.contains("host=smtp.example.com"), "{listed}");

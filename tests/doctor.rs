@@ -92,7 +92,7 @@ async fn nothing_fails_where_all_is_well() {
         ("dead steps", "none"),
         ("schedules", "0 followed"),
         ("projects", "no project is failing"),
-        ("sites", "sim lets"),
+        ("sites", "sim accepts"),
     ] {
         says(&findings, check, "pass", words);
     }
