@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use reqwest::{Method, Response, StatusCode};
 use secrecy::SecretString;
@@ -54,6 +54,8 @@ struct Provider {
     child: Child,
     issuer: String,
     people: tempfile::NamedTempFile,
+    /// It ends when nobody holds what it writes to.
+    _said: BufReader<ChildStdout>,
 }
 
 impl Provider {
@@ -70,9 +72,10 @@ impl Provider {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        assert!(lines.map_while(Result::ok).any(|line| line == "ready"), "the provider did not start");
-        Self { child, issuer: format!("http://127.0.0.1:{port}"), people }
+        let mut said = BufReader::new(child.stdout.take().unwrap());
+        let is_ready = said.by_ref().lines().map_while(Result::ok).any(|line| line == "ready");
+        assert!(is_ready, "the provider did not start");
+        Self { child, issuer: format!("http://127.0.0.1:{port}"), people, _said: said }
     }
 
     /// What it tells of people.

@@ -103,7 +103,6 @@ fn told(shared: &Shared, headers: &HeaderMap, problem: Error) -> Response {
     if !wants_page {
         return problem.into_response();
     }
-    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let again = format!("{}/auth/oidc", shared.config.base_path);
     let page = format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Sign-in failed</title><h1>Sign-in failed</h1>\
@@ -112,7 +111,11 @@ fn told(shared: &Shared, headers: &HeaderMap, problem: Error) -> Response {
         escaped(problem.advice.as_deref().unwrap_or_default()),
         escaped(&again)
     );
-    (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response()
+    let mut response = problem.into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    *response.body_mut() = page.into();
+    response.headers_mut().remove(header::CONTENT_LENGTH);
+    response
 }
 
 fn escaped(text: &str) -> String {

@@ -27,6 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LARGEST: usize = 512 * 1024;
 const FRESH_SECONDS: i64 = 3_600;
 const AGAIN_SECONDS: i64 = 60;
+/// Whoever asks so soon after a failure is told the same: a provider that does not answer is not waited for by one after another.
+const FAILED_SECONDS: i64 = 5;
 
 /// A provider, and what it said of itself lately.
 #[derive(Debug)]
@@ -36,7 +38,14 @@ pub(super) struct Provider {
     client_secret: SecretString,
     /// Or why there is none.
     client: std::result::Result<reqwest::Client, String>,
-    known: Mutex<Option<Arc<Known>>>,
+    heard: Mutex<Heard>,
+}
+
+/// What was heard last.
+#[derive(Debug, Default)]
+struct Heard {
+    known: Option<Arc<Known>>,
+    failed: Option<(i64, Error)>,
 }
 
 /// What a provider said of itself.
@@ -87,7 +96,7 @@ impl Provider {
             .build();
         let client = built.map_err(|problem| problem.to_string());
         let (issuer, client_id) = (issuer.to_owned(), client_id.to_owned());
-        Self { issuer, client_id, client_secret: client_secret.clone(), client, known: Mutex::new(None) }
+        Self { issuer, client_id, client_secret: client_secret.clone(), client, heard: Mutex::default() }
     }
 
     fn client(&self) -> Result<&reqwest::Client> {
@@ -112,14 +121,27 @@ impl Provider {
 
     /// The same, at most so many seconds old. One asks at a time; the others wait for what it hears.
     async fn read(&self, clock: &Clock, fresh: i64) -> Result<Arc<Known>> {
-        let mut known = self.known.lock().await;
+        let mut heard = self.heard.lock().await;
         let now = clock.now().timestamp();
-        if let Some(known) = known.as_ref().filter(|known| (0..fresh).contains(&(now - known.read_at))) {
+        if let Some(known) = heard.known.as_ref().filter(|known| (0..fresh).contains(&(now - known.read_at))) {
             return Ok(Arc::clone(known));
         }
-        let read = Arc::new(self.discover(now).await?);
-        *known = Some(Arc::clone(&read));
-        Ok(read)
+        if let Some((at, problem)) = &heard.failed
+            && (0..FAILED_SECONDS).contains(&(now - at))
+        {
+            return Err(problem.clone());
+        }
+        match self.discover(now).await {
+            Ok(read) => {
+                let read = Arc::new(read);
+                *heard = Heard { known: Some(Arc::clone(&read)), failed: None };
+                Ok(read)
+            }
+            Err(problem) => {
+                heard.failed = Some((clock.now().timestamp(), problem.clone()));
+                Err(problem)
+            }
+        }
     }
 
     async fn discover(&self, now: i64) -> Result<Known> {
