@@ -11,10 +11,11 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::FLOW_SECONDS;
 use crate::app::{Error, Result};
 use crate::clock::Clock;
 
+/// How long an answer is waited for, in seconds.
+pub const FLOW_SECONDS: u32 = 600;
 const NONCE_BYTES: usize = 12;
 const LONGEST_NEXT: usize = 1_000;
 

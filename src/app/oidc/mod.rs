@@ -19,12 +19,11 @@ use crate::store::account as accounts;
 use crate::store::patience::{LONGEST, again, undisturbed};
 use crate::store::within;
 
+pub use flow::FLOW_SECONDS;
+
 use flow::Flow;
 use identity::Identity;
 use provider::Provider;
-
-/// How long an answer is waited for, in seconds.
-pub const FLOW_SECONDS: u32 = 600;
 
 /// Signing in by the configured provider; cheap to clone.
 #[derive(Clone, Debug)]
