@@ -78,7 +78,11 @@ async fn nothing_is_stored_before_the_site_has_let_the_account_in() {
     refused(&add(&rig, &base, "env:TOKEN"), 1, &["AUTH_INVALID", "nothing was stored", "--offline"]);
     refused(&add(&rig, &base, "env:OTHER"), 1, &["OTHER is not set", "--offline"]);
     let credential = format!("file:{}", rig.token_path().display());
-    refused(&[&add(&rig, &base, &credential)[..], &["--kind", "data-center"]].concat(), 2, &["says that it is cloud"]);
+    refused(
+        &[&add(&rig, &base, &credential)[..], &["--kind", "data-center"]].concat(),
+        2,
+        &["reports that it is cloud"],
+    );
     refused(&add(&rig, "http://127.0.0.1:1", &credential), 1, &["NETWORK_GLITCH", "--offline"]);
     refused(&add(&rig, "jira.example.com/browse/AA-1", &credential), 2, &["write https://jira.example.com"]);
     let page = (200, vec![("content-type", "text/html".to_owned())], "<html>shop</html>".to_owned());
@@ -117,7 +121,7 @@ async fn a_redirect_to_https_is_told_as_one() {
     succeeds(&rig.db, &[&add(&rig, &plain.url(), &credential)[..], &["--offline"]].concat());
     let advice = "syncline site update u --url https://127.0.0.1:1/jira";
     refuses(&rig.db, &["site", "check", "u"], 3, &["needs https://", advice]);
-    let mended = "write https://127.0.0.1:1 in the site's address";
+    let mended = "write https://127.0.0.1:1 as the site's address";
     refuses(&rig.db, &["project", "add", "u", "AA"], 1, &["CONFIG: 127.0.0.1 needs https://", mended]);
 }
 

@@ -46,9 +46,9 @@ async fn a_site_is_asked_what_it_is_and_a_wrong_answer_is_told() {
     succeeds(&rig.db, &add);
     assert_eq!(json(&rig.db, &["site", "show", "again"])["kind"], "cloud");
     let wrong = ["site", "update", "again", "--kind", "data-center"];
-    refuses(&rig.db, &wrong, 2, &["says that it is cloud, not data_center", "--kind cloud"]);
+    refuses(&rig.db, &wrong, 2, &["reports that it is cloud, not data_center", "--kind cloud"]);
     succeeds(&rig.db, &[&wrong[..], &["--offline"]].concat());
-    refuses(&rig.db, &["site", "check", "again"], 3, &["says that it is cloud", "site update again --kind cloud"]);
+    refuses(&rig.db, &["site", "check", "again"], 3, &["reports that it is cloud", "site update again --kind cloud"]);
     succeeds(&rig.db, &["site", "update", "again", "--kind", "auto"]);
     succeeds(&rig.db, &["site", "check", "again"]);
 }
@@ -72,7 +72,7 @@ async fn token_expiry_is_read_on_data_center_and_given_on_cloud() {
         assert!(text.contains(word), "{text} lacks {word}");
     }
     let doctor = words(&ask(&several.db, &["doctor"]));
-    assert!(doctor.contains("the token of sim ends at"), "{doctor}");
+    assert!(doctor.contains("the token of sim expires at"), "{doctor}");
     // Before 8.14 there is no list.
     options.version = "8.13.4".into();
     let old = Rig::new(options).await;

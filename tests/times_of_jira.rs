@@ -125,7 +125,7 @@ async fn a_cursor_that_stands_ahead_is_put_back_and_told() {
         .fetch_one(rig.db.pool())
         .await
         .unwrap();
-    assert!(told.contains("stood at 2031-01-01 00:00:00 UTC, ahead of the clock; it was put back to "), "{told}");
+    assert!(told.contains("was at 2031-01-01 00:00:00 UTC, ahead of the clock; it was put back to "), "{told}");
     let stood = ahead::list(rig.db.pool(), None).await.unwrap().remove(0).sentence();
     assert!(
         stood.contains("cursor was at 2031-01-01 00:00:00 UTC, ahead of the clock, and was put back to "),

@@ -12,6 +12,7 @@ pub mod audit;
 mod cursor;
 mod error;
 pub mod live;
+pub mod oidc;
 mod password;
 pub mod project;
 mod role;
