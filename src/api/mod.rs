@@ -15,6 +15,7 @@ mod cors;
 mod etag;
 mod extract;
 mod graphql;
+mod oidc;
 mod origin;
 mod problem;
 mod rest;
@@ -29,6 +30,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderValue, header};
 use axum::middleware;
 use axum::response::Response;
+use axum::routing::get;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::app::feed::Feed;
 use crate::app::live::Live;
+use crate::app::oidc::Oidc;
 use crate::config::{ServeConfig, SyncConfig};
 use crate::http::connections::{self, Limits};
 use crate::http::listen;
@@ -78,6 +81,7 @@ pub async fn serve(app: App, config: &ServeConfig, sync: &SyncConfig) -> Result<
         schema: graphql::schema(),
         config: Arc::new(config.clone()),
         sync: Arc::new(sync.clone()),
+        oidc: Oidc::new(config),
         stop: stop.clone(),
     };
     let limits = Limits { most: CONNECTIONS, request: Duration::from_secs(70), ..Limits::default() };
@@ -90,6 +94,8 @@ fn router(shared: Shared) -> Router {
     let base = shared.config.base_path.clone();
     let routes = rest::router()
         .route("/graphql", axum::routing::post(graphql::post))
+        .route("/auth/oidc", get(oidc::begin))
+        .route("/auth/oidc/callback", get(oidc::end))
         .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
         .layer(middleware::from_fn_with_state(shared.clone(), origin::check))

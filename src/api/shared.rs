@@ -8,6 +8,7 @@ use super::graphql::Api;
 use crate::app::App;
 use crate::app::feed::Feed;
 use crate::app::live::Live;
+use crate::app::oidc::Oidc;
 use crate::config::{ServeConfig, SyncConfig};
 
 /// The use cases, the runs that are followed, and the configuration; cheap to clone.
@@ -19,5 +20,6 @@ pub(crate) struct Shared {
     pub schema: Api,
     pub config: Arc<ServeConfig>,
     pub sync: Arc<SyncConfig>,
+    pub oidc: Option<Oidc>,
     pub stop: CancellationToken,
 }

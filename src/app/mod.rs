@@ -18,6 +18,7 @@ pub mod follow;
 pub mod health;
 pub mod issue;
 pub mod live;
+pub mod oidc;
 mod password;
 pub mod project;
 mod role;

@@ -10,7 +10,7 @@ use super::{Context, Error, Fields, Row, project};
 use crate::app::schedule::{self, View};
 use crate::domain::cron::Schedule;
 
-/// See when projects run next, and why then
+/// Show when projects run next, and why
 #[derive(Debug, clap::Args)]
 pub struct ScheduleArgs {
     #[command(subcommand)]
@@ -53,7 +53,7 @@ async fn show(which: &Which, now: DateTime<Utc>, context: &Context) -> Result<()
             Some(view) => shown.push(Shown::of(view, now)),
             None if which.is_named() => {
                 return Err(Error::failure(format!("project {} has no schedule", project::name(project)))
-                    .help("give it one with `syncline project reschedule`"));
+                    .help("set one with `syncline project reschedule`"));
             }
             None => {}
         }

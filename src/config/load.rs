@@ -90,6 +90,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, Error> {
     let is_default = |key: &str| settings.iter().any(|set| set.key == key && set.origin == "default");
     config.http.may_move = is_default("http.address");
     config.serve.may_move = is_default("serve.address");
+    config.serve.oidc = config.oidc.clone();
     if let Some((key, problem, remedy)) = config.queue.contradiction() {
         let origin = settings.iter().find(|setting| setting.key == key).map(|setting| setting.origin.clone());
         return Err(Error::Invalid { key: key.into(), origin: origin.unwrap_or_default(), problem, remedy });
@@ -186,7 +187,7 @@ fn setting(figment: &Figment, key: &'static Key) -> Result<Setting, Error> {
         (Kind::Integer(..), Value::String(_, text)) => Some(format!("is {text:?} instead of a whole number")),
         (Kind::Choice(words), Value::String(_, text)) if !words.contains(&text.as_str()) => {
             let hint = nearest(text, words.iter().copied()).map(|word| format!(" (did you mean {word}?)"));
-            Some(format!("is {text:?}, which it does not know{}", hint.unwrap_or_default()))
+            Some(format!("is {text:?}, which is unknown{}", hint.unwrap_or_default()))
         }
         (Kind::Text(check) | Kind::Secret(check), Value::String(_, text)) => check(text).err(),
         (Kind::Choice(_), Value::String(..)) => None,

@@ -2,13 +2,13 @@
 //!
 //! | variable | default | meaning |
 //! |---|---|---|
-//! | `SYNCLINE__SERVE__ADDRESS` | `127.0.0.1:8080` | where the API listens. The default moves to the next free port when it is taken, an address that was configured does not |
-//! | `SYNCLINE__SERVE__BASE_PATH` | | the path below which a reverse proxy serves it, such as `/syncline` |
-//! | `SYNCLINE__SERVE__AUTH` | `token` | who gets in: who signs in or bears a token, or with `none` whoever is on this machine |
-//! | `SYNCLINE__SERVE__PUBLIC_URL` | | the address that people write into their browser, where a reverse proxy stands before it |
-//! | `SYNCLINE__SERVE__TRUSTED_PROXIES` | | networks of reverse proxies, with commas between: what they say of the browser behind them is believed |
-//! | `SYNCLINE__SERVE__FORWARDED_BY` | `x-forwarded` | which headers the trusted proxies write: `X-Forwarded-For`, `-Proto` and `-Host`, or `Forwarded` |
-//! | `SYNCLINE__SERVE__CORS_ORIGINS` | | origins of other sites whose pages may ask with a token, with commas between |
+//! | `SYNCLINE__SERVE__ADDRESS` | `127.0.0.1:8080` | the address of the API. If the default port is in use, the next free port is taken; a configured address is fixed |
+//! | `SYNCLINE__SERVE__BASE_PATH` | | the path under which a reverse proxy serves the API, such as `/syncline` |
+//! | `SYNCLINE__SERVE__AUTH` | `token` | `token`: callers sign in or send a token; `none`: callers on this machine need neither |
+//! | `SYNCLINE__SERVE__PUBLIC_URL` | | the address in people's browsers, if there is a reverse proxy |
+//! | `SYNCLINE__SERVE__TRUSTED_PROXIES` | | networks of reverse proxies, separated by commas; Syncline trusts their headers about the browser |
+//! | `SYNCLINE__SERVE__FORWARDED_BY` | `x-forwarded` | the headers of the trusted proxies: `X-Forwarded-For`, `-Proto` and `-Host`, or `Forwarded` |
+//! | `SYNCLINE__SERVE__CORS_ORIGINS` | | origins of other sites whose pages may send requests with a token, separated by commas |
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -18,6 +18,7 @@ use url::Url;
 
 use super::key::{Key, Kind};
 use super::network::Network;
+use super::oidc::OidcConfig;
 
 /// Who gets in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -62,21 +63,33 @@ pub struct ServeConfig {
     pub forwarded_by: ForwardedBy,
     /// Origins of other sites whose pages may ask with a token.
     pub cors_origins: String,
+    /// Signing in by an OpenID provider: the section of its own.
+    #[serde(skip)]
+    pub oidc: OidcConfig,
 }
 
 impl ServeConfig {
-    /// Refuses to serve everybody without a token.
+    /// Refuses to serve everybody without a token, and what does not fit together.
     ///
     /// # Errors
-    /// When no token is asked for at an address that others reach.
+    /// What is wrong, with the keys and what to do.
     pub fn check(&self) -> Result<(), String> {
-        match self.auth == ServeAuth::None && !self.address.ip().is_loopback() {
-            true => Err(format!(
-                "serve.auth is none and serve.address is {}, which others reach: use an address of this machine alone, such as 127.0.0.1:8080, or set serve.auth to token",
+        if self.auth == ServeAuth::None && !self.address.ip().is_loopback() {
+            return Err(format!(
+                "serve.auth is none and serve.address is {}, which other machines can reach: use a local address \
+                 such as 127.0.0.1:8080, or set serve.auth to token",
                 self.address
-            )),
-            false => Ok(()),
+            ));
         }
+        if let Some(path) = self.public().map(|public| public.path().trim_end_matches('/').to_owned())
+            && path != self.base_path
+        {
+            return Err(format!(
+                "serve.public_url has the path {path:?} and serve.base_path is {:?}: make them equal",
+                self.base_path
+            ));
+        }
+        self.oidc.check(self.public_url.as_deref())
     }
 
     /// The address that people write into their browser. What is no address was refused when the configuration was read.
@@ -107,6 +120,7 @@ impl Default for ServeConfig {
             trusted_proxies: String::new(),
             forwarded_by: ForwardedBy::XForwarded,
             cors_origins: String::new(),
+            oidc: OidcConfig::default(),
         }
     }
 }
