@@ -36,8 +36,10 @@ use crate::http::connections::{self, Limits};
 use crate::http::listen;
 use crate::observe::events;
 
+pub(crate) use access::Caller;
+pub(crate) use problem::no_such_path;
 pub use rest::document;
-use shared::Shared;
+pub(crate) use shared::Shared;
 
 /// The body of a request, in bytes.
 const BODY_BYTES: usize = 64 * 1024;
@@ -54,11 +56,21 @@ pub struct Server {
     task: JoinHandle<()>,
 }
 
-/// Listens where the configuration says, and serves until [`Server::stop`].
+/// Listens where the configuration says, and serves the API until [`Server::stop`].
 ///
 /// # Errors
 /// When the address is taken or cannot be used.
 pub async fn serve(app: App, config: &ServeConfig, sync: &SyncConfig) -> Result<Server, listen::Error> {
+    serve_with(app, config, sync, Router::new().fallback(problem::no_such_path)).await
+}
+
+/// The same with pages beside the API; they answer what no route has.
+pub(crate) async fn serve_with(
+    app: App,
+    config: &ServeConfig,
+    sync: &SyncConfig,
+    pages: Router<Shared>,
+) -> Result<Server, listen::Error> {
     let wanted = config.address;
     let (listener, address) = listen::open("API", wanted, config.may_move).await?;
     if address != wanted && wanted.port() != 0 {
@@ -73,16 +85,16 @@ pub async fn serve(app: App, config: &ServeConfig, sync: &SyncConfig) -> Result<
         stop: stop.clone(),
     };
     let limits = Limits { most: CONNECTIONS, request: Duration::from_secs(70), ..Limits::default() };
-    let task = tokio::spawn(connections::serve(listener, router(shared), limits, stop.clone()));
+    let task = tokio::spawn(connections::serve(listener, router(shared, pages), limits, stop.clone()));
     tracing::info!(event = events::API_LISTENING, %address, "the API is served");
     Ok(Server { address, stop, task })
 }
 
-fn router(shared: Shared) -> Router {
+fn router(shared: Shared, pages: Router<Shared>) -> Router {
     let base = shared.config.base_path.clone();
     let routes = rest::router()
-        .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
+        .merge(pages)
         .layer(middleware::from_fn_with_state(shared.clone(), origin::check))
         .layer(middleware::map_response(headers))
         .layer(DefaultBodyLimit::max(BODY_BYTES))

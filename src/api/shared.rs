@@ -10,7 +10,7 @@ use crate::config::{ServeConfig, SyncConfig};
 
 /// The use cases, the runs that are followed, and the configuration; cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Shared {
+pub(crate) struct Shared {
     pub app: App,
     pub live: Live,
     pub config: Arc<ServeConfig>,

@@ -120,6 +120,11 @@ pub enum Verb {
     ReadProjects,
     PauseProject,
     ResumeProject,
+    ReadQueue,
+    RequeueSteps,
+    DiscardSteps,
+    ReadSites,
+    LimitSite,
     ReadAudit,
     ReadTokens,
     CreateToken,
@@ -128,7 +133,7 @@ pub enum Verb {
 
 impl Verb {
     /// All of them, in the order of `docs/access.md`.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 19] = [
         Self::ReadRuns,
         Self::ReadLogs,
         Self::ReadStatistics,
@@ -139,6 +144,11 @@ impl Verb {
         Self::ReadProjects,
         Self::PauseProject,
         Self::ResumeProject,
+        Self::ReadQueue,
+        Self::RequeueSteps,
+        Self::DiscardSteps,
+        Self::ReadSites,
+        Self::LimitSite,
         Self::ReadAudit,
         Self::ReadTokens,
         Self::CreateToken,
@@ -148,13 +158,25 @@ impl Verb {
     /// The scope that it needs.
     pub const fn scope(self) -> Scope {
         match self {
-            Self::ReadRuns | Self::ReadLogs | Self::ReadStatistics | Self::ReadProjects => Scope::Read,
-            Self::StartRun | Self::CancelRun | Self::RetryRun | Self::PauseProject | Self::ResumeProject => {
-                Scope::Operate
-            }
-            Self::DeleteRun | Self::ReadAudit | Self::ReadTokens | Self::CreateToken | Self::RevokeToken => {
-                Scope::Admin
-            }
+            Self::ReadRuns
+            | Self::ReadLogs
+            | Self::ReadStatistics
+            | Self::ReadProjects
+            | Self::ReadQueue
+            | Self::ReadSites => Scope::Read,
+            Self::StartRun
+            | Self::CancelRun
+            | Self::RetryRun
+            | Self::PauseProject
+            | Self::ResumeProject
+            | Self::RequeueSteps
+            | Self::DiscardSteps => Scope::Operate,
+            Self::DeleteRun
+            | Self::LimitSite
+            | Self::ReadAudit
+            | Self::ReadTokens
+            | Self::CreateToken
+            | Self::RevokeToken => Scope::Admin,
         }
     }
 
@@ -171,6 +193,11 @@ impl Verb {
             Self::ReadProjects => "read projects",
             Self::PauseProject => "pause projects",
             Self::ResumeProject => "resume projects",
+            Self::ReadQueue => "read the queue",
+            Self::RequeueSteps => "requeue dead steps",
+            Self::DiscardSteps => "discard dead steps",
+            Self::ReadSites => "read sites",
+            Self::LimitSite => "limit the requests to a site",
             Self::ReadAudit => "read the audit",
             Self::ReadTokens => "list tokens",
             Self::CreateToken => "create tokens",

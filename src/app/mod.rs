@@ -10,15 +10,20 @@ mod actor;
 pub mod audit;
 mod cursor;
 mod error;
+pub mod health;
 pub mod live;
 pub mod project;
+pub mod queue;
 pub mod run;
+pub mod site;
 pub mod stats;
+pub mod step;
 pub mod token;
 
 pub use actor::{Actor, Scope, Scopes, Verb, Way};
 pub use error::{Error, Kind};
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::clock::Clock;
@@ -38,6 +43,11 @@ impl App {
     /// Use cases on a database.
     pub fn new(connections: Connections, clock: Clock) -> Self {
         Self { connections, clock }
+    }
+
+    /// Now, by the clock that all use cases have.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
     }
 
     fn pool(&self) -> sqlx::PgPool {

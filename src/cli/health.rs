@@ -79,14 +79,7 @@ impl Shown {
         if ahead.is_some() && row.alerting.iter().all(|class| class != class::DATED_AHEAD) {
             row.alerting.push(class::DATED_AHEAD.to_owned());
         }
-        let state = match &row {
-            row if row.project_state == "paused" => "paused",
-            row if row.site_cause.is_some() => "site failing",
-            row if row.failure_streak > 0 => "failing",
-            row if !row.alerting.is_empty() || !rejected::counts(&row.rejected).is_empty() => "ailing",
-            row if row.last_success_at.is_none() => "never",
-            _ => "well",
-        };
+        let state = crate::app::health::state(&row);
         let advice = row.code.as_deref().and_then(FailureCode::parse).map(FailureCode::advice);
         Self {
             project: format!("{}/{}", row.site, row.key),

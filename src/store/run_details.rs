@@ -1,5 +1,6 @@
 //! What a run did, step by step, and what it waited for.
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgPool;
 use utoipa::ToSchema;
@@ -41,6 +42,56 @@ pub struct Waited {
     pub times: i64,
     /// How long, each step's wait counted.
     pub seconds: f64,
+}
+
+/// One step of a run.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Step {
+    /// Its id.
+    pub id: Uuid,
+    /// `jira`, `store` or `control`.
+    pub queue: String,
+    /// What it does.
+    pub kind: String,
+    /// Which one of its kind.
+    pub key: String,
+    /// `ready`, `later`, `running`, `done`, `dead` or `cancelled`.
+    pub state: String,
+    /// How often it was claimed.
+    pub attempts: i32,
+    /// Attempts that failed.
+    pub failures: i16,
+    /// Takeovers from workers that had fallen silent.
+    pub rescues: i16,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// From when on it may be claimed.
+    pub ready_at: DateTime<Utc>,
+    /// When it was claimed last.
+    pub claimed_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// The canonical code of its last failure.
+    pub error_code: Option<String>,
+    /// What happened.
+    pub error_message: Option<String>,
+    /// Who must do what.
+    pub error_advice: Option<String>,
+}
+
+/// The first steps of the run, in the order in which they were made.
+pub async fn each(pool: &PgPool, run_id: Uuid, limit: i64) -> Result<Vec<Step>> {
+    let steps = sqlx::query_as!(
+        Step,
+        r#"SELECT id, queue, kind, key, state, attempt AS attempts, failures, rescues, created_at, ready_at, claimed_at,
+                  finished_at, error_code, error_message, error_advice
+             FROM syncline.sync_step WHERE run_id = $1 ORDER BY created_at, id LIMIT $2"#,
+        run_id,
+        limit
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(steps)
 }
 
 /// The run's steps by kind, in the order in which the kinds began.

@@ -1,0 +1,60 @@
+//! The page that says why there is none: what was refused, its code, what to do.
+
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+use super::super::parts;
+use super::super::shell::Shell;
+use super::super::visitor::{Visitor, of_status};
+use crate::api::Shared;
+use crate::app::{Error, Kind};
+
+#[derive(Template)]
+#[template(path = "failed.html", config = ".askama.toml")]
+struct Failed {
+    shell: Shell,
+    title: &'static str,
+    code: &'static str,
+    message: String,
+    help: Option<String>,
+}
+
+fn title(kind: Kind) -> (StatusCode, &'static str) {
+    match kind {
+        Kind::Invalid => (StatusCode::BAD_REQUEST, "This cannot be asked so"),
+        Kind::Unauthenticated => (StatusCode::UNAUTHORIZED, "Sign in first"),
+        Kind::Forbidden => (StatusCode::FORBIDDEN, "You may not do this"),
+        Kind::NotFound => (StatusCode::NOT_FOUND, "There is no such thing"),
+        Kind::Conflict => (StatusCode::CONFLICT, "This is not possible now"),
+        Kind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "The database cannot be asked now"),
+        Kind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "The request failed"),
+    }
+}
+
+fn draw(shell: Shell, error: &Error) -> Response {
+    let (status, title) = title(error.kind);
+    let (message, help) = match error.kind {
+        Kind::Internal => {
+            tracing::error!(event = crate::observe::events::API_FAILED, error = %error.message, "a page failed");
+            ("What went wrong stands in the log of the process.".to_owned(), None)
+        }
+        Kind::Unavailable => (
+            error.message.clone(),
+            Some("wait a moment and try again; `syncline doctor` says what is wrong".to_owned()),
+        ),
+        _ => (error.message.clone(), error.help.clone()),
+    };
+    let page = Failed { shell, title, code: error.kind.code(), message, help };
+    of_status(status, &page).unwrap_or_else(|_| status.into_response())
+}
+
+/// For a visitor. The database is not asked: it may be what is wrong.
+pub(in super::super) async fn page(visitor: &Visitor, error: &Error) -> Response {
+    draw(Shell::quiet(visitor, "", title(error.kind).1), error)
+}
+
+/// For somebody unknown.
+pub(in super::super) fn bare(shared: &Shared, theme: &'static str, error: &Error) -> Response {
+    draw(Shell::bare(&shared.config.base_path, theme, shared.app.now(), title(error.kind).1), error)
+}
