@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use thirtyfour::prelude::*;
-use thirtyfour::{ChromeCapabilities, ChromiumLikeCapabilities, Cookie, Key};
+use thirtyfour::{ChromeCapabilities, ChromiumLikeCapabilities, Cookie};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::console::{GUARDED, PAGES, Stage, filled};
 use crate::support::TestDb;
 
+const ENTER: &str = "\u{e007}";
+const TAB: &str = "\u{e004}";
 /// How long the browser may take for anything.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -163,18 +165,18 @@ async fn a_run_is_retried_by_keyboard_alone() {
     browser.driver.goto(stage.url("/history?status=failed")).await.unwrap();
     browser.keys("j").await;
     assert!(browser.focused().await.attr("href").await.unwrap().unwrap().contains("/runs/"), "a row has the focus");
-    browser.keys(&Key::Enter.to_string()).await;
+    browser.keys(ENTER).await;
     browser.at("/runs/").await;
     let mut reached = false;
     for _ in 0..40 {
-        browser.keys(&Key::Tab.to_string()).await;
+        browser.keys(TAB).await;
         if browser.focused().await.text().await.unwrap() == "Retry" {
             reached = true;
             break;
         }
     }
     assert!(reached, "Tab never reached Retry");
-    browser.keys(&Key::Enter.to_string()).await;
+    browser.keys(ENTER).await;
     browser.at("said=retried").await;
     let trigger: String = sqlx::query_scalar("SELECT trigger FROM syncline.sync_run WHERE state = 'queued'")
         .fetch_one(db.pool())
