@@ -7,6 +7,7 @@ use reqwest::{Method, Response, StatusCode};
 use secrecy::ExposeSecret;
 use sqlx::AssertSqlSafe;
 use syncline::api::Server;
+use syncline::app::account;
 use syncline::app::token::{self, NewOne};
 use syncline::app::{Actor, App};
 use syncline::clock::Clock;
@@ -328,6 +329,34 @@ async fn strangers_sign_in_and_come_to_where_they_wanted() {
     assert_eq!(sent, "/jira/sign-in?next=%2Fjira%2Fhistory%3Fstatus%3Dfailed");
     let form = stage.get(sent.strip_prefix("/jira").unwrap()).await.text().await.unwrap();
     assert!(form.contains("value=\"/jira/history?status=failed\""), "{form}");
+    let ana = account::NewOne {
+        name: "ana".into(),
+        role: Some("operator".into()),
+        password: Some("a long pass phrase".to_owned().into()),
+        ..account::NewOne::default()
+    };
+    account::create(&stage.app, &Actor::cli("root"), &ana).await.unwrap();
+    let wrong = stage.post("/sign-in", &[("name", "ana"), ("password", "no"), ("next", "/jira/history")]).await;
+    assert_eq!(wrong.status(), StatusCode::UNAUTHORIZED);
+    assert!(wrong.text().await.unwrap().contains("value=\"ana\""), "the name stays");
+    let right =
+        stage.post("/sign-in", &[("name", "ana"), ("password", "a long pass phrase"), ("next", "/jira/history")]).await;
+    assert_eq!(location(&right), "/jira/history");
+    let cookie = right.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let signed = |method: Method, path: &str| stage.ask(method, path).header("cookie", &cookie);
+    assert!(signed(Method::GET, "/history").send().await.unwrap().text().await.unwrap().contains("Account of ana"));
+    for (origin, status) in [("https://evil.example", StatusCode::FORBIDDEN), (&stage.origin(), StatusCode::SEE_OTHER)]
+    {
+        let asked = signed(Method::POST, "/projects/east/OPS/pause").header("origin", origin).send().await.unwrap();
+        assert_eq!(asked.status(), status, "{origin}");
+    }
+    let out = signed(Method::POST, "/sign-out").header("origin", stage.origin()).send().await.unwrap();
+    assert_eq!(location(&out), "/jira/sign-in");
+    assert_eq!(
+        signed(Method::GET, "/history").send().await.unwrap().status(),
+        StatusCode::SEE_OTHER,
+        "the session is over"
+    );
     let elsewhere = stage.text("/sign-in?next=https://evil.example").await;
     assert!(elsewhere.contains("name=\"next\" value=\"/jira/\""));
 }

@@ -4,17 +4,20 @@
 //! and write its answer; they hold no rule of their own. `docs/api.md` shows how it is used, `/api/openapi.json` describes all
 //! of it.
 //!
-//! What must hold: nobody gets in without a token, except on this machine's own address where `serve.auth` is `none`; every
+//! What must hold: nobody gets in without a token or a session, except on this machine's own address where `serve.auth` is `none`; every
 //! refusal is a problem (RFC 9457) with a code and advice, and never a stack trace; a request has a bounded body and bounded
 //! time.
 
-mod access;
+pub(crate) mod access;
+pub(crate) mod client;
+pub(crate) mod cookie;
+mod cors;
 mod etag;
 mod extract;
 mod origin;
 mod problem;
 mod rest;
-mod shared;
+pub(crate) mod shared;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -96,6 +99,7 @@ fn router(shared: Shared, pages: Router<Shared>) -> Router {
         .method_not_allowed_fallback(problem::no_such_method)
         .merge(pages)
         .layer(middleware::from_fn_with_state(shared.clone(), origin::check))
+        .layer(middleware::from_fn_with_state(shared.clone(), cors::allow))
         .layer(middleware::map_response(headers))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .with_state(shared);

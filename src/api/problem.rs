@@ -17,7 +17,7 @@ pub struct Problem {
     pub title: &'static str,
     /// The HTTP status.
     pub status: u16,
-    /// A stable code, for programs: `INVALID`, `UNAUTHENTICATED`, `FORBIDDEN`, `NOT_FOUND`, `CONFLICT`, `UNAVAILABLE`, …
+    /// A stable code, for programs: `INVALID`, `UNAUTHENTICATED`, `FORBIDDEN`, `NOT_FOUND`, `CONFLICT`, `LIMITED`, `UNAVAILABLE`, …
     pub code: &'static str,
     /// What is wrong with this request.
     pub detail: String,
@@ -27,6 +27,9 @@ pub struct Problem {
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advice: Option<String>,
+    /// For the header `Retry-After`.
+    #[serde(skip)]
+    retry_after: Option<u64>,
 }
 
 const fn status(kind: Kind) -> (StatusCode, &'static str) {
@@ -36,7 +39,8 @@ const fn status(kind: Kind) -> (StatusCode, &'static str) {
         Kind::Forbidden => (StatusCode::FORBIDDEN, "Who asks may not do this"),
         Kind::NotFound => (StatusCode::NOT_FOUND, "There is no such thing"),
         Kind::Conflict => (StatusCode::CONFLICT, "The state of things does not allow it"),
-        Kind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "The database cannot be asked now"),
+        Kind::Limited => (StatusCode::TOO_MANY_REQUESTS, "It was asked too often"),
+        Kind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "What is needed cannot be had now"),
         Kind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong here"),
     }
 }
@@ -51,6 +55,7 @@ impl Problem {
             detail: detail.into(),
             field: None,
             advice: None,
+            retry_after: None,
         }
     }
 
@@ -71,8 +76,9 @@ impl IntoResponse for Problem {
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        let unavailable = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(5);
+        if let Some(seconds) = self.retry_after.or(unavailable) {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }
@@ -89,7 +95,13 @@ impl From<Error> for Problem {
             }
             _ => error.message,
         };
-        Self { field: error.field, advice: error.help, ..Self::new(status, title, error.kind.code(), detail) }
+        let retry_after = error.retry_after;
+        Self {
+            field: error.field,
+            advice: error.help,
+            retry_after,
+            ..Self::new(status, title, error.kind.code(), detail)
+        }
     }
 }
 

@@ -15,6 +15,8 @@ pub enum Way {
     Cli,
     /// A token of the API.
     Token,
+    /// A browser that is signed in.
+    Session,
     /// The API on this machine's own address, where no token is asked for.
     Local,
 }
@@ -25,6 +27,7 @@ impl Way {
         match self {
             Self::Cli => "cli",
             Self::Token => "token",
+            Self::Session => "session",
             Self::Local => "local",
         }
     }
@@ -89,6 +92,11 @@ impl Scopes {
         self.0.iter().map(|scope| scope.as_str().to_owned()).collect()
     }
 
+    /// What these and `others` both include.
+    pub(super) fn both(&self, others: &Self) -> Self {
+        Self::of(Scope::ALL.into_iter().filter(|scope| self.grant(*scope) && others.grant(*scope)))
+    }
+
     /// The first of these that `others` do not include.
     pub(super) fn beyond(&self, others: &Self) -> Option<Scope> {
         self.0.iter().copied().find(|scope| !others.grant(*scope))
@@ -129,11 +137,17 @@ pub enum Verb {
     ReadTokens,
     CreateToken,
     RevokeToken,
+    ReadAccounts,
+    CreateAccount,
+    ChangeAccount,
+    RemoveAccount,
+    ReadSessions,
+    EndSessions,
 }
 
 impl Verb {
     /// All of them, in the order of `docs/access.md`.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 25] = [
         Self::ReadRuns,
         Self::ReadLogs,
         Self::ReadStatistics,
@@ -153,6 +167,12 @@ impl Verb {
         Self::ReadTokens,
         Self::CreateToken,
         Self::RevokeToken,
+        Self::ReadAccounts,
+        Self::CreateAccount,
+        Self::ChangeAccount,
+        Self::RemoveAccount,
+        Self::ReadSessions,
+        Self::EndSessions,
     ];
 
     /// The scope that it needs.
@@ -176,7 +196,13 @@ impl Verb {
             | Self::ReadAudit
             | Self::ReadTokens
             | Self::CreateToken
-            | Self::RevokeToken => Scope::Admin,
+            | Self::RevokeToken
+            | Self::ReadAccounts
+            | Self::CreateAccount
+            | Self::ChangeAccount
+            | Self::RemoveAccount
+            | Self::ReadSessions
+            | Self::EndSessions => Scope::Admin,
         }
     }
 
@@ -202,6 +228,12 @@ impl Verb {
             Self::ReadTokens => "list tokens",
             Self::CreateToken => "create tokens",
             Self::RevokeToken => "revoke tokens",
+            Self::ReadAccounts => "list accounts",
+            Self::CreateAccount => "create accounts",
+            Self::ChangeAccount => "change accounts",
+            Self::RemoveAccount => "remove accounts",
+            Self::ReadSessions => "list sessions of others",
+            Self::EndSessions => "end sessions of others",
         }
     }
 }
@@ -219,12 +251,22 @@ pub struct Actor {
     pub scopes: Scopes,
     /// The only projects that they reach; none for all.
     pub projects: Option<Vec<Uuid>>,
+    /// The account that they signed in with, or whose token they bear.
+    pub account: Option<Uuid>,
+    /// The session that they are signed in by.
+    pub session: Option<Uuid>,
 }
 
 impl Actor {
     /// Somebody at the command line: whoever has the database's password may do everything.
     pub fn cli(name: impl Into<String>) -> Self {
-        Self { name: name.into(), way: Way::Cli, address: None, scopes: Scopes::all(), projects: None }
+        Self { scopes: Scopes::all(), ..Self::nobody(name, Way::Cli) }
+    }
+
+    /// Somebody who may do nothing yet.
+    pub fn nobody(name: impl Into<String>, way: Way) -> Self {
+        let (name, scopes) = (name.into(), Scopes::of([]));
+        Self { name, way, address: None, scopes, projects: None, account: None, session: None }
     }
 
     /// As the audit keeps it.
@@ -239,8 +281,17 @@ impl Actor {
     pub fn may(&self, verb: Verb) -> Result<()> {
         match self.scopes.grant(verb.scope()) {
             true => Ok(()),
-            false => Err(Error::forbidden(format!("{} may not {}", self.name, verb.describe()))
-                .help(format!("use a token with the scope {}", verb.scope().as_str()))),
+            false => {
+                Err(Error::forbidden(format!("{} may not {}", self.name, verb.describe()))
+                    .help(self.needs(verb.scope())))
+            }
+        }
+    }
+
+    fn needs(&self, scope: Scope) -> String {
+        match self.way {
+            Way::Session => format!("an administrator can give you a role with the scope {}", scope.as_str()),
+            _ => format!("use a token with the scope {}", scope.as_str()),
         }
     }
 
@@ -254,7 +305,7 @@ impl Actor {
             None => Ok(()),
             Some(_) => {
                 Err(Error::forbidden(format!("{} is limited to projects and may not {}", self.name, verb.describe()))
-                    .help("use a token that is not limited to projects"))
+                    .help("use a token or an account that is not limited to projects"))
             }
         }
     }

@@ -18,6 +18,8 @@ pub enum Kind {
     NotFound,
     /// The state of things does not allow it.
     Conflict,
+    /// It was asked too often.
+    Limited,
     /// The database cannot be asked now.
     Unavailable,
     /// A fault of this program.
@@ -33,6 +35,7 @@ impl Kind {
             Self::Forbidden => "FORBIDDEN",
             Self::NotFound => "NOT_FOUND",
             Self::Conflict => "CONFLICT",
+            Self::Limited => "LIMITED",
             Self::Unavailable => "UNAVAILABLE",
             Self::Internal => "INTERNAL",
         }
@@ -50,11 +53,13 @@ pub struct Error {
     pub message: String,
     /// What to do about it.
     pub help: Option<String>,
+    /// After how many seconds it may be asked again.
+    pub retry_after: Option<u64>,
 }
 
 impl Error {
     fn of(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, field: None, message: message.into(), help: None }
+        Self { kind, field: None, message: message.into(), help: None, retry_after: None }
     }
 
     /// A field of the input is wrong.
@@ -80,6 +85,16 @@ impl Error {
     /// The state of things does not allow it.
     pub fn conflict(message: impl Into<String>) -> Self {
         Self::of(Kind::Conflict, message)
+    }
+
+    /// It was asked too often; it may be asked again after so many seconds.
+    pub fn limited(message: impl Into<String>, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..Self::of(Kind::Limited, message) }
+    }
+
+    /// What is needed cannot be had now.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::of(Kind::Unavailable, message)
     }
 
     /// The same with advice.

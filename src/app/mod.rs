@@ -6,15 +6,19 @@
 //! What must hold: whoever stands above (commands, routes) decides nothing of its own: what one way may do, every way may do;
 //! a change without an entry in the audit does not exist; an actor that is limited to projects learns nothing of others.
 
+pub mod account;
 mod actor;
 pub mod audit;
 mod cursor;
 mod error;
 pub mod health;
 pub mod live;
+mod password;
 pub mod project;
 pub mod queue;
+mod role;
 pub mod run;
+pub mod session;
 pub mod site;
 pub mod stats;
 pub mod step;
@@ -22,6 +26,7 @@ pub mod token;
 
 pub use actor::{Actor, Scope, Scopes, Verb, Way};
 pub use error::{Error, Kind};
+pub use role::Role;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;

@@ -6,8 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
 
-use super::{Actor, App, Error, Result, Scope, Scopes, Verb, Way, project};
+use super::{Actor, App, Error, Result, Role, Scope, Scopes, Verb, Way, project};
 use crate::store::patience::{LONGEST, again, undisturbed};
 use crate::store::token::{self, NewToken};
 use crate::store::within;
@@ -68,6 +69,7 @@ pub async fn create(app: &App, actor: &Actor, asked: &NewOne) -> Result<SecretSt
         projects,
         #[allow(clippy::cast_precision_loss)] // bounded above
         lives: asked.days.map(|days| days as f64 * DAY),
+        account: actor.account,
     };
     let (pool, who) = (app.pool(), actor.who());
     match undisturbed(|| token::create(&pool, &new, &who)).await? {
@@ -130,11 +132,26 @@ pub async fn actor(app: &App, token: &str, address: Option<String>) -> Result<Ac
         Error::unauthenticated("the token does not work")
             .help("it is unknown, revoked or over: make another one with `syncline token create`")
     })?;
+    let mut scopes = Scopes::of(found.scopes.iter().filter_map(|text| Scope::parse(text)));
+    let mut projects = found.projects;
+    if let Some(owner) = &found.account {
+        scopes =
+            scopes.both(&Role::parse(&owner.role).map_or_else(|| Scopes::of([]), |role| role.scopes(owner.restricted)));
+        projects = narrower(projects, owner.projects.clone());
+    }
     Ok(Actor {
-        name: format!("token {}", found.name),
-        way: Way::Token,
         address,
-        scopes: Scopes::of(found.scopes.iter().filter_map(|text| Scope::parse(text))),
-        projects: found.projects,
+        scopes,
+        projects,
+        account: found.account.map(|owner| owner.id),
+        ..Actor::nobody(format!("token {}", found.name), Way::Token)
     })
+}
+
+/// The projects that are in both lists; no list is all projects.
+fn narrower(one: Option<Vec<Uuid>>, other: Option<Vec<Uuid>>) -> Option<Vec<Uuid>> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.into_iter().filter(|project| other.contains(project)).collect()),
+        (one, other) => one.or(other),
+    }
 }

@@ -10,8 +10,16 @@ use crate::domain::failure::looks_secret;
 use crate::domain::scrub::Secrets;
 
 /// Flags whose value, or the word that somebody put behind them by mistake, may be a secret.
-const SECRET_FLAGS: [&str; 6] =
-    ["--token-stdin", "--credential-stdin", "--credential", "--client-secret", "--database-url", "--set"];
+const SECRET_FLAGS: [&str; 8] = [
+    "--token-stdin",
+    "--credential-stdin",
+    "--credential",
+    "--client-secret",
+    "--password-stdin",
+    "--password",
+    "--database-url",
+    "--set",
+];
 
 /// Answers a shell that asks what fits (`completions`), and says whether one did. Before there is a runtime: it makes one.
 pub fn complete() -> bool {

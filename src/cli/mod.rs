@@ -6,6 +6,7 @@
 //! What must hold: a failure is one `error:` line that says what is wrong and, where something can be done, one `help:`
 //! line; a command holds no SQL and no knowledge of Jira's shapes.
 
+mod account;
 mod alert;
 mod arguments;
 mod audit;
@@ -39,6 +40,7 @@ mod reference;
 mod role;
 mod run;
 mod schedule;
+mod secret_input;
 mod selection;
 mod serve;
 pub mod simulate;
@@ -137,6 +139,7 @@ pub enum Command {
     Alert(alert::AlertArgs),
     Verify(verify::VerifyArgs),
     Drift(drift::DriftArgs),
+    Account(account::AccountArgs),
     Token(token::TokenArgs),
     Audit(audit::AuditArgs),
     Role(role::RoleArgs),
@@ -230,6 +233,7 @@ fn answers_at_once(command: &Command) -> bool {
         | Command::Drift(_)
         | Command::Token(_)
         | Command::Audit(_) => true,
+        Command::Account(args) => !args.asks(),
         Command::Log(args) => !args.waits(),
         Command::Run(args) => !args.waits(),
         Command::Sync(args) => !args.waits(),
@@ -294,6 +298,7 @@ async fn dispatch(
         Command::Alert(args) => alert::run(args, context).await,
         Command::Verify(args) => verify::run(args, context).await,
         Command::Drift(args) => drift::run(args, context).await,
+        Command::Account(args) => account::run(args, context).await,
         Command::Token(args) => token::run(args, context).await,
         Command::Audit(args) => audit::run(args, context).await,
         Command::Role(args) => role::run(args, context).await,

@@ -18,6 +18,7 @@ mod http;
 mod key;
 mod load;
 mod log;
+mod network;
 mod queue;
 #[cfg(test)]
 mod reference;
@@ -36,7 +37,7 @@ pub use load::{Loaded, Origin, Setting, Sources, load};
 pub use log::{LogConfig, LogFormat};
 pub use queue::QueueConfig;
 pub use secrets::SecretsConfig;
-pub use serve::{ServeAuth, ServeConfig};
+pub use serve::{ForwardedBy, ServeAuth, ServeConfig};
 pub use sync::SyncConfig;
 pub use telemetry::TelemetryConfig;
 

@@ -4,23 +4,41 @@
 //! |---|---|---|
 //! | `SYNCLINE__SERVE__ADDRESS` | `127.0.0.1:8080` | where the API listens. The default moves to the next free port when it is taken, an address that was configured does not |
 //! | `SYNCLINE__SERVE__BASE_PATH` | | the path below which a reverse proxy serves it, such as `/syncline` |
-//! | `SYNCLINE__SERVE__AUTH` | `token` | who gets in: bearers of a token, or with `none` whoever is on this machine |
+//! | `SYNCLINE__SERVE__AUTH` | `token` | who gets in: who signs in or bears a token, or with `none` whoever is on this machine |
+//! | `SYNCLINE__SERVE__PUBLIC_URL` | | the address that people write into their browser, where a reverse proxy stands before it |
+//! | `SYNCLINE__SERVE__TRUSTED_PROXIES` | | networks of reverse proxies, with commas between: what they say of the browser behind them is believed |
+//! | `SYNCLINE__SERVE__FORWARDED_BY` | `x-forwarded` | which headers the trusted proxies write: `X-Forwarded-For`, `-Proto` and `-Host`, or `Forwarded` |
+//! | `SYNCLINE__SERVE__CORS_ORIGINS` | | origins of other sites whose pages may ask with a token, with commas between |
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::Deserialize;
 
+use url::Url;
+
 use super::key::{Key, Kind};
+use super::network::Network;
 
 /// Who gets in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ServeAuth {
-    /// Bearers of a token.
+    /// Who signs in or bears a token.
     #[default]
     Token,
     /// Whoever is on this machine; the address must be this machine's own.
     None,
+}
+
+/// Which headers trusted proxies write. Only these are believed: a proxy passes the others on as a stranger wrote them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForwardedBy {
+    /// `X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Host`.
+    #[default]
+    XForwarded,
+    /// `Forwarded`, as RFC 7239 has it.
+    Forwarded,
 }
 
 /// The API.
@@ -36,6 +54,14 @@ pub struct ServeConfig {
     pub base_path: String,
     /// Who gets in.
     pub auth: ServeAuth,
+    /// The address that people write into their browser.
+    pub public_url: Option<String>,
+    /// Networks of proxies that are believed.
+    pub trusted_proxies: String,
+    /// Which headers they write.
+    pub forwarded_by: ForwardedBy,
+    /// Origins of other sites whose pages may ask with a token.
+    pub cors_origins: String,
 }
 
 impl ServeConfig {
@@ -52,12 +78,36 @@ impl ServeConfig {
             false => Ok(()),
         }
     }
+
+    /// The address that people write into their browser. What is no address was refused when the configuration was read.
+    pub fn public(&self) -> Option<Url> {
+        self.public_url.as_deref().and_then(|text| Url::parse(text).ok())
+    }
+
+    /// Whether what this address says of those behind it is believed.
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        parts(&self.trusted_proxies).filter_map(|text| text.parse::<Network>().ok()).any(|one| one.holds(address))
+    }
+
+    /// Whether pages of this origin may ask with a token.
+    pub fn allows_origin(&self, origin: &str) -> bool {
+        parts(&self.cors_origins).any(|one| one == origin)
+    }
 }
 
 impl Default for ServeConfig {
     fn default() -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], 8080));
-        Self { address, may_move: true, base_path: String::new(), auth: ServeAuth::Token }
+        Self {
+            address,
+            may_move: true,
+            base_path: String::new(),
+            auth: ServeAuth::Token,
+            public_url: None,
+            trusted_proxies: String::new(),
+            forwarded_by: ForwardedBy::XForwarded,
+            cors_origins: String::new(),
+        }
     }
 }
 
@@ -75,7 +125,73 @@ pub(super) const KEYS: &[Key] = &[
         expects: "a path such as /syncline, or nothing,",
     },
     Key { path: "serve.auth", default: "token", kind: Kind::Choice(&["token", "none"]), expects: "who gets in" },
+    Key {
+        path: "serve.public_url",
+        default: "",
+        kind: Kind::Text(public_url),
+        expects: "an address such as https://syncline.example.com, with the base path and nothing else behind it,",
+    },
+    Key {
+        path: "serve.trusted_proxies",
+        default: "",
+        kind: Kind::Text(networks),
+        expects: "networks such as 10.0.0.0/8 or 192.0.2.7, with commas between,",
+    },
+    Key {
+        path: "serve.forwarded_by",
+        default: "x-forwarded",
+        kind: Kind::Choice(&["x-forwarded", "forwarded"]),
+        expects: "which headers the proxies write",
+    },
+    Key {
+        path: "serve.cors_origins",
+        default: "",
+        kind: Kind::Text(origins),
+        expects: "origins such as https://wiki.example.com, with commas between,",
+    },
 ];
+
+fn parts(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(str::trim).filter(|part| !part.is_empty())
+}
+
+fn networks(text: &str) -> Result<(), String> {
+    match parts(text).find(|part| part.parse::<Network>().is_err()) {
+        Some(wrong) => Err(format!("holds {wrong:?}, which is no network")),
+        None => Ok(()),
+    }
+}
+
+/// An address of a web page without credentials, query or fragment.
+fn web(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|problem| format!("holds {text:?}, which is no address: {problem}"))?;
+    let is_plain = matches!(url.scheme(), "http" | "https")
+        && url.host_str().is_some()
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    // What may be a password is not repeated.
+    if is_plain { Ok(url) } else { Err("holds something else than scheme, host, port and path".to_owned()) }
+}
+
+fn public_url(text: &str) -> Result<(), String> {
+    match text {
+        "" => Ok(()),
+        text => web(text).map(drop),
+    }
+}
+
+fn origins(text: &str) -> Result<(), String> {
+    for part in parts(text) {
+        if web(part)?.origin().ascii_serialization() != part {
+            return Err(format!(
+                "holds {part:?}, which is no origin: scheme, host and port, in lower case, without a slash at the end"
+            ));
+        }
+    }
+    Ok(())
+}
 
 fn address(text: &str) -> Result<(), String> {
     let parsed = text.parse::<SocketAddr>();

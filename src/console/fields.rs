@@ -38,6 +38,11 @@ impl Fields {
         self.get(name).unwrap_or("")
     }
 
+    /// The first value of that name as it was typed, for passwords.
+    pub(super) fn raw(&self, name: &str) -> String {
+        self.0.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone()).unwrap_or_default()
+    }
+
     /// All values of that name.
     pub(super) fn all(&self, name: &str) -> Vec<String> {
         self.0

@@ -55,6 +55,7 @@ fn router() -> Router<Shared> {
         .route("/audit", get(audit::show))
         .route("/access", get(access::show).post(access::create))
         .route("/access/revoke", post(access::revoke))
+        .route("/access/end", post(access::end))
         .route("/go", get(search::go))
         .route("/keys", get(search::keys))
         .route("/sign-in", get(sign_in::show).post(sign_in::enter))

@@ -9,8 +9,7 @@ use chrono::{DateTime, Utc};
 use super::fields::encoded;
 use super::pages::failed;
 use crate::api::{Caller, Shared};
-use crate::app::{Actor, App, Error, Kind, Result, token};
-use crate::config::ServeAuth;
+use crate::app::{Actor, App, Error, Kind, Result};
 
 /// Pages may load what this listener serves, and nothing else; nothing within a page runs or colours.
 const POLICY: HeaderValue = HeaderValue::from_static(
@@ -18,8 +17,6 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 );
 /// The cookie that keeps the theme.
 const THEME: &str = "syncline_theme";
-/// The cookie of who has signed in.
-pub(super) const KEPT: &str = "syncline_token";
 
 /// Who asks for a page.
 #[derive(Clone, Debug)]
@@ -58,13 +55,8 @@ impl FromRequestParts<Shared> for Visitor {
         let (theme, base) = (theme(&parts.headers), &shared.config.base_path);
         let said = parts.uri.query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("said=")));
         let said = said.map(str::to_owned);
-        let kept = cookie(&parts.headers, KEPT).filter(|_| !parts.headers.contains_key(header::AUTHORIZATION));
-        let caller = match kept.map(str::to_owned) {
-            Some(kept) => token::actor(&shared.app, &kept, None).await,
-            None => Caller::from_request_parts(parts, shared).await.map(|Caller(actor)| actor),
-        };
-        match caller {
-            Ok(actor) => Ok(Self { actor, shared: shared.clone(), theme, said, now: shared.app.now() }),
+        match Caller::from_request_parts(parts, shared).await {
+            Ok(Caller(actor)) => Ok(Self { actor, shared: shared.clone(), theme, said, now: shared.app.now() }),
             Err(error) if error.kind == Kind::Unauthenticated && parts.method == Method::GET => {
                 let wanted = parts.uri.path_and_query().map_or("/", |path| path.as_str());
                 Err(redirect(&format!("{base}/sign-in?next={}", encoded(wanted))))
@@ -84,11 +76,6 @@ impl Visitor {
     /// The path below which everything stands.
     pub(super) fn base(&self) -> &str {
         &self.shared.config.base_path
-    }
-
-    /// Whether people sign in here at all.
-    pub(super) fn signs_in(&self) -> bool {
-        self.shared.config.auth != ServeAuth::None
     }
 
     /// The page, or the page that says why there is none.

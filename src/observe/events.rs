@@ -24,6 +24,7 @@ events! {
     API_LISTENING = "api_listening", "info", "address", "The API is served.";
     API_MOVED = "api_moved", "warn", "wanted, address", "Another process uses the default address of the API; it is served at the next free port.";
     API_FAILED = "api_failed", "error", "error", "A request to the API failed by a fault of this program or of the database.";
+    SIGN_IN_REFUSED = "sign_in_refused", "warn", "address, limited", "Somebody could not sign in: a wrong name or password, or too many tries.";
     DATABASE_LOST = "database_lost", "error", "error", "PostgreSQL does not answer; connecting again with back-off.";
     DATABASE_BACK = "database_back", "info", "seconds", "PostgreSQL answers again.";
     DATABASE_AWAITED = "database_awaited", "warn", "server, reason", "PostgreSQL does not take the first connection yet; it is tried again for a time.";

@@ -46,7 +46,7 @@ pub async fn record_with(
 pub struct Who<'a> {
     /// Their name.
     pub name: &'a str,
-    /// The way in: `cli`, `token`, `local`.
+    /// The way in: `cli`, `token`, `session`, `local`.
     pub way: &'a str,
     /// The address that the request came from.
     pub address: Option<&'a str>,
@@ -103,7 +103,7 @@ pub struct Entry {
     pub at: DateTime<Utc>,
     /// Who.
     pub actor: String,
-    /// By which way: `cli`, `token`, `local`; null for entries of older programs.
+    /// By which way: `cli`, `token`, `session`, `local`; null for entries of older programs.
     pub way: Option<String>,
     /// The address that the request came from.
     pub address: Option<String>,

@@ -5,6 +5,7 @@
 //!
 //! What must hold: nothing outside this module sends SQL, and no text that leaves it (errors, logs) shows a password.
 
+pub mod account;
 pub mod ahead;
 pub mod alert;
 pub mod audit;
@@ -48,6 +49,7 @@ pub mod schedule_admin;
 pub mod session;
 pub mod setting;
 pub mod sighting;
+pub mod sign_in;
 pub mod site;
 pub mod statistics;
 pub mod step;

@@ -47,14 +47,42 @@ pub struct NewToken {
     pub projects: Option<Vec<Uuid>>,
     /// How long it works, in seconds; none for ever.
     pub lives: Option<f64>,
+    /// The account of who makes it.
+    pub account: Option<Uuid>,
+}
+
+/// A token that is borne now, and the account that it belongs to.
+#[derive(Clone, Debug)]
+pub struct Borne {
+    /// What people call it.
+    pub name: String,
+    /// What its bearer may do.
+    pub scopes: Vec<String>,
+    /// The only projects that it reaches.
+    pub projects: Option<Vec<Uuid>>,
+    /// The account of who made it.
+    pub account: Option<Owner>,
+}
+
+/// The account that a token belongs to: the token does no more than the account does now.
+#[derive(Clone, Debug)]
+pub struct Owner {
+    /// The account.
+    pub id: Uuid,
+    /// Its role.
+    pub role: String,
+    /// Whether it reads what is restricted.
+    pub restricted: bool,
+    /// The only projects that it reaches.
+    pub projects: Option<Vec<Uuid>>,
 }
 
 /// Makes a token, and says so in the audit. False when another one of that name works.
 pub async fn create(pool: &PgPool, token: &NewToken, who: &Who<'_>) -> Result<bool> {
     let mut transaction = pool.begin().await?;
     let made = sqlx::query!(
-        "INSERT INTO syncline.api_token (id, name, fingerprint, scopes, projects, created_by, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp() + make_interval(secs => $7))
+        "INSERT INTO syncline.api_token (id, name, fingerprint, scopes, projects, created_by, expires_at, account_id)
+         VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp() + make_interval(secs => $7), $8)
          ON CONFLICT (name) WHERE revoked_at IS NULL DO NOTHING",
         token.id,
         token.name,
@@ -62,7 +90,8 @@ pub async fn create(pool: &PgPool, token: &NewToken, who: &Who<'_>) -> Result<bo
         &token.scopes,
         token.projects.as_deref(),
         who.name,
-        token.lives
+        token.lives,
+        token.account
     )
     .execute(&mut *transaction)
     .await?
@@ -106,25 +135,32 @@ pub async fn revoke(pool: &PgPool, named: &str, who: &Who<'_>) -> Result<Option<
     Ok(name)
 }
 
-/// The token with that fingerprint, if it works now; notes that it was used, at most once a minute.
-pub async fn used(pool: &PgPool, fingerprint: &[u8; 32]) -> Result<Option<Token>> {
-    let token = sqlx::query_as!(
-        Token,
-        "SELECT id, name, scopes, projects, created_by, created_at, expires_at, last_used_at, revoked_at
-           FROM syncline.api_token
-          WHERE fingerprint = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > clock_timestamp())",
+/// The token with that fingerprint, if it works now and its account, where it has one, is not disabled; notes that it was used, at
+/// most once a minute.
+pub async fn used(pool: &PgPool, fingerprint: &[u8; 32]) -> Result<Option<Borne>> {
+    let found = sqlx::query!(
+        r#"SELECT t.id, t.name, t.scopes, t.projects, a.id AS "account_id?", a.role AS "role?", a.restricted AS "restricted?",
+                  a.projects AS account_projects
+             FROM syncline.api_token t LEFT JOIN syncline.account a ON a.id = t.account_id
+            WHERE t.fingerprint = $1 AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > clock_timestamp())
+              AND a.disabled_at IS NULL"#,
         &fingerprint[..]
     )
     .fetch_optional(pool)
     .await?;
-    if let Some(token) = &token {
-        sqlx::query!(
-            "UPDATE syncline.api_token SET last_used_at = clock_timestamp()
-              WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < clock_timestamp() - interval '1 minute')",
-            token.id
-        )
-        .execute(pool)
-        .await?;
-    }
-    Ok(token)
+    let Some(row) = found else { return Ok(None) };
+    sqlx::query!(
+        "UPDATE syncline.api_token SET last_used_at = clock_timestamp()
+          WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < clock_timestamp() - interval '1 minute')",
+        row.id
+    )
+    .execute(pool)
+    .await?;
+    let account = match (row.account_id, row.role, row.restricted) {
+        (Some(id), Some(role), Some(restricted)) => {
+            Some(Owner { id, role, restricted, projects: row.account_projects })
+        }
+        _ => None,
+    };
+    Ok(Some(Borne { name: row.name, scopes: row.scopes, projects: row.projects, account }))
 }

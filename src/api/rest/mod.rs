@@ -1,9 +1,11 @@
 //! REST: one file per noun; what each route takes and answers is described beside it and in `/api/openapi.json`.
 
+mod accounts;
 mod audit;
 mod history;
 mod projects;
 mod run;
+mod session;
 mod stats;
 mod sync;
 mod tokens;
@@ -58,6 +60,12 @@ fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(audit::list))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
+        .routes(routes!(session::sign_in, session::show, session::sign_out))
+        .routes(routes!(session::change_password))
+        .routes(routes!(session::list))
+        .routes(routes!(session::end))
+        .routes(routes!(accounts::list, accounts::create))
+        .routes(routes!(accounts::change, accounts::remove))
 }
 
 /// The routes of the API, and the document that describes them.

@@ -1,22 +1,27 @@
-//! Access: tokens of the API. A new one is shown once, on the page that answers its making.
+//! Access: accounts, their sessions, and tokens of the API. A new one is shown once, on the page that answers its making.
 
 use askama::Template;
 use axum::response::Response;
 use secrecy::ExposeSecret;
+use uuid::Uuid;
 
 use super::super::fields::{Fields, Form};
 use super::super::parts;
 use super::super::shell::Shell;
 use super::super::visitor::{Visitor, page};
+use crate::app::account::{self, Account};
 use crate::app::project::{self, Project};
+use crate::app::session::{self, Session};
 use crate::app::token::{self, NewOne, Token};
-use crate::app::{Error, Kind, Result, Scope};
+use crate::app::{self, Error, Kind, Result, Scope};
 
 #[derive(Template)]
 #[template(path = "access.html", config = ".askama.toml")]
 struct Page {
     shell: Shell,
     tokens: Vec<Token>,
+    accounts: Vec<Account>,
+    sessions: Vec<Session>,
     projects: Vec<Project>,
     scopes: [Scope; 5],
     fields: Fields,
@@ -33,8 +38,8 @@ impl Page {
         token.scopes.join(", ")
     }
 
-    fn reach_of(&self, token: &Token) -> String {
-        let Some(ids) = &token.projects else { return "all projects".to_owned() };
+    fn reach_of(&self, ids: &Option<Vec<Uuid>>) -> String {
+        let Some(ids) = ids else { return "all projects".to_owned() };
         let names = ids
             .iter()
             .map(|id| self.projects.iter().find(|one| one.id == *id).map_or("(removed)".to_owned(), project::name));
@@ -53,6 +58,8 @@ async fn draw(visitor: &Visitor, fields: Fields, problem: Option<Error>, made: O
     page(&Page {
         shell: Shell::of(visitor, "access", "Access").await,
         tokens: token::list(app, actor, false).await?,
+        accounts: account::list(app, actor).await?,
+        sessions: session::list(app, actor, None).await?,
         projects: project::list(app, actor, false).await?,
         scopes: Scope::ALL,
         fields,
@@ -87,6 +94,15 @@ pub(in super::super) async fn revoke(visitor: Visitor, Form(form): Form) -> Resp
     let done = async {
         token::revoke(visitor.app(), &visitor.actor, form.or_empty("id")).await?;
         Ok(visitor.go("/access", "revoked"))
+    };
+    visitor.answer(done.await).await
+}
+
+/// Ends a session.
+pub(in super::super) async fn end(visitor: Visitor, Form(form): Form) -> Response {
+    let done = async {
+        session::end(visitor.app(), &visitor.actor, app::id("id", form.or_empty("id"))?).await?;
+        Ok(visitor.go("/access", "ended"))
     };
     visitor.answer(done.await).await
 }
