@@ -35,6 +35,12 @@ pub(super) fn escape(text: &str) -> String {
     safe
 }
 
+/// A sentence in which commands stand between backticks.
+pub(super) fn prose(text: &str) -> Html {
+    let parts = text.split('`').map(escape).enumerate();
+    Html(parts.map(|(at, part)| if at % 2 == 1 { format!("<code>{part}</code>") } else { part }).collect())
+}
+
 /// An icon of the sprite: `i-…` are drawn by lines.
 pub(super) fn icon(name: &str) -> Html {
     Html(format!(r##"<svg class="i" viewBox="0 0 16 16" aria-hidden="true"><use href="#i-{name}"/></svg>"##))
@@ -72,6 +78,15 @@ impl State {
     /// In tables, with other words.
     pub(super) fn with(self, words: &str) -> Html {
         Html(format!(r#"<span class="state {}">{}{}</span>"#, self.tone, shape(self.shape), escape(words)))
+    }
+
+    /// Its shape alone, in its colour; the word stands beside it.
+    pub(super) fn icon(self) -> Html {
+        let spin = if self.shape == "running" { " spin" } else { "" };
+        let (tone, shape) = (self.tone, self.shape);
+        Html(format!(
+            r##"<svg class="{tone} tone{spin}" viewBox="0 0 16 16" width="16" height="16" aria-hidden="true"><use href="#s-{shape}"/></svg>"##
+        ))
     }
 
     /// Beside a title.
@@ -181,7 +196,7 @@ pub(super) fn plural(n: impl Borrow<i64>, one: &str) -> String {
 #[allow(clippy::cast_possible_truncation)] // durations of people's lives
 pub(super) fn duration(seconds: impl Borrow<f64>) -> String {
     let seconds = *seconds.borrow();
-    if seconds < 0.0 {
+    if seconds <= 0.0 {
         return "0 s".to_owned();
     }
     if seconds < 1.0 {
@@ -284,5 +299,6 @@ mod tests {
     fn what_comes_from_outside_is_escaped() {
         assert_eq!(escape("<script>'&\""), "&lt;script&gt;&#39;&amp;&quot;");
         assert!(!good("x").with("<b>").0.contains("<b>"));
+        assert_eq!(prose("do `a <b>` now").0, "do <code>a &lt;b&gt;</code> now");
     }
 }

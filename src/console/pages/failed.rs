@@ -26,6 +26,7 @@ fn title(kind: Kind) -> (StatusCode, &'static str) {
         Kind::Unauthenticated => (StatusCode::UNAUTHORIZED, "Sign in first"),
         Kind::Forbidden => (StatusCode::FORBIDDEN, "You may not do this"),
         Kind::NotFound => (StatusCode::NOT_FOUND, "There is no such thing"),
+        Kind::Limited => (StatusCode::TOO_MANY_REQUESTS, "Too many tries"),
         Kind::Conflict => (StatusCode::CONFLICT, "This is not possible now"),
         Kind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "The database cannot be asked now"),
         Kind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "The request failed"),

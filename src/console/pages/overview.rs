@@ -58,9 +58,14 @@ async fn draw(visitor: &Visitor, days: i64) -> Result<Response> {
         ..History::default()
     };
     let running = run::newest(app, actor, &of(&["running", "queued"], 8)).await?;
-    let failed = run::newest(app, actor, &of(&["failed"], 5)).await?;
+    let mut failed = run::newest(app, actor, &of(&["failed"], 8)).await?;
     let queue = queue::stats(app, actor).await.ok();
     let trouble: Vec<Line> = projects.iter().filter(|line| line.is_trouble()).take(8).cloned().collect();
+    // What still fails stands there as a project; what failed long ago is for the history.
+    failed.retain(|run| {
+        run.created_at > visitor.now - chrono::TimeDelta::days(1)
+            && trouble.iter().all(|line| line.project.id != run.project_id)
+    });
     let fresh = projects.iter().filter(|line| line.is_fresh()).count();
     let mut sentence = format!("{fresh} of {} projects are fresh.", projects.len());
     if let Some(first) = trouble.first() {

@@ -77,6 +77,7 @@ pub(in super::super) async fn enter(
         Err(problem) => {
             let status = match problem.kind {
                 Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
+                Kind::Limited => StatusCode::TOO_MANY_REQUESTS,
                 Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
                 Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
                 _ => StatusCode::FORBIDDEN,
