@@ -105,7 +105,8 @@ fn router(shared: Shared, pages: Router<Shared>) -> Router {
         .with_state(shared);
     match base.as_str() {
         "" => routes,
-        base => Router::new().nest(base, routes).fallback(problem::no_such_path),
+        // As a service, so that the path with a slash at its end is the first page, too.
+        base => Router::new().nest_service(base, routes).fallback(problem::no_such_path),
     }
 }
 

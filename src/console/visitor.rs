@@ -1,15 +1,11 @@
 //! Who looks at a page: the actor, and how they want to see it.
 
-use axum::extract::FromRequestParts;
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
 
-use super::fields::encoded;
-use super::pages::failed;
-use crate::api::{Caller, Shared};
-use crate::app::{Actor, App, Error, Kind, Result};
+use crate::api::Shared;
+use crate::app::{Actor, App, Error, Result};
 
 /// Pages may load what this listener serves, and nothing else; nothing within a page runs or colours.
 const POLICY: HeaderValue = HeaderValue::from_static(
@@ -48,25 +44,6 @@ pub(super) fn theme(headers: &HeaderMap) -> &'static str {
     }
 }
 
-impl FromRequestParts<Shared> for Visitor {
-    type Rejection = Response;
-
-    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> std::result::Result<Self, Response> {
-        let (theme, base) = (theme(&parts.headers), &shared.config.base_path);
-        let said = parts.uri.query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("said=")));
-        let said = said.map(str::to_owned);
-        match Caller::from_request_parts(parts, shared).await {
-            Ok(Caller(actor)) => Ok(Self { actor, shared: shared.clone(), theme, said, now: shared.app.now() }),
-            Err(error) if error.kind == Kind::Unauthenticated && parts.method == Method::GET => {
-                let wanted = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-                Err(redirect(&format!("{base}/sign-in?next={}", encoded(wanted))))
-            }
-            Err(error) if error.kind == Kind::Unauthenticated => Err(redirect(&format!("{base}/sign-in"))),
-            Err(error) => Err(failed::bare(shared, theme, &error)),
-        }
-    }
-}
-
 impl Visitor {
     /// The use cases.
     pub(super) fn app(&self) -> &App {
@@ -76,19 +53,6 @@ impl Visitor {
     /// The path below which everything stands.
     pub(super) fn base(&self) -> &str {
         &self.shared.config.base_path
-    }
-
-    /// The page, or the page that says why there is none.
-    pub(super) async fn answer(&self, page: Result<Response>) -> Response {
-        match page {
-            Ok(page) => page,
-            Err(error) => self.refuse(&error).await,
-        }
-    }
-
-    /// The page that says why there is none.
-    pub(super) async fn refuse(&self, error: &Error) -> Response {
-        failed::page(self, error).await
     }
 
     /// Goes to another page, which says what was done.

@@ -48,7 +48,7 @@ impl Page {
 }
 
 /// The page.
-pub(in super::super) async fn show(visitor: Visitor) -> Response {
+pub(crate) async fn show(visitor: Visitor) -> Response {
     let drawn = draw(&visitor, Fields::default(), None, None).await;
     visitor.answer(drawn).await
 }
@@ -69,7 +69,7 @@ async fn draw(visitor: &Visitor, fields: Fields, problem: Option<Error>, made: O
 }
 
 /// Makes a token. It is shown in the answer and never again; what was typed stays where it was refused.
-pub(in super::super) async fn create(visitor: Visitor, Form(form): Form) -> Response {
+pub(crate) async fn create(visitor: Visitor, Form(form): Form) -> Response {
     let done = async {
         let asked = NewOne {
             name: form.or_empty("name").to_owned(),
@@ -90,7 +90,7 @@ pub(in super::super) async fn create(visitor: Visitor, Form(form): Form) -> Resp
 }
 
 /// Revokes a token.
-pub(in super::super) async fn revoke(visitor: Visitor, Form(form): Form) -> Response {
+pub(crate) async fn revoke(visitor: Visitor, Form(form): Form) -> Response {
     let done = async {
         token::revoke(visitor.app(), &visitor.actor, form.or_empty("id")).await?;
         Ok(visitor.go("/access", "revoked"))
@@ -99,7 +99,7 @@ pub(in super::super) async fn revoke(visitor: Visitor, Form(form): Form) -> Resp
 }
 
 /// Ends a session.
-pub(in super::super) async fn end(visitor: Visitor, Form(form): Form) -> Response {
+pub(crate) async fn end(visitor: Visitor, Form(form): Form) -> Response {
     let done = async {
         session::end(visitor.app(), &visitor.actor, app::id("id", form.or_empty("id"))?).await?;
         Ok(visitor.go("/access", "ended"))

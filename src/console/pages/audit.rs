@@ -22,7 +22,7 @@ struct Page {
 }
 
 /// The page.
-pub(in super::super) async fn show(visitor: Visitor, Query(fields): Query) -> Response {
+pub(crate) async fn show(visitor: Visitor, Query(fields): Query) -> Response {
     let drawn = async {
         let asked = Filter {
             before: fields.number("before")?,

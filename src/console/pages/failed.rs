@@ -1,14 +1,17 @@
-//! The page that says why there is none: what was refused, its code, what to do.
+//! Who is let in to pages, and the page that says why there is none: what was refused, its code, what to do.
 
 use askama::Template;
-use axum::http::StatusCode;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 
+use super::super::fields::encoded;
 use super::super::parts;
 use super::super::shell::Shell;
-use super::super::visitor::{Visitor, of_status};
-use crate::api::Shared;
-use crate::app::{Error, Kind};
+use super::super::visitor::{Visitor, of_status, redirect, theme};
+use crate::api::{Caller, Shared};
+use crate::app::{Error, Kind, Result};
 
 #[derive(Template)]
 #[template(path = "failed.html", config = ".askama.toml")]
@@ -51,11 +54,46 @@ fn draw(shell: Shell, error: &Error) -> Response {
 }
 
 /// For a visitor. The database is not asked: it may be what is wrong.
-pub(in super::super) async fn page(visitor: &Visitor, error: &Error) -> Response {
+async fn page(visitor: &Visitor, error: &Error) -> Response {
     draw(Shell::quiet(visitor, "", title(error.kind).1), error)
 }
 
 /// For somebody unknown.
-pub(in super::super) fn bare(shared: &Shared, theme: &'static str, error: &Error) -> Response {
+pub(crate) fn bare(shared: &Shared, theme: &'static str, error: &Error) -> Response {
     draw(Shell::bare(&shared.config.base_path, theme, shared.app.now(), title(error.kind).1), error)
+}
+
+impl FromRequestParts<Shared> for Visitor {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> std::result::Result<Self, Response> {
+        let (theme, base) = (theme(&parts.headers), &shared.config.base_path);
+        let said = parts.uri.query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("said=")));
+        let said = said.map(str::to_owned);
+        match Caller::from_request_parts(parts, shared).await {
+            Ok(Caller(actor)) => Ok(Self { actor, shared: shared.clone(), theme, said, now: shared.app.now() }),
+            Err(error) if error.kind == Kind::Unauthenticated && parts.method == Method::GET => {
+                let wanted = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+                // The path below the base: the router has taken the base away.
+                Err(redirect(&format!("{base}/sign-in?next={}", encoded(&format!("{base}{wanted}")))))
+            }
+            Err(error) if error.kind == Kind::Unauthenticated => Err(redirect(&format!("{base}/sign-in"))),
+            Err(error) => Err(bare(shared, theme, &error)),
+        }
+    }
+}
+
+impl Visitor {
+    /// The page, or the page that says why there is none.
+    pub(super) async fn answer(&self, page: Result<Response>) -> Response {
+        match page {
+            Ok(page) => page,
+            Err(error) => self.refuse(&error).await,
+        }
+    }
+
+    /// The page that says why there is none.
+    pub(super) async fn refuse(&self, error: &Error) -> Response {
+        page(self, error).await
+    }
 }

@@ -67,7 +67,7 @@ fn asked(fields: &Fields) -> Result<History> {
 }
 
 /// The page.
-pub(in super::super) async fn show(visitor: Visitor, Query(fields): Query) -> Response {
+pub(crate) async fn show(visitor: Visitor, Query(fields): Query) -> Response {
     let drawn = draw(&visitor, fields).await;
     visitor.answer(drawn).await
 }
@@ -104,7 +104,7 @@ async fn draw(visitor: &Visitor, fields: Fields) -> Result<Response> {
 }
 
 /// What is shown, as CSV: the first 10,000 runs that match.
-pub(in super::super) async fn export(visitor: Visitor, Query(fields): Query) -> Response {
+pub(crate) async fn export(visitor: Visitor, Query(fields): Query) -> Response {
     let written = write(&visitor, &fields).await;
     visitor.answer(written).await
 }
@@ -202,7 +202,7 @@ fn fits(act: &str, state: &str) -> bool {
 }
 
 /// Acts on several runs: first says which, then does it.
-pub(in super::super) async fn bulk(visitor: Visitor, Form(form): Form) -> Response {
+pub(crate) async fn bulk(visitor: Visitor, Form(form): Form) -> Response {
     let done = several(&visitor, &form).await;
     visitor.answer(done).await
 }

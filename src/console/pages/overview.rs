@@ -37,7 +37,7 @@ struct First {
 }
 
 /// The page.
-pub(in super::super) async fn show(visitor: Visitor, Query(query): Query) -> Response {
+pub(crate) async fn show(visitor: Visitor, Query(query): Query) -> Response {
     let days =
         query.get("days").and_then(|text| text.parse().ok()).filter(|days| [1, 7, 30].contains(days)).unwrap_or(7);
     let drawn = draw(&visitor, days).await;

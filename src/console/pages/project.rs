@@ -30,7 +30,7 @@ struct Rung {
 }
 
 /// The page.
-pub(in super::super) async fn show(visitor: Visitor, Path((site, key)): Path<(String, String)>) -> Response {
+pub(crate) async fn show(visitor: Visitor, Path((site, key)): Path<(String, String)>) -> Response {
     let drawn = draw(&visitor, &site, &key).await;
     visitor.answer(drawn).await
 }
@@ -84,7 +84,7 @@ impl Page {
 }
 
 /// Pauses, resumes, or starts a run.
-pub(in super::super) async fn act(
+pub(crate) async fn act(
     visitor: Visitor,
     Path((site, key, act)): Path<(String, String, String)>,
     Form(form): Form,

@@ -127,7 +127,7 @@ struct Projects {
 }
 
 /// The page.
-pub(in super::super) async fn show(visitor: Visitor, Query(query): Query) -> Response {
+pub(crate) async fn show(visitor: Visitor, Query(query): Query) -> Response {
     let drawn = async {
         let projects = lines(&visitor, query.get("q")).await?;
         page(&Projects {

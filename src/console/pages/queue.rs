@@ -33,7 +33,7 @@ impl Page {
 }
 
 /// The page.
-pub(in super::super) async fn show(visitor: Visitor, Query(query): Query) -> Response {
+pub(crate) async fn show(visitor: Visitor, Query(query): Query) -> Response {
     let drawn = async {
         let (app, actor) = (visitor.app(), &visitor.actor);
         page(&Page {
@@ -62,7 +62,7 @@ fn which(form: &Fields) -> Result<Which> {
 }
 
 /// Brings steps back.
-pub(in super::super) async fn requeue(visitor: Visitor, Form(form): Form) -> Response {
+pub(crate) async fn requeue(visitor: Visitor, Form(form): Form) -> Response {
     let done = async {
         let brought = queue::requeue(visitor.app(), &visitor.actor, &which(&form)?).await?;
         Ok(match brought.ready.len() + brought.runs.len() {
@@ -74,7 +74,7 @@ pub(in super::super) async fn requeue(visitor: Visitor, Form(form): Form) -> Res
 }
 
 /// Gives steps up.
-pub(in super::super) async fn discard(visitor: Visitor, Form(form): Form) -> Response {
+pub(crate) async fn discard(visitor: Visitor, Form(form): Form) -> Response {
     let done = async {
         let given_up = queue::discard(visitor.app(), &visitor.actor, &which(&form)?).await?;
         Ok(visitor.go("/queue#dead", if given_up.steps.is_empty() { "nothing" } else { "discarded" }))

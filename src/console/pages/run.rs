@@ -116,7 +116,7 @@ impl Page {
 }
 
 /// The page.
-pub(in super::super) async fn show(visitor: Visitor, Path(id): Path<String>, Query(query): Query) -> Response {
+pub(crate) async fn show(visitor: Visitor, Path(id): Path<String>, Query(query): Query) -> Response {
     let drawn = draw(&visitor, &id, &query).await;
     visitor.answer(drawn).await
 }
@@ -225,7 +225,7 @@ struct Ask {
 }
 
 /// Asks before something is done to a run.
-pub(in super::super) async fn ask(visitor: Visitor, Path((id, act)): Path<(String, String)>) -> Response {
+pub(crate) async fn ask(visitor: Visitor, Path((id, act)): Path<(String, String)>) -> Response {
     let drawn = question(&visitor, &id, &act).await;
     visitor.answer(drawn).await
 }
@@ -261,7 +261,7 @@ async fn question(visitor: &Visitor, id: &str, act: &str) -> Result<Response> {
 }
 
 /// Does something to a run.
-pub(in super::super) async fn act(visitor: Visitor, Path((id, act)): Path<(String, String)>) -> Response {
+pub(crate) async fn act(visitor: Visitor, Path((id, act)): Path<(String, String)>) -> Response {
     let done = async {
         let (app, actor) = (visitor.app(), &visitor.actor);
         let id: Uuid = app::id("id", &id)?;

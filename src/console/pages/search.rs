@@ -26,7 +26,7 @@ struct Keys {
 }
 
 /// Projects whose name holds a text; the id of a run leads to it at once.
-pub(in super::super) async fn go(visitor: Visitor, Query(query): Query) -> Response {
+pub(crate) async fn go(visitor: Visitor, Query(query): Query) -> Response {
     let drawn = async {
         let text = query.or_empty("q").to_owned();
         if let Ok(id) = text.parse::<Uuid>()
@@ -41,7 +41,7 @@ pub(in super::super) async fn go(visitor: Visitor, Query(query): Query) -> Respo
 }
 
 /// The keys.
-pub(in super::super) async fn keys(visitor: Visitor) -> Response {
+pub(crate) async fn keys(visitor: Visitor) -> Response {
     let drawn = page(&Keys { shell: Shell::of(&visitor, "", "Keys").await });
     visitor.answer(drawn).await
 }

@@ -48,12 +48,12 @@ fn draw(
 }
 
 /// The form.
-pub(in super::super) async fn show(State(shared): State<Shared>, headers: HeaderMap, Query(query): Query) -> Response {
+pub(crate) async fn show(State(shared): State<Shared>, headers: HeaderMap, Query(query): Query) -> Response {
     draw(&shared, &headers, StatusCode::OK, query.or_empty("next"), (String::new(), None))
 }
 
 /// Lets somebody in, and leads them to where they wanted to go. The name that was typed stays where the password is wrong.
-pub(in super::super) async fn enter(
+pub(crate) async fn enter(
     State(shared): State<Shared>,
     client: Client,
     headers: HeaderMap,
@@ -93,11 +93,7 @@ pub(in super::super) async fn enter(
 }
 
 /// Ends the session, and makes the browser forget it.
-pub(in super::super) async fn leave(
-    State(shared): State<Shared>,
-    client: Client,
-    caller: Result<Caller, Error>,
-) -> Response {
+pub(crate) async fn leave(State(shared): State<Shared>, client: Client, caller: Result<Caller, Error>) -> Response {
     if let Ok(Caller(actor)) = caller
         && let Err(problem) = session::sign_out(&shared.app, &actor).await
     {

@@ -31,7 +31,7 @@ struct Card {
 }
 
 /// The page.
-pub(in super::super) async fn show(visitor: Visitor) -> Response {
+pub(crate) async fn show(visitor: Visitor) -> Response {
     let drawn = draw(&visitor).await;
     visitor.answer(drawn).await
 }
@@ -55,7 +55,7 @@ async fn draw(visitor: &Visitor) -> Result<Response> {
 }
 
 /// Changes how hard a site is asked.
-pub(in super::super) async fn limit(visitor: Visitor, Form(form): Form) -> Response {
+pub(crate) async fn limit(visitor: Visitor, Form(form): Form) -> Response {
     let done = async {
         let wanted = form
             .number("max_concurrency")?

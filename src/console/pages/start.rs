@@ -19,7 +19,7 @@ struct Page {
 }
 
 /// The form.
-pub(in super::super) async fn ask(visitor: Visitor, Query(query): Query) -> Response {
+pub(crate) async fn ask(visitor: Visitor, Query(query): Query) -> Response {
     let drawn = async {
         let projects = project::list(visitor.app(), &visitor.actor, false).await?;
         let shell = Shell::of(&visitor, "history", "Start a sync").await.below(&[("/history", "History")]);
@@ -29,7 +29,7 @@ pub(in super::super) async fn ask(visitor: Visitor, Query(query): Query) -> Resp
 }
 
 /// Starts it.
-pub(in super::super) async fn act(visitor: Visitor, Form(form): Form) -> Response {
+pub(crate) async fn act(visitor: Visitor, Form(form): Form) -> Response {
     let done = async {
         let asked = run::Start {
             project: form.or_empty("project").to_owned(),
