@@ -85,7 +85,7 @@ impl FromRequestParts<Shared> for Visitor {
 
 impl Visitor {
     /// The page, or the page that says why there is none.
-    pub(super) async fn answer(&self, page: Result<Response>) -> Response {
+    pub(crate) async fn answer(&self, page: Result<Response>) -> Response {
         match page {
             Ok(page) => page,
             Err(error) => self.refuse(&error).await,
@@ -93,7 +93,7 @@ impl Visitor {
     }
 
     /// The page that says why there is none.
-    pub(super) async fn refuse(&self, error: &Error) -> Response {
+    pub(crate) async fn refuse(&self, error: &Error) -> Response {
         page(self, error).await
     }
 }
