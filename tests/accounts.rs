@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::process::Stdio;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -157,19 +157,23 @@ async fn a_wrong_password_and_an_unknown_name_are_answered_alike() {
             "INSERT INTO syncline.account (id, name, role, created_by) VALUES (syncline.new_id(), 'cy', 'viewer', 'x')",
         )
         .await;
-    // The first comparison with nothing makes what it compares with.
-    stage.tries("nobody", PASSWORD).await;
-    let mut answers = Vec::new();
+    let mut answers: Vec<(Value, Duration)> = Vec::new();
     for (name, password) in
         [("ana", "wrong password"), ("dee", PASSWORD), ("bo", PASSWORD), ("cy", PASSWORD), ("a\0b", PASSWORD)]
     {
-        let began = Instant::now();
-        let answer = stage.tries(name, password).await;
-        let took = began.elapsed();
-        assert!(answer.headers().get("set-cookie").is_none());
-        let (status, said) = problem(answer).await;
-        assert_eq!(status, 401, "{name}");
-        answers.push((said, took));
+        // The quickest of several says what the work is; a machine that is busy makes single ones slower.
+        let mut quickest = Duration::MAX;
+        let mut last = Value::Null;
+        for _ in 0..4 {
+            let began = Instant::now();
+            let answer = stage.tries(name, password).await;
+            quickest = quickest.min(began.elapsed());
+            assert!(answer.headers().get("set-cookie").is_none());
+            let (status, said) = problem(answer).await;
+            assert_eq!(status, 401, "{name}");
+            last = said;
+        }
+        answers.push((last, quickest));
     }
     for (said, took) in &answers {
         assert_eq!(said, &answers[0].0);

@@ -16,6 +16,7 @@ const ELSEWHERE: &[&str] = &[
     "database.data_dir",
     "http.address",
     "serve.address",
+    "oidc.client_secret",
     "secrets.key",
     "alerts.templates",
 ];

@@ -49,6 +49,7 @@ mod mangled_values;
 mod messages;
 mod names;
 mod oauth;
+mod oidc;
 mod packaging;
 mod people;
 mod points;

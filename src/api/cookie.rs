@@ -7,21 +7,29 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::client::Client;
+use crate::app::oidc::FLOW_SECONDS;
 use crate::app::session::WHOLE_SECONDS;
 use crate::app::{Error, Result};
 
-fn name(client: &Client) -> &'static str {
-    if client.is_https { "__Host-syncline" } else { "syncline_session" }
+/// A cookie by its names: over HTTPS, and over plain HTTP.
+type Names = (&'static str, &'static str);
+
+const SESSION: Names = ("__Host-syncline", "syncline_session");
+const OIDC: Names = ("__Host-syncline_oidc", "syncline_oidc");
+
+fn name(client: &Client, names: Names) -> &'static str {
+    if client.is_https { names.0 } else { names.1 }
 }
 
-fn written(client: &Client, base_path: &str, value: &str, seconds: u32) -> Result<HeaderValue> {
+fn written(client: &Client, base_path: &str, names: Names, value: &str, seconds: u32) -> Result<HeaderValue> {
     // `__Host-` belongs to the whole host, or browsers do not take it.
     let (path, secure) = match (client.is_https, base_path) {
         (true, _) => ("/", "; Secure"),
         (false, "") => ("/", ""),
         (false, base_path) => (base_path, ""),
     };
-    let text = format!("{}={value}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}", name(client));
+    let text =
+        format!("{}={value}; Path={path}; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}", name(client, names));
     let mut cookie = HeaderValue::from_str(&text).map_err(|_| Error::conflict("the cookie cannot be written"))?;
     cookie.set_sensitive(true);
     Ok(cookie)
@@ -33,7 +41,7 @@ fn written(client: &Client, base_path: &str, value: &str, seconds: u32) -> Resul
 /// Over plain HTTP from another machine, where everybody on the way could read it.
 pub(crate) fn kept(client: &Client, base_path: &str, session: &SecretString) -> Result<HeaderValue> {
     check(client)?;
-    written(client, base_path, session.expose_secret(), WHOLE_SECONDS)
+    written(client, base_path, SESSION, session.expose_secret(), WHOLE_SECONDS)
 }
 
 /// Refuses plain HTTP from another machine.
@@ -53,14 +61,40 @@ pub(crate) fn check(client: &Client) -> Result<()> {
 /// # Errors
 /// Never, in practice.
 pub(crate) fn forgotten(client: &Client, base_path: &str) -> Result<HeaderValue> {
-    written(client, base_path, "", 0)
+    written(client, base_path, SESSION, "", 0)
+}
+
+/// What the browser is to keep until an OpenID provider answers.
+///
+/// # Errors
+/// Over plain HTTP from another machine.
+pub(super) fn asked(client: &Client, base_path: &str, question: &SecretString) -> Result<HeaderValue> {
+    check(client)?;
+    written(client, base_path, OIDC, question.expose_secret(), FLOW_SECONDS)
+}
+
+/// Makes the browser forget what was asked.
+///
+/// # Errors
+/// Never, in practice.
+pub(super) fn answered(client: &Client, base_path: &str) -> Result<HeaderValue> {
+    written(client, base_path, OIDC, "", 0)
+}
+
+/// What was asked of an OpenID provider, if the browser sends it.
+pub(super) fn was_asked(client: &Client, headers: &HeaderMap) -> Option<SecretString> {
+    read(client, headers, OIDC)
 }
 
 /// What the browser keeps, if it sends it.
 pub(crate) fn sent(client: &Client, headers: &HeaderMap) -> Option<SecretString> {
+    read(client, headers, SESSION)
+}
+
+fn read(client: &Client, headers: &HeaderMap, names: Names) -> Option<SecretString> {
     let texts = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = texts.flat_map(|text| text.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(known, _)| *known == name(client)).map(|(_, value)| SecretString::from(value))
+    pairs.find(|(known, _)| *known == name(client, names)).map(|(_, value)| SecretString::from(value))
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub(crate) mod cookie;
 mod cors;
 mod etag;
 mod extract;
+mod oidc;
 mod origin;
 mod problem;
 mod rest;
@@ -28,12 +29,14 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderValue, header};
 use axum::middleware;
 use axum::response::Response;
+use axum::routing::get;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::app::live::Live;
+use crate::app::oidc::Oidc;
 use crate::config::{ServeConfig, SyncConfig};
 use crate::http::connections::{self, Limits};
 use crate::http::listen;
@@ -85,6 +88,7 @@ pub(crate) async fn serve_with(
         live: Live::default(),
         config: Arc::new(config.clone()),
         sync: Arc::new(sync.clone()),
+        oidc: Oidc::new(config),
         stop: stop.clone(),
     };
     let limits = Limits { most: CONNECTIONS, request: Duration::from_secs(70), ..Limits::default() };
@@ -96,6 +100,8 @@ pub(crate) async fn serve_with(
 fn router(shared: Shared, pages: Router<Shared>) -> Router {
     let base = shared.config.base_path.clone();
     let routes = rest::router()
+        .route("/auth/oidc", get(oidc::begin))
+        .route("/auth/oidc/callback", get(oidc::end))
         .method_not_allowed_fallback(problem::no_such_method)
         .merge(pages)
         .layer(middleware::from_fn_with_state(shared.clone(), origin::check))

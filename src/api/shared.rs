@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::app::live::Live;
+use crate::app::oidc::Oidc;
 use crate::config::{ServeConfig, SyncConfig};
 
 /// The use cases, the runs that are followed, and the configuration; cheap to clone.
@@ -15,5 +16,6 @@ pub(crate) struct Shared {
     pub live: Live,
     pub config: Arc<ServeConfig>,
     pub sync: Arc<SyncConfig>,
+    pub oidc: Option<Oidc>,
     pub stop: CancellationToken,
 }

@@ -13,6 +13,7 @@ mod cursor;
 mod error;
 pub mod health;
 pub mod live;
+pub mod oidc;
 mod password;
 pub mod project;
 pub mod queue;

@@ -106,7 +106,7 @@ async fn counted(app: &App, name: &str, address: Option<&str>) -> Result<Vec<Str
 }
 
 /// Begins a session of an account; none when it does not exist any more or was disabled.
-async fn begin(
+pub(super) async fn begin(
     app: &App,
     account: Uuid,
     address: Option<&str>,

@@ -90,6 +90,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, Error> {
     let is_default = |key: &str| settings.iter().any(|set| set.key == key && set.origin == "default");
     config.http.may_move = is_default("http.address");
     config.serve.may_move = is_default("serve.address");
+    config.serve.oidc = config.oidc.clone();
     if let Some((key, problem, remedy)) = config.queue.contradiction() {
         let origin = settings.iter().find(|setting| setting.key == key).map(|setting| setting.origin.clone());
         return Err(Error::Invalid { key: key.into(), origin: origin.unwrap_or_default(), problem, remedy });

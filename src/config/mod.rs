@@ -19,6 +19,7 @@ mod key;
 mod load;
 mod log;
 mod network;
+mod oidc;
 mod queue;
 #[cfg(test)]
 mod reference;
@@ -35,6 +36,7 @@ pub use error::Error;
 pub use http::HttpConfig;
 pub use load::{Loaded, Origin, Setting, Sources, load};
 pub use log::{LogConfig, LogFormat};
+pub use oidc::OidcConfig;
 pub use queue::QueueConfig;
 pub use secrets::SecretsConfig;
 pub use serve::{ForwardedBy, ServeAuth, ServeConfig};
@@ -59,6 +61,8 @@ pub struct Config {
     pub http: HttpConfig,
     /// The API.
     pub serve: ServeConfig,
+    /// Signing in by an OpenID provider.
+    pub oidc: OidcConfig,
     /// Log lines.
     pub log: LogConfig,
     /// When people hear of alerts.
@@ -76,6 +80,7 @@ fn keys() -> impl Iterator<Item = &'static key::Key> {
         telemetry::KEYS,
         http::KEYS,
         serve::KEYS,
+        oidc::KEYS,
         log::KEYS,
         alerts::KEYS,
         secrets::KEYS,

@@ -13,6 +13,7 @@ const SECTIONS: &[(&str, &str)] = &[
     ("telemetry", include_str!("telemetry.rs")),
     ("http", include_str!("http.rs")),
     ("serve", include_str!("serve.rs")),
+    ("oidc", include_str!("oidc.rs")),
     ("log", include_str!("log.rs")),
     ("alerts", include_str!("alerts.rs")),
     ("secrets", include_str!("secrets.rs")),

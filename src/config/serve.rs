@@ -18,6 +18,7 @@ use url::Url;
 
 use super::key::{Key, Kind};
 use super::network::Network;
+use super::oidc::OidcConfig;
 
 /// Who gets in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -62,21 +63,32 @@ pub struct ServeConfig {
     pub forwarded_by: ForwardedBy,
     /// Origins of other sites whose pages may ask with a token.
     pub cors_origins: String,
+    /// Signing in by an OpenID provider: the section of its own.
+    #[serde(skip)]
+    pub oidc: OidcConfig,
 }
 
 impl ServeConfig {
-    /// Refuses to serve everybody without a token.
+    /// Refuses to serve everybody without a token, and what does not fit together.
     ///
     /// # Errors
-    /// When no token is asked for at an address that others reach.
+    /// What is wrong, with the keys and what to do.
     pub fn check(&self) -> Result<(), String> {
-        match self.auth == ServeAuth::None && !self.address.ip().is_loopback() {
-            true => Err(format!(
+        if self.auth == ServeAuth::None && !self.address.ip().is_loopback() {
+            return Err(format!(
                 "serve.auth is none and serve.address is {}, which others reach: use an address of this machine alone, such as 127.0.0.1:8080, or set serve.auth to token",
                 self.address
-            )),
-            false => Ok(()),
+            ));
         }
+        if let Some(path) = self.public().map(|public| public.path().trim_end_matches('/').to_owned())
+            && path != self.base_path
+        {
+            return Err(format!(
+                "serve.public_url has the path {path:?} and serve.base_path is {:?}: make them equal",
+                self.base_path
+            ));
+        }
+        self.oidc.check(self.public_url.as_deref())
     }
 
     /// The address that people write into their browser. What is no address was refused when the configuration was read.
@@ -107,6 +119,7 @@ impl Default for ServeConfig {
             trusted_proxies: String::new(),
             forwarded_by: ForwardedBy::XForwarded,
             cors_origins: String::new(),
+            oidc: OidcConfig::default(),
         }
     }
 }

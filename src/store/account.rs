@@ -78,6 +78,25 @@ pub struct Change {
     pub spared: Option<Uuid>,
 }
 
+/// Somebody, as an OpenID provider tells of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Told<'a> {
+    /// The id of their account, if it is to be made.
+    pub id: Uuid,
+    /// The provider.
+    pub issuer: &'a str,
+    /// What never changes there.
+    pub subject: &'a str,
+    /// What they are called.
+    pub name: &'a str,
+    /// Their address.
+    pub email: Option<&'a str>,
+    /// Whether the provider has seen that it is theirs.
+    pub is_email_verified: bool,
+    /// The role of their groups.
+    pub role: &'static str,
+}
+
 /// Makes an account, and says so in the audit. False when one of that name exists.
 pub async fn create(pool: &PgPool, new: &NewAccount, who: &Who<'_>) -> Result<bool> {
     let mut transaction = pool.begin().await?;
@@ -130,6 +149,79 @@ pub async fn find(pool: &PgPool, name: &str) -> Result<Option<Account>> {
     .fetch_optional(pool)
     .await?;
     Ok(account)
+}
+
+/// The account of somebody at an OpenID provider.
+pub async fn of_subject(pool: &PgPool, issuer: &str, subject: &str) -> Result<Option<Account>> {
+    let account = sqlx::query_as!(
+        Account,
+        r#"SELECT id, name, email, role, restricted, projects, password_hash IS NOT NULL AS "has_password!",
+                  oidc_issuer AS provider, created_by, created_at, disabled_at, last_sign_in_at
+             FROM syncline.account WHERE oidc_issuer = $1 AND oidc_subject = $2"#,
+        issuer,
+        subject
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(account)
+}
+
+/// Brings the account of somebody up to date with what the provider tells, or makes it, and says so in the audit. An account that
+/// somebody made for them is theirs when it has no password and no provider yet, and the address that the provider has seen to be
+/// theirs. None when another account has their name.
+pub async fn tell(pool: &PgPool, told: &Told<'_>, who: &Who<'_>) -> Result<Option<Uuid>> {
+    let mut transaction = pool.begin().await?;
+    let found = sqlx::query!(
+        r#"SELECT id, name, role, email, oidc_issuer IS NULL AS "is_new!" FROM syncline.account
+            WHERE oidc_issuer = $1 AND oidc_subject = $2
+               OR $4 AND oidc_issuer IS NULL AND password_hash IS NULL AND lower(email) = lower($3)
+            ORDER BY oidc_issuer NULLS LAST, created_at LIMIT 1 FOR UPDATE"#,
+        told.issuer,
+        told.subject,
+        told.email,
+        told.is_email_verified
+    )
+    .fetch_optional(&mut *transaction)
+    .await?;
+    let id = match found {
+        Some(found) => {
+            sqlx::query!(
+                "UPDATE syncline.account SET role = $2, email = coalesce($3, email), oidc_issuer = $4, oidc_subject = $5 WHERE id = $1",
+                found.id,
+                told.role,
+                told.email,
+                told.issuer,
+                told.subject
+            )
+            .execute(&mut *transaction)
+            .await?;
+            if found.role != told.role || found.is_new {
+                let details = json!({ "role": [found.role, told.role], "provider": told.issuer });
+                audit::record_by(&mut *transaction, who, "account.change", &found.name, &details).await?;
+            }
+            found.id
+        }
+        None => {
+            let made = sqlx::query_scalar!(
+                "INSERT INTO syncline.account (id, name, email, role, oidc_issuer, oidc_subject, created_by)
+                 VALUES ($1, $2, $3, $4, $5, $6, $5) ON CONFLICT (lower(name)) DO NOTHING RETURNING id",
+                told.id,
+                told.name,
+                told.email,
+                told.role,
+                told.issuer,
+                told.subject
+            )
+            .fetch_optional(&mut *transaction)
+            .await?;
+            let Some(made) = made else { return Ok(None) };
+            let details = json!({ "role": told.role, "provider": told.issuer });
+            audit::record_by(&mut *transaction, who, "account.create", told.name, &details).await?;
+            made
+        }
+    };
+    transaction.commit().await?;
+    Ok(Some(id))
 }
 
 /// What a password is compared with: the account, and the hash where it has one and is not disabled.
