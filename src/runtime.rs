@@ -145,7 +145,8 @@ impl Worker {
             () = self.stop() => Ok(()),
             second = stop_signal() => {
                 second?;
-                anyhow::bail!("stopped at once by a second signal; others take the steps over when the lease ends")
+                anyhow::bail!("stopped at once by a second signal; other workers take over the steps when the lease \
+                    expires")
             }
         }
     }
@@ -156,7 +157,7 @@ impl Worker {
         if tokio::time::timeout(self.limit, self.tasks.join_all()).await.is_err() {
             tracing::error!(
                 event = events::WORKER_STOPPED,
-                "something hangs and is left behind; others take its steps over"
+                "something hangs; exiting anyway, other workers take over the steps"
             );
         }
         if let Some(server) = self.server {

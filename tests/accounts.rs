@@ -490,7 +490,7 @@ async fn wrong_accounts_are_refused_by_their_field() {
 }
 
 #[tokio::test]
-async fn behind_a_proxy_the_cookie_is_for_https_and_the_address_is_the_clients() {
+async fn behind_a_proxy_the_cookie_is_secure_and_the_client_known() {
     let config = ServeConfig { trusted_proxies: "127.0.0.0/8".into(), ..ServeConfig::default() };
     let stage = Stage::with(&[("ana", "viewer")], config).await;
     let through = |proto: &'static str| {

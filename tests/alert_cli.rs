@@ -124,7 +124,7 @@ async fn a_route_is_checked_before_it_is_stored() {
     refuses(&desk, &[&mail[..], &["--min-severity", "loud"]].concat(), &["unknown severity"]);
     refuses(&desk, &[&mail[..], &["--site", "nowhere"]].concat(), &["unknown site", "acme"]);
     refuses(&desk, &[&mail[..], &["--project", "NOPE"]].concat(), &["unknown project"]);
-    refuses(&desk, &[&mail[..], &["--escalate-after", "soon"]].concat(), &["no span of time"]);
+    refuses(&desk, &[&mail[..], &["--escalate-after", "soon"]].concat(), &["not a duration"]);
     assert!(alert(&desk, &["route", "list"]).contains("every alert goes to the log"));
 }
 
@@ -141,7 +141,7 @@ async fn a_test_of_the_routes_says_who_and_why_not_the_others() {
     let failure = ["route", "test", "--class", "SUSPENDED_PAYMENT", "--project", "OPS"];
     let said = alert(&desk, &failure);
     assert!(said.contains("is for category latency, this is billing"), "{said}");
-    assert!(said.contains("billing@example.com") && said.contains("it fits"), "{said}");
+    assert!(said.contains("billing@example.com") && said.contains("it matches"), "{said}");
     assert!(said.contains("nobody has acknowledged for 2 hours"), "{said}");
     let later = alert(&desk, &[&failure[..], &["--unacknowledged-for", "3h", "-o", "json"]].concat());
     let rows: serde_json::Value = serde_json::from_str(&later).unwrap();
@@ -159,10 +159,10 @@ async fn a_test_of_the_routes_says_who_and_why_not_the_others() {
 #[tokio::test]
 async fn a_silence_has_an_end_and_something_that_it_is_for() {
     let desk = Desk::new().await;
-    refuses(&desk, &["silence", "--site", "acme"], &["nothing is kept back for ever", "--for 4h"]);
+    refuses(&desk, &["silence", "--site", "acme"], &["a silence must end", "--for 4h"]);
     refuses(&desk, &["silence", "--for", "4h"], &["silence everything"]);
     refuses(&desk, &["silence", "--site", "acme", "--until", "2020-01-01T00:00:00Z"], &["is over already"]);
-    refuses(&desk, &["silence", "--site", "acme", "--for", "0h"], &["no span of time"]);
+    refuses(&desk, &["silence", "--site", "acme", "--for", "0h"], &["not a duration"]);
     refuses(&desk, &["maintenance", "add", "--for", "4h"], &["--site"]);
     let backwards = ["--from", "2199-01-02T00:00:00Z", "--until", "2199-01-01T00:00:00Z"];
     refuses(&desk, &[&["maintenance", "add", "--site", "acme"], &backwards[..]].concat(), &["ends before it starts"]);
@@ -174,7 +174,7 @@ async fn a_silence_has_an_end_and_something_that_it_is_for() {
     assert_eq!(listed.lines().count(), 2, "the site, and the project");
     let first: serde_json::Value = serde_json::from_str(listed.lines().next().unwrap()).unwrap();
     alert(&desk, &["maintenance", "remove", first["id"].as_str().unwrap()]);
-    refuses(&desk, &["unsilence", "00000000-0000-7000-8000-000000000000"], &["nothing is silenced"]);
+    refuses(&desk, &["unsilence", "00000000-0000-7000-8000-000000000000"], &["there is no silence"]);
 }
 
 #[tokio::test]
@@ -182,7 +182,7 @@ async fn a_channel_is_checked_and_its_secret_never_shown() {
     let desk = configured().await;
     refuses(&desk, &["channel", "add", "mail", "--kind", "email"], &["host is missing"]);
     refuses(&desk, &["channel", "add", "x", "--kind", "pigeon"], &["unknown kind of channel"]);
-    refuses(&desk, &["channel", "add", "Bad Name", "--kind", "log"], &["cannot be a channel's name"]);
+    refuses(&desk, &["channel", "add", "Bad Name", "--kind", "log"], &["is not a valid channel name"]);
     refuses(
         &desk,
         &["channel", "add", "x", "--kind", "webhook", "--set", "url=https://example.com", "--credential", "hunter2"],
@@ -203,7 +203,7 @@ async fn a_channel_is_checked_and_its_secret_never_shown() {
         ],
         &["already"],
     );
-    refuses(&desk, &["channel", "remove", "log", "--yes"], &["stays"]);
+    refuses(&desk, &["channel", "remove", "log", "--yes"], &["cannot be removed"]);
     alert(&desk, &["channel", "add", "mail", "--update", "--set", "timeout_seconds=5"]);
     let listed = alert(&desk, &["channel", "list"]);
     assert!(listed.contains("timeout_seconds=5") && listed.contains("host=smtp.example.com"), "{listed}");

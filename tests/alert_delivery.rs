@@ -87,7 +87,7 @@ async fn a_process_that_dies_after_sending_sends_the_same_again() {
 }
 
 #[tokio::test]
-async fn what_no_channel_takes_goes_to_the_log_and_the_channel_becomes_an_alert() {
+async fn undeliverable_messages_go_to_the_log_and_raise_an_alert() {
     let desk = desk_with_mail().await;
     desk.answers("mail", never);
     desk.keeper.tick().await.unwrap();
@@ -132,7 +132,7 @@ async fn a_channel_that_keeps_failing_is_an_alert_on_another_one() {
 }
 
 #[tokio::test]
-async fn a_message_that_is_stuck_everywhere_is_in_the_log_before_it_is_given_up() {
+async fn a_message_stuck_on_all_channels_goes_to_the_log() {
     let desk = desk_with_mail().await;
     desk.answers("mail", later);
     desk.keeper.tick().await.unwrap();
@@ -151,7 +151,7 @@ async fn a_message_that_is_stuck_everywhere_is_in_the_log_before_it_is_given_up(
 }
 
 #[tokio::test]
-async fn a_refused_recipient_among_several_is_recorded_and_a_deferred_one_tried_again_alone() {
+async fn a_refused_recipient_is_recorded_a_deferred_one_is_retried() {
     let desk = Desk::new().await;
     desk.add_route("mail", &["a@example.com", "b@example.com", "c@example.com"], |_| {}).await;
     desk.answers("mail", |message| {
@@ -203,7 +203,7 @@ async fn a_channel_that_was_removed_leaves_its_messages_to_the_log() {
 }
 
 #[tokio::test]
-async fn a_channel_that_panics_takes_no_worker_down_and_ends_in_the_log() {
+async fn a_panic_in_a_channel_stops_no_worker_and_is_logged() {
     let desk = desk_with_mail().await;
     desk.answers("mail", |_| panic!("a defect"));
     desk.keeper.tick().await.unwrap();
@@ -292,7 +292,7 @@ async fn what_happened_first_is_told_first() {
 }
 
 #[tokio::test]
-async fn a_channel_that_cannot_be_reached_is_known_before_it_is_needed() {
+async fn an_unreachable_channel_is_known_before_it_is_needed() {
     let desk = Desk::new().await;
     desk.add_channel("mail").await;
     desk.unreachable("mail", true);

@@ -64,7 +64,7 @@ async fn a_mail_that_is_sent_twice_is_the_same_mail() {
 }
 
 #[tokio::test]
-async fn a_login_goes_over_tls_only_and_a_wrong_password_is_told_from_a_server_that_is_down() {
+async fn a_login_needs_tls_and_wrong_passwords_are_recognised() {
     let login = Some(("syncline", "correct horse"));
     for tls in ["starttls", "tls"] {
         let server = SmtpServer::start(SmtpOptions { tls: Some(tls), login, ..Default::default() });
@@ -90,7 +90,7 @@ async fn a_login_goes_over_tls_only_and_a_wrong_password_is_told_from_a_server_t
 }
 
 #[tokio::test]
-async fn an_untrusted_certificate_and_missing_encryption_keep_the_mail_back() {
+async fn without_trusted_encryption_the_mail_waits() {
     for tls in ["starttls", "tls"] {
         let server = SmtpServer::start(SmtpOptions { tls: Some(tls), ..Default::default() });
         let untrusting = encrypted(&server, tls, false, None);
@@ -116,7 +116,7 @@ async fn a_greylisted_mail_is_tried_again_and_arrives_once() {
 }
 
 #[tokio::test]
-async fn recipients_that_are_refused_do_not_keep_the_mail_from_the_others() {
+async fn refused_recipients_do_not_stop_the_mail_to_others() {
     let server = SmtpServer::start(SmtpOptions::default());
     let to = [
         "refused@example.com",
@@ -183,7 +183,7 @@ async fn a_server_that_takes_its_time_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_down_is_no_error_of_the_settings_and_is_told_when_asked() {
+async fn a_server_that_is_down_is_no_settings_error_but_reported() {
     let port = {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         free.local_addr().unwrap().port()
@@ -209,7 +209,7 @@ async fn a_connection_that_the_server_has_closed_is_made_anew() {
 }
 
 #[tokio::test]
-async fn mails_at_the_same_time_share_the_connections_that_are_allowed() {
+async fn concurrent_mails_share_the_allowed_connections() {
     let server = SmtpServer::start(SmtpOptions::default());
     let (mail, message) = (mail(&server), message(Event::Opened, &["slow@example.com"]));
     let sent = futures::future::join_all((0..4).map(|_| mail.send(&message))).await;

@@ -32,7 +32,7 @@ fn webhook(url: &str) -> Arc<dyn Channel> {
 }
 
 #[tokio::test]
-async fn a_bot_posts_once_and_answers_in_the_thread_and_updates_it_when_it_is_over() {
+async fn a_bot_posts_once_then_replies_and_updates_its_message() {
     let ok = |ts: &str| reply(200, posted("C024BE91L", ts));
     let slack = Answering::start(vec![ok("1.1"), ok("1.2"), ok("1.1"), ok("1.3")]).await;
     let bot = bot(&slack);
@@ -111,7 +111,7 @@ async fn a_thread_that_is_gone_does_not_keep_the_message_back() {
 }
 
 #[tokio::test]
-async fn one_channel_that_refuses_does_not_keep_the_message_from_another() {
+async fn a_refusing_channel_does_not_stop_other_channels() {
     let refused = reply(200, r#"{"ok":false,"error":"is_archived"}"#);
     let slack = Answering::start(vec![refused, reply(200, posted("C2", "2.2"))]).await;
     let delivered = bot(&slack).send(&message(Event::Opened, &["#old", "#new"])).await.unwrap();
@@ -241,7 +241,7 @@ async fn a_webhook_follows_no_redirect_and_reaches_no_private_address() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_says_nothing_is_waited_for_no_longer_than_the_limit() {
+async fn a_silent_endpoint_is_awaited_only_up_to_the_limit() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let settings = json!({"url": url, "allow_private_addresses": true, "timeout_seconds": 1});

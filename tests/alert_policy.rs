@@ -71,7 +71,7 @@ async fn a_second_line_is_told_when_nobody_acknowledges() {
 }
 
 #[tokio::test]
-async fn a_silence_keeps_the_episode_and_what_is_open_at_its_end_is_told() {
+async fn a_silence_keeps_episodes_and_open_ones_are_sent_at_its_end() {
     let desk = Desk::new().await;
     silenced(&desk, "silence", &on_site(&desk, 2)).await;
     desk.observe(&[firing(project(0), Severity::Error, 0), firing(project(1), Severity::Error, 0)]).await;
@@ -146,7 +146,7 @@ async fn an_alert_ended_by_hand_says_so_and_opens_again_if_it_goes_on() {
 }
 
 #[tokio::test]
-async fn routes_keep_their_order_when_they_are_added_moved_and_removed() {
+async fn routes_keep_their_order_through_add_move_and_remove() {
     let desk = Desk::new().await;
     for name in ["a", "b", "c", "d"] {
         desk.add_route(name, &[], |_| {}).await;

@@ -40,7 +40,7 @@ fn every_alert_has_a_case_for_firing_and_one_for_not_firing() {
 }
 
 #[test]
-fn every_alert_says_how_bad_it_is_what_it_is_and_where_to_read_on() {
+fn every_alert_has_severity_description_and_run_book() {
     for (name, rule) in alerts() {
         assert!(name.starts_with("Syncline"), "{name}");
         let severity = rule.split_once("severity: ").map(|(_, rest)| rest.lines().next().unwrap_or_default());

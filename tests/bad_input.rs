@@ -107,7 +107,7 @@ async fn old_server(mut connection: tokio::net::TcpStream) -> Option<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_migration_left_half_way_can_be_repaired_as_the_message_says() {
+async fn a_half_done_migration_is_repaired_as_its_message_says() {
     let db = TestDb::new().await;
     let newest = syncline::store::migrate::expected_version();
     sqlx::query("UPDATE syncline.schema_migration SET success = false WHERE version = $1")
@@ -145,7 +145,7 @@ async fn a_read_only_database_stops_work_until_it_takes_writes_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_becomes_read_only_under_a_run_costs_it_nothing() {
+async fn a_database_that_turns_read_only_costs_a_run_nothing() {
     let rig = Rig::new(small()).await;
     rig.jira.control().set_latency(Duration::from_millis(50), Duration::ZERO);
     let worker = WorkerProcess::start(rig.db.url(), &[("SYNCLINE__SYNC__PAGE_SIZE", "10")]).await;
@@ -268,7 +268,7 @@ async fn a_full_disk_holds_a_run_up_and_fails_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn refused_credentials_fail_the_run_and_stop_the_site_until_they_are_right() {
+async fn refused_credentials_stop_the_site_until_they_are_right() {
     let rig = Rig::new(small()).await;
     let worker = WorkerProcess::start(rig.db.url(), &[("SYNCLINE__SYNC__PAGE_SIZE", "1")]).await;
     rig.jira.control().set_latency(Duration::from_millis(100), Duration::ZERO);
@@ -298,7 +298,7 @@ async fn refused_credentials_fail_the_run_and_stop_the_site_until_they_are_right
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_project_that_jira_does_not_know_is_named_when_it_is_added_and_when_it_runs() {
+async fn a_project_unknown_to_jira_is_named_at_add_and_at_run() {
     let rig = Rig::new(small()).await;
     let worker = rig.worker().await;
     refuses(rig.db.url(), &["project", "add", "sim", "NOPE"], 1, &["NOPE"]).await;

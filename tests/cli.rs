@@ -181,16 +181,21 @@ async fn json_is_for_machines() {
 async fn a_wrong_question_is_answered_with_what_to_do_and_exit_code_2() {
     let db = seeded().await;
     let remove = ["project", "remove", "web"];
-    refuses(&db, &remove, 2, &["error: this would stop synchronising acme/WEB", "help: repeat it with --yes"]);
+    refuses(
+        &db,
+        &remove,
+        2,
+        &["error: this would stop synchronising acme/WEB", "help: to confirm, repeat the command with --yes"],
+    );
     refuses(&db, &["queue", "requeue", "--all"], 2, &["--yes"]);
     refuses(&db, &["project", "show", "app"], 2, &["acme/APP, beta/APP", "SITE/KEY"]);
     let add = ["project", "add", "acme", "NEW", "--offline"];
     refuses(&db, &[&add[..], &["--cron", "0 25 * * *"]].concat(), 2, &["the hour field \"25\"", "0-23"]);
     refuses(&db, &[&add[..], &["--cron", "0 1 * *"]].concat(), 2, &["4 fields", "write five"]);
     refuses(&db, &[&add[..], &["--time-zone", "Europe/Berln"]].concat(), 2, &["did you mean \"Europe/Berlin\""]);
-    refuses(&db, &["project", "add", "acme", "no-key", "--offline"], 2, &["cannot be a project key"]);
+    refuses(&db, &["project", "add", "acme", "no-key", "--offline"], 2, &["is not a valid project key"]);
     refuses(&db, &["project", "reschedule", "web", "--cron", "* * * 13 *"], 2, &["month"]);
-    refuses(&db, &["site", "add", "Bad Name", "--update"], 2, &["cannot be a site's name"]);
+    refuses(&db, &["site", "add", "Bad Name", "--update"], 2, &["is not a valid site name"]);
     let plain = ["site", "add", "new", "--url", "https://x.example.com", "--email", "b@example.com", "--credential"];
     refuses(&db, &[&plain[..], &["hunter2hunter2"]].concat(), 2, &["neither env:NAME nor file:PATH"]);
     assert!(!err(&in_db(&db, &[&plain[..], &["hunter2hunter2"]].concat())).contains("hunter2"));
@@ -209,11 +214,11 @@ async fn what_cannot_be_done_is_said_with_exit_code_1() {
     for verb in ["show", "watch", "cancel", "retry"] {
         refuses(&db, &["run", verb, unknown], 1, &["unknown run", "run list"]);
     }
-    refuses(&db, &["queue", "requeue", unknown], 1, &["nothing was brought back", "queue dead"]);
+    refuses(&db, &["queue", "requeue", unknown], 1, &["nothing was retried", "queue dead"]);
 }
 
 #[test]
-fn a_wrong_configuration_ends_with_exit_code_2_before_anything_is_tried() {
+fn a_wrong_configuration_exits_with_2_before_any_work() {
     let url = "postgres://u:hunter2@127.0.0.1:1/db";
     for (name, value, words) in [
         ("SYNCLINE__SYNC__PAGE_SISE", "1", "did you mean SYNCLINE__SYNC__PAGE_SIZE?"),
@@ -280,7 +285,7 @@ async fn a_piped_token_is_stored_sealed_and_shown_nowhere() {
 }
 
 #[tokio::test]
-async fn a_request_that_meets_an_active_run_is_kept_and_can_be_cancelled() {
+async fn a_request_during_an_active_run_waits_and_is_cancellable() {
     let db = seeded().await;
     let first = succeeds(&db, &["sync", "start", "web"]).trim().to_owned();
     let second = succeeds(&db, &["sync", "start", "acme/WEB", "--full"]).trim().to_owned();

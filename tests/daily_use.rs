@@ -133,7 +133,7 @@ async fn cancelling_what_is_over_says_so_with_its_exit_code() {
 }
 
 #[tokio::test]
-async fn several_projects_are_changed_by_one_command_and_counted_before() {
+async fn one_command_counts_then_changes_several_projects() {
     let db = seeded().await;
     let state = || async {
         let states: Vec<String> =
@@ -167,7 +167,12 @@ async fn several_projects_are_changed_by_one_command_and_counted_before() {
     refuses(&db, &["schedule", "show", "OPS", "NOPE"], 1, &["unknown project"]);
     let started = json(&db, &["sync", "start", "--all", "--yes"]);
     assert_eq!(started.as_array().unwrap().len(), 2, "one is paused: {started}");
-    refuses(&db, &["sync", "start", "OPS", "WEB"], 1, &["1 of 2 projects were not asked to sync: acme/OPS", "paused"]);
+    refuses(
+        &db,
+        &["sync", "start", "OPS", "WEB"],
+        1,
+        &["no run was requested for 1 of 2 projects: acme/OPS", "paused"],
+    );
     let gone = json(&db, &["project", "remove", "OPS", "HR", "--yes"]);
     assert_eq!((gone.as_array().unwrap().len(), &gone[0]["outcome"]), (2, &"removed".into()));
 }
@@ -220,11 +225,11 @@ async fn a_changed_credential_lifts_the_hold_and_tries_at_once() {
     // Nobody has asked the site: one is tried for all.
     let credential = format!("file:{}", rig.token_path().display());
     let text = succeeds(&rig.db, &["site", "update", "sim", "--credential", &credential, "--offline"]);
-    assert!(text.contains("1 project that was held back is tried now"), "{text}");
+    assert!(text.contains("1 held project is released and runs now"), "{text}");
     assert_eq!(count(&rig.db, due).await, 1);
     execute(&rig.db, held).await;
     let text = succeeds(&rig.db, &["site", "update", "sim", "--email", simulator::DEFAULT_EMAIL]);
-    assert!(text.contains("2 projects that were held back are tried now"), "{text}");
+    assert!(text.contains("2 held projects are released and run now"), "{text}");
     assert_eq!(count(&rig.db, due).await, 2);
     let worker = rig.worker().await;
     let run: Uuid = loop {

@@ -11,7 +11,7 @@ use crate::rehearsal::picture;
 use crate::rehearsal::picture::panel::{colour, key_rows};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_panel_variable_rule_and_run_book_works_on_a_rehearsed_day() {
+async fn panels_rules_and_run_books_work_on_a_rehearsed_day() {
     let day = Day::rehearse().await;
     let report = day.check().await;
     eprintln!(

@@ -29,7 +29,7 @@ async fn a_wrong_password_is_told_from_an_unreachable_server() {
 }
 
 #[tokio::test]
-async fn a_session_that_stands_still_at_its_start_is_tried_again_beside() {
+async fn a_session_that_hangs_at_its_start_is_replaced() {
     let db = TestDb::new().await;
     let mut url = url::Url::parse(db.url()).unwrap();
     let server = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5432));

@@ -20,7 +20,7 @@ async fn rig() -> Rig {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)] // Jira answers while a command is waited for
-async fn what_the_account_sees_is_listed_and_what_is_chosen_is_synchronised() {
+async fn visible_projects_are_listed_and_chosen_ones_added() {
     let rig = rig().await;
     let all = json(&rig.db, &["project", "discover", "sim"]);
     let keys: Vec<&str> = all.as_array().unwrap().iter().map(|project| project["key"].as_str().unwrap()).collect();
@@ -52,7 +52,7 @@ async fn what_the_account_sees_is_listed_and_what_is_chosen_is_synchronised() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)] // Jira answers while a command is waited for
-async fn a_data_center_is_listed_with_sizes_leads_and_archived_projects() {
+async fn data_center_projects_have_sizes_leads_and_archived_state() {
     let mut options = Options::new(Clock::system());
     (options.issues, options.kind) = (30, Kind::DataCenter);
     let rig = Rig::new(options).await;
@@ -99,7 +99,7 @@ async fn listing_a_user_narrows_the_project_and_asks_for_a_run() {
     let db = staged().await;
     refuses(&db, &["project", "track", "web", "listed"], 1, &["lists no user"]);
     let text = succeeds(&db, &["project", "track", "web", "add", "ANA@example.com", "b1"]);
-    assert!(text.contains("added 2 of 2") && text.contains("only issues that concern listed users"), "{text}");
+    assert!(text.contains("added 2 of 2") && text.contains("only issues of listed users"), "{text}");
     assert_eq!(runs(&db).await, ["incremental running"]);
     let shown = json(&db, &["project", "track", "web", "list"]);
     assert_eq!((&shown["tracking"], &shown["users"][0]["account_id"]), (&"listed".into(), &"a1".into()));
@@ -108,7 +108,7 @@ async fn listing_a_user_narrows_the_project_and_asks_for_a_run() {
     assert_eq!(runs(&db).await.len(), 1);
     succeeds(&db, &["project", "track", "web", "remove", "ana@example.com"]);
     let text = succeeds(&db, &["project", "track", "web", "remove", "b1"]);
-    assert!(text.contains("lists nobody now"), "{text}");
+    assert!(text.contains("lists no users now"), "{text}");
     succeeds(&db, &["project", "track", "web", "all"]);
     assert_eq!(runs(&db).await, ["incremental running", "full queued"], "what was left out is read");
     assert!(acts(&db).await.iter().all(|act| act == "project.track acme/WEB"));
@@ -133,9 +133,9 @@ async fn users_are_listed_for_several_projects_by_one_command() {
     refuses(&db, &track(&["APP", "NOPE", "add", "a1"]), 1, &["unknown project"]);
     refuses(&db, &track(&["APP", "listed"]), 1, &["acme/APP lists no user"]);
     refuses(&db, &track(&["OPS", "APP", "listed"]), 1, &["acme/APP lists no user"]);
-    refuses(&db, &track(&["--all", "all"]), 2, &["this would bring every issue of 3 projects: acme/APP", "--yes"]);
-    refuses(&db, &track(&["--site", "acme", "WEB", "list"]), 2, &["a PROJECT makes no sense with --site"]);
-    refuses(&db, &track(&["OPS", "WEB"]), 2, &["nothing says what to do: one of all, listed, add, remove, list"]);
+    refuses(&db, &track(&["--all", "all"]), 2, &["this would read every issue of 3 projects: acme/APP", "--yes"]);
+    refuses(&db, &track(&["--site", "acme", "WEB", "list"]), 2, &["PROJECT cannot be used with --site"]);
+    refuses(&db, &track(&["OPS", "WEB"]), 2, &["the verb is missing: one of all, listed, add, remove, list"]);
     let listed = json(&db, &track(&["--site", "acme", "list"]));
     let of = |at: usize| (listed[at]["project"].as_str().unwrap(), listed[at]["users"].as_array().unwrap().len());
     assert_eq!([of(0), of(1), of(2)], [("acme/APP", 0), ("acme/OPS", 2), ("acme/WEB", 2)]);
@@ -146,7 +146,7 @@ async fn users_are_listed_for_several_projects_by_one_command() {
     let changed: Vec<usize> =
         done.as_array().unwrap().iter().map(|one| one["changed"].as_array().unwrap().len()).collect();
     assert_eq!(changed, [0, 1, 1], "{done}");
-    refuses(&db, &track(&["--all", "remove", "a1", "--yes"]), 1, &["on the list of none of 3 projects"]);
+    refuses(&db, &track(&["--all", "remove", "a1", "--yes"]), 1, &["on none of the lists of 3 projects"]);
     let done = json(&db, &track(&["--filter", "ops", "all", "--yes"]));
     assert_eq!((&done[0]["project"], done.as_array().unwrap().len()), (&"acme/OPS".into(), 1));
 }
@@ -155,7 +155,7 @@ async fn users_are_listed_for_several_projects_by_one_command() {
 async fn a_user_that_is_not_known_is_refused_with_the_reason() {
     let db = staged().await;
     refuses(&db, &["project", "track", "web", "add"], 2, &["no USER"]);
-    refuses(&db, &["project", "track", "web", "all", "a1"], 2, &["makes no sense"]);
+    refuses(&db, &["project", "track", "web", "all", "a1"], 2, &["cannot be used"]);
     refuses(&db, &["project", "track", "web", "remove", "a1"], 1, &["not on the list of acme/WEB"]);
     assert!(runs(&db).await.is_empty());
 }
@@ -165,12 +165,12 @@ async fn a_paused_project_is_narrowed_without_a_run() {
     let db = staged().await;
     succeeds(&db, &["project", "pause", "web"]);
     let text = succeeds(&db, &["project", "track", "web", "add", "a1"]);
-    assert!(text.contains("counts once it is resumed"), "{text}");
+    assert!(text.contains("takes effect when it is resumed"), "{text}");
     assert!(runs(&db).await.is_empty());
 }
 
 #[tokio::test]
-async fn a_drift_is_listed_with_the_name_of_its_field_and_what_it_means() {
+async fn a_drift_is_listed_with_its_field_name_and_its_meaning() {
     let db = staged().await;
     assert_eq!(json(&db, &["drift", "list"]), serde_json::json!([]));
     execute(
@@ -183,7 +183,7 @@ async fn a_drift_is_listed_with_the_name_of_its_field_and_what_it_means() {
     )
     .await;
     let text = succeeds(&db, &["drift", "list", "acme"]);
-    for word in ["customfield_10016 (Story points)", "7", "issue.fields", "kept as it came"] {
+    for word in ["customfield_10016 (Story points)", "7", "issue.fields", "stored unchanged"] {
         assert!(text.contains(word), "{text} lacks {word}");
     }
     assert_eq!(json(&db, &["drift", "list"]).as_array().unwrap().len(), 2);

@@ -43,7 +43,7 @@ fn small() -> Options {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unreachable_database_fails_with_exit_code_3_and_shows_no_password() {
+async fn an_unreachable_database_exits_with_3_and_no_password() {
     let (code, findings, errors) = doctor(Some("postgres://u:hunter2@127.0.0.1:1/db"), "/".as_ref()).await;
     assert_eq!(code, Some(3));
     says(&findings, "connection", "fail", "127.0.0.1:1");
@@ -67,7 +67,7 @@ async fn a_database_without_schema_fails_and_is_sent_to_migrate() {
     let (code, findings, _) = doctor(Some(db.url()), "/".as_ref()).await;
     assert_eq!(code, Some(3));
     says(&findings, "schema", "fail", "syncline migrate");
-    says(&findings, "notifications", "pass", "heard after");
+    says(&findings, "notifications", "pass", "received after");
     assert!(of(&findings, "workers").is_empty());
 }
 
@@ -81,10 +81,10 @@ async fn nothing_fails_where_all_is_well() {
     let (code, findings, _) = doctor(Some(rig.db.url()), "/".as_ref()).await;
     for (check, words) in [
         ("connection", "PostgreSQL"),
-        ("writes", "takes writes"),
-        ("connections", "1 worker may want"),
+        ("writes", "accepts writes"),
+        ("connections", "1 worker may need"),
         ("clock", "off this machine's"),
-        ("notifications", "heard after"),
+        ("notifications", "received after"),
         ("bloat", "no table"),
         ("schema", "as this program needs"),
         ("workers", "1 alive"),
@@ -92,7 +92,7 @@ async fn nothing_fails_where_all_is_well() {
         ("dead steps", "none"),
         ("schedules", "0 followed"),
         ("projects", "no project is failing"),
-        ("sites", "sim lets"),
+        ("sites", "sim accepts"),
     ] {
         says(&findings, check, "pass", words);
     }
@@ -131,14 +131,14 @@ async fn each_trouble_is_named_with_its_remedy() {
         ("workers", "fail", "syncline worker"),
         ("queue", "warn", "jira: 1 ready"),
         ("dead steps", "warn", "syncline queue dead"),
-        ("schedules", "fail", "sim/GAMMA is never synchronised by itself"),
+        ("schedules", "fail", "sim/GAMMA has no valid schedule"),
         ("schedules", "fail", "syncline project reschedule sim/GAMMA"),
         ("schedules", "warn", "overdue: sim/BETA"),
         ("projects", "fail", "AUTH_INVALID: sim/ACME"),
         ("projects", "warn", "never synchronised: sim/BETA, sim/GAMMA"),
         ("sites", "fail", "AUTH_INVALID"),
         ("sites", "fail", "sealed: "),
-        ("sites", "warn", "elsewhere cannot be asked from here"),
+        ("sites", "warn", "elsewhere cannot be checked from here"),
     ] {
         says(&findings, check, status, words);
     }

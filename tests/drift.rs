@@ -105,7 +105,7 @@ fn page(change: impl FnOnce(&mut Value)) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_known_field_that_changes_its_type_is_noted_once_and_the_issue_is_kept() {
+async fn a_field_with_a_new_type_is_recorded_once_and_costs_no_issue() {
     let page = page(|issue| {
         issue["fields"]["priority"] = json!("High");
         issue["fields"]["labels"] = json!({"first": "a"});
@@ -173,7 +173,7 @@ async fn a_new_value_of_a_closed_list_is_noted_and_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_required_field_that_is_missing_is_noted_and_costs_its_record_alone() {
+async fn a_missing_required_field_is_recorded_and_costs_one_record() {
     let page = page(|issue| {
         // One of the two would stand for the other.
         for time in ["created", "updated"] {

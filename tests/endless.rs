@@ -79,7 +79,7 @@ async fn a_jira_that_hangs_is_told_as_that_and_counts() {
         let run = rig.enqueue(&rig.projects[0], "incremental").await;
         let (code, message, retries) = failure(&rig, run).await;
         assert_eq!(code, "TIMEOUT", "{}: {message}", kind.name());
-        assert!(message.contains("no whole answer from") && message.ends_with("within 1 s"), "{message}");
+        assert!(message.contains("no complete answer from") && message.ends_with("within 1 s"), "{message}");
         assert_eq!(retries, 2, "three attempts, whatever the configuration allows");
         let told = "SELECT count(*) FROM syncline.alert WHERE class = 'TIMEOUT'";
         while rig.count(told).await == 0 {

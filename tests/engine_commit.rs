@@ -14,7 +14,7 @@ use crate::support::toy::{Diary, Tuning, World, effect, heard, new, toy};
 const NO_CHAIN: u8 = u8::MAX;
 
 #[tokio::test]
-async fn a_step_its_effects_and_its_successors_commit_together_or_not_at_all() {
+async fn a_step_its_writes_and_its_successors_commit_together() {
     let world = World::new().await;
     let diary = Diary::default();
     let seen = diary.clone();
@@ -50,7 +50,7 @@ async fn a_step_its_effects_and_its_successors_commit_together_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn a_step_that_was_already_committed_does_nothing_when_it_is_delivered_again() {
+async fn a_committed_step_does_nothing_when_delivered_again() {
     let world = World::new().await;
     let write = || toy("write", |given| async move { Ok(effect(&given.step, vec![new("leaf", "")])) });
     let engine = world.engine(vec![write()], &Tuning::default()).await;

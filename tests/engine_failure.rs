@@ -50,7 +50,7 @@ async fn a_failed_step_backs_off_and_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_step_that_fails_for_good_fails_its_run_cancels_the_rest_and_keeps_class_message_advice() {
+async fn a_dead_step_fails_its_run_and_cancels_the_other_steps() {
     let world = World::new().await;
     let bad = toy("bad", |given| async move {
         // The second one fails once the first has: the run keeps the first.
@@ -98,7 +98,7 @@ async fn a_step_that_fails_for_good_fails_its_run_cancels_the_rest_and_keeps_cla
 }
 
 #[tokio::test]
-async fn a_panic_a_time_out_and_an_unreadable_payload_cost_only_their_own_step() {
+async fn a_panic_a_timeout_and_a_bad_payload_cost_only_their_step() {
     #[derive(Deserialize)]
     struct Payload {
         page: u32,

@@ -17,7 +17,7 @@ const SEARCH: [&str; 2] = ["site:a", "site:a:search"];
 const COMMENTS: [&str; 2] = ["site:a", "site:a:comments"];
 
 #[tokio::test]
-async fn a_wait_for_a_gate_spends_no_attempt_and_holds_back_everyone_behind_it() {
+async fn a_wait_for_a_gate_costs_no_attempt_and_holds_all_steps() {
     let world = World::new().await;
     let diary = Diary::default();
     let notes = diary.clone();

@@ -96,7 +96,7 @@ async fn a_claim_whose_answer_was_lost_is_found_again() {
 }
 
 #[tokio::test]
-async fn a_stopping_worker_hands_back_what_does_not_finish_in_time_without_spending_an_attempt() {
+async fn a_stopping_worker_hands_back_late_steps_without_an_attempt() {
     let world = World::new().await;
     let (started, begun, go_on) = (Arc::default(), Arc::<Notify>::default(), Arc::<Notify>::default());
     let barrier = (Arc::clone(&begun), Arc::clone(&go_on));

@@ -98,7 +98,7 @@ async fn places_are_never_exceeded() {
 }
 
 #[tokio::test]
-async fn the_more_urgent_step_is_claimed_first_and_then_the_one_that_waits_longer() {
+async fn steps_are_claimed_by_priority_then_by_waiting_time() {
     let world = World::new().await;
     let diary = Diary::default();
     let notes = diary.clone();

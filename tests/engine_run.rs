@@ -75,7 +75,7 @@ async fn a_step_that_fails_in_a_cancelled_run_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn a_step_that_is_taken_back_in_a_cancelled_run_is_not_executed_again() {
+async fn a_step_rescued_in_a_cancelled_run_is_not_executed_again() {
     let world = World::new().await;
     let run = world.run(vec![new("leaf", "")]).await;
     // Running under an owner that nobody knows: its process has died.
@@ -152,7 +152,7 @@ async fn cancelling_while_steps_end_leaves_no_run_open() {
 }
 
 #[tokio::test]
-async fn a_cancellation_passes_over_a_step_whose_end_waits_for_the_run() {
+async fn a_cancellation_skips_a_step_whose_end_waits_for_the_run() {
     // The two lock in opposite orders: a cancellation that waited for the step would be a deadlock.
     let world = World::new().await;
     let run = world.runs(vec![vec![new("leaf", "1"), new("leaf", "2")]]).await[0];

@@ -64,7 +64,7 @@ async fn a_request_is_a_run_with_its_first_step() {
 }
 
 #[tokio::test]
-async fn requests_that_meet_an_active_run_share_one_that_runs_next_and_the_wider_kind_wins() {
+async fn requests_during_a_run_share_the_next_and_the_wider_wins() {
     let db = TestDb::new().await;
     project(db.pool(), "acme", "ACME").await;
     let first = request(db.pool(), "ACME", "incremental").await.unwrap();
@@ -106,7 +106,7 @@ async fn simultaneous_requests_make_one_active_run_and_one_that_waits() {
 }
 
 #[tokio::test]
-async fn an_unknown_project_a_paused_one_a_bad_kind_and_an_ambiguous_key_say_what_to_do() {
+async fn refused_requests_for_runs_give_advice() {
     let db = TestDb::new().await;
     project(db.pool(), "acme", "ACME").await;
     let (message, hint) = refusal(request(db.pool(), "NOPE", "full").await.unwrap_err());

@@ -170,7 +170,12 @@ async fn a_forgotten_person_is_named_nowhere() {
         assert_eq!(rig.count("SELECT count(*) FROM syncline.tracked_user").await, 0);
         let act = format!("people.forget sim/{}", person.account_id);
         assert_eq!(acts(&rig.db).await.last(), Some(&act), "the audit names the account");
-        refuses(&rig.db, &["people", "forget", &person.email, "--yes"], 1, &["no user is known by", "user list"]);
+        refuses(
+            &rig.db,
+            &["people", "forget", &person.email, "--yes"],
+            1,
+            &["no user has the account id", "user list"],
+        );
         // Of an account that is forgotten there is nothing more to be changed.
         let again = json(&rig.db, &["people", "forget", &person.account_id, "--dry-run"]);
         for what in ["issues", "comments", "worklogs", "changes", "members"] {
@@ -262,6 +267,6 @@ async fn what_is_stored_about_a_person_is_exported() {
     assert!(!own["issues"].as_array().unwrap().is_empty() && !own["changes"].as_array().unwrap().is_empty());
     let in_fields = |issue: &serde_json::Value| !issue["fields"].as_array().unwrap().is_empty();
     assert!(own["issues"].as_array().unwrap().iter().any(in_fields));
-    refuses(&rig.db, &["people", "export", "nobody@example.com"], 1, &["no user is known by"]);
+    refuses(&rig.db, &["people", "export", "nobody@example.com"], 1, &["no user has the account id"]);
     worker.stop().await;
 }

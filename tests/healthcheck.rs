@@ -45,7 +45,7 @@ async fn a_worker_that_takes_no_work_is_not_ready_and_says_why() {
     tokio::spawn(async move {
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
-            let body = r#"{"status":"draining","reason":"was told to stop and takes no more work"}"#;
+            let body = r#"{"status":"draining","reason":"is stopping and takes no more work"}"#;
             let answer = format!(
                 "HTTP/1.1 503 Service Unavailable\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
                 body.len()

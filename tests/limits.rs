@@ -92,7 +92,7 @@ fn busy(process: &Arc<dyn Pacer>, tasks: usize, tally: &Arc<AtomicU32>) -> JoinS
 const PAUSE: Duration = Duration::from_millis(1_500);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_burst_that_one_process_is_refused_holds_back_that_endpoint_everywhere() {
+async fn a_refused_burst_holds_back_the_endpoint_in_all_processes() {
     let site = Site::new().await;
     let (one, other) = (site.process(), site.process());
     refused(&*one, Endpoint::Search, &refusal(FailureCode::RateLimit, PauseScope::Endpoint, PAUSE)).await;
@@ -103,7 +103,7 @@ async fn a_burst_that_one_process_is_refused_holds_back_that_endpoint_everywhere
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_under_way_in_a_long_walk_stops_when_another_process_is_refused() {
+async fn a_long_walk_stops_when_another_process_is_refused() {
     let site = Site::new().await;
     let (one, walker) = (site.process(), site.process());
     // It has been asking for a while and has looked at what holds only a moment ago.
@@ -125,7 +125,7 @@ async fn a_request_under_way_in_a_long_walk_stops_when_another_process_is_refuse
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_that_names_no_time_pauses_everyone_for_as_long_as_is_set_at_least_and_soon_after_it_is_set() {
+async fn a_refusal_without_a_time_pauses_for_the_set_minimum() {
     let site = Site::new().await;
     let (one, other) = (site.process(), site.process());
     let nameless = || Failure::new(FailureCode::RateLimit, "429").scoped(PauseScope::Endpoint);
@@ -265,7 +265,7 @@ async fn the_rate_is_kept_by_all_together_and_shared_fairly() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_that_has_just_come_asks_nobody_before_it_knows_the_limits() {
+async fn a_new_process_sends_nothing_before_it_knows_the_limits() {
     let site = Site::new().await;
     site.bucket(Endpoint::Search, 20.0).await;
     // The database takes its time to tell.
@@ -287,7 +287,7 @@ async fn a_process_that_has_just_come_asks_nobody_before_it_knows_the_limits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rate_that_is_known_is_kept_while_the_database_gives_no_turns() {
+async fn a_known_rate_is_kept_while_the_database_gives_no_permits() {
     let site = Site::new().await;
     site.bucket(Endpoint::Search, 40.0).await;
     let tally = Arc::new(AtomicU32::new(0));
@@ -353,7 +353,7 @@ async fn the_points_of_an_hour_last_to_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_costs_more_than_may_be_spent_at_once_is_given_and_paid_back() {
+async fn a_request_over_the_spending_limit_is_sent_and_paid_later() {
     let site = Site::new().await;
     let key = format!("site:{}/points", site.id);
     // A twentieth of a thousand is 50.

@@ -144,7 +144,7 @@ async fn twenty_processes_that_find_a_token_ended_make_one_refresh() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_refused_token_is_replaced_once_and_not_again_while_it_is_fresh() {
+async fn a_refused_token_is_replaced_once_while_it_is_fresh() {
     let (url, given) = server().await;
     let db = authorized(&url, Duration::from_secs(3600)).await;
     let tokens = tokens(&db);
@@ -166,7 +166,7 @@ async fn a_refused_token_is_replaced_once_and_not_again_while_it_is_fresh() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_refresh_whose_process_died_is_taken_over_when_its_lease_ends() {
+async fn a_refresh_of_a_dead_process_is_taken_over_after_its_lease() {
     let (url, given) = server().await;
     let db = authorized(&url, Duration::ZERO).await;
     let dead = Uuid::from_u128(9);
@@ -182,7 +182,7 @@ async fn a_refresh_whose_process_died_is_taken_over_when_its_lease_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_refresh_token_that_counts_no_more_is_asked_for_once_and_says_what_to_do() {
+async fn an_invalid_refresh_token_is_used_once_and_gives_advice() {
     let (url, given) = server().await;
     given.lock().unwrap().valid = "another".into();
     let db = authorized(&url, Duration::ZERO).await;
@@ -243,7 +243,7 @@ async fn exchange(url: &str, more: Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_pair_that_died_with_its_process_is_asked_for_again_with_the_old_refresh_token() {
+async fn a_lost_token_pair_is_requested_again_with_the_old_token() {
     let (rig, spent) = simulated(Duration::from_secs(600)).await;
     let site_id: Uuid = sqlx::query_scalar("SELECT id FROM syncline.site").fetch_one(rig.db.pool()).await.unwrap();
     let clock = Clock::system();
@@ -258,7 +258,7 @@ async fn a_pair_that_died_with_its_process_is_asked_for_again_with_the_old_refre
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_pair_that_is_lost_for_longer_than_the_leeway_is_asked_for_once_and_said_to_be_lost() {
+async fn a_token_pair_lost_past_the_leeway_is_reported_as_lost() {
     let (rig, _) = simulated(Duration::ZERO).await;
     let site_id: Uuid = sqlx::query_scalar("SELECT id FROM syncline.site").fetch_one(rig.db.pool()).await.unwrap();
     let clock = Clock::system();
@@ -273,7 +273,7 @@ async fn a_pair_that_is_lost_for_longer_than_the_leeway_is_asked_for_once_and_sa
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_server_of_tokens_that_is_away_leaves_the_lease_to_the_next_who_asks() {
+async fn a_token_server_that_is_down_leaves_the_lease_to_the_next() {
     let db = authorized("http://127.0.0.1:1", Duration::ZERO).await;
     let failure = tokens(&db).token(None).await.unwrap_err();
     assert_ne!(failure.code, FailureCode::AuthExpired, "{}", failure.message);
@@ -317,7 +317,7 @@ pub(crate) fn part(address: &url::Url, name: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn consent_comes_back_on_a_loopback_port_and_its_tokens_are_stored_sealed() {
+async fn consent_returns_on_loopback_and_tokens_are_encrypted() {
     let (url, given) = server().await;
     let db = TestDb::new().await;
     site(&db).await;
@@ -359,7 +359,7 @@ async fn an_answer_to_another_question_is_not_taken() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_site_that_was_authorized_is_read_and_its_tokens_are_renewed_on_the_way() {
+async fn an_authorized_site_is_read_and_its_tokens_are_renewed() {
     let mut options = Options::new(Clock::system());
     options.issues = 30;
     options.projects.truncate(1);

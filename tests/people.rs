@@ -25,7 +25,7 @@ async fn members(db: &TestDb) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_same_file_twice_changes_nothing_and_another_one_changes_what_it_says() {
+async fn importing_twice_changes_nothing_and_a_new_file_applies() {
     let (db, folder) = (TestDb::new().await, tempfile::tempdir().unwrap());
     execute(&db, "INSERT INTO syncline.member (name, email) VALUES ('Ana', 'ANA@example.com')").await;
     let first = "\u{feff}email;name;team;external_id;active\r\nana@example.com;Ana Ruiz;Blue;e1;true\r\n\
@@ -49,7 +49,7 @@ async fn the_same_file_twice_changes_nothing_and_another_one_changes_what_it_say
 }
 
 #[tokio::test]
-async fn a_bad_line_is_named_and_keeps_the_whole_file_out_unless_told_otherwise() {
+async fn a_bad_line_is_named_and_stops_the_import_by_default() {
     let (db, folder) = (TestDb::new().await, tempfile::tempdir().unwrap());
     execute(&db, "INSERT INTO syncline.member (name, email, external_id) VALUES ('Zoe', 'zoe@example.com', 'z')").await;
     let text = "external_id,email,name\na,ana@example.com,Ana\nb,nonsense,Ben\nc,zoe@example.com,Cem\n";
@@ -116,7 +116,7 @@ async fn links(db: &TestDb) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn only_what_is_certain_is_matched_and_hidden_addresses_are_counted() {
+async fn only_certain_users_match_and_hidden_addresses_are_counted() {
     let db = staged().await;
     let report = json(&db, &["user", "match", "acme"]);
     let expected = [
@@ -156,7 +156,7 @@ async fn a_link_made_by_hand_stays_whatever_matching_finds() {
         &["no user with the account id \"nope\"", "user list acme"],
     );
     refuses(&db, &["user", "link", "acme", "a1", "nope"], 1, &["unknown member", "member list"]);
-    refuses(&db, &["user", "unlink", "acme", "c1"], 1, &["linked to nobody"]);
+    refuses(&db, &["user", "unlink", "acme", "c1"], 1, &["has no link"]);
     succeeds(&db, &["user", "unlink", "acme", "a1"]);
     succeeds(&db, &["user", "match", "--apply"]);
     assert_eq!(links(&db).await, ["a1 a email"]);
@@ -165,7 +165,7 @@ async fn a_link_made_by_hand_stays_whatever_matching_finds() {
 }
 
 #[tokio::test]
-async fn a_match_outlives_the_hiding_of_its_address_and_not_its_refutation() {
+async fn a_match_survives_a_hidden_address_but_not_a_wrong_one() {
     let db = staged().await;
     succeeds(&db, &["user", "match", "--apply"]);
     execute(&db, "UPDATE syncline.jira_user SET email = NULL WHERE account_id = 'a1'").await;
@@ -173,7 +173,7 @@ async fn a_match_outlives_the_hiding_of_its_address_and_not_its_refutation() {
     assert_eq!(links(&db).await, ["a1 a email"]);
     execute(&db, "UPDATE syncline.jira_user SET email = 'else@example.com' WHERE account_id = 'a1'").await;
     let text = succeeds(&db, &["user", "match", "--apply"]);
-    assert!(links(&db).await.is_empty() && text.contains("1 taken back"), "{text}");
+    assert!(links(&db).await.is_empty() && text.contains("1 removed"), "{text}");
 }
 
 #[tokio::test]

@@ -52,7 +52,7 @@ fn stats(rig: &Rig) -> Stats {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backfill_lasts_to_the_end_of_the_hour_and_an_incremental_run_in_between_finds_points() {
+async fn a_backfill_leaves_points_to_an_incremental_run() {
     const HOUR: Duration = Duration::from_secs(12);
     let (rig, worker) = staged(1_600, QUOTA).await;
     hour_ends_in(&rig, HOUR).await;
@@ -83,7 +83,7 @@ async fn a_backfill_lasts_to_the_end_of_the_hour_and_an_incremental_run_in_betwe
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_by_the_quota_empties_the_plan_until_the_hour_is_over() {
+async fn a_refusal_by_quota_empties_the_plan_for_the_hour() {
     const HOUR: Duration = Duration::from_secs(8);
     let (rig, worker) = staged(60, 10 * QUOTA).await;
     hour_ends_in(&rig, HOUR).await;

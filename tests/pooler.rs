@@ -99,7 +99,7 @@ async fn doctor(settings: &[(&str, &str)]) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn runs_succeed_behind_a_pooler_with_a_direct_way_and_with_polling_alone() {
+async fn runs_succeed_behind_a_pooler_directly_and_by_polling() {
     let Some(program) = pgbouncer() else { return };
     let pooler = Pooler::start(&program).await;
     let rig = Rig::new(Options { issues: 300, ..Options::new(Clock::system()) }).await;
@@ -133,7 +133,7 @@ async fn runs_succeed_behind_a_pooler_with_a_direct_way_and_with_polling_alone()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn migrations_go_around_the_pooler_or_are_refused_with_the_remedy() {
+async fn migrations_bypass_the_pooler_or_are_refused_with_advice() {
     let Some(program) = pgbouncer() else { return };
     let pooler = Pooler::start(&program).await;
     let db = TestDb::unmigrated().await;

@@ -83,7 +83,7 @@ async fn up_on_an_empty_machine_is_ready_and_says_where() {
     let mut up = terminal.start(&["up"], "up.log");
     terminal.says("up.log", "Syncline is up").await;
     let said = terminal.log("up.log");
-    for word in ["made a private PostgreSQL server in", "syncline psql", "/metrics", "site add"] {
+    for word in ["created a private PostgreSQL server in", "syncline psql", "/metrics", "site add"] {
         assert!(said.contains(word), "{word}: {said}");
     }
     assert!(terminal.succeeds(&["health"]).contains("no project") || terminal.ask(&["health"]).status.success());
@@ -126,7 +126,7 @@ async fn a_port_that_was_asked_for_is_not_replaced() {
     let address = taken.local_addr().unwrap().to_string();
     let output = terminal.command(&["worker"]).env("SYNCLINE__HTTP__ADDRESS", &address).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && said.contains(&address) && said.contains("is taken"), "{said}");
+    assert!(!output.status.success() && said.contains(&address) && said.contains("is in use"), "{said}");
 }
 
 #[tokio::test]

@@ -197,7 +197,7 @@ async fn a_copy_that_fails_changes_nothing() {
     let search = format!("{}:{}", newer.display(), std::env::var("PATH").unwrap());
     let output = command(home, &["database", "upgrade"]).env("PATH", search).output().unwrap();
     let text = said(&output);
-    assert!(!output.status.success() && text.contains("is not the same: the old one has"), "{text}");
+    assert!(!output.status.success() && text.contains("differs: the old one has"), "{text}");
     assert_eq!(entries(home), ["data"]);
     assert_eq!(sql(home, "SELECT count(*) FROM kept"), "1000");
 }

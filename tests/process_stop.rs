@@ -31,7 +31,7 @@ async fn draining(worker: &WorkerProcess) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_is_told_to_stop_hands_back_what_does_not_finish_and_spends_nothing() {
+async fn a_stopping_worker_returns_unfinished_steps_at_no_cost() {
     let rig = rig().await;
     let mut worker = WorkerProcess::start(rig.db.url(), &[("SYNCLINE__QUEUE__GRACE_SECONDS", "3")]).await;
     let run = hanging_run(&rig).await;

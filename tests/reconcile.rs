@@ -60,7 +60,7 @@ async fn issues_that_are_gone_are_marked_and_their_history_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_issue_that_the_replica_lost_is_fetched_and_one_that_came_back_is_undeleted() {
+async fn a_lost_issue_is_fetched_and_a_restored_one_unmarked() {
     let (rig, worker) = synced(40).await;
     let ids = rig.jira.control().issue_ids(&rig.projects[0]);
     sqlx::query("DELETE FROM syncline.issue WHERE id = $1")
@@ -80,7 +80,7 @@ async fn an_issue_that_the_replica_lost_is_fetched_and_one_that_came_back_is_und
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_issue_that_moved_to_a_project_that_is_not_synchronised_is_marked_so() {
+async fn an_issue_moved_to_an_untracked_project_is_marked_moved() {
     let (rig, worker) = synced(40).await;
     let ids = rig.jira.control().issue_ids(&rig.projects[0]);
     for id in &ids[..2] {
@@ -101,7 +101,7 @@ async fn an_issue_that_moved_to_a_project_that_is_not_synchronised_is_marked_so(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_than_the_allowed_share_is_not_marked_and_an_operator_is_told() {
+async fn more_than_the_allowed_share_marks_nothing_and_alerts() {
     let (rig, worker) = synced(160).await;
     delete(&rig, 30);
     assert_eq!(rig.reconcile(&rig.projects[0], "incremental").await, "failed");
@@ -148,7 +148,7 @@ async fn lost_credentials_delete_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_first_run_after_an_upgrade_is_full_because_history_has_no_cursor() {
+async fn the_first_run_after_an_upgrade_to_histories_is_full() {
     let (rig, worker) = synced(40).await;
     // As the release before left it.
     sqlx::query("DELETE FROM syncline.sync_state WHERE entity = 'changelog'").execute(rig.db.pool()).await.unwrap();
@@ -201,12 +201,12 @@ async fn a_suspended_site_deletes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_project_that_was_archived_or_renamed_is_noticed_and_keeps_its_issues() {
+async fn an_archived_or_renamed_project_keeps_its_issues() {
     a_project_is_noticed(Kind::Cloud).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_project_of_a_data_center_that_was_archived_or_renamed_is_noticed_and_keeps_its_issues() {
+async fn data_center_projects_keep_issues_when_archived_or_renamed() {
     a_project_is_noticed(Kind::DataCenter).await;
 }
 

@@ -85,7 +85,7 @@ fn run(state: &str, reconciled: bool) -> (String, bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_scheduled_run_of_each_night_reconciles_without_being_asked() {
+async fn one_scheduled_run_each_night_reconciles() {
     let nights = Nights::new(20).await;
     nights.delete(2);
     assert_eq!(nights.run_at("02T12:15").await, run("succeeded", false));
@@ -106,7 +106,7 @@ async fn one_scheduled_run_of_each_night_reconciles_without_being_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_guard_stopped_is_tried_again_the_next_night_and_runs_go_on_meanwhile() {
+async fn a_guarded_reconciliation_is_retried_the_next_night() {
     let nights = Nights::new(80).await;
     nights.delete(30);
     assert_eq!(nights.run_at("03T03:15").await, run("failed", true));
@@ -139,7 +139,7 @@ async fn what_failed_for_another_reason_is_tried_again_the_same_night() {
 }
 
 #[test]
-fn projects_of_one_site_begin_within_three_hours_and_each_at_its_own_time() {
+fn projects_of_a_site_reconcile_at_spread_times_at_night() {
     let now = at("03T12:00");
     let zone = chrono_tz::Tz::Europe__Berlin;
     let mut starts: Vec<_> = (0..200u128).map(|id| night::last(Uuid::from_u128(id), zone, now)).collect();

@@ -58,7 +58,7 @@ async fn reasons(rig: &Rig) -> Vec<String> {
 const NOTHING: [&str; 0] = [];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cloud_does_not_tell_hidden_from_deleted_where_issues_can_be_hidden() {
+async fn cloud_cannot_tell_hidden_issues_from_deleted_ones() {
     let (rig, worker) = synced(Kind::Cloud).await;
     let ids = delete_and_hide(&rig);
     assert_eq!(rig.reconcile(&rig.projects[0], "incremental").await, "succeeded", "{}", rig.said().await);
@@ -114,7 +114,7 @@ async fn an_index_of_data_center_that_is_behind_deletes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_is_revoked_in_the_middle_of_the_sweep_deletes_nothing() {
+async fn a_token_revoked_during_the_sweep_deletes_nothing() {
     let rule = |kind, path: &str, after| FaultRule { path: Some(path.into()), after, ..FaultRule::next(kind, 1_000) };
     for (what, rules) in [
         ("the sweep itself is refused", vec![rule(FaultKind::Unauthorized, "/search/jql", 0)]),
@@ -138,7 +138,7 @@ async fn a_token_that_is_revoked_in_the_middle_of_the_sweep_deletes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_site_that_goes_away_in_the_middle_of_the_sweep_deletes_nothing() {
+async fn a_site_lost_during_the_sweep_deletes_nothing() {
     let (rig, worker) = with_attempts(Kind::Cloud, 1).await;
     let ids = rig.jira.control().issue_ids(&rig.projects[0]);
     apply(&rig, Mutation::DeleteIssue { issue: ids[0].to_string() });

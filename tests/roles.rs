@@ -277,7 +277,7 @@ async fn an_enqueuer_asks_for_runs_and_can_do_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_reader_sees_the_replica_and_no_credential_and_changes_nothing() {
+async fn a_reader_sees_the_replica_but_no_credential_and_is_read_only() {
     let db = TestDb::new().await;
     let stage = Stage::of(&db);
     add_project(db.pool()).await;
@@ -390,7 +390,7 @@ async fn program(end: i64, later: &[&str]) -> Migrator {
 }
 
 #[tokio::test]
-async fn what_a_member_of_the_owner_migrates_belongs_to_the_role_and_is_granted() {
+async fn objects_migrated_by_a_member_belong_to_the_owner_role() {
     let db = TestDb::new().await;
     let stage = Stage::of(&db);
     create(&db, &stage);
@@ -417,7 +417,7 @@ async fn what_a_member_of_the_owner_migrates_belongs_to_the_role_and_is_granted(
 }
 
 #[tokio::test]
-async fn repeating_it_changes_nothing_and_what_differs_is_shown_and_mended() {
+async fn repeating_changes_nothing_and_differences_are_repaired() {
     let db = TestDb::new().await;
     let stage = Stage::of(&db);
     let (code, said) = program_as(&db, db.url(), &["role", "grant"]);
@@ -456,7 +456,7 @@ async fn repeating_it_changes_nothing_and_what_differs_is_shown_and_mended() {
     .unwrap();
     assert_eq!((old, new), (false, true));
     for (flag, name, words) in [
-        ("--reader", worker.as_str(), "as another part's is"),
+        ("--reader", worker.as_str(), "like that of another part"),
         ("--owner", "pg_mine", "pg_"),
         ("--worker", "", "empty"),
     ] {
@@ -517,7 +517,7 @@ async fn a_user_with_the_right_to_make_roles_makes_them_and_goes_on() {
 }
 
 #[tokio::test]
-async fn who_was_trusted_with_runs_before_the_upgrade_still_asks_for_them() {
+async fn users_who_could_request_runs_still_can_after_an_upgrade() {
     let db = TestDb::unmigrated().await;
     let stage = Stage::of(&db);
     migrate::migrate_with(db.pool(), &program(27, &[]).await).await.unwrap();

@@ -56,7 +56,7 @@ async fn ten_thousand_projects_name_only_the_worst_and_count_all() {
 }
 
 #[tokio::test]
-async fn a_project_is_stale_by_its_own_schedule_and_not_at_all_without_one() {
+async fn a_project_is_stale_only_by_its_own_schedule() {
     let db = TestDb::new().await;
     execute(
         &db,
@@ -82,7 +82,7 @@ async fn a_project_is_stale_by_its_own_schedule_and_not_at_all_without_one() {
 }
 
 #[tokio::test]
-async fn the_queue_is_counted_by_state_and_its_oldest_step_is_found_behind_urgent_ones() {
+async fn the_queue_is_counted_and_its_oldest_step_found() {
     let db = TestDb::new().await;
     execute(
         &db,

@@ -26,7 +26,7 @@ async fn staged() -> TestDb {
 }
 
 #[tokio::test]
-async fn the_narrowest_scope_wins_over_wider_ones_and_the_configuration() {
+async fn the_narrowest_scope_wins() {
     let db = staged().await;
     let value = |place: &[&str]| {
         let got = json(&db, &[&["config", "get", "page_size"], place].concat());
@@ -50,7 +50,7 @@ async fn the_narrowest_scope_wins_over_wider_ones_and_the_configuration() {
         .await
         .unwrap();
     assert_eq!(value(&web), "60 setting of the site");
-    assert!(succeeds(&db, &["config", "list"]).contains("no value that counts"));
+    assert!(succeeds(&db, &["config", "list"]).contains("invalid value, ignored"));
     succeeds(&db, &["config", "unset", "page_size", "--project", "web"]);
     assert_eq!(value(&web), "60 setting of the site");
     refuses(&db, &["config", "unset", "page_size", "--project", "web"], 1, &["is not set for acme/WEB"]);
@@ -111,7 +111,7 @@ async fn several_places_are_set_and_unset_by_one_command() {
     let text = succeeds(&db, &set(&["--project", "web", "--project", "acme/APP"]));
     assert!(text.contains("set page_size, overlap_seconds for 2 projects: acme/WEB, acme/APP"), "{text}");
     assert_eq!(places(), "acme/APP acme/WEB");
-    refuses(&db, &unset(&["--all"]), 2, &["this would take back page_size of 2 projects: acme/APP, acme/WEB", "--yes"]);
+    refuses(&db, &unset(&["--all"]), 2, &["this would remove page_size of 2 projects: acme/APP, acme/WEB", "--yes"]);
     refuses(&db, &unset(&["--project", "web,nope"]), 1, &["unknown project"]);
     assert_eq!(places(), "acme/APP acme/WEB", "all are found before the first is changed");
     let done = json(&db, &unset(&["--filter", "ap", "--yes"]));
@@ -164,7 +164,7 @@ async fn the_next_run_follows_what_was_set_without_a_restart() {
 }
 
 #[tokio::test]
-async fn a_run_that_takes_longer_than_is_allowed_fails_and_names_the_setting() {
+async fn a_run_past_its_time_limit_fails_and_names_the_setting() {
     let rig = small_rig().await;
     let key = rig.projects[0].clone();
     succeeds(&rig.db, &["config", "set", "project_timeout_seconds=5", "--project", &key]);
@@ -204,7 +204,7 @@ async fn a_worker_has_as_many_places_as_is_set_without_a_restart() {
 }
 
 #[tokio::test]
-async fn a_worker_holds_as_many_connections_as_is_set_up_and_down_without_a_restart() {
+async fn the_connection_pool_follows_its_setting_without_a_restart() {
     let db = staged().await;
     let worker = WorkerProcess::start(db.url(), &[]).await;
     let allowed = async || {
@@ -221,7 +221,7 @@ async fn a_worker_holds_as_many_connections_as_is_set_up_and_down_without_a_rest
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn connections_beyond_a_lower_number_are_closed_and_work_under_way_is_not_disturbed() {
+async fn a_smaller_pool_closes_connections_without_harming_work() {
     let db = TestDb::new().await;
     let options = PoolOptions { max_connections: 8, application_name: "resized".into(), ..PoolOptions::default() };
     let connections = Connections::from(connect(&SecretString::from(db.url()), &options).await.unwrap());
@@ -256,7 +256,7 @@ async fn connections_beyond_a_lower_number_are_closed_and_work_under_way_is_not_
 }
 
 #[tokio::test]
-async fn an_estimate_says_on_which_runs_it_rests_and_that_there_is_none_without_them() {
+async fn an_estimate_names_its_runs_or_says_that_there_are_none() {
     let db = staged().await;
     refuses(&db, &["config", "test", "page_size=50", "--project", "web"], 1, &["no history", "sync start acme/WEB"]);
     sqlx::raw_sql(

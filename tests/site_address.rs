@@ -47,7 +47,7 @@ async fn a_pasted_address_leads_to_the_site() {
     ] {
         let text = succeeds(&cloud.db, &add(&cloud, &format!("{base}{page}"), &credential));
         assert!(text.contains(told) && !text.contains("upgrade Syncline"), "{page}: {text}");
-        assert!(text.contains("Jira lets"), "{page}: {text}");
+        assert!(text.contains("Jira accepts"), "{page}: {text}");
         assert_eq!(forget(&cloud).await, base, "{page}");
     }
     let plant = rig(Kind::DataCenter, "/jira").await;
@@ -78,7 +78,11 @@ async fn nothing_is_stored_before_the_site_has_let_the_account_in() {
     refused(&add(&rig, &base, "env:TOKEN"), 1, &["AUTH_INVALID", "nothing was stored", "--offline"]);
     refused(&add(&rig, &base, "env:OTHER"), 1, &["OTHER is not set", "--offline"]);
     let credential = format!("file:{}", rig.token_path().display());
-    refused(&[&add(&rig, &base, &credential)[..], &["--kind", "data-center"]].concat(), 2, &["says that it is cloud"]);
+    refused(
+        &[&add(&rig, &base, &credential)[..], &["--kind", "data-center"]].concat(),
+        2,
+        &["reports that it is cloud"],
+    );
     refused(&add(&rig, "http://127.0.0.1:1", &credential), 1, &["NETWORK_GLITCH", "--offline"]);
     refused(&add(&rig, "jira.example.com/browse/AA-1", &credential), 2, &["write https://jira.example.com"]);
     let page = (200, vec![("content-type", "text/html".to_owned())], "<html>shop</html>".to_owned());
@@ -97,7 +101,7 @@ async fn nothing_is_stored_before_the_site_has_let_the_account_in() {
     refuses(&rig.db, &update(&["--email", "nobody@example.com"]), 1, &["AUTH_INVALID"]);
     refuses(&rig.db, &update(&["--url", "http://127.0.0.1:1"]), 1, &["NETWORK_GLITCH"]);
     let page = format!("{base}/browse/AA-1");
-    assert!(succeeds(&rig.db, &["site", "update", "sim", "--url", &page]).contains("Jira lets"));
+    assert!(succeeds(&rig.db, &["site", "update", "sim", "--url", &page]).contains("Jira accepts"));
     let kept = json(&rig.db, &["site", "show", "sim"]);
     assert_eq!((&kept["base_url"], &kept["account_email"]), (&base.into(), &simulator::DEFAULT_EMAIL.into()));
     // What is not about access needs no Jira.
@@ -112,13 +116,13 @@ async fn a_redirect_to_https_is_told_as_one() {
         (301, vec![("location", "https://127.0.0.1:1/jira/secure/Dashboard.jspa".to_owned())], String::new());
     let plain = Answering::start(vec![to; 90]).await;
     let credential = format!("file:{}", rig.token_path().display());
-    let told = ["is reached under https:// only", "help: write https://127.0.0.1:1/jira"];
+    let told = ["needs https://", "help: write https://127.0.0.1:1/jira"];
     refuses(&rig.db, &add(&rig, &plain.url(), &credential), 1, &told);
     succeeds(&rig.db, &[&add(&rig, &plain.url(), &credential)[..], &["--offline"]].concat());
     let advice = "syncline site update u --url https://127.0.0.1:1/jira";
-    refuses(&rig.db, &["site", "check", "u"], 3, &["is reached under https:// only", advice]);
-    let mended = "write https://127.0.0.1:1 in the site's address";
-    refuses(&rig.db, &["project", "add", "u", "AA"], 1, &["CONFIG: 127.0.0.1 is reached under https:// only", mended]);
+    refuses(&rig.db, &["site", "check", "u"], 3, &["needs https://", advice]);
+    let mended = "write https://127.0.0.1:1 as the site's address";
+    refuses(&rig.db, &["project", "add", "u", "AA"], 1, &["CONFIG: 127.0.0.1 needs https://", mended]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)] // Jira answers while a command is waited for
@@ -167,7 +171,7 @@ async fn of_many_projects_one_that_is_refused_keeps_no_other_out() {
     // One pause is waited for and told.
     faults("/project/BB", FaultKind::RateLimit, 1);
     let text = succeeds(&rig.db, &["project", "add", "sim", "AA", "BB"]);
-    assert!(text.contains("asked again in 1 s") && text.matches("added").count() == 2, "{text}");
+    assert!(text.contains("in 1 s") && text.matches("added").count() == 2, "{text}");
     // What lasts fails that key alone.
     faults("/project/CC", FaultKind::ServerError, 1_000);
     let output = ask(&rig.db, &["project", "add", "sim", "AA", "CC", "DD", "NOPE"]);
@@ -191,6 +195,6 @@ async fn a_site_that_is_added_offline_is_asked_nothing() {
     let db = TestDb::new().await;
     let add = ["site", "add", "u", "--url", "https://jira.example.com/browse/A-1", "--email", "b@example.com"];
     let text = succeeds(&db, &[&add[..], &["--credential", "env:NONE", "--offline"]].concat());
-    assert!(text.contains("taken for Jira Cloud") && text.contains("NONE is not set"), "{text}");
+    assert!(text.contains("Jira Cloud is assumed") && text.contains("NONE is not set"), "{text}");
     assert_eq!(json(&db, &["site", "show", "u"])["base_url"], "https://jira.example.com");
 }

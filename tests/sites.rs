@@ -13,7 +13,7 @@ async fn rig() -> Rig {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)] // Jira answers while a command is waited for
-async fn a_check_says_who_the_account_is_what_it_may_see_and_what_is_not_known() {
+async fn a_check_reports_the_account_its_rights_and_the_unknown() {
     let rig = rig().await;
     let checked = json(&rig.db, &["site", "check", "sim"]);
     assert_eq!((&checked["ok"], &checked["kind"]), (&true.into(), &"cloud".into()), "{checked}");
@@ -24,7 +24,7 @@ async fn a_check_says_who_the_account_is_what_it_may_see_and_what_is_not_known()
         assert!(all.contains(word), "{checked} lacks {word}");
     }
     let text = succeeds(&rig.db, &["site", "check", "sim"]);
-    assert!(text.contains("ok: Jira lets the account in") && text.contains("not known"), "{text}");
+    assert!(text.contains("ok: Jira accepts the account") && text.contains("not known"), "{text}");
     assert_eq!(rig.count("SELECT count(*) FROM syncline.site WHERE checked_at IS NOT NULL").await, 1);
     // Hidden addresses are counted.
     sqlx::raw_sql(
@@ -46,15 +46,15 @@ async fn a_site_is_asked_what_it_is_and_a_wrong_answer_is_told() {
     succeeds(&rig.db, &add);
     assert_eq!(json(&rig.db, &["site", "show", "again"])["kind"], "cloud");
     let wrong = ["site", "update", "again", "--kind", "data-center"];
-    refuses(&rig.db, &wrong, 2, &["says that it is cloud, not data_center", "--kind cloud"]);
+    refuses(&rig.db, &wrong, 2, &["reports that it is cloud, not data_center", "--kind cloud"]);
     succeeds(&rig.db, &[&wrong[..], &["--offline"]].concat());
-    refuses(&rig.db, &["site", "check", "again"], 3, &["says that it is cloud", "site update again --kind cloud"]);
+    refuses(&rig.db, &["site", "check", "again"], 3, &["reports that it is cloud", "site update again --kind cloud"]);
     succeeds(&rig.db, &["site", "update", "again", "--kind", "auto"]);
     succeeds(&rig.db, &["site", "check", "again"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)] // Jira answers while a command is waited for
-async fn a_data_center_tells_how_long_its_token_has_to_live_and_a_cloud_takes_its_owners_word() {
+async fn token_expiry_is_read_on_data_center_and_given_on_cloud() {
     let token = |name: &str, days| PersonalToken { name: name.into(), days };
     let mut options = Options::new(Clock::system());
     (options.issues, options.kind) = (5, Kind::DataCenter);
@@ -68,11 +68,11 @@ async fn a_data_center_tells_how_long_its_token_has_to_live_and_a_cloud_takes_it
     options.personal_tokens = vec![token("a", None), token("b", Some(3)), token("c", Some(40))];
     let several = Rig::new(options.clone()).await;
     let text = said(&several, "sim");
-    for word in ["one of 3", "does not tell which", "\"b\", ends soon", "site update sim --token-stdin"] {
+    for word in ["one of 3", "does not report which", "\"b\", expires soon", "site update sim --token-stdin"] {
         assert!(text.contains(word), "{text} lacks {word}");
     }
     let doctor = words(&ask(&several.db, &["doctor"]));
-    assert!(doctor.contains("the token of sim ends at"), "{doctor}");
+    assert!(doctor.contains("the token of sim expires at"), "{doctor}");
     // Before 8.14 there is no list.
     options.version = "8.13.4".into();
     let old = Rig::new(options).await;
@@ -90,7 +90,7 @@ async fn a_data_center_tells_how_long_its_token_has_to_live_and_a_cloud_takes_it
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_learns_once_a_day_when_the_token_ends_and_warns_in_its_log() {
+async fn a_run_checks_token_expiry_daily_and_warns_in_its_log() {
     let mut options = Options::new(Clock::system());
     (options.issues, options.kind) = (5, Kind::DataCenter);
     options.projects.truncate(1);
@@ -115,7 +115,7 @@ async fn each_change_of_a_site_is_on_record_and_no_credential_with_it() {
     let db = TestDb::new().await;
     let add =
         ["site", "add", "plant", "--url", "https://jira.example.com/jira", "--kind", "data-center", "--auth", "bearer"];
-    refuses(&db, &add, 2, &["--credential or --token-stdin is needed"]);
+    refuses(&db, &add, 2, &["--credential or --token-stdin is required"]);
     succeeds(&db, &[&add[..], &["--credential", "env:TOKEN", "--offline"]].concat());
     refuses(
         &db,
@@ -137,5 +137,5 @@ async fn each_change_of_a_site_is_on_record_and_no_credential_with_it() {
     assert!(succeeds(&db, &oauth).contains("site authorize"));
     refuses(&db, &["site", "update", "cloud", "--auth", "basic"], 2, &["needs a token"]);
     let keyless = ["site", "add", "x", "--url", "https://acme.atlassian.net", "--credential", "env:TOKEN"];
-    refuses(&db, &keyless, 2, &["--email is needed"]);
+    refuses(&db, &keyless, 2, &["--email is required"]);
 }

@@ -84,7 +84,7 @@ async fn history_is_asked_for_in_bundles() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_issues_with_everything_cost_sixty_requests_at_most() {
+async fn a_thousand_complete_issues_cost_at_most_sixty_requests() {
     let mut options = Options::new(Clock::system());
     options.issues = 1_000;
     options.projects.truncate(1);

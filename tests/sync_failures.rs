@@ -24,7 +24,7 @@ fn searches(kind: FaultKind) -> FaultPlan {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failure_is_on_the_run_and_in_the_log_with_its_code_message_and_advice() {
+async fn a_failure_is_on_the_run_and_in_the_log_with_advice() {
     use FailureCode as C;
     use FaultKind as F;
     let rig = rig().await;
@@ -91,7 +91,7 @@ async fn a_project_that_jira_does_not_know_fails_its_run_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pause_that_jira_asks_for_is_kept_by_every_worker_and_spends_no_attempt() {
+async fn every_worker_keeps_a_pause_of_jira_without_an_attempt() {
     for kind in [FaultKind::RateLimit, FaultKind::Quota, FaultKind::Maintenance] {
         let mut rig = rig().await;
         rig.config.queue.max_attempts = 1;

@@ -141,7 +141,7 @@ async fn values_that_every_answer_leaves_out_are_kept_and_told() {
     assert!(found.is_clean(), "{found:#?}");
     assert!(found.left_out["values"] > 0);
     let told = words(&ask(&rig.db, &["verify", "--settle", "0"]));
-    assert!(told.contains("equal") && told.contains("what is stored was kept"), "{told}");
+    assert!(told.contains("equal") && told.contains("the stored values stay"), "{told}");
 
     // What is shown again is taken, also where it became empty meanwhile.
     rig.jira.control().set_faults(FaultPlan::default());

@@ -46,7 +46,7 @@ fn searches(rig: &Rig) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_are_fetched_while_the_first_is_being_written_up_to_the_bound() {
+async fn pages_are_fetched_ahead_of_writing_up_to_the_limit() {
     let rig = rig().await;
     let held = nobody_writes(&rig).await;
     let worker = rig.worker().await;
@@ -188,7 +188,7 @@ async fn assert_applied(rig: &Rig, jira: &JiraClient, cursor: Option<chrono::Dat
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_issue_updated_in_the_cursors_own_millisecond_is_not_skipped() {
+async fn an_issue_updated_in_the_cursors_millisecond_is_read() {
     let mut rig = rig().await;
     rig.config.sync.overlap_seconds = 0;
     let worker = rig.worker().await;

@@ -46,7 +46,7 @@ async fn owed(rig: &Rig) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn histories_and_comments_that_were_refused_for_a_while_are_read_by_the_next_run() {
+async fn the_next_run_reads_histories_refused_for_a_while() {
     let (rig, worker) = read_while_refusing(&["/changelog", "/comment"]).await;
     assert_eq!(rig.count("SELECT count(*) FROM syncline.changelog").await, 0);
     let short = rig.count("SELECT count(*) FROM syncline.comment").await;

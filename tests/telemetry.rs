@@ -103,7 +103,7 @@ async fn number(pool: &PgPool, sql: &'static str) -> i64 {
 }
 
 #[tokio::test]
-async fn every_end_is_read_once_and_in_order_whichever_delivery_comes_first() {
+async fn every_result_is_read_once_and_in_order() {
     let fleet = Fleet::new(1).await;
     for code in [Some("TIMEOUT"), None, Some("TIMEOUT"), Some("DNS"), Some("DNS")] {
         fleet.ended(0, code, 5).await;
@@ -121,7 +121,7 @@ async fn every_end_is_read_once_and_in_order_whichever_delivery_comes_first() {
 }
 
 #[tokio::test]
-async fn a_streak_climbs_the_ladder_and_one_success_restores_the_base_cadence() {
+async fn a_streak_climbs_the_ladder_and_one_success_resets_it() {
     let fleet = Fleet::new(1).await;
     let mut waits = Vec::new();
     for _ in 0..8 {
@@ -140,7 +140,7 @@ async fn a_streak_climbs_the_ladder_and_one_success_restores_the_base_cadence() 
 }
 
 #[tokio::test]
-async fn a_project_that_is_backed_off_is_not_started_by_its_base_cadence_while_its_try_goes_on() {
+async fn a_held_project_is_not_started_during_its_probe_run() {
     let fleet = Fleet::new(1).await;
     for _ in 0..4 {
         fleet.run(0, Some("TIMEOUT"), 0).await;
@@ -184,7 +184,7 @@ async fn a_time_that_jira_named_is_waited_for_exactly() {
 }
 
 #[tokio::test]
-async fn a_sites_trouble_is_one_event_tried_by_one_project_and_ended_by_its_first_success() {
+async fn a_site_failure_is_one_event_with_one_probe_project() {
     let fleet = Fleet::new(5).await;
     fleet.run(0, Some("SUSPENDED_PAYMENT"), 1).await;
     assert_eq!(number(fleet.db.pool(), "SELECT count(*) FROM syncline.schedule WHERE hold = 'site'").await, 0);
@@ -254,7 +254,7 @@ async fn projects_of_one_site_that_fail_on_and_off_become_one_alert() {
 }
 
 #[tokio::test]
-async fn projects_of_a_site_that_recovers_are_given_time_before_they_are_told_to_be_silent() {
+async fn projects_of_a_recovered_site_get_time_before_an_alert() {
     let fleet = Fleet::new(4).await;
     for project in 0..4 {
         fleet.run(project, None, 0).await;
@@ -276,7 +276,7 @@ async fn projects_of_a_site_that_recovers_are_given_time_before_they_are_told_to
 }
 
 #[tokio::test]
-async fn a_token_that_ends_soon_is_told_of_once_and_again_when_little_time_is_left() {
+async fn a_token_expiry_is_reported_early_and_again_shortly_before() {
     let fleet = Fleet::new(1).await;
     let ends_in = async |days: i64| {
         let ends_at = fleet.clock.now() + TimeDelta::days(days);
@@ -315,7 +315,7 @@ async fn a_token_that_ends_soon_is_told_of_once_and_again_when_little_time_is_le
 }
 
 #[tokio::test]
-async fn slow_runs_are_staggered_and_do_not_become_usual_within_a_week() {
+async fn slow_runs_are_staggered_and_not_normal_for_a_week() {
     let fleet = Fleet::new(1).await;
     for _ in 0..12 {
         fleet.ended(0, None, 20).await;
@@ -338,7 +338,7 @@ async fn slow_runs_are_staggered_and_do_not_become_usual_within_a_week() {
 }
 
 #[tokio::test]
-async fn a_project_of_which_nothing_good_is_heard_is_told_of_even_if_no_run_happens() {
+async fn a_project_without_a_success_is_alerted_even_without_runs() {
     let fleet = Fleet::new(3).await;
     for project in 0..3 {
         fleet.run(project, None, 0).await;

@@ -117,7 +117,7 @@ async fn a_cursor_that_stands_ahead_is_put_back_and_told() {
     edit(&rig, 9);
     execute(&rig, "UPDATE syncline.sync_state SET cursor_at = '2031-01-01'").await;
     let stands = ahead::list(rig.db.pool(), None).await.unwrap().remove(0).sentence();
-    assert!(stands.contains("cursor stands at 2031-01-01 00:00:00 UTC, ahead of the clock"), "{stands}");
+    assert!(stands.contains("cursor is at 2031-01-01 00:00:00 UTC, ahead of the clock"), "{stands}");
     sync(&rig, "incremental").await;
     assert_right(&rig, "after one run").await;
     assert!(cursor(&rig).await <= Clock::system().now());
@@ -125,10 +125,10 @@ async fn a_cursor_that_stands_ahead_is_put_back_and_told() {
         .fetch_one(rig.db.pool())
         .await
         .unwrap();
-    assert!(told.contains("stood at 2031-01-01 00:00:00 UTC, ahead of the clock; it was put back to "), "{told}");
+    assert!(told.contains("was at 2031-01-01 00:00:00 UTC, ahead of the clock; it was put back to "), "{told}");
     let stood = ahead::list(rig.db.pool(), None).await.unwrap().remove(0).sentence();
     assert!(
-        stood.contains("cursor stood at 2031-01-01 00:00:00 UTC, ahead of the clock, and was put back to "),
+        stood.contains("cursor was at 2031-01-01 00:00:00 UTC, ahead of the clock, and was put back to "),
         "{stood}"
     );
     sync(&rig, "incremental").await;

@@ -93,12 +93,12 @@ fn named<'a>(spans: &'a [Span], name: &str) -> Vec<&'a Span> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_whose_worker_was_killed_is_one_tree_with_the_lost_attempt_in_it() {
+async fn a_run_with_a_killed_worker_is_one_trace_with_the_attempt() {
     killed_before_insert_into("sync_page", "fetch_page", "POST /rest/api/3/search/jql").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_killed_between_the_batches_of_a_page_leaves_no_gap_either() {
+async fn a_worker_killed_between_batches_leaves_no_gap() {
     killed_before_insert_into("comment", "upsert_batch", "INSERT syncline.issue").await;
 }
 
@@ -162,7 +162,7 @@ async fn killed_before_insert_into(table: &str, step: &str, sent: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_shows_its_steps_requests_commits_and_batches_and_its_lines_carry_its_trace() {
+async fn a_trace_has_steps_requests_commits_and_its_log_lines() {
     let rig = rig().await;
     let collector = Collector::http().await;
     rig.jira.control().add_fault(FaultRule::next(FaultKind::ServerError, 1));

@@ -70,7 +70,7 @@ async fn wrong(rig: &Rig) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_who_is_added_brings_their_history_and_one_who_is_removed_leaves_it() {
+async fn an_added_user_brings_history_and_a_removed_one_leaves_it() {
     let (rig, worker, users) = listed(3).await;
     start_over(&rig).await;
     let project = &rig.projects[0];
@@ -104,7 +104,7 @@ async fn a_user_who_is_added_brings_their_history_and_one_who_is_removed_leaves_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_project_that_is_read_whole_again_is_read_from_the_beginning() {
+async fn a_project_set_back_to_all_issues_is_read_from_the_start() {
     let (rig, worker, users) = listed(1).await;
     start_over(&rig).await;
     list(&rig, &users[0]).await;
@@ -116,7 +116,7 @@ async fn a_project_that_is_read_whole_again_is_read_from_the_beginning() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn users_of_a_data_center_are_listed_by_name_key_or_address_and_asked_for_by_name() {
+async fn data_center_users_are_listed_by_name_key_or_address() {
     let (rig, worker, users) = listed_on(Kind::DataCenter, 3).await;
     start_over(&rig).await;
     let known: Vec<(String, String, Option<String>)> = sqlx::query_as(
@@ -150,7 +150,7 @@ async fn users_of_a_data_center_are_listed_by_name_key_or_address_and_asked_for_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_listed_user_whom_jira_does_not_know_is_left_out_and_told_and_the_others_are_read_for() {
+async fn an_unknown_listed_user_is_reported_and_skipped() {
     for kind in [Kind::Cloud, Kind::DataCenter] {
         let (rig, worker, users) = listed_on(kind, 3).await;
         start_over(&rig).await;
@@ -196,7 +196,7 @@ async fn a_listed_user_whom_jira_does_not_know_is_left_out_and_told_and_the_othe
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn four_hundred_users_are_read_for_on_both_kinds_with_queries_that_are_short_enough() {
+async fn four_hundred_listed_users_fit_into_short_queries() {
     for kind in [Kind::Cloud, Kind::DataCenter] {
         let (rig, worker, _) = listed_on(kind, 400).await;
         start_over(&rig).await;

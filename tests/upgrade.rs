@@ -37,7 +37,7 @@ fn syncline(db: &TestDb, arguments: &[&str]) -> (Option<i32>, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn workers_work_on_while_a_newer_program_migrates_and_start_again_after_a_rollback() {
+async fn old_workers_survive_a_migration_and_a_rollback() {
     let rig = Rig::new(Options { issues: 600, ..Options::new(Clock::system()) }).await;
     let mut old = WorkerProcess::start(rig.db.url(), &[]).await;
     rig.jira.control().set_latency(std::time::Duration::from_millis(20), std::time::Duration::ZERO);
@@ -96,7 +96,7 @@ async fn a_schema_that_took_something_away_turns_older_programs_away() {
 }
 
 #[tokio::test]
-async fn a_newer_schema_hides_no_difference_in_what_both_programs_know() {
+async fn a_newer_schema_hides_no_difference_of_known_migrations() {
     let db = TestDb::new().await;
     let newer = newer_program(&[(1, "ALTER TABLE syncline.issue ADD COLUMN colour text")]).await;
     migrate::migrate_with(db.pool(), &newer).await.unwrap();

@@ -43,7 +43,7 @@ async fn left(db: &TestDb, what: &str) -> String {
 }
 
 #[tokio::test]
-async fn steps_and_runs_that_are_old_go_and_those_that_are_needed_stay() {
+async fn old_steps_and_runs_are_removed_and_needed_ones_stay() {
     let db = staged().await;
     run(
         db.pool(),

@@ -106,7 +106,7 @@ async fn every_entity_is_compared_by_its_content_and_mended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sample_compares_as_many_issues_as_it_is_told_and_is_kept_as_one() {
+async fn a_sample_compares_the_given_number_and_is_stored_as_one() {
     let (rig, worker) = synced().await;
     sqlx::query("UPDATE syncline.issue SET summary = 'altered'").execute(rig.db.pool()).await.unwrap();
     let before = rig.jira.control().stats().issues_served;

@@ -85,7 +85,7 @@ async fn lines(pool: &PgPool, sql: &'static str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn time_in_status_adds_up_the_stays_and_counts_the_open_one_until_now() {
+async fn time_in_status_sums_periods_and_counts_the_open_one() {
     let (db, _) = hand_made().await;
     assert_eq!(
         lines(

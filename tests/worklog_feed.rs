@@ -71,7 +71,7 @@ async fn is_right(rig: &Rig) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn three_requests_to_the_feeds_stand_for_one_per_issue_and_tell_what_was_removed() {
+async fn three_feed_requests_replace_one_per_issue() {
     let (rig, worker) = synced(Duration::ZERO).await;
     log_work(&rig);
     seconds_have_passed().await;
@@ -83,7 +83,7 @@ async fn three_requests_to_the_feeds_stand_for_one_per_issue_and_tell_what_was_r
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_issue_whose_number_of_worklogs_is_wrong_afterwards_is_read_in_full() {
+async fn an_issue_with_a_wrong_worklog_count_is_read_in_full() {
     let (rig, worker) = synced(Duration::ZERO).await;
     let issues = log_work(&rig);
     // Lost long ago: no feed tells of it, and it is not among those that are inlined.

@@ -17,7 +17,7 @@ pub struct AuditArgs {
 enum Verb {
     /// List changes, newest first
     List {
-        /// Only those by this actor
+        /// Only changes by this actor
         #[arg(long)]
         actor: Option<String>,
         /// Only this action, such as project.pause, or this noun, such as project
@@ -50,5 +50,5 @@ pub(super) async fn run(args: AuditArgs, context: &Context) -> Result<(), Error>
     let Verb::List { actor, action, limit } = args.verb;
     let asked = Filter { before: None, actor, action, limit: Some(limit) };
     let entries = audit::list(&context.app(), &context.acting(), &asked).await?;
-    context.output.rows(&entries, "nothing was changed by hand")
+    context.output.rows(&entries, "no manual changes yet")
 }

@@ -90,7 +90,14 @@ pub(super) fn assignments() -> ArgValueCandidates {
 }
 
 fn with_latest(mut found: Vec<CompletionCandidate>) -> Vec<CompletionCandidate> {
-    found.insert(0, CompletionCandidate::new("latest").help(Some("the newest; KEY@latest for a project's".into())));
+    found.insert(
+        0,
+        CompletionCandidate::new("latest").help(Some(
+            "the newest one; KEY@latest for that of a \
+        project"
+                .into(),
+        )),
+    );
     found
 }
 

@@ -13,8 +13,8 @@ pub fn confirm(act: &str, yes: bool) -> Result<(), Error> {
         return Ok(());
     }
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        return Err(Error::usage(format!("this would {act}, and there is no terminal to ask at"))
-            .help("repeat it with --yes if that is what you want"));
+        return Err(Error::usage(format!("this would {act}, and there is no terminal for a confirmation"))
+            .help("to confirm, repeat the command with --yes"));
     }
     output::ask(&format!("This will {act}. Continue? [y/N] "));
     let mut answer = String::new();

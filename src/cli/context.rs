@@ -47,7 +47,7 @@ pub struct Globals {
     /// Configuration file [default: $SYNCLINE_CONFIG, else syncline.toml if it exists]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// PostgreSQL server [default: $DATABASE_URL, else a private server that is started when it is needed]
+    /// PostgreSQL server [default: $DATABASE_URL, else a private server that starts when it is needed]
     #[arg(long, global = true, value_name = "URL")]
     pub database_url: Option<String>,
     /// How data are printed [default: table]
@@ -58,19 +58,19 @@ pub struct Globals {
         value_enum,
         value_name = "FORMAT",
         hide_possible_values = true,
-        long_help = "How data are printed: table, json, or jsonl [default: table]"
+        long_help = "Output format: table, json, or jsonl [default: table]"
     )]
     pub output: Option<Format>,
-    /// Print every column of a table, however narrow the terminal is
+    /// Print every column of a table, even on a narrow terminal
     #[arg(long, global = true)]
     pub wide: bool,
-    /// Print without colour, as the environment variable NO_COLOR does
+    /// Print without colours, like the environment variable NO_COLOR
     #[arg(long, global = true)]
     pub no_color: bool,
-    /// Print data and errors only
+    /// Print only data and errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Log more: -v what happens, -vv details
+    /// Log more: -v for events, -vv for details
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }
@@ -227,7 +227,8 @@ pub(super) async fn private_server(config: &Config, output: Output) -> Result<Cl
     let cluster = Cluster::start_or_join(&ClusterOptions::new(&folder)).await?;
     if let Some(made) = cluster.made() {
         output.note(&format!(
-            "made a private PostgreSQL server in {} (DATABASE_URL is not set); every command of this account uses it",
+            "created a private PostgreSQL server in {} (DATABASE_URL is not set); every command of this account uses \
+                it",
             made.display()
         ));
     }

@@ -14,7 +14,7 @@ use super::psql::client;
 use super::{Context, Error, upgrade};
 use crate::store::totals;
 
-/// Tell where the database is; back it up, restore it, upgrade it
+/// Print the database's URL; back up, restore or upgrade the database
 #[derive(Debug, clap::Args)]
 pub struct DatabaseArgs {
     #[command(subcommand)]
@@ -27,7 +27,7 @@ enum Verb {
     ///
     /// The private server runs while a command, a worker or `syncline up` uses it: keep one of them running.
     Url,
-    /// Write everything into one file, by pg_dump; workers may go on meanwhile
+    /// Write all data to one file with pg_dump; workers can keep running
     Backup {
         /// The file to write
         file: PathBuf,
@@ -35,7 +35,7 @@ enum Verb {
         #[arg(long)]
         force: bool,
     },
-    /// Replace everything by what a backup holds, by pg_restore
+    /// Replace all data with those of a backup, with pg_restore
     Restore {
         /// A file that `syncline database backup` has written
         file: PathBuf,
@@ -43,11 +43,11 @@ enum Verb {
         #[arg(long)]
         yes: bool,
     },
-    /// Move the private server's data to the newest PostgreSQL that is installed; the old data are kept aside
+    /// Move the private server's data to the newest installed PostgreSQL; the old data stay in a separate folder
     #[command(after_long_help = "\
-Install the newer version beside the old one first, e.g. postgresql-17 beside postgresql-15, and stop what uses the
-server. The data are copied, compared and then change places; an upgrade that is interrupted leaves the old data or
-the new ones, whole.
+First install the newer version beside the old one, e.g. postgresql-17 beside postgresql-15, and stop all processes
+that use the server. The command copies the data, compares them, and then swaps the folders; after an interruption,
+either the old or the new data are complete.
 
 Examples:
   syncline database upgrade
@@ -93,7 +93,7 @@ async fn backup(file: &Path, force: bool, context: &Context) -> Result<(), Error
         .arg(&draft);
     let outcome = finish(dump).await.and_then(|()| Ok(std::fs::rename(&draft, file)?));
     if outcome.is_err() {
-        // Half a backup is none.
+        // Half a backup is useless.
         std::fs::remove_file(&draft).ok();
     }
     outcome?;
@@ -110,9 +110,9 @@ async fn restore(file: &Path, yes: bool, context: &Context) -> Result<(), Error>
     let workers = totals::living_workers(&context.pool).await.unwrap_or(0);
     if workers > 0 {
         return Err(Error::failure(format!("{workers} worker processes use the database"))
-            .help("stop them, wait a quarter of a minute, and repeat the command"));
+            .help("stop them, wait 15 s, and repeat the command"));
     }
-    confirm(&format!("replace the schema syncline by the one in {}", file.display()), yes)?;
+    confirm(&format!("replace the schema syncline with the one in {}", file.display()), yes)?;
     let mut restore = client("pg_restore", context)?;
     restore.args([
         "--clean",
@@ -124,7 +124,7 @@ async fn restore(file: &Path, yes: bool, context: &Context) -> Result<(), Error>
     ]);
     restore.arg(file);
     finish(restore).await?;
-    context.output.note("restored; `syncline migrate` brings an older backup to this program's version");
+    context.output.note("restored; for a backup of an older version, run `syncline migrate`");
     Ok(())
 }
 
@@ -134,6 +134,6 @@ async fn finish(command: Command) -> Result<(), Error> {
     let status = tokio::process::Command::from(command).kill_on_drop(true).status().await?;
     match status.success() {
         true => Ok(()),
-        false => Err(Error::failure(format!("{name} ended with {status}: it has said why above"))),
+        false => Err(Error::failure(format!("{name} ended with {status}; see its message above"))),
     }
 }

@@ -7,7 +7,7 @@ use super::output::time;
 use super::{Context, Error, Row, site};
 use crate::store::drift::{self, Drift};
 
-/// Show where Jira's answers differ from what is documented
+/// Show differences between Jira's answers and its documentation
 #[derive(Debug, clap::Args)]
 pub struct DriftArgs {
     #[command(subcommand)]
@@ -16,7 +16,7 @@ pub struct DriftArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List every field that was met with another shape, and what became of its values
+    /// List fields whose form differs from Jira's documentation, and what happened to their values
     List {
         /// The site's name [default: all sites]
         #[arg(add = super::completing::sites())]
@@ -40,33 +40,36 @@ pub(super) async fn run(args: DriftArgs, context: &Context) -> Result<(), Error>
     };
     let drifts = drift::list(&context.pool, site_id).await?;
     let rows: Vec<Explained> = drifts.into_iter().map(|drift| Explained { meaning: meaning(&drift), drift }).collect();
-    context.output.rows(&rows, "no drift: every answer was as documented")
+    context.output.rows(&rows, "no drift: every answer matched Jira's documentation")
 }
 
 /// What it means for the replica, and who has to do what.
 fn meaning(drift: &Drift) -> String {
     if drift.entity == "answer" {
-        return "an answer that could not be read at all: what it would have told is as it was; upgrade Syncline, or report it"
-            .into();
+        return "an unreadable answer: the rows that it concerns are unchanged; upgrade Syncline, or report it".into();
     }
     if drift.found == "a new member" {
-        return "a part of the frame around a list that is not known yet: it is not read; upgrade Syncline, or report it"
-            .into();
+        return "an unknown member of the object around a list: it is ignored; upgrade Syncline, or report it".into();
     }
     if drift.found == "missing" || drift.found == "nothing" {
-        return "a field that should be there is not: the rows have no value in it, or are skipped where they cannot do without; if it stays so, report it"
+        return "a missing field: the rows have no value in it, or are skipped if it is required; if this persists, \
+            report it"
             .into();
     }
     if drift.found == "fewer rows" {
-        return "the site counts more than it shows: rows that the account may not see, or a fault of the site; the replica has what was shown".into();
+        return "the site's total is higher than the number of rows it returned: the account may not see some rows, \
+            or the site has a fault; the replica holds the returned rows"
+            .into();
     }
     if drift.found == "another value" {
-        return "a value that is not known yet: it is kept as it came; upgrade Syncline, or report it".into();
+        return "an unknown value: it is stored unchanged; upgrade Syncline, or report it".into();
     }
     if drift.field.starts_with("customfield_") {
-        return "the field changed its type: its values are kept as JSON in issue.fields; check what reads them".into();
+        return "the field changed its type: its values are stored as JSON in issue.fields; check the queries that \
+            read them"
+            .into();
     }
-    "the value could not be put into its column and is left out of it; upgrade Syncline, or report it".into()
+    "the value does not fit its column, which is empty; upgrade Syncline, or report it".into()
 }
 
 impl Row for Explained {

@@ -15,13 +15,13 @@ use crate::store::health::{self, HealthRow};
 use crate::store::queue_view;
 use crate::store::rejected::{self, Counts};
 
-/// Show which projects are healthy, and what is wrong with the others
+/// Show the health of projects, and what is wrong with unhealthy ones
 #[derive(Debug, clap::Args)]
 pub struct HealthArgs {
     /// Only this one, as KEY or SITE/KEY
     #[arg(add = super::completing::projects())]
     project: Option<String>,
-    /// Exit with 3 unless all are healthy
+    /// Exit with code 3 unless all projects are healthy
     #[arg(long)]
     check: bool,
 }
@@ -45,7 +45,7 @@ pub(super) async fn run(args: HealthArgs, context: &Context) -> Result<(), Error
     }
     let sick = rows.iter().filter(|row| row.state == "failing" || row.state == "site failing").count();
     for trouble in queue_view::workers(&context.pool).await?.iter().filter_map(queue_view::Worker::clock_trouble) {
-        context.output.note(&format!("{trouble}; it decides nothing, and should be set (NTP)"));
+        context.output.note(&format!("{trouble}; Syncline does not use it, but you should correct it (NTP)"));
     }
     if args.check && sick > 0 {
         return Err(Error::unhealthy(format!("{sick} of {} projects fail", rows.len())));

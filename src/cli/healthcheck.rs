@@ -16,16 +16,16 @@ use crate::config::Config;
 /// The answers are one line of JSON; what is longer is not ours.
 const ANSWER_LIMIT_BYTES: u64 = 16 * 1024;
 
-/// Ask the worker on this machine whether it is alive; exit code 3 when it is not
+/// Check whether the worker on this machine is alive; exit code 3 if it is not
 #[derive(Debug, clap::Args)]
 pub struct HealthcheckArgs {
-    /// Check readiness too: it is not ready while it starts, drains, or has lost the database
+    /// Also check readiness: a worker is not ready while it starts, drains, or has lost the database
     #[arg(long)]
     ready: bool,
-    /// Where the worker serves its probes [default: http.address of the configuration]
+    /// The address of the worker's probes [default: http.address of the configuration]
     #[arg(long, value_name = "ADDRESS")]
     address: Option<SocketAddr>,
-    /// How long the answer may take
+    /// Time limit for the answer
     #[arg(long, value_name = "SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=60))]
     timeout_seconds: u64,
 }
@@ -43,27 +43,27 @@ pub async fn run(args: HealthcheckArgs, config: &Config, output: Output) -> Resu
         Ok(Ok(answer)) => answer,
         Ok(Err(problem)) => {
             return Err(Error::unhealthy(format!("no worker answers at http://{address}{path}: {problem}"))
-                .help("start one with `syncline worker`, or say where it serves its probes with --address"));
+                .help("start one with `syncline worker`, or give the address of its probes with --address"));
         }
         Err(_) => {
             let silence = format!("the worker at http://{address}{path} did not answer within {} s", limit.as_secs());
-            return Err(Error::unhealthy(silence).help("it is wedged or starved: see its log, then restart it"));
+            return Err(Error::unhealthy(silence).help("it hangs or lacks CPU time: check its log, then restart it"));
         }
     };
     match parse(&answer) {
         Some((200, body)) => output.print(body),
         Some((status, body)) => Err(Error::unhealthy(format!("{path} answered {status}: {body}"))),
-        None => Err(Error::unhealthy(format!("what listens at {address} is no worker: it does not speak HTTP"))
-            .help("say where the worker serves its probes with --address")),
+        None => Err(Error::unhealthy(format!("the process at {address} is not a worker: it does not speak HTTP"))
+            .help("give the address of the worker's probes with --address")),
     }
 }
 
 fn address(args: &HealthcheckArgs, config: &Config) -> Result<SocketAddr, Error> {
-    let help = "set SYNCLINE__HTTP__ADDRESS to what the worker listens on, or give --address";
+    let help = "set SYNCLINE__HTTP__ADDRESS to the worker's address, or give --address";
     match args.address.or(config.http.address) {
         None => Err(Error::usage("http.address is none: the worker serves no probes").help(help)),
         Some(address) if address.port() == 0 => {
-            Err(Error::usage("http.address has port 0: which port the worker took cannot be known").help(help))
+            Err(Error::usage("http.address has port 0, so the worker's port is unknown").help(help))
         }
         Some(address) => Ok(address),
     }

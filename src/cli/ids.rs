@@ -127,5 +127,5 @@ pub(super) fn ambiguous(word: &str, text: &str, found: &[Candidate]) -> Error {
     let more = if i64::try_from(found.len()).is_ok_and(|count| count >= ids::MOST) { ", …" } else { "" };
     let listed: Vec<String> = found.iter().map(|one| format!("{} ({})", one.id, one.about)).collect();
     Error::usage(format!("several {word}s' ids begin with {text:?}: {}{more}", listed.join("; ")))
-        .help("write more digits of the one that you mean")
+        .help("write more digits of the id")
 }

@@ -16,7 +16,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Entries are numbered when they are written and seen when their transactions end: one of a smaller number may come later.
 const OVERLAP: i64 = 1_000;
 
-/// Read what happened to runs and steps
+/// Read the log of runs and steps
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct LogArgs {
@@ -34,10 +34,10 @@ enum Verb {
 
 #[derive(Debug, clap::Args)]
 struct ListArgs {
-    /// Only those about this run: its id, the first digits of it, `latest`, or KEY@latest
+    /// Only entries of this run: its id, the first digits of it, `latest`, or KEY@latest
     #[arg(long, add = completing::runs())]
     run: Option<String>,
-    /// Only those about this project, as KEY or SITE/KEY
+    /// Only entries of this project, as KEY or SITE/KEY
     #[arg(long, add = completing::projects())]
     project: Option<String>,
     #[command(flatten)]
@@ -47,13 +47,13 @@ struct ListArgs {
 /// How entries are shown.
 #[derive(Debug, clap::Args)]
 pub(super) struct ShowArgs {
-    /// Only those of at least this level
+    /// Only entries of this level or above
     #[arg(long, default_value = "info", value_parser = LEVELS)]
     level: String,
     /// Maximum number of rows
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(i64).range(1..=100_000))]
     limit: i64,
-    /// Print what is added too, until Ctrl-C or the run's end
+    /// Also print new entries, until Ctrl-C or the run's end
     #[arg(short, long)]
     pub follow: bool,
 }

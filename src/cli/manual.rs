@@ -17,7 +17,7 @@ pub struct ManPagesArgs {
 
 pub(super) fn run(args: &ManPagesArgs) -> Result<(), Error> {
     clap_mangen::generate_to(Cli::command(), &args.folder).map_err(|problem| {
-        Error::failure(format!("the manual cannot be written into {}: {problem}", args.folder.display()))
-            .help("name a folder that exists and may be written to")
+        Error::failure(format!("cannot write the manual to {}: {problem}", args.folder.display()))
+            .help("name an existing, writable folder")
     })
 }

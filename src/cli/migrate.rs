@@ -7,12 +7,12 @@ use sqlx::PgPool;
 use crate::observe::events;
 use crate::store;
 
-/// Bring the database's schema to this program's version
+/// Migrate the database's schema to this program's version
 ///
 /// Safe to run at any time and by several processes at once.
 #[derive(Debug, clap::Args)]
 pub struct MigrateArgs {
-    /// Change nothing; fail when the schema is not one that this program can work on
+    /// Change nothing; fail if this program cannot work on the schema
     #[arg(long)]
     pub check: bool,
 }

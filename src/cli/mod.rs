@@ -111,11 +111,11 @@ Configuration: defaults < file < SYNCLINE__SECTION__KEY < flags; see `syncline c
 
 First steps:
   syncline demo                                      see it work, with a simulated Jira
-  syncline up                                        migrate and do the work, in one process
+  syncline up                                        migrate and run a worker, in one process
   syncline site add acme --url https://acme.atlassian.net \\
       --email bot@example.com --credential env:JIRA_TOKEN
   syncline project add acme KEY                      synchronise a project
-  syncline psql                                      read the replica by SQL";
+  syncline psql                                      query the replica with SQL";
 
 /// Every command.
 #[derive(Debug, Subcommand)]

@@ -127,8 +127,8 @@ impl Output {
                 write_data(&table.trim_fmt())?;
                 match T::HEADERS.len() - fit.columns.len() {
                     0 => {}
-                    1 => self.note("1 column is left out: --wide shows it"),
-                    n => self.note(&format!("{n} columns are left out: --wide shows them")),
+                    1 => self.note("1 column is hidden: use --wide to show it"),
+                    n => self.note(&format!("{n} columns are hidden: use --wide to show them")),
                 }
                 Ok(())
             }

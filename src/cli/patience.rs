@@ -47,7 +47,7 @@ impl<'a> Patience<'a> {
             let Some(wait) = self.wait(&failure, attempt) else { return Err(failure) };
             if wait >= Duration::from_secs(1) {
                 let seconds = wait.as_secs_f64().ceil();
-                self.context.output.note(&format!("note: {whom} is asked again in {seconds} s ({failure})"));
+                self.context.output.note(&format!("note: retrying {whom} in {seconds} s ({failure})"));
             }
             tokio::time::sleep(wait).await;
             self.left = self.left.saturating_sub(wait);

@@ -9,7 +9,7 @@ use super::confirm::confirm;
 use super::{Context, Error, Format, Row, site};
 use crate::store::people::{self, Account, Counts, Position};
 
-/// Export what is stored about a person, or forget the person
+/// Export a person's data, or forget the person
 #[derive(Debug, clap::Args)]
 pub struct PeopleArgs {
     #[command(subcommand)]
@@ -18,11 +18,11 @@ pub struct PeopleArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Erase what names a person; the account id stays as a pseudonym, so that sums stay right
+    /// Erase a person's names; the account id stays as a pseudonym, so that sums stay correct
     #[command(after_long_help = "\
-Counts first what names the person. On a terminal it asks then; without one, and without --yes, it changes nothing.
-No later sync brings the name back. It cannot be undone. What is outside of this database (backups, replicas,
-mails that were sent, Jira itself) is not touched: see docs/data-protection.md.
+First counts the data that identify the person. On a terminal it then asks; without one and without --yes it changes
+nothing. No later sync brings the name back, and you cannot undo it. Data outside of this database (backups, replicas,
+sent e-mails, Jira itself) do not change: see docs/data-protection.md.
 
 Examples:
   syncline people forget ana@example.com --dry-run
@@ -33,14 +33,14 @@ Examples:
         /// Only on this site [default: all sites]
         #[arg(long)]
         site: Option<String>,
-        /// Say what would be changed, and change nothing
+        /// Show what would change, and change nothing
         #[arg(long, conflicts_with = "yes")]
         dry_run: bool,
         /// Do not ask
         #[arg(long)]
         yes: bool,
     },
-    /// Print what is stored about a person, as JSON
+    /// Print all data about a person as JSON
     Export {
         /// Account id, user name or e-mail address
         person: String,
@@ -87,10 +87,8 @@ async fn find(context: &Context, person: &str, site_name: Option<&str>) -> Resul
     };
     let accounts = people::find_accounts(&context.pool, person, site_id).await?;
     if accounts.is_empty() {
-        return Err(Error::failure(format!(
-            "no user is known by {person:?}: neither as account id, user name nor e-mail address"
-        ))
-        .help("list the users with `syncline user list`; of somebody who is forgotten only the account id is known"));
+        return Err(Error::failure(format!("no user has the account id, user name or e-mail address {person:?}"))
+            .help("list the users with `syncline user list`; a forgotten person has only an account id"));
     }
     Ok(accounts)
 }
@@ -121,7 +119,7 @@ async fn forget(
     if acts {
         let users =
             if accounts.len() == 1 { "this user".to_owned() } else { format!("these {} users", accounts.len()) };
-        confirm(&format!("take out for good what names {users}"), yes)?;
+        confirm(&format!("permanently erase the names of {users}"), yes)?;
         for account in &accounts {
             apply(context, account).await?;
         }
@@ -130,8 +128,11 @@ async fn forget(
         return context.output.result("", &Report { applied: acts, accounts: &named });
     }
     context.output.note(match acts {
-        true => "forgotten here. Backups, replicas of this database, mails that were sent and Jira itself are yours to see to",
-        false => "nothing was changed: repeat it with --yes",
+        true => {
+            "erased from this database. Backups, replicas of this database, sent e-mails and Jira itself remain \
+            your task"
+        }
+        false => "nothing was changed: repeat the command with --yes",
     });
     Ok(())
 }

@@ -111,12 +111,15 @@ pub async fn watch(pool: &PgPool, run_id: Uuid, mut view: ProgressView) -> Resul
         let asked = match patience.wait(run_view::progress(pool, run_id)).await {
             Err(error) if error.is_transient() => {
                 let since = *lost_at.get_or_insert_with(|| {
-                    view.note(&format!("{error}; asking again, the run goes on meanwhile"));
+                    view.note(&format!("{error}; retrying, the run continues"));
                     Instant::now()
                 });
                 if since.elapsed() > GIVE_UP_AFTER {
                     view.finish();
-                    let help = format!("the run goes on without you: see it later with `syncline run watch {run_id}`");
+                    let help = format!(
+                        "the run continues in the background: follow it with `syncline run watch \
+                        {run_id}`"
+                    );
                     return Err(Error::from(error).help(help));
                 }
                 tokio::time::sleep(LOOK_EVERY).await;

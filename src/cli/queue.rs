@@ -8,7 +8,7 @@ use super::selection::plural;
 use super::{Context, Error, Row, completing, ids};
 use crate::app::queue::{self, DeadStep, QueueStats, ShutGate, Which, Worker};
 
-/// Look at the queue and bring dead steps back
+/// Inspect the queue and retry dead steps
 #[derive(Debug, clap::Args)]
 pub struct QueueArgs {
     #[command(subcommand)]
@@ -19,13 +19,13 @@ pub struct QueueArgs {
 enum Verb {
     /// Count steps by queue and state; list workers and pauses that Jira asked for
     Stats,
-    /// List dead steps, newest first: they failed too often and are not retried
+    /// List dead steps, newest first; they have no attempts left or failed permanently
     Dead {
         /// Maximum number of rows
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=10_000))]
         limit: i64,
     },
-    /// Retry dead steps: a step of a run starts a new run in place of its run
+    /// Retry dead steps; for a step of a run, this requests a new run
     Requeue {
         /// Dead steps: their ids, the first digits of them, `latest`, or KEY@latest
         #[arg(required_unless_present = "all", value_name = "STEP", add = completing::steps())]
@@ -68,17 +68,20 @@ async fn stats(context: &Context) -> Result<(), Error> {
 async fn requeue(context: &Context, steps: &[String], all: bool, yes: bool) -> Result<(), Error> {
     if all {
         let dead = queue::dead_count(&context.app(), &context.acting()).await?;
-        confirm(&format!("bring {dead} dead {} back", plural(usize::try_from(dead).unwrap_or(0), "step")), yes)?;
+        confirm(&format!("retry {dead} dead {}", plural(usize::try_from(dead).unwrap_or(0), "step")), yes)?;
     }
     let chosen = ids::steps(context, steps).await?;
     let which = if all { Which::default() } else { queue::these(chosen) };
     let requeued = queue::requeue(&context.app(), &context.acting(), &which).await?;
     let (ready, runs) = (requeued.ready.len(), requeued.runs.len());
     if ready + runs == 0 && !all {
-        return Err(Error::failure("nothing was brought back: no such dead step, or its project is paused or removed")
-            .help("list them with `syncline queue dead`"));
+        return Err(Error::failure(
+            "nothing was retried: there is no such dead step, or its project is paused or \
+            removed",
+        )
+        .help("list them with `syncline queue dead`"));
     }
-    context.output.result(&format!("{ready} steps are ready again, {runs} new runs were requested"), &requeued)
+    context.output.result(&format!("{ready} steps are ready again; {runs} new runs were requested"), &requeued)
 }
 
 impl Row for QueueStats {

@@ -10,7 +10,7 @@ fn document() -> String {
     root.build();
     let mut page = String::from(
         "# Commands\n\n\
-         Every command with its arguments, as `--help` tells them. This page is written from `src/cli`: after a change run\n\
+         Every command with its arguments, as in `--help`. This page is generated from `src/cli`: after a change run\n\
          `UPDATE_DOCS=1 cargo test --lib cli::reference`. How commands are put to use: [README.md](README.md).\n\n\
          Data go to standard output, everything else to standard error. Exit codes: 0 ok, 1 failure, 2 usage or configuration,\n\
          3 something is unhealthy.\n\n",

@@ -9,7 +9,7 @@ use crate::store::role::{self, Named, Part, State};
 /// PostgreSQL cuts longer names short.
 const NAME_LIMIT_BYTES: usize = 63;
 
-/// Make roles of least rights in the database: owner, worker, enqueuer, reader
+/// Create database roles with least privileges: owner, worker, enqueuer, reader
 #[derive(Debug, Args)]
 pub struct RoleArgs {
     #[command(subcommand)]
@@ -18,7 +18,7 @@ pub struct RoleArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Make the roles that are missing, give them the schema and their rights; repeating it changes nothing
+    /// Create missing roles and grant their privileges; repeating the command changes nothing
     #[command(after_long_help = "\
 The roles do not log in: make your users members of them, e.g. GRANT syncline_reader TO grafana. The user that
 owns the schema now becomes a member of the owner and goes on as before. Who may not make roles prints the
@@ -32,13 +32,13 @@ statements for somebody who may:
         #[arg(long)]
         sql: bool,
     },
-    /// Give the roles the rights that are stated, and take others back; `syncline migrate` does so by itself
+    /// Grant the roles their stated privileges and revoke others; `syncline migrate` does this too
     Grant {
         /// Print the statements and change nothing
         #[arg(long)]
         sql: bool,
     },
-    /// Show the roles, their members, and rights that differ from what is stated
+    /// Show the roles, their members, and privileges that differ from the stated ones
     Show,
 }
 
@@ -47,13 +47,13 @@ struct Names {
     /// Owns the schema and migrates it [default: as recorded, else syncline_owner]
     #[arg(long, value_name = "ROLE")]
     owner: Option<String>,
-    /// What workers and the command line log in with [default: as recorded, else syncline_worker]
+    /// Used by workers and the command line [default: as recorded, else syncline_worker]
     #[arg(long, value_name = "ROLE")]
     worker: Option<String>,
-    /// May ask for runs, and reads nothing [default: as recorded, else syncline_enqueuer]
+    /// Requests runs, and reads nothing [default: as recorded, else syncline_enqueuer]
     #[arg(long, value_name = "ROLE")]
     enqueuer: Option<String>,
-    /// Reads the replica, and sees no credential [default: as recorded, else syncline_reader]
+    /// Reads the replica, but no credentials [default: as recorded, else syncline_reader]
     #[arg(long, value_name = "ROLE")]
     reader: Option<String>,
 }
@@ -73,7 +73,7 @@ pub(super) async fn run(args: RoleArgs, context: &Context) -> Result<(), Error> 
         Verb::Show => {
             drop(conn);
             let roles = role::report(&context.pool).await?;
-            return context.output.rows(&roles, "no role yet: make them with `syncline role create`");
+            return context.output.rows(&roles, "there are no roles yet: create them with `syncline role create`");
         }
     };
     if let Verb::Create { sql: true, .. } | Verb::Grant { sql: true } = args.verb {
@@ -81,7 +81,7 @@ pub(super) async fn run(args: RoleArgs, context: &Context) -> Result<(), Error> 
     }
     role::execute(&mut conn, &statements, Some(&context.actor())).await.map_err(explain)?;
     context.output.note(&match statements.len() {
-        0 => "nothing to do: every role has its rights".to_owned(),
+        0 => "nothing to do: every role has its privileges".to_owned(),
         n => format!("{n} statements were executed; make your users members, e.g. GRANT syncline_reader TO grafana"),
     });
     Ok(())
@@ -102,27 +102,25 @@ fn chosen(given: &Names, recorded: &[Named]) -> Result<Vec<Named>, Error> {
         let problem = match name.as_str() {
             "" => "is empty".to_owned(),
             text if text.len() > NAME_LIMIT_BYTES => format!("has {} bytes, more than 63", text.len()),
-            text if text.starts_with("pg_") => "begins with pg_, which PostgreSQL keeps for itself".to_owned(),
+            text if text.starts_with("pg_") => "begins with pg_, which PostgreSQL reserves".to_owned(),
             text if text.eq_ignore_ascii_case("public") || text.eq_ignore_ascii_case("none") => {
-                format!("is {text:?}, which PostgreSQL keeps for itself")
+                format!("is {text:?}, which PostgreSQL reserves")
             }
             text if text.chars().any(char::is_control) => "holds control characters".to_owned(),
-            text if names.iter().any(|(_, other)| other == text) => format!("is {text:?}, as another part's is"),
+            text if names.iter().any(|(_, other)| other == text) => format!("is {text:?}, like that of another part"),
             _ => {
                 names.push((part, name));
                 continue;
             }
         };
-        return Err(
-            Error::usage(format!("--{} {problem}", part.as_str())).help("write four names of roles that differ")
-        );
+        return Err(Error::usage(format!("--{} {problem}", part.as_str())).help("write four different names of roles"));
     }
     Ok(names)
 }
 
 fn print(context: &Context, statements: &[String]) -> Result<(), Error> {
     if statements.is_empty() {
-        context.output.note("nothing to do: every role has its rights");
+        context.output.note("nothing to do: every role has its privileges");
         return Ok(());
     }
     context.output.print("BEGIN;")?;
@@ -134,15 +132,15 @@ fn explain(problem: store::Error) -> Error {
     match problem.sqlstate().as_deref() {
         // insufficient_privilege
         Some("42501") => Error::from(problem).help(
-            "this user may not make roles or give the schema away: let somebody who may run what `syncline role create --sql` \
-             (or `role grant --sql`) prints",
+            "this user may not create roles or change the schema's owner: let an authorised user run the output of \
+                `syncline role create --sql` (or `role grant --sql`)",
         ),
         _ => problem.into(),
     }
 }
 
 fn none_yet() -> Error {
-    Error::failure("this database has no roles yet").help("make them with `syncline role create`")
+    Error::failure("this database has no roles yet").help("create them with `syncline role create`")
 }
 
 impl Row for State {

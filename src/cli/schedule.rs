@@ -11,7 +11,7 @@ use crate::domain::cron::Schedule;
 use crate::store::health::{self, ScheduleView};
 use crate::telemetry::span;
 
-/// See when projects run next, and why then
+/// Show when projects run next, and why
 #[derive(Debug, clap::Args)]
 pub struct ScheduleArgs {
     #[command(subcommand)]
@@ -54,7 +54,7 @@ async fn show(which: &Which, now: DateTime<Utc>, context: &Context) -> Result<()
             Some(view) => shown.push(Shown::of(view, now)),
             None if which.is_named() => {
                 return Err(Error::failure(format!("project {} has no schedule", project::name(project)))
-                    .help("give it one with `syncline project reschedule`"));
+                    .help("set one with `syncline project reschedule`"));
             }
             None => {}
         }
@@ -132,7 +132,7 @@ impl Fields for Shown {
 /// Why the next run is when it is, in one sentence.
 fn why(view: &ScheduleView, schedule: Option<&Schedule>, now: DateTime<Utc>) -> String {
     if view.project_state != "active" || view.state != "active" {
-        return "it is paused: nothing starts until it is resumed with `syncline project resume`".to_owned();
+        return "it is paused: no run starts until you resume it with `syncline project resume`".to_owned();
     }
     let in_time = match (view.next_run_at - now).to_std() {
         Ok(wait) => format!("in {}", span(wait)),
@@ -146,19 +146,21 @@ fn why(view: &ScheduleView, schedule: Option<&Schedule>, now: DateTime<Utc>) -> 
             "{in_time}, on rung {} of the back-off ladder instead of {base}{since}, because {} runs in a row failed, the last with {code}; the first success restores the base cadence",
             view.rung, view.failure_streak
         ),
-        Some("until") => format!("{in_time}, because {code} is known to end then; after that {base}"),
+        Some("until") => format!("{in_time}, because Jira named this time as the end of {code}; after that {base}"),
         Some("site") => {
             let site = view.site_code.as_deref().unwrap_or(code);
             if view.probe.as_deref() == Some(&view.key) {
                 format!(
-                    "{in_time}, as the one project that is tried for site {} while it fails with {site}{since}; its first success restores every project of the site",
+                    "{in_time}, as the probe of site {} while it fails with {site}{since}; its first success \
+                        restores every project of the site",
                     view.site
                 )
             } else {
                 let probe = view.probe.as_deref().unwrap_or("another project");
                 let next = view.next_probe_at.map(|at| format!(" (next at {})", time(at))).unwrap_or_default();
                 format!(
-                    "{in_time} at the latest, because site {} fails with {site}{since}: {probe} is tried for all of its projects{next}, and its first success restores the base cadence ({base})",
+                    "{in_time} at the latest, because site {} fails with {site}{since}: {probe} is the probe for all \
+                        of its projects{next}, and its first success restores the base cadence ({base})",
                     view.site
                 )
             }
@@ -169,10 +171,10 @@ fn why(view: &ScheduleView, schedule: Option<&Schedule>, now: DateTime<Utc>) -> 
         _ => format!("{in_time}, {base} at this project's own place in the interval"),
     };
     if let (Some(until), Some(reason)) = (view.gate_until, view.gate_reason.as_deref()) {
-        sentence.push_str(&format!("; the site asked to be left alone until {} ({reason})", time(until)));
+        sentence.push_str(&format!("; the site asked for a pause until {} ({reason})", time(until)));
     }
     if view.active_run.is_some() {
-        sentence.push_str("; a run is under way");
+        sentence.push_str("; a run is active");
     }
     sentence
 }
@@ -236,7 +238,7 @@ mod tests {
             view.hold = Some("site".into());
             (view.site_code, view.probe) = (Some("SUSPENDED_PAYMENT".into()), Some("WEB".into()));
         });
-        assert!(held.contains("site acme fails with SUSPENDED_PAYMENT: WEB is tried for all"), "{held}");
+        assert!(held.contains("site acme fails with SUSPENDED_PAYMENT: WEB is the probe for all"), "{held}");
         assert!(sentence(|view| view.project_state = "paused".into()).contains("paused"));
     }
 }

@@ -12,15 +12,15 @@ use crate::simulator::{
     Limits, Options, PersonalToken, ProjectSpec, Simulator,
 };
 
-/// Serve an invented Jira site, the same one for the same seed
+/// Serve a simulated Jira site; the same seed gives the same site
 #[derive(Args, Clone, Debug)]
 #[command(after_long_help = EXAMPLES)]
 pub struct SimulateArgs {
-    /// Address to listen on; port 0 takes any free one
+    /// Address to serve; port 0 takes any free port
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8070")]
     listen: SocketAddr,
 
-    /// Decides all names, texts, mutations and faults
+    /// Determines all names, texts, mutations and faults
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
 
@@ -28,19 +28,19 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "KIND", default_value = "cloud")]
     kind: Kind,
 
-    /// What a Data Center site says that it is
+    /// Version that a Data Center site reports
     #[arg(long, value_name = "VERSION", default_value = "10.3.0")]
     data_center_version: String,
 
-    /// Path under which a Data Center site lives, such as /jira
+    /// Context path of a Data Center site, such as /jira
     #[arg(long, value_name = "PATH", default_value = "")]
     context_path: String,
 
-    /// Projects, with a number of issues of their own or sharing --issues
+    /// Projects, each with its own number of issues or a share of --issues
     #[arg(long, value_name = "KEY[=ISSUES]", value_delimiter = ',', default_value = "ACME,BETA,GAMMA")]
     projects: Vec<ProjectSpec>,
 
-    /// Issues shared by the projects that bring no number of their own
+    /// Issues, distributed over the projects without a number
     #[arg(long, value_name = "COUNT", default_value_t = 1_200)]
     issues: u32,
 
@@ -52,7 +52,8 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "AMOUNT", default_value = "~1.5")]
     worklogs: Amount,
 
-    /// Share of issues with 25 to 150 comments or worklogs, more than search puts inline [default: 0.005, or 0 when --comments and --worklogs are exact]
+    /// Share of issues with 25 to 150 comments or worklogs, more than search returns inline [default: 0.005, or 0
+    /// when --comments and --worklogs are exact]
     #[arg(long, value_name = "SHARE", value_parser = share)]
     long_threads: Option<f64>,
 
@@ -64,11 +65,12 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
     secured: f64,
 
-    /// Comments and worklogs that an issue carries inline [default: 20; on Data Center all comments]
+    /// Comments and worklogs that search returns inline [default: 20; on Data Center all comments]
     #[arg(long, value_name = "COUNT")]
     inline_limit: Option<u16>,
 
-    /// Account that may call the API, repeatable; without a list of projects it sees all, and 'public' hides issues that have a security level from it [default: sync@example.com:simulator-token]
+    /// Account for the API, repeatable; without a list of projects it sees all; 'public' hides issues with a security
+    /// level from it [default: sync@example.com:simulator-token]
     #[arg(long = "account", value_name = "EMAIL:TOKEN[:ZONE[:KEY,KEY[:public]]]")]
     accounts: Vec<Account>,
 
@@ -76,19 +78,19 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "COUNT")]
     captcha_after: Option<u32>,
 
-    /// Time added to every answer, milliseconds
+    /// Delay of every answer, milliseconds
     #[arg(long, value_name = "MS", default_value_t = 0)]
     latency_ms: u64,
 
-    /// Up to this much more, by chance, milliseconds
+    /// Maximum random addition to the delay, milliseconds
     #[arg(long, value_name = "MS", default_value_t = 0)]
     latency_jitter_ms: u64,
 
-    /// How far search is behind writes (direct reads are not), milliseconds
+    /// Delay of the search index after writes (direct reads have none), milliseconds
     #[arg(long, value_name = "MS", default_value_t = 0)]
     search_lag_ms: u64,
 
-    /// What the feeds of worklogs leave out: the time before now, milliseconds
+    /// The most recent time that the worklog feeds leave out, milliseconds
     #[arg(long, value_name = "MS", default_value_t = 60_000)]
     feed_delay_ms: u64,
 
@@ -100,11 +102,11 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
     fault_rate: f64,
 
-    /// Kinds of failure that --fault-rate draws from [default: those that pass: limits, gateways, resets]
+    /// Kinds of failures for --fault-rate [default: transient ones: limits, gateways, resets]
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     fault_kinds: Vec<FaultKind>,
 
-    /// Failure by schedule, repeatable: after so many requests, for so many, for paths that contain a part
+    /// Scheduled failure, repeatable: after AFTER requests, for REQUESTS requests, for paths that contain PATH
     #[arg(long = "fault", value_name = "KIND[@AFTER[xREQUESTS]][/PATH]")]
     faults: Vec<FaultRule>,
 
@@ -112,7 +114,7 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 1)]
     retry_after_seconds: u64,
 
-    /// Requests per second and endpoint above which 429 is answered
+    /// Requests per second and endpoint; further ones are answered with 429
     #[arg(long, value_name = "COUNT")]
     burst_limit: Option<u32>,
 
@@ -120,11 +122,11 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "RATE[:BURST]")]
     limit: Option<Bucket>,
 
-    /// Points per hour of the site's clock: one for each request and one for each object in its answer
+    /// Points per hour of the site's clock: one per request and one per object in its answer
     #[arg(long, value_name = "POINTS")]
     points_per_hour: Option<u64>,
 
-    /// How a refusal by a limit looks: headers, bare (no header says how long) or html
+    /// Form of a refusal by a limit: headers, bare (no waiting time) or html
     #[arg(long, value_name = "SHAPE", default_value = "headers")]
     limit_shape: LimitShape,
 
@@ -132,15 +134,15 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "BYTES")]
     jql_limit: Option<usize>,
 
-    /// Token that Data Center lists as the account's own, with the days that it lives; repeatable [default: sync=90]
+    /// Personal access token that Data Center lists, with its lifetime in days; repeatable [default: sync=90]
     #[arg(long = "personal-token", value_name = "NAME[=DAYS]")]
     personal_tokens: Vec<PersonalToken>,
 
-    /// How long an OAuth access token is good, seconds
+    /// Lifetime of an OAuth access token, seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 3_600)]
     access_token_seconds: u64,
 
-    /// How long after its first use an OAuth refresh token may be sent again, seconds
+    /// Time after its first use in which an OAuth refresh token may be sent again, seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     refresh_leeway_seconds: u64,
 
@@ -164,8 +166,8 @@ Examples:
   syncline simulate --limit 100:350 --points-per-hour 65000
 
 Every account signs in with its e-mail address and token (Basic; on Data Center also by user name, and with the
-token alone as Bearer). While the site runs, /__sim/stats tells what
-happened, and /__sim/faults, /__sim/mutate and /__sim/settings change it; docs/simulator.md describes them.";
+token alone as Bearer). While the site runs, /__sim/stats returns statistics, and
+/__sim/faults, /__sim/mutate and /__sim/settings change the site; docs/simulator.md describes them.";
 
 fn share(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {

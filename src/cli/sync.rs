@@ -20,14 +20,14 @@ pub struct SyncArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Request a run and print its id; a request that meets an active run is kept and runs next
+    /// Request a run and print its id; if a run is active, the new run starts after it
     Start {
         #[command(flatten)]
         selection: Selection,
-        /// Read everything again, not only what has changed
+        /// Read all issues again, not only changed ones
         #[arg(long)]
         full: bool,
-        /// Compare the ids of all issues too: mark what is gone from Jira, fetch what is missing here
+        /// Also compare the ids of all issues: mark deleted issues, and fetch missing ones
         #[arg(long)]
         reconcile: bool,
         /// Wait until the run has ended; exit code 1 if it failed
@@ -107,7 +107,7 @@ async fn several(
             .help("resume them first, e.g. `syncline project resume --all`"));
     }
     if chosen.len() < all {
-        context.output.note(&format!("passed over because they are paused: {}", all - chosen.len()));
+        context.output.note(&format!("skipped because they are paused: {}", all - chosen.len()));
     }
     selection.agree("synchronise", &chosen, context)?;
     let mut started = Vec::with_capacity(chosen.len());
@@ -130,7 +130,7 @@ async fn several(
         return followed;
     }
     let all = chosen.len();
-    Err(Error::failure(format!("{} of {all} projects were not asked to sync: {}", refused.len(), refused.join("; "))))
+    Err(Error::failure(format!("no run was requested for {} of {all} projects: {}", refused.len(), refused.join("; "))))
 }
 
 /// Follows runs to their ends, one after the other.

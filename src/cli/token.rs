@@ -83,13 +83,13 @@ pub(super) async fn run(args: TokenArgs, context: &Context) -> Result<(), Error>
         Verb::Create { name, scopes, projects, days } => {
             let asked = NewOne { name, scopes, projects, days };
             let made = token::create(&app, &actor, &asked).await?;
-            context.output.note(&format!("made the token {}; it is shown this once", asked.name));
+            context.output.note(&format!("created the token {}; it is shown only now", asked.name));
             let made = made.expose_secret();
             context.output.result(made, &Made { name: &asked.name, token: made })
         }
         Verb::List { revoked } => {
             let tokens = token::list(&app, &actor, revoked).await?;
-            context.output.rows(&tokens, "no token exists: make one with `syncline token create NAME`")
+            context.output.rows(&tokens, "there are no tokens: create one with `syncline token create NAME`")
         }
         Verb::Revoke { name } => {
             let name = token::revoke(&app, &actor, &name).await?;

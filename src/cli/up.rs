@@ -6,7 +6,7 @@
 use super::{Context, Error, Parts, Served, Work, migrate_by_the_direct_way};
 use crate::cli::migrate::MigrateArgs;
 
-/// Migrate the database and do the work, in one process until SIGTERM or Ctrl-C
+/// Migrate the database, then follow schedules and execute runs until SIGTERM or Ctrl-C
 #[derive(Debug, clap::Args)]
 pub struct UpArgs {}
 

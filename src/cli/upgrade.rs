@@ -14,10 +14,10 @@ use crate::postgres::{self, Plan, Stage, UpgradeOptions};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct UpgradeArgs {
-    /// Remove the data that earlier upgrades have kept, and upgrade nothing
+    /// Remove the old data of earlier upgrades, and upgrade nothing
     #[arg(long)]
     remove_old: bool,
-    /// Do not ask before old data are removed
+    /// Remove old data without asking
     #[arg(long, requires = "remove_old")]
     yes: bool,
 }
@@ -48,8 +48,8 @@ struct Done {
 /// When the database is not private, is in use, or a program of PostgreSQL fails: the data are as they were.
 pub(super) async fn run(args: &UpgradeArgs, config: &Config, output: Output) -> Result<(), Error> {
     if config.database.url.is_some() {
-        return Err(Error::usage("the database is not Syncline's private server: DATABASE_URL names another one").help(
-            "upgrade that server by its own means; `syncline database backup` and `restore` move the data to another server",
+        return Err(Error::usage("the database is not Syncline's private server: DATABASE_URL names another server").help(
+            "upgrade that server with its own tools; `syncline database backup` and `restore` move the data to another server",
         ));
     }
     let options = UpgradeOptions { data_dir: config.database.private_folder(), target: None };
@@ -88,8 +88,8 @@ pub(super) async fn run(args: &UpgradeArgs, config: &Config, output: Output) -> 
     };
     let seconds = began.elapsed().as_secs_f64();
     let text = format!(
-        "the data are PostgreSQL {}'s now: {} rows of {} tables in {} databases, in {seconds:.0} s. The data of before are \
-         kept in {}; remove them with `syncline database upgrade --remove-old`",
+        "the data now belong to PostgreSQL {}: {} rows of {} tables in {} databases, in {seconds:.0} s. The old data \
+            are in {}; remove them with `syncline database upgrade --remove-old`",
         upgraded.to,
         upgraded.rows,
         upgraded.tables,
@@ -110,11 +110,11 @@ pub(super) async fn run(args: &UpgradeArgs, config: &Config, output: Output) -> 
 
 fn words(stage: Stage) -> &'static str {
     match stage {
-        Stage::Alone => "the server is stopped, and nobody can start it meanwhile",
-        Stage::Made => "made an empty cluster of the newer version; copying",
+        Stage::Alone => "the server is stopped and locked against a start",
+        Stage::Made => "created an empty cluster of the newer version; copying",
         Stage::Copied => "copied; comparing",
-        Stage::Ready => "both hold the same; changing places",
-        Stage::Moved => "the old data are kept aside",
+        Stage::Ready => "both hold the same data; swapping the folders",
+        Stage::Moved => "the old data stay in their folder",
     }
 }
 
@@ -127,7 +127,7 @@ fn remove_old(args: &UpgradeArgs, options: &UpgradeOptions, output: Output) -> R
     }
     let bytes: u64 = kept.iter().map(|(_, bytes)| bytes).sum();
     let what = format!("{} ({:.0} MB)", names.join(", "), bytes as f64 / 1e6);
-    confirm(&format!("remove the data of before the upgrade in {what}"), args.yes)?;
+    confirm(&format!("remove the old data in {what}"), args.yes)?;
     for (path, _) in &kept {
         postgres::remove_kept(path)?;
     }

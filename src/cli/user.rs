@@ -22,10 +22,10 @@ enum Verb {
         #[arg(add = super::completing::sites())]
         site: Option<String>,
     },
-    /// Say which users are which members, by e-mail address, then by name where the site allows it
+    /// Match users to members by e-mail address, then by name if the site allows it
     #[command(after_long_help = "\
-Without --apply nothing is changed. Links made by hand stay as they are. Names count only where the site allows
-it (`syncline site update SITE --match-by-name on`), and only where they are exact and belong to one free member
+Without --apply nothing changes. Manual links stay unchanged. Names count only if the site allows it
+(`syncline site update SITE --match-by-name on`), and only if they are equal and belong to exactly one unlinked member
 and one user.
 
 Examples:
@@ -35,11 +35,11 @@ Examples:
         /// The site's name [default: all sites]
         #[arg(add = super::completing::sites())]
         site: Option<String>,
-        /// Create the links that are certain, and remove those that no longer hold
+        /// Create certain links, and remove links that no longer match
         #[arg(long)]
         apply: bool,
     },
-    /// Link a user to a member by hand: matching never changes it
+    /// Link a user to a member by hand; matching never changes this link
     Link {
         /// The site's name
         site: String,
@@ -72,11 +72,11 @@ pub(super) async fn run(args: UserArgs, context: &Context) -> Result<(), Error> 
         Verb::Unlink { site: name, account } => {
             let site = site::find(context, &name).await?;
             if !people::unlink(&context.pool, (site.id, &site.name), &account, &context.actor()).await? {
-                return Err(Error::failure(format!("user {account:?} of site {name} is linked to nobody"))
+                return Err(Error::failure(format!("user {account:?} of site {name} has no link"))
                     .help(format!("list the users with `syncline user list {name}`")));
             }
             let done = serde_json::json!({"site": site.name, "account": account, "outcome": "unlinked"});
-            context.output.done("taken back; matching may link the user again where the e-mail address says so", &done)
+            context.output.done("removed the link; matching may link the user again by e-mail address", &done)
         }
     }
 }
@@ -180,9 +180,9 @@ impl Summary {
             );
         }
         text += &if self.applied {
-            format!("\n{} links made or changed, {} taken back", self.changes.linked, self.changes.unlinked)
+            format!("\n{} links created or changed, {} removed", self.changes.linked, self.changes.unlinked)
         } else {
-            "\nnothing was changed: link what is certain with --apply".to_owned()
+            "\nnothing was changed: create the certain links with --apply".to_owned()
         };
         text
     }
@@ -195,16 +195,16 @@ fn advice(site: &Site, user: &UserMatch) -> Option<String> {
     let by_hand = format!("syncline user link {name} {account} MEMBER");
     let advice = match user.reason.as_deref()? {
         "several_members" => format!("several members have this name: {by_hand}"),
-        "several_users" => format!("several users have this name: link the right one by hand: {by_hand}"),
-        "member_taken" => format!("another user is {member} already; if this is the same person: {by_hand}"),
-        "other_email" => format!("{member} has another e-mail address here: correct it, or {by_hand}"),
+        "several_users" => format!("several users have this name; link the right one: {by_hand}"),
+        "member_taken" => format!("another user is already linked to {member}; if it is the same person: {by_hand}"),
+        "other_email" => format!("{member} has a different e-mail address in Syncline: correct it, or {by_hand}"),
         "names_not_allowed" => {
             format!(
                 "{member} has the same name: {by_hand}, or allow names: syncline site update {name} --match-by-name on"
             )
         }
-        "hidden_email" => format!("its e-mail address is hidden: ask for it to be shown, or {by_hand}"),
-        _ => "no member has its e-mail address: import the person, or leave it".to_owned(),
+        "hidden_email" => format!("its e-mail address is hidden: ask the user to show it, or {by_hand}"),
+        _ => "no member has its e-mail address: import the person, or ignore the user".to_owned(),
     };
     Some(advice)
 }

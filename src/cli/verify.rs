@@ -9,7 +9,7 @@ use super::{Context, Error, ProgressView, Row, site, watch};
 use crate::store;
 use crate::verify::{self, Options, Progress, Reason, Report, Scope};
 
-/// Compare the replica with Jira itself; print what is missing, stale or extra
+/// Compare the replica with Jira itself; print missing, stale and extra rows
 #[derive(Debug, clap::Args)]
 pub struct VerifyArgs {
     /// Projects, each as KEY or SITE/KEY [default: all]
@@ -18,16 +18,16 @@ pub struct VerifyArgs {
     /// All projects of this site
     #[arg(long, conflicts_with = "projects", add = super::completing::sites())]
     pub site: Option<String>,
-    /// How long differences may take to go away by themselves: a sync under way, Jira's search behind its writes
+    /// Time for differences to disappear by themselves (an active sync, Jira's lagging search), in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub settle: u64,
-    /// Compare only so many issues, chosen by chance, instead of all; what the replica lacks is not found so
+    /// Compare only this many random issues instead of all; this cannot find issues that the replica lacks
     #[arg(long, value_name = "ISSUES")]
     pub sample: Option<u32>,
-    /// Request a run that reads again what differs
+    /// Request a run that reads differing issues again
     #[arg(long)]
     pub repair: bool,
-    /// Wait for that run, then compare again
+    /// Wait for the repair run, then compare again
     #[arg(long, requires = "repair")]
     pub wait: bool,
 }
@@ -62,7 +62,7 @@ pub async fn run(args: VerifyArgs, context: &Context) -> Result<(), Error> {
         (0, 0) => Ok(()),
         (0, n) => {
             let problem = Error::failure(format!("{n} {} between the replica and Jira", plural(n, "difference")));
-            Err(if args.repair { problem } else { problem.help("mend them with: syncline verify --repair --wait") })
+            Err(if args.repair { problem } else { problem.help("repair them with: syncline verify --repair --wait") })
         }
         (n, _) => Err(Error::failure(format!("{n} of {} projects could not be compared", verdicts.len()))),
     }
@@ -100,7 +100,7 @@ async fn one(args: &VerifyArgs, scope: &Scope, context: &Context) -> Result<Repo
         let show = |progress: Progress| {
             bar.set_length(progress.estimated_issues.max(progress.issues));
             bar.set_position(progress.issues);
-            bar.set_message(format!("{} to look at again", progress.suspects));
+            bar.set_message(format!("{} to check again", progress.suspects));
         };
         let report = verify::verify(&context.pool, &client, scope, &options, &context.clock, &show).await;
         bar.finish_and_clear();
@@ -161,27 +161,31 @@ impl Verdict {
         let mut lines = Vec::new();
         let by = |way: &str| report.one_way.iter().filter(|issue| issue.shown_by == way).count();
         for (way, says) in [
-            ("search", "are shown by search and not by look-ups by id"),
-            ("look_up", "are shown by look-ups by id and not by search"),
-            ("look_up_alone", "are shown when they are looked up alone, and not with others"),
-            ("none", "could not be looked up by id, and are not shown by search: they stay"),
+            ("search", "are shown by search but not by look-ups by id"),
+            ("look_up", "are shown by look-ups by id but not by search"),
+            ("look_up_alone", "are shown by a look-up of one id but not of many"),
+            ("none", "could not be looked up by id and are not shown by search; they stay"),
         ] {
             if by(way) > 0 {
-                lines.push(format!("one way only: {} {} {says}", by(way), plural(by(way), "issue")));
+                lines.push(format!("contradiction: {} {} {says}", by(way), plural(by(way), "issue")));
             }
         }
         for (what, issues) in &report.left_out {
             let then = match *what {
                 "comment" | "worklog" => "they were read issue by issue",
-                _ => "what is stored was kept",
+                _ => "the stored values stay",
             };
-            lines.push(format!("left out by Jira: {what} of {issues} issues; {then}"));
+            lines.push(format!("Jira left out {what} of {issues} issues; {then}"));
         }
         if report.changes_only_here > 0 {
-            lines.push(format!("{} changes of histories that Jira does not show were kept", report.changes_only_here));
+            lines.push(format!(
+                "{} history entries that Jira does not show stay in the \
+                replica",
+                report.changes_only_here
+            ));
         }
         if report.doubled > 0 {
-            lines.push(format!("{} records are shown by Jira on two issues at once", report.doubled));
+            lines.push(format!("Jira shows {} records on two issues at once", report.doubled));
         }
         lines
     }
@@ -191,7 +195,7 @@ impl Verdict {
         const SHOWN: usize = 20;
         let report = &self.report;
         let missing = |issue: &verify::Missing| match &issue.marked {
-            Some(reason) => format!("missing {}: Jira shows it, and it is marked here as {reason}", issue.key),
+            Some(reason) => format!("missing {}: Jira shows it, but the replica marks it as {reason}", issue.key),
             None => format!("missing {}", issue.key),
         };
         let mut lines: Vec<String> = report.missing.iter().map(missing).collect();
@@ -208,7 +212,7 @@ impl Verdict {
             lines.push(match &issue.reason {
                 Reason::Gone => format!("extra   {}: deleted in Jira, or hidden from the account", issue.key),
                 Reason::Moved { to, tracked: true } => {
-                    format!("extra   {}: moved to {to}, whose next sync takes it over", issue.key)
+                    format!("extra   {}: moved to {to}, whose next sync reads it", issue.key)
                 }
                 Reason::Moved { to, tracked: false } => format!("extra   {}: moved to {to}", issue.key),
             });

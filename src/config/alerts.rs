@@ -1,12 +1,12 @@
-//! When people hear of alerts, and what messages look like. Who hears of them is in the database: `syncline alert route`.
+//! When alerts send messages, and their appearance. Recipients are in the database: `syncline alert route`.
 //!
 //! | variable | default | meaning |
 //! |---|---|---|
-//! | `SYNCLINE__ALERTS__GROUP_WAIT_SECONDS` | 30 | what is over within this time is never told |
-//! | `SYNCLINE__ALERTS__REMINDER_SECONDS` | 86400 | how often people are reminded of what nobody has acknowledged |
-//! | `SYNCLINE__ALERTS__FLAP_WINDOW_SECONDS` | 3600 | what comes back within this time is the same episode |
-//! | `SYNCLINE__ALERTS__RESOLVE_WAIT_SECONDS` | 300 | how long what flaps must be gone before it counts as over |
-//! | `SYNCLINE__ALERTS__RUNBOOKS_URL` | – | where the run books are: messages link to the page of their class below it |
+//! | `SYNCLINE__ALERTS__GROUP_WAIT_SECONDS` | 30 | an alert that is over within this time sends no message |
+//! | `SYNCLINE__ALERTS__REMINDER_SECONDS` | 86400 | the interval of reminders for alerts that nobody has acknowledged |
+//! | `SYNCLINE__ALERTS__FLAP_WINDOW_SECONDS` | 3600 | a condition that returns within this time continues the same episode |
+//! | `SYNCLINE__ALERTS__RESOLVE_WAIT_SECONDS` | 300 | the time for which a flapping condition must be absent before it counts as over |
+//! | `SYNCLINE__ALERTS__RUNBOOKS_URL` | – | the address of the run books: messages link to the page of their class |
 //! | `SYNCLINE__ALERTS__DASHBOARDS_URL` | – | the address of Grafana: messages link to the dashboard of their class |
 //! | `SYNCLINE__ALERTS__CONSOLE_URL` | – | the address of the console: messages link to their alert |
 //! | `SYNCLINE__ALERTS__TEMPLATES` | – | a folder with templates of your own (`alert.txt`, `alert.html`, `subject.txt`) |
@@ -103,12 +103,12 @@ const fn page(path: &'static str) -> Key {
 fn web_address(text: &str) -> Result<(), String> {
     match Url::parse(text) {
         Ok(url) if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() => {
-            Err(format!("is {text:?}, which is no address of a web page"))
+            Err(format!("is {text:?}, which is not the address of a web page"))
         }
         Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-            Err("holds credentials, which would stand in every message".to_owned())
+            Err("contains credentials, which would be in every message".to_owned())
         }
         Ok(_) => Ok(()),
-        Err(problem) => Err(format!("is {text:?}, which is no address: {problem}")),
+        Err(problem) => Err(format!("is {text:?}, which is not an address: {problem}")),
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! | variable | default | meaning |
 //! |---|---|---|
-//! | `SYNCLINE__DATABASE__URL`, `DATABASE_URL`, `--database-url` | – | the server; without it a private one is started |
-//! | `SYNCLINE__DATABASE__DIRECT_URL` | the same | a way around a connection pooler, for LISTEN |
+//! | `SYNCLINE__DATABASE__URL`, `DATABASE_URL`, `--database-url` | – | the server; without it Syncline starts a private one |
+//! | `SYNCLINE__DATABASE__DIRECT_URL` | the same | a direct connection past a pooler, for LISTEN and migrations |
 //! | `SYNCLINE__DATABASE__MAX_CONNECTIONS` | 20 | connections of one process |
 //! | `SYNCLINE__DATABASE__DATA_DIR` | see below | the folder of the private server |
 //!

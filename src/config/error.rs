@@ -66,12 +66,12 @@ impl Error {
             Self::UnknownKey { nearest: Some(nearest), .. } => format!("did you mean {nearest}?"),
             Self::UnknownKey { .. } => "list the known keys with `syncline config show`".into(),
             Self::Invalid { remedy, .. } => remedy.clone(),
-            Self::TwoSources { variable } => format!("keep one of them: unset {variable} or {variable}_FILE"),
+            Self::TwoSources { variable } => format!("unset {variable} or {variable}_FILE"),
             Self::Unreadable { path, .. } => {
                 format!("check that {} exists and that this user may read it", path.display())
             }
             Self::Syntax { .. } => {
-                "correct the line it names; a section is written [sync], a key page_size = 100, text in quotes".into()
+                "correct that line; write a section as [sync], a key as page_size = 100, and text in quotes".into()
             }
         }
     }

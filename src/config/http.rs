@@ -2,8 +2,8 @@
 //!
 //! | variable | default | meaning |
 //! |---|---|---|
-//! | `SYNCLINE__HTTP__ADDRESS` | `127.0.0.1:9464` | where it listens; `none` turns it off. The default moves to the next free port when it is taken, an address that was configured does not |
-//! | `SYNCLINE__HTTP__METRICS_PROJECT_LIMIT` | 200 | projects that metrics name; the rest are `other` |
+//! | `SYNCLINE__HTTP__ADDRESS` | `127.0.0.1:9464` | the address to serve; `none` turns it off. If the default port is in use, the next free port is taken; a configured address is fixed |
+//! | `SYNCLINE__HTTP__METRICS_PROJECT_LIMIT` | 200 | projects with series of their own in metrics; the others share `other` |
 
 use std::net::SocketAddr;
 

@@ -187,7 +187,7 @@ fn setting(figment: &Figment, key: &'static Key) -> Result<Setting, Error> {
         (Kind::Integer(..), Value::String(_, text)) => Some(format!("is {text:?} instead of a whole number")),
         (Kind::Choice(words), Value::String(_, text)) if !words.contains(&text.as_str()) => {
             let hint = nearest(text, words.iter().copied()).map(|word| format!(" (did you mean {word}?)"));
-            Some(format!("is {text:?}, which it does not know{}", hint.unwrap_or_default()))
+            Some(format!("is {text:?}, which is unknown{}", hint.unwrap_or_default()))
         }
         (Kind::Text(check) | Kind::Secret(check), Value::String(_, text)) => check(text).err(),
         (Kind::Choice(_), Value::String(..)) => None,

@@ -2,8 +2,8 @@
 //!
 //! | variable | default | meaning |
 //! |---|---|---|
-//! | `SYNCLINE__LOG__FORMAT` | `auto` | `text`, `json`, or `auto`: a sentence a line on a terminal, JSON otherwise |
-//! | `SYNCLINE__LOG__SLOW_STATEMENT_SECONDS` | 5 | a statement of a worker that takes longer in PostgreSQL is a warning; 0: none is |
+//! | `SYNCLINE__LOG__FORMAT` | `auto` | `text`, `json`, or `auto`: one sentence per line on a terminal, JSON otherwise |
+//! | `SYNCLINE__LOG__SLOW_STATEMENT_SECONDS` | 5 | a statement of a worker that takes longer is logged as a warning; 0: never |
 //! | `SYNCLINE__LOG__LEVEL` | `info` | `error`, `warn`, `info`, `debug`, `trace`, or a filter such as `info,sqlx=warn` |
 
 use std::time::Duration;

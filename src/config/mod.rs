@@ -51,7 +51,7 @@ use serde::Deserialize;
 pub struct Config {
     /// Where the state lives.
     pub database: DatabaseConfig,
-    /// How projects are read from Jira.
+    /// How Syncline reads projects from Jira.
     pub sync: SyncConfig,
     /// How steps are claimed and tried again.
     pub queue: QueueConfig,

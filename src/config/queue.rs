@@ -1,16 +1,16 @@
-//! How steps are claimed, kept alive and tried again.
+//! How steps are claimed, kept alive and retried.
 //!
 //! | variable | default | meaning |
 //! |---|---|---|
-//! | `SYNCLINE__QUEUE__WORKERS` | 8 | steps of this process that talk to Jira at once |
-//! | `SYNCLINE__QUEUE__STORE_CONCURRENCY` | 2 | steps of this process that write at once |
-//! | `SYNCLINE__QUEUE__CONTROL_CONCURRENCY` | 2 | housekeeping steps of this process at once |
-//! | `SYNCLINE__QUEUE__LEASE_SECONDS` | 3 | a worker that is silent for this long has lost its steps |
-//! | `SYNCLINE__QUEUE__PULSE_SECONDS` | 1 | how often a worker renews its lease |
+//! | `SYNCLINE__QUEUE__WORKERS` | 8 | concurrent steps of this process that send requests to Jira |
+//! | `SYNCLINE__QUEUE__STORE_CONCURRENCY` | 2 | concurrent steps of this process that write |
+//! | `SYNCLINE__QUEUE__CONTROL_CONCURRENCY` | 2 | concurrent housekeeping steps of this process |
+//! | `SYNCLINE__QUEUE__LEASE_SECONDS` | 3 | a worker without a heartbeat for this time loses its steps |
+//! | `SYNCLINE__QUEUE__PULSE_SECONDS` | 1 | the interval at which a worker renews its lease |
 //! | `SYNCLINE__QUEUE__MAX_ATTEMPTS` | 5 | failures after which a step is dead |
-//! | `SYNCLINE__QUEUE__BACKOFF_BASE_SECONDS` | 2 | the wait after the first failure; it doubles with each |
+//! | `SYNCLINE__QUEUE__BACKOFF_BASE_SECONDS` | 2 | the wait after the first failure; it doubles with each further one |
 //! | `SYNCLINE__QUEUE__BACKOFF_MAX_SECONDS` | 300 | the longest such wait |
-//! | `SYNCLINE__QUEUE__GRACE_SECONDS` | 25 | how long running steps may take to end after SIGTERM |
+//! | `SYNCLINE__QUEUE__GRACE_SECONDS` | 25 | the time for running steps to end after SIGTERM |
 //!
 //! Former names are understood, and told by `syncline config show`: see [`super::key::FORMER`].
 
@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 use super::key::{Key, Kind};
 
-/// How steps are claimed, kept alive and tried again.
+/// How steps are claimed, kept alive and retried.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct QueueConfig {
@@ -63,7 +63,7 @@ impl QueueConfig {
     pub(super) fn contradiction(&self) -> Option<(&'static str, String, String)> {
         if self.pulse_seconds.saturating_mul(2) >= self.lease_seconds {
             let problem = format!("is {}, too slow for a lease of {} seconds", self.pulse_seconds, self.lease_seconds);
-            let remedy = "write a queue.pulse_seconds less than half of queue.lease_seconds, better a third";
+            let remedy = "set queue.pulse_seconds to less than half of queue.lease_seconds, preferably a third";
             return Some(("queue.pulse_seconds", problem, remedy.into()));
         }
         if self.backoff_base_seconds > self.backoff_max_seconds {
@@ -71,7 +71,7 @@ impl QueueConfig {
                 "is {}, more than queue.backoff_max_seconds, {}",
                 self.backoff_base_seconds, self.backoff_max_seconds
             );
-            let remedy = "write a queue.backoff_base_seconds that is not above queue.backoff_max_seconds";
+            let remedy = "set queue.backoff_base_seconds to at most queue.backoff_max_seconds";
             return Some(("queue.backoff_base_seconds", problem, remedy.into()));
         }
         None

@@ -20,26 +20,33 @@ const SECTIONS: &[(&str, &str)] = &[
 ];
 
 const HEAD: &str = "# Configuration\n\n\
-What a process is told before it starts. What a sync does, for all, a site or a project, is changed while everything runs:\n\
-[settings.md](settings.md). This page is written from `src/config`: after a change run\n\
+The configuration of a process, which it reads at start. You change the settings of a sync (for all, a site or a \
+project) at run time:\n\
+[settings.md](settings.md). This page is generated from `src/config`: after a change run\n\
 `UPDATE_DOCS=1 cargo test --lib config::reference`.\n\n\
-Later wins:\n\n\
+Later sources take precedence:\n\n\
 1. the defaults below;\n\
-2. a TOML file: `--config FILE`, else `SYNCLINE_CONFIG`, else `syncline.toml` in the working directory, if it is there;\n\
+2. a TOML file: `--config FILE`, else `SYNCLINE_CONFIG`, else `syncline.toml` in the working directory, if it exists;\n\
 3. environment variables; an empty one counts as not set;\n\
 4. flags (`--database-url`, `--log-level`, …).\n\n\
-`syncline config show` prints every value and where it came from. A key that nobody reads is refused, with the nearest name; a value\n\
-that cannot be used is refused before anything starts. A secret may come from a file: the variable with `_FILE` at its end names it.\n\n\
+`syncline config show` prints every value and its source. An unknown key is refused, with the nearest name; an \
+invalid value\n\
+is refused before anything starts. A secret can come from a file: append `_FILE` to the name of its variable, and \
+set it to the path.\n\n\
 ```toml\n[database]\nurl = \"postgres://syncline@db.example.com/syncline\"\n\n[queue]\nworkers = 16\n```\n";
 
-const TAIL: &str = "\n## Variables of others\n\n\
+const TAIL: &str = "\n## Variables of other programs\n\n\
 | variable | read by | meaning |\n|---|---|---|\n\
-| `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY` | requests to Jira, traces | the proxy, and who is asked without it; [which parts obey](operations.md#proxies-and-certificates) |\n\
-| `SSL_CERT_FILE`, `SSL_CERT_DIR` | Jira, channels, traces | root certificates instead of the machine's |\n\
-| `PGSSLROOTCERT`, `PGSSLMODE`, `PGPASSWORD` and others of libpq | connections to PostgreSQL | what the database URL leaves out |\n\
-| `OTEL_EXPORTER_OTLP_ENDPOINT` and other `OTEL_*` | traces | where they go; nowhere without it: [traces.md](traces.md) |\n\
+| `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY` | requests to Jira, traces | the proxy, and hosts that bypass it; [which \
+connections use it](operations.md#proxies-and-certificates) |\n\
+| `SSL_CERT_FILE`, `SSL_CERT_DIR` | Jira, channels, traces | root certificates that replace the machine's |\n\
+| `PGSSLROOTCERT`, `PGSSLMODE`, `PGPASSWORD` and others of libpq | connections to PostgreSQL | defaults for the \
+database URL |\n\
+| `OTEL_EXPORTER_OTLP_ENDPOINT` and other `OTEL_*` | traces | their destination; without it none are sent: \
+[traces.md](traces.md) |\n\
 | `NO_COLOR` | commands | no colours |\n\
-| `XDG_DATA_HOME`, `HOME` | the private server | where its folder is: [private-server.md](private-server.md) |\n";
+| `XDG_DATA_HOME`, `HOME` | the private server | the location of its folder: [private-server.md](private-server.md) \
+|\n";
 
 /// What the head of a module says of a variable: the third cell of its row.
 fn meaning(source: &str, variable: &str) -> Option<String> {

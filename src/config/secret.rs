@@ -41,7 +41,7 @@ pub enum Error {
     BadKey { problem: String },
     #[error("the stored credential of site {site} is damaged: {problem}")]
     Damaged { site: String, problem: String },
-    #[error("the stored credential of site {site} does not open with the configured key")]
+    #[error("the stored credential of site {site} cannot be decrypted with the configured key")]
     WrongKey { site: String },
 }
 
@@ -50,7 +50,9 @@ impl Error {
     pub fn help(&self) -> String {
         match self {
             Self::Form { .. } => {
-                "name the secret instead of writing it: --credential env:JIRA_TOKEN or --credential file:/run/secrets/jira, or pipe it to --token-stdin".into()
+                "give a reference to the secret: --credential env:JIRA_TOKEN or --credential file:/run/secrets/jira, \
+                    or pipe it to --token-stdin"
+                    .into()
             }
             Self::NoVariable { name } => format!("set {name} for this process and for every worker"),
             Self::NoFile { path, .. } => format!("check that {path} exists here and that this user may read it"),
@@ -60,10 +62,11 @@ impl Error {
             }
             Self::BadKey { .. } => "write 32 bytes in base64: head -c 32 /dev/urandom | base64".into(),
             Self::Damaged { site, .. } => {
-                format!("store it anew: syncline site add {site} --update --token-stdin")
+                format!("store it again: syncline site update {site} --token-stdin")
             }
             Self::WrongKey { site } => format!(
-                "configure the key it was encrypted with (secrets.key), or store the token anew: syncline site add {site} --update --token-stdin"
+                "configure the key with which it was encrypted (secrets.key), or store the token again: syncline \
+                    site update {site} --token-stdin"
             ),
         }
     }

@@ -2,13 +2,13 @@
 //!
 //! | variable | default | meaning |
 //! |---|---|---|
-//! | `SYNCLINE__SERVE__ADDRESS` | `127.0.0.1:8080` | where the API listens. The default moves to the next free port when it is taken, an address that was configured does not |
-//! | `SYNCLINE__SERVE__BASE_PATH` | | the path below which a reverse proxy serves it, such as `/syncline` |
-//! | `SYNCLINE__SERVE__AUTH` | `token` | who gets in: who signs in or bears a token, or with `none` whoever is on this machine |
-//! | `SYNCLINE__SERVE__PUBLIC_URL` | | the address that people write into their browser, where a reverse proxy stands before it |
-//! | `SYNCLINE__SERVE__TRUSTED_PROXIES` | | networks of reverse proxies, with commas between: what they say of the browser behind them is believed |
-//! | `SYNCLINE__SERVE__FORWARDED_BY` | `x-forwarded` | which headers the trusted proxies write: `X-Forwarded-For`, `-Proto` and `-Host`, or `Forwarded` |
-//! | `SYNCLINE__SERVE__CORS_ORIGINS` | | origins of other sites whose pages may ask with a token, with commas between |
+//! | `SYNCLINE__SERVE__ADDRESS` | `127.0.0.1:8080` | the address of the API. If the default port is in use, the next free port is taken; a configured address is fixed |
+//! | `SYNCLINE__SERVE__BASE_PATH` | | the path under which a reverse proxy serves the API, such as `/syncline` |
+//! | `SYNCLINE__SERVE__AUTH` | `token` | `token`: callers sign in or send a token; `none`: callers on this machine need neither |
+//! | `SYNCLINE__SERVE__PUBLIC_URL` | | the address in people's browsers, if there is a reverse proxy |
+//! | `SYNCLINE__SERVE__TRUSTED_PROXIES` | | networks of reverse proxies, separated by commas; Syncline trusts their headers about the browser |
+//! | `SYNCLINE__SERVE__FORWARDED_BY` | `x-forwarded` | the headers of the trusted proxies: `X-Forwarded-For`, `-Proto` and `-Host`, or `Forwarded` |
+//! | `SYNCLINE__SERVE__CORS_ORIGINS` | | origins of other sites whose pages may send requests with a token, separated by commas |
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -76,7 +76,8 @@ impl ServeConfig {
     pub fn check(&self) -> Result<(), String> {
         if self.auth == ServeAuth::None && !self.address.ip().is_loopback() {
             return Err(format!(
-                "serve.auth is none and serve.address is {}, which others reach: use an address of this machine alone, such as 127.0.0.1:8080, or set serve.auth to token",
+                "serve.auth is none and serve.address is {}, which other machines can reach: use a local address \
+                 such as 127.0.0.1:8080, or set serve.auth to token",
                 self.address
             ));
         }

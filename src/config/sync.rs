@@ -1,23 +1,23 @@
-//! How projects are read from Jira.
+//! How Syncline reads projects from Jira.
 //!
 //! | variable | default | meaning |
 //! |---|---|---|
-//! | `SYNCLINE__SYNC__DEFAULT_CRON` | `*/15 * * * *` | the schedule of a project that is added without one |
-//! | `SYNCLINE__SYNC__TIME_ZONE` | `UTC` | the time zone of such a schedule |
+//! | `SYNCLINE__SYNC__DEFAULT_CRON` | `*/15 * * * *` | the default schedule of new projects |
+//! | `SYNCLINE__SYNC__TIME_ZONE` | `UTC` | the time zone of the default schedule |
 //! | `SYNCLINE__SYNC__PAGE_SIZE` | 100 | issues per page |
 //! | `SYNCLINE__SYNC__OVERLAP_SECONDS` | 300 | how far an incremental run reaches back behind its cursor |
 //! | `SYNCLINE__SYNC__PAGES_IN_FLIGHT` | 4 | pages fetched but not written yet, per partition |
 //! | `SYNCLINE__SYNC__PARTITION_TARGET_ISSUES` | 500 | a full run is split into parts of about this size |
-//! | `SYNCLINE__SYNC__REQUEST_TIMEOUT_SECONDS` | 30 | the longest that one request to Jira may take |
-//! | `SYNCLINE__SYNC__ANSWER_LIMIT_MEBIBYTES` | 64 | the largest answer of Jira that is read; a larger page is asked for in smaller parts |
-//! | `SYNCLINE__SYNC__FRESHNESS_OBJECTIVE_SECONDS` | 3600 | a project is stale, in metrics and alerts, that has had no success for so long (or for two intervals of its schedule) |
+//! | `SYNCLINE__SYNC__REQUEST_TIMEOUT_SECONDS` | 30 | time limit of one request to Jira |
+//! | `SYNCLINE__SYNC__ANSWER_LIMIT_MEBIBYTES` | 64 | the largest answer of Jira that is read; a larger page is requested in smaller parts |
+//! | `SYNCLINE__SYNC__FRESHNESS_OBJECTIVE_SECONDS` | 3600 | a project without a success for this time (or two intervals of its schedule) is stale in metrics and alerts |
 
 use serde::Deserialize;
 
 use super::key::{Key, Kind};
 use crate::domain::cron;
 
-/// How projects are read from Jira.
+/// How Syncline reads projects from Jira.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SyncConfig {

@@ -1,15 +1,15 @@
-//! When a project that fails is tried less often, and when somebody is told.
+//! When a failing project runs less often, and when alerts open.
 //!
 //! | variable | default | meaning |
 //! |---|---|---|
 //! | `SYNCLINE__TELEMETRY__THRESHOLD` | 3 | failures of one class in a row after which a project backs off and an alert opens |
-//! | `SYNCLINE__TELEMETRY__THRESHOLDS` | | the same for single classes, as `TIMEOUT=5,DNS=2` |
+//! | `SYNCLINE__TELEMETRY__THRESHOLDS` | | the same for single classes, such as `TIMEOUT=5,DNS=2` |
 //! | `SYNCLINE__TELEMETRY__RUNGS` | `2,4,8,16,32,96` | the ladder: each rung's wait as a multiple of the base cadence |
 //! | `SYNCLINE__TELEMETRY__CAP_SECONDS` | 86400 | the longest wait of the ladder |
-//! | `SYNCLINE__TELEMETRY__SLOW_THRESHOLD` | 3 | slow runs in a row after which later ones are staggered and a ticket is opened |
-//! | `SYNCLINE__TELEMETRY__LAG_CADENCES` | 4 | how many base cadences old a replica may be when it is refreshed |
-//! | `SYNCLINE__TELEMETRY__NO_SUCCESS_SECONDS` | 21600 | no successful run for this long is told of; at least six base cadences |
-//! | `SYNCLINE__TELEMETRY__REHEARSAL_CADENCE_SECONDS` | 0 | for rehearsals: rungs count from this, not from the base cadence; 0 is off |
+//! | `SYNCLINE__TELEMETRY__SLOW_THRESHOLD` | 3 | slow runs in a row after which later runs are staggered and an alert opens |
+//! | `SYNCLINE__TELEMETRY__LAG_CADENCES` | 4 | the age of a replica at its refresh, in base cadences, from which an alert opens |
+//! | `SYNCLINE__TELEMETRY__NO_SUCCESS_SECONDS` | 21600 | the time without a successful run after which an alert opens; at least six base cadences |
+//! | `SYNCLINE__TELEMETRY__REHEARSAL_CADENCE_SECONDS` | 0 | for rehearsals: rungs are multiples of this instead of the base cadence; 0 is off |
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::domain::failure::FailureCode;
 use crate::domain::health::Rules;
 use crate::domain::ladder::LadderRules;
 
-/// When a project that fails is tried less often, and when somebody is told.
+/// When a failing project runs less often, and when alerts open.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TelemetryConfig {
@@ -86,7 +86,7 @@ fn parse_thresholds(text: &str) -> Result<BTreeMap<String, u32>, String> {
             let (code, count) =
                 pair.split_once('=').ok_or_else(|| format!("has {pair:?}, which is not CODE=NUMBER"))?;
             let code = FailureCode::parse(code.trim())
-                .ok_or_else(|| format!("has {:?}, which is no failure code", code.trim()))?;
+                .ok_or_else(|| format!("has {:?}, which is not a failure code", code.trim()))?;
             let count = count.trim().parse().ok().filter(|count| (1..=100).contains(count));
             let count = count.ok_or_else(|| format!("has no number from 1 to 100 for {code}"))?;
             Ok((code.as_str().to_owned(), count))
@@ -98,7 +98,7 @@ fn parse_rungs(text: &str) -> Result<Vec<u32>, String> {
     let mut rungs: Vec<u32> = Vec::new();
     for part in text.split(',').map(str::trim) {
         let rung = part.parse().ok().filter(|rung| (1..=10_000).contains(rung));
-        let rung = rung.ok_or_else(|| format!("has {part:?}, which is no number from 1 to 10000"))?;
+        let rung = rung.ok_or_else(|| format!("has {part:?}, which is not a number from 1 to 10000"))?;
         if rungs.last().is_some_and(|last| *last > rung) {
             return Err(format!("falls at {rung}"));
         }
@@ -119,7 +119,7 @@ pub(super) const KEYS: &[Key] = &[
         path: "telemetry.rungs",
         default: "2,4,8,16,32,96",
         kind: Kind::Text(|text| parse_rungs(text).map(drop)),
-        expects: "multiples of the base cadence that do not fall, such as 2,4,8,16,32,96",
+        expects: "non-decreasing multiples of the base cadence, such as 2,4,8,16,32,96",
     },
     Key {
         path: "telemetry.cap_seconds",

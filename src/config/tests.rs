@@ -103,7 +103,7 @@ fn an_unknown_key_is_refused_with_the_nearest_name() {
 }
 
 #[test]
-fn what_kubernetes_invents_for_a_service_named_syncline_is_not_a_key() {
+fn variables_of_kubernetes_services_are_not_keys() {
     assert!(load(&sources(&[("SYNCLINE_SERVICE_HOST", "10.0.0.1"), ("SYNCLINE_PORT", "tcp://10.0.0.1:80")])).is_ok());
 }
 

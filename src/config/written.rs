@@ -38,7 +38,7 @@ fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, &'static str>
     let units: Vec<u16> = pairs.iter().map(|pair| unit(*pair)).collect();
     match (rest, String::from_utf16(&units)) {
         ([], Ok(text)) => Ok(text),
-        _ => Err("it begins as UTF-16 does and is not: save it as UTF-8"),
+        _ => Err("it begins like UTF-16 but is not UTF-16: save it as UTF-8"),
     }
 }
 

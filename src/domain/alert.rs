@@ -106,7 +106,7 @@ pub struct Details {
     pub category: String,
     /// Since when it holds.
     pub since: DateTime<Utc>,
-    /// How often it was seen in a row.
+    /// How often it was times in a row.
     pub count: i64,
     /// What is wrong, in one sentence that starts with a capital and has no full stop.
     pub summary: String,

@@ -74,7 +74,7 @@ pub enum CronError {
     Nickname { name: String },
     #[error("cron {expression:?}: the {field} field {text:?} is wrong; it {}", field.takes())]
     Field { expression: String, field: Field, text: String },
-    #[error("cron {expression:?} never comes due: no such date exists; check day of month and month")]
+    #[error("cron {expression:?} is never due: there is no such date; check day of month and month")]
     Never { expression: String },
     #[error("time zone {name:?} is unknown; did you mean {nearest:?}? Names are those of the IANA database")]
     TimeZone { name: String, nearest: &'static str },

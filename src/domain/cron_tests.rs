@@ -45,7 +45,7 @@ fn a_wrong_field_is_named() {
 }
 
 #[test]
-fn a_wrong_number_of_fields_an_unknown_nickname_and_an_impossible_date_are_refused() {
+fn invalid_cron_fields_nicknames_and_dates_are_refused() {
     assert!(matches!(Schedule::parse("", "UTC"), Err(CronError::FieldCount { found: 0, .. })));
     assert!(matches!(Schedule::parse("* * * *", "UTC"), Err(CronError::FieldCount { found: 4, .. })));
     assert!(matches!(Schedule::parse("0 */15 * * * *", "UTC"), Err(CronError::FieldCount { found: 6, .. })));
@@ -110,7 +110,7 @@ fn a_slot_in_the_autumn_overlap_runs_once() {
 }
 
 #[test]
-fn a_schedule_of_every_hour_keeps_its_distance_through_the_overlap() {
+fn an_hourly_schedule_keeps_its_interval_in_the_overlap() {
     for (zone, start) in [("Europe/Berlin", "2025-10-25T23:00:00Z"), ("America/New_York", "2025-11-02T04:00:00Z")] {
         for (cron, minutes) in [("*/15 * * * *", 15), ("0 * * * *", 60), ("50 * * * *", 60)] {
             for pair in slots(cron, zone, start, 16).windows(2) {
@@ -121,7 +121,7 @@ fn a_schedule_of_every_hour_keeps_its_distance_through_the_overlap() {
 }
 
 #[test]
-fn an_overlap_of_half_an_hour_and_a_day_that_does_not_exist_are_kept_in_order() {
+fn half_hour_overlaps_and_missing_days_keep_the_order() {
     // Lord Howe moves by 30 minutes; Samoa left out 2011-12-30.
     let lord_howe = slots("45 1 * * *", "Australia/Lord_Howe", "2025-04-04T14:00:00Z", 3);
     assert!(lord_howe.windows(2).all(|pair| pair[1] - pair[0] >= TimeDelta::hours(24)), "{lord_howe:?}");

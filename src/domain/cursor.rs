@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_that_is_through_lets_the_cursor_pass_and_one_that_is_not_holds_it() {
+    fn only_a_finished_chain_lets_the_cursor_pass() {
         let chain = |newest: &[i64], complete, fetched| Chain {
             partitions: vec![Partition { pages: newest.iter().map(|at| page(true, *at)).collect(), complete }],
             last_asked: Some(at(fetched)),
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_partition_is_passed_and_an_unapplied_start_gives_nothing() {
+    fn an_empty_partition_is_passed_but_not_an_unapplied_start() {
         let empty = Partition { pages: vec![Page { applied: true, newest: None, bound: late() }], complete: true };
         let done = Partition { pages: vec![page(true, 5)], complete: true };
         assert_eq!(applied_prefix(&[empty.clone(), done]), Some(at(5)));

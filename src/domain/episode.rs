@@ -246,7 +246,7 @@ impl Episode {
             }
             (Phase::Pending, Some(_)) => {
                 self.end(now, timings.flap_window);
-                let reason = "it passed before anybody was told".to_owned();
+                let reason = "it was over before a message was sent".to_owned();
                 Some(Happening { event: Event::Resolved, reason, audience: Audience::Nobody })
             }
             (Phase::Open, Some(cleared_at)) => self.decide_end(cleared_at, given, timings, now),

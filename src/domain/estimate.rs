@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_longer_look_back_reads_more_of_an_incremental_run_and_nothing_of_a_full_one() {
+    fn a_longer_overlap_reads_more_in_incremental_runs_only() {
         let then = Parameters { overlap_seconds: 1_200.0, ..NOW };
         let past = Past { issues: 40.0, pages: 1.0, requests: 3.0, seconds: 1.5, window_seconds: Some(900.0) };
         assert_eq!(past.with(&NOW, &then).issues, 80.0);
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn smaller_partitions_are_read_side_by_side_up_to_the_lanes_that_there_are() {
+    fn smaller_partitions_are_read_in_parallel_up_to_the_lanes() {
         let then = Parameters { partition_target_issues: 100.0, ..NOW };
         assert_eq!(FULL.with(&NOW, &then).seconds, 15.0, "two chains become four, not ten");
     }

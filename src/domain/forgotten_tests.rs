@@ -86,7 +86,7 @@ fn a_change_is_cleaned_where_its_value_is_the_account() {
 }
 
 #[test]
-fn a_closed_account_is_known_by_its_name_and_an_active_one_is_none() {
+fn only_an_inactive_former_user_counts_as_closed() {
     assert!(is_anonymised(false, "Former user") && is_anonymised(false, "user-57690"));
     for (active, name) in
         [(true, "Former user"), (true, "user-57690"), (false, "user-"), (false, "user-admin"), (false, "Ana")]

@@ -130,7 +130,7 @@ pub struct Health {
     pub alerting: Vec<String>,
 }
 
-/// How often something was seen in a row, and since when.
+/// How often something was times in a row, and since when.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Streak {
     /// How often.
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_guard_of_a_reconciliation_found_stands_until_one_goes_through() {
+    fn the_guards_alert_stays_until_a_reconciliation_succeeds() {
         let guard = || failed(FailureCode::ReconcileGuard);
         let mut health = after(&[failed(FailureCode::Timeout), guard(), End::Succeeded, guard(), End::Succeeded]);
         assert_eq!((health.guard.count, health.failure_streak, health.success_streak), (2, 0, 2));
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_streak_fires_at_its_threshold_and_keeps_its_class_within_a_category() {
+    fn a_streak_fires_at_its_threshold_and_keeps_its_class() {
         let rules = LadderRules::default();
         let mut health = after(&[failed(FailureCode::Timeout), failed(FailureCode::Timeout)]);
         assert_eq!(health.failure_class(&rules), None);
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn slow_runs_count_in_a_row_and_a_run_without_comparison_neither_adds_nor_ends() {
+    fn slow_runs_count_in_a_row_past_incomparable_ones() {
         let mut health = Health::default();
         for (n, slow) in [(0, Some(true)), (1, Some(true)), (2, None), (3, Some(true))] {
             health.read(&run(n * 15, End::Succeeded, slow), BASE, false, &Rules::default());
@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_that_grows_old_between_successes_lags_unless_it_is_backed_off() {
+    fn a_replica_that_ages_between_successes_lags_unless_held() {
         let mut health = Health::default();
         for n in 0..4 {
             health.read(&run(n * 120, End::Succeeded, None), BASE, false, &Rules::default());

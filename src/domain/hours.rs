@@ -69,15 +69,15 @@ impl FromStr for Hours {
             _ => return Err(refused("days, a range and a time zone are expected".to_owned())),
         };
         let days = days.map_or(Ok([true; 7]), days_of).map_err(refused)?;
-        let (from, to) = range.split_once('-').ok_or_else(|| refused(format!("{range:?} is no range")))?;
+        let (from, to) = range.split_once('-').ok_or_else(|| refused(format!("{range:?} is not a range")))?;
         let (from, to) = (minutes(from).map_err(refused)?, minutes(to).map_err(refused)?);
         if from == to {
             return Err(refused(format!("{range:?} is empty")));
         }
         if from == MINUTES_A_DAY {
-            return Err(refused("24:00 ends a range, it does not begin one".to_owned()));
+            return Err(refused("24:00 can only end a range".to_owned()));
         }
-        let zone = Tz::from_str(zone).map_err(|_| refused(format!("{zone:?} is no IANA time zone")))?;
+        let zone = Tz::from_str(zone).map_err(|_| refused(format!("{zone:?} is not an IANA time zone")))?;
         Ok(Self { days, from, to, zone })
     }
 }
@@ -90,14 +90,14 @@ fn minutes(text: &str) -> Result<u32, String> {
     });
     match parsed {
         Some((hour, minute)) if hour < 24 && minute < 60 || (hour, minute) == (24, 0) => Ok(hour * 60 + minute),
-        _ => Err(format!("{text:?} is no time of day from 00:00 to 24:00")),
+        _ => Err(format!("{text:?} is not a time of day from 00:00 to 24:00")),
     }
 }
 
 fn days_of(text: &str) -> Result<[bool; 7], String> {
     let number = |name: &str| {
         let found = DAYS.iter().position(|day| day.eq_ignore_ascii_case(name));
-        found.ok_or_else(|| format!("{name:?} is no day of {}", DAYS.join(", ")))
+        found.ok_or_else(|| format!("{name:?} is not a day of {}", DAYS.join(", ")))
     };
     let mut days = [false; 7];
     for part in text.split(',') {
@@ -201,7 +201,7 @@ mod tests {
         }
         assert_eq!(
             "sat-mon 9:00-10:00".parse::<Hours>().unwrap_err().problem,
-            "\"9:00\" is no time of day from 00:00 to 24:00"
+            "\"9:00\" is not a time of day from 00:00 to 24:00"
         );
     }
 
@@ -209,11 +209,11 @@ mod tests {
     fn bad_hours_are_refused_with_the_reason() {
         for (text, word) in [
             ("", "expected"),
-            ("MON", "no range"),
+            ("MON", "not a range"),
             ("08:00-08:00", "empty"),
             ("08:00-25:00", "time of day"),
-            ("24:00-06:00", "ends a range"),
-            ("MOO 08:00-18:00 UTC", "no day"),
+            ("24:00-06:00", "only end a range"),
+            ("MOO 08:00-18:00 UTC", "not a day"),
             ("08:00-18:00 Europe/Berln", "time zone"),
         ] {
             let problem = text.parse::<Hours>().unwrap_err().to_string();

@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_night_is_served_once_and_what_the_guard_stopped_waits_for_the_next() {
+    fn a_night_reconciles_once_and_the_guard_waits_for_the_next() {
         let night = at("2026-03-02T02:00:00Z");
         let minute = |n: i64| night + TimeDelta::minutes(n);
         let before = Tries { through: minute(-1_440), tried: Some(minute(-1_440)), stopped: false };

@@ -69,7 +69,7 @@ fn played(limiter: &mut dyn Limiter, allowed: f64, start: f64, tells: bool) -> (
 }
 
 #[test]
-fn a_bucket_that_tells_what_is_left_is_used_in_full_and_never_refuses() {
+fn a_bucket_with_a_known_level_is_used_fully_without_refusals() {
     for (refill, capacity) in [(100.0, 100.0), (50.0, 100.0), (100.0, 350.0), (10.0, 20.0), (400.0, 100.0)] {
         for start in [0.3, 0.9, 1.5] {
             let mut bucket = Bucket { refill, capacity, level: capacity };

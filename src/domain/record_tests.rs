@@ -104,7 +104,7 @@ fn text_that_moves_to_the_next_field_changes_the_hash() {
 }
 
 #[test]
-fn the_order_of_labels_and_the_sign_of_zero_do_not_change_the_hash() {
+fn label_order_and_signed_zero_do_not_change_the_hash() {
     let one = IssueRecord { story_points: Some(0.0), ..issue() };
     let other = IssueRecord {
         labels: vec!["hardware".into(), "office".into(), "hardware".into()],
@@ -122,7 +122,7 @@ fn a_nul_character_never_reaches_the_database() {
 }
 
 #[test]
-fn a_comment_and_a_worklog_with_the_same_fields_have_different_hashes() {
+fn a_comment_and_an_equal_worklog_have_different_hashes() {
     let comment = CommentRecord {
         id: 1,
         issue_id: 2,

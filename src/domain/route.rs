@@ -1,7 +1,8 @@
 //! Who hears of what: selectors, hours, and the walk over the routes.
 //!
 //! Routes are tried in the order of their positions; the first that fits takes the alert, unless it says that the walk goes
-//! on. A route with `escalate_after` is beside the walk: it fits only what nobody has acknowledged for so long, and never
+//! on. A route with `escalate_after` is beside the walk: it matches only what nobody has acknowledged for so long, and
+//! never
 //! ends the walk, so that a second line can be named without touching the first.
 //!
 //! What must hold: an alert that no route takes goes to the log channel; an alert about a channel never goes to that channel.
@@ -114,7 +115,7 @@ pub struct Route {
 }
 
 impl Route {
-    /// The age without acknowledgement from which on it fits.
+    /// The age without acknowledgement from which on it matches.
     pub fn escalate_after(&self) -> Option<TimeDelta> {
         self.escalate_after_seconds.and_then(TimeDelta::try_seconds)
     }
@@ -122,7 +123,7 @@ impl Route {
     /// Why `subject` does not fit at `now`, whatever its age.
     fn refusal(&self, subject: &Subject, now: DateTime<Utc>) -> Option<String> {
         if subject.channel.as_ref() == Some(&self.channel) {
-            return Some("is about this very channel".to_owned());
+            return Some("the alert is about this channel".to_owned());
         }
         let refusal = self.selector.refusal(subject);
         refusal.or_else(|| {
@@ -189,12 +190,12 @@ pub fn walk<'a>(routes: &'a [Route], subject: &Subject, now: DateTime<Utc>) -> V
         match route.escalate_after() {
             Some(after) if refusal.is_none() && subject.unacknowledged_for.is_none_or(|age| age < after) => {
                 let after = super::episode::in_words(after);
-                refusal = Some(format!("is for what nobody has acknowledged for {after}"));
+                refusal = Some(format!("is for alerts that nobody has acknowledged for {after}"));
             }
             Some(_) => {}
             None => match taken_by {
                 Some(position) if refusal.is_none() => {
-                    refusal = Some(format!("route {position} has taken it already"));
+                    refusal = Some(format!("route {position} has already taken it"));
                 }
                 None if refusal.is_none() && !route.goes_on => taken_by = Some(route.position),
                 _ => {}

@@ -56,7 +56,7 @@ fn the_first_route_that_fits_takes_it_unless_it_goes_on() {
     assert_eq!(chosen(&routes, &Subject { category: "latency".into(), ..subject() }), ["chat"]);
     assert_eq!(chosen(&routes[..1], &subject()), ["log"], "what nobody takes goes to the log");
     let refusals: Vec<_> = walk(&routes, &subject(), now()).into_iter().filter_map(|verdict| verdict.refusal).collect();
-    assert_eq!(refusals, ["is for category latency, this is billing", "route 3 has taken it already"]);
+    assert_eq!(refusals, ["is for category latency, this is billing", "route 3 has already taken it"]);
 }
 
 #[test]

@@ -71,7 +71,7 @@ pub const PAGE_SIZE: Key = Key {
     name: "page_size",
     unit: "issues",
     configured: Some("sync.page_size"),
-    meaning: "the batch: issues per page of a search; Jira Cloud gives at most 100 with fields",
+    meaning: "issues per page of a search; Jira Cloud returns at most 100 with fields",
     ..run(100.0, 1.0, 5_000.0)
 };
 /// Places for steps that talk to Jira.
@@ -79,7 +79,7 @@ pub const WORKERS: Key = Key {
     name: "workers",
     unit: "steps",
     configured: Some("queue.workers"),
-    meaning: "steps of each process that talk to Jira at once",
+    meaning: "concurrent steps of each process that send requests to Jira",
     ..fleet(8.0, 1.0, 256.0)
 };
 /// Pages fetched but not written yet.
@@ -87,14 +87,14 @@ pub const PAGES_IN_FLIGHT: Key = Key {
     name: "pages_in_flight",
     unit: "pages",
     configured: Some("sync.pages_in_flight"),
-    meaning: "pages of a partition that may be fetched and not written yet",
+    meaning: "pages of a partition that are fetched but not written yet",
     ..run(4.0, 1.0, 64.0)
 };
 /// The longest run.
 pub const PROJECT_TIMEOUT: Key = Key {
     name: "project_timeout_seconds",
     unit: "seconds",
-    meaning: "the longest that a run may take before it fails; 0: as long as it takes",
+    meaning: "time limit of a run, after which it fails; 0: no limit",
     ..run(86_400.0, 0.0, 604_800.0)
 };
 /// The longest request.
@@ -102,14 +102,14 @@ pub const REQUEST_TIMEOUT: Key = Key {
     name: "request_timeout_seconds",
     unit: "seconds",
     configured: Some("sync.request_timeout_seconds"),
-    meaning: "the longest that one request to Jira may take",
+    meaning: "time limit of one request to Jira",
     ..run(30.0, 1.0, 600.0)
 };
 /// The least wait after a limit without a time.
 pub const RATE_PAUSE: Key = Key {
     name: "rate_pause_seconds",
     unit: "seconds",
-    meaning: "the least pause of all processes after a 429 that names no time; 0: as the back-off says",
+    meaning: "the shortest pause of all processes after a 429 without a time; 0: that of the back-off",
     ..fleet(0.0, 0.0, 3_600.0)
 };
 /// Retries.
@@ -133,7 +133,7 @@ pub const BACKOFF_FACTOR: Key = Key {
     name: "backoff_factor",
     unit: "times",
     whole: false,
-    meaning: "how much longer each wait is than the one before",
+    meaning: "the factor by which each wait exceeds the previous one",
     ..fleet(2.0, 1.0, 10.0)
 };
 /// The longest wait.
@@ -149,7 +149,7 @@ pub const OVERLAP: Key = Key {
     name: "overlap_seconds",
     unit: "seconds",
     configured: Some("sync.overlap_seconds"),
-    meaning: "the look-back: how far an incremental run reaches behind its cursor",
+    meaning: "how far an incremental run reaches back behind its cursor",
     ..run(300.0, 0.0, 86_400.0)
 };
 /// The size of partitions.
@@ -165,7 +165,7 @@ pub const RECONCILE_MAX_SHARE: Key = Key {
     name: "reconcile_max_share",
     unit: "share",
     whole: false,
-    meaning: "a reconciliation that would mark more than this share of a project's issues as gone stops and tells",
+    meaning: "a reconciliation that would mark more than this share of a project's issues as gone fails and marks none",
     ..run(0.2, 0.0, 1.0)
 };
 /// What a run may fail to read.
@@ -173,7 +173,7 @@ pub const REJECTED_SHARE_MAX: Key = Key {
     name: "rejected_share_max",
     unit: "share",
     whole: false,
-    meaning: "a run that cannot read more than this share of its issues fails, from ten issues on; one that can read none fails always",
+    meaning: "a run of at least ten issues fails if it cannot read more than this share of them; a run that can read none always fails",
     ..run(0.5, 0.0, 1.0)
 };
 /// Requests under way.
@@ -181,7 +181,7 @@ pub const MAX_CONCURRENCY: Key = Key {
     name: "max_concurrency",
     unit: "requests",
     scopes: &[Scope::Site],
-    meaning: "requests to the site that each worker process may have under way at once",
+    meaning: "concurrent requests of each worker process to the site",
     ..run(8.0, 1.0, 64.0)
 };
 /// Connections to the database.
@@ -189,7 +189,7 @@ pub const CONNECTION_POOL: Key = Key {
     name: "connection_pool",
     unit: "connections",
     configured: Some("database.max_connections"),
-    meaning: "connections of each worker process to the database, besides the two that it listens and renews its lease by",
+    meaning: "connections of each worker process to the database, besides the two for notifications and the lease",
     ..fleet(20.0, 2.0, 1_000.0)
 };
 
@@ -197,35 +197,35 @@ pub const CONNECTION_POOL: Key = Key {
 pub const RETENTION_STEPS: Key = Key {
     name: "retention_steps_hours",
     unit: "hours",
-    meaning: "how long steps that are done or cancelled are kept after they were made",
+    meaning: "retention of done and cancelled steps, from their creation",
     ..fleet(24.0, 1.0, 2_160.0)
 };
 /// How long runs are kept.
 pub const RETENTION_RUNS: Key = Key {
     name: "retention_runs_days",
     unit: "days",
-    meaning: "how long runs are kept after their end, with their dead steps; the newest run of a project stays",
+    meaning: "retention of runs with their dead steps, from their end; the newest run of a project stays",
     ..fleet(90.0, 1.0, 3_650.0)
 };
 /// How long log entries are kept.
 pub const RETENTION_LOGS: Key = Key {
     name: "retention_logs_days",
     unit: "days",
-    meaning: "how long entries of `syncline log` are kept, and drift that is not seen again",
+    meaning: "retention of entries of `syncline log`, and of drift that does not occur again",
     ..fleet(90.0, 1.0, 3_650.0)
 };
 /// How long alerts are kept.
 pub const RETENTION_ALERTS: Key = Key {
     name: "retention_alerts_days",
     unit: "days",
-    meaning: "how long alerts are kept after their end, with their messages; old reminders of those that go on",
+    meaning: "retention of alerts with their messages, from their end; and of old reminders of open alerts",
     ..fleet(90.0, 1.0, 3_650.0)
 };
 /// How long the audit is kept.
 pub const RETENTION_AUDIT: Key = Key {
     name: "retention_audit_days",
     unit: "days",
-    meaning: "how long it is kept who changed what by hand, or asked for a run",
+    meaning: "retention of audit entries (manual changes and requests for runs)",
     ..fleet(400.0, 30.0, 36_500.0)
 };
 
@@ -297,7 +297,7 @@ impl Key {
             |problem: String| Err(Refused { key: self.name, problem, remedy: format!("write {}", self.expects()) });
         match text.trim().parse::<f64>() {
             Err(_) => refused(format!("is {} characters that are not a number", text.chars().count())),
-            Ok(value) if !self.takes(value) => refused(format!("is {text}, out of what it may be")),
+            Ok(value) if !self.takes(value) => refused(format!("is {text}, which is out of range")),
             Ok(value) => Ok(value),
         }
     }

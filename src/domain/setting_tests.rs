@@ -44,24 +44,23 @@ const DOCUMENT: &str = "docs/settings.md";
 fn document() -> String {
     let mut text = String::from(
         "# Settings\n\n\
-         Parameters of a sync that are changed while workers run, for all, for a site, or for a project. They are kept in \
-         `syncline.setting`; each change is in `syncline.audit` with who, when, what it was and what it became.\n\n\
-         This page is written from `src/domain/setting.rs`: after a change run `UPDATE_DOCS=1 cargo test --lib domain::setting`.\n\n\
+         You can change these settings of a sync while workers run, for all, for a site, or for a project. They are stored in \
+         `syncline.setting`; `syncline.audit` records each change with actor, time, old and new value.\n\n\
+         This page is generated from `src/domain/setting.rs`: after a change run `UPDATE_DOCS=1 cargo test --lib domain::setting`.\n\n\
          ```sh\n\
          syncline config set page_size=50 --project acme/WEB\n\
-         syncline config get page_size --project acme/WEB      # the value in force, and where it is from\n\
+         syncline config get page_size --project acme/WEB      # the effective value and its source\n\
          syncline config test page_size=50 --project acme/WEB  # requests, time and points before and after, from past runs\n\
          syncline config unset page_size --project acme/WEB\n\
          syncline config list\n\
          ```\n\n\
-         `set` and `unset` take several: `--project` and `--site` may be repeated, `--all` and `--filter TEXT` mean each project \
-         by itself (with `--site` those of the site). They are counted first, and who did not name them is asked (`--yes` in \
-         scripts).\n\n\
-         **Order.** The narrowest wins: `--project`, `--site`, all; then the configuration of the process (a flag, the \
-         environment, the file, the default). A row that was written by other means with a value out of bounds counts as \
-         absent.\n\n\
-         **When.** *next run*: runs that start afterwards, on every worker. *soon*: in every process within five seconds.\n\n\
-         | key | unit | default | bounds | scopes | from when | stands before | what it does |\n\
+         `set` and `unset` accept several places: you can repeat `--project` and `--site`; `--all` and `--filter TEXT` apply to \
+         each project separately (with `--site`, to those of the site). The command counts the projects first, and asks for \
+         confirmation unless you named each one (`--yes` in scripts).\n\n\
+         **Order.** The narrowest scope wins: `--project`, `--site`, all; then the configuration of the process (a flag, the \
+         environment, the file, the default). A stored value that is out of bounds is ignored.\n\n\
+         **When.** *next run*: for runs that start afterwards, on every worker. *soon*: in every process within five seconds.\n\n\
+         | key | unit | default | bounds | scopes | takes effect | overrides | meaning |\n\
          |---|---|---|---|---|---|---|---|\n",
     );
     for key in KEYS {

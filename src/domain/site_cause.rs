@@ -1,7 +1,7 @@
 //! Failures that are the whole site's: seen as one event after they struck several of its projects.
 //!
 //! What must hold: one project's trouble is never the site's; one success of a run that started after the trouble began
-//! ends it; while it lasts one project is tried for all.
+//! ends it; while it lasts one project is the probe for all.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bill_that_turns_up_behind_an_outage_is_told_and_not_unlearnt() {
+    fn an_unpaid_bill_behind_an_outage_is_reported_and_kept() {
         let mut site = SiteHealth::default();
         for n in 0..8 {
             fail(&mut site, n, FailureCode::SiteUnavailable, 0);

@@ -20,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_records_with_one_id_the_newest_is_taken_and_of_equals_the_last() {
+    fn the_newest_of_duplicate_records_counts_else_the_last() {
         let at = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
         let mut records =
             vec![(2, at(5), 'a'), (1, at(9), 'b'), (1, at(3), 'c'), (2, at(5), 'd'), (3, at(1), 'e'), (1, at(4), 'f')];

@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn an_incremental_window_starts_at_the_oldest_cursor_less_the_overlap() {
+    fn an_incremental_window_starts_before_the_oldest_cursor() {
         let cursors = [Some(at(900_000)), Some(at(600_000)), Some(at(700_000))];
         let window = incremental(&cursors, TimeDelta::minutes(5));
         assert_eq!(window, Window { from: Some(at(300_000)), to: None });
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_history_that_piles_up_at_the_end_is_divided_where_the_issues_are() {
+    fn a_dense_end_of_the_history_is_divided_more_finely() {
         let froms = |counts: &[u64], partitions| -> Vec<_> {
             split(at(0), at(8_000), counts, partitions).iter().map(|window| window.from).collect()
         };
@@ -156,7 +156,7 @@ mod tests {
         }
 
         #[test]
-        fn no_window_exceeds_an_even_share_of_issues_that_are_spread_evenly_in_each_part(
+        fn no_window_exceeds_an_even_share_of_evenly_spread_issues(
             counts in prop::collection::vec(0u64..5_000, 1..64),
             partitions in 1usize..20,
         ) {

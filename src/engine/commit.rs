@@ -62,7 +62,8 @@ impl Engine {
         match ended {
             Ended::Fenced => {
                 metrics::step_replayed(self.kind_label(&step.kind));
-                tracing::warn!(event = events::STEP_FENCED, step_id = %step.id, "the claim was taken over: nothing was written");
+                tracing::warn!(event = events::STEP_FENCED, step_id = %step.id, "the step was taken over: nothing \
+                    was written");
             }
             Ended::Done { next: stored, last } => {
                 metrics::checkpoint_committed(started.elapsed());

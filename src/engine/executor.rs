@@ -302,14 +302,21 @@ impl Engine {
             return self.record(&step, &epoch, Outcome::PutOff(Duration::ZERO, None)).await;
         }
         if step.rescues > MAX_RESCUES && step.kind != FINAL_STEP {
-            let failure =
-                Failure::new(FailureCode::WorkerLost, format!("{} processes died with this step", step.rescues));
+            let failure = Failure::new(
+                FailureCode::WorkerLost,
+                format!(
+                    "{} processes died while running this \
+                    step",
+                    step.rescues
+                ),
+            );
             trace::failed(&Span::current(), failure.code.as_str(), &failure.message);
             return self.record(&step, &epoch, Outcome::Failed(Disposition::FailRun, &failure)).await;
         }
         let Some(handler) = self.0.steps.get(step.kind.as_str()).cloned() else {
             // A newer version may have enqueued it: leave it to one that knows it.
-            tracing::warn!(event = events::STEP_UNKNOWN, kind = %step.kind, "no handler for this kind of step: left for another version");
+            tracing::warn!(event = events::STEP_UNKNOWN, kind = %step.kind, "unknown kind of step: left to another \
+                version");
             trace::outcome("put_off");
             return self.record(&step, &epoch, Outcome::PutOff(UNKNOWN_KIND_DELAY, None)).await;
         };

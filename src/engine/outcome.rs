@@ -136,7 +136,7 @@ impl Engine {
                 step::journal(&mut *tx, step.run_id, &step.kind, &[entry]).await?;
                 if let Some(gate) = gate {
                     let (code, advice) = (failure.code, failure.code.advice());
-                    tracing::error!(event = events::SITE_STOPPED, gate, %code, advice, "nothing is tried until somebody acts");
+                    tracing::error!(event = events::SITE_STOPPED, gate, %code, advice, "no retry until somebody acts");
                     for run_id in step::stop_gate(&mut tx, clock, gate, failure).await? {
                         tracing::error!(event = events::RUN_STOPPED, %run_id, code = %failure.code, "{}", failure.message);
                         let entry =

@@ -70,7 +70,8 @@ pub struct Server {
 pub async fn serve(wanted: SocketAddr, may_move: bool, sources: Sources) -> Result<Server, Error> {
     let (listener, address) = listen::open("admin", wanted, may_move).await?;
     if address != wanted && wanted.port() != 0 {
-        tracing::warn!(event = events::ADMIN_MOVED, %wanted, %address, "the admin address is taken: the next free port serves");
+        tracing::warn!(event = events::ADMIN_MOVED, %wanted, %address, "the admin port is in use: using the next \
+            free port");
     }
     let stop = CancellationToken::new();
     let recorder = sources.recorder.clone();

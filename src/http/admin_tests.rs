@@ -58,7 +58,7 @@ async fn readiness_follows_the_runtime_and_says_why() {
 }
 
 #[tokio::test]
-async fn a_wedged_loop_fails_the_liveness_probe_and_a_lost_database_does_not() {
+async fn a_hung_loop_fails_liveness_but_a_lost_database_does_not() {
     let sources = sources(no_database());
     let server = serve(any_port(), false, sources.clone()).await.unwrap();
     sources.readiness.set(Ready::DatabaseLost);
@@ -77,7 +77,7 @@ async fn a_wedged_loop_fails_the_liveness_probe_and_a_lost_database_does_not() {
 }
 
 #[tokio::test]
-async fn a_database_that_hangs_still_gives_metrics_and_is_not_asked_by_every_scrape() {
+async fn metrics_survive_a_hanging_database_without_a_query_each() {
     let queries = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&queries);
     let hangs: GaugeSource = Arc::new(move || {

@@ -16,7 +16,8 @@ const PORTS_TRIED: u16 = 50;
 pub enum Error {
     /// Another process listens there.
     #[error(
-        "the {of} address {address} is taken: stop the process that uses it, or choose another (port 0 takes any free one)"
+        "the {of} address {address} is in use: stop the process that uses it, or choose another address (port 0 \
+            takes any free port)"
     )]
     Taken {
         /// Whose address: `admin`, `API`.
@@ -29,7 +30,8 @@ pub enum Error {
     },
     /// The system does not let this process listen there.
     #[error(
-        "cannot listen on the {of} address {address}: check that this machine has it and that the port is above 1023"
+        "cannot listen on the {of} address {address}: check that this machine has the address and that the port is \
+            above 1023"
     )]
     Listen {
         /// Whose address: `admin`, `API`.

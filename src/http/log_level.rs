@@ -23,7 +23,8 @@ pub(super) async fn show() -> Response {
 
 pub(super) async fn change(ConnectInfo(caller): ConnectInfo<SocketAddr>, filter: String) -> Response {
     if !caller.ip().to_canonical().is_loopback() {
-        let problem = "only callers on this machine may change it: use kubectl port-forward, or a shell there";
+        let problem = "only callers on this machine may change it: use kubectl port-forward, or a shell on this \
+            machine";
         return (StatusCode::FORBIDDEN, Json(json!({ "error": problem }))).into_response();
     }
     match logs::set_filter(&filter) {

@@ -68,7 +68,7 @@ impl JiraClient {
                 self.slim_issue(id, key.as_deref(), request.fields).await?.into_iter().collect()
             }
             // What has no id cannot be asked for: it is rejected as it is.
-            Some(_) => vec![left_out(0, None, "too large to be read, and without an id")],
+            Some(_) => vec![left_out(0, None, "too large to read, and without an id")],
             None => Vec::new(),
         };
         Ok(RawPage { body: page_of(&issues).body, head: Some(head), rows: Some(1) })
@@ -86,9 +86,9 @@ impl JiraClient {
         without.extend(INLINED.iter().map(|list| format!("-{list}")));
         let body = match self.single_issue(&id.to_string(), &without).await {
             Ok(body) if !repair::is_broken(&body) => body,
-            Ok(_) => return Ok(Some(left_out(id, key, "no JSON, even by itself and without its lists"))),
+            Ok(_) => return Ok(Some(left_out(id, key, "not JSON, even by itself and without its lists"))),
             Err(refused) if refused.too_large => {
-                return Ok(Some(left_out(id, key, "too large to be read, even by itself and without its lists")));
+                return Ok(Some(left_out(id, key, "too large to read, even by itself and without its lists")));
             }
             Err(refused) if refused.is_gone() || refused.is_hidden() => return Ok(None),
             Err(refused) => return Err(refused.failure),
@@ -105,7 +105,7 @@ impl JiraClient {
                 Err(refused) => return Err(refused.failure),
             }
         }
-        Ok(Some(joined(&body, &members).unwrap_or_else(|| left_out(id, key, "no issue, read by itself"))))
+        Ok(Some(joined(&body, &members).unwrap_or_else(|| left_out(id, key, "not an issue, even by itself"))))
     }
 
     /// A page of a list of one issue, from `start_at`. A list that is cut by pages is asked for in ever smaller ones; an
@@ -140,14 +140,14 @@ impl JiraClient {
             let total =
                 after.and_then(|body| repair::read_owned::<serde_json::Value>(&body).ok()?.get("total")?.as_u64());
             let total = total.unwrap_or(if in_pages { next + 1 } else { next });
-            let body = json!({ "startAt": start_at, "maxResults": 1, "total": total, list: ["too large to be read"] });
+            let body = json!({ "startAt": start_at, "maxResults": 1, "total": total, list: ["too large to read"] });
             return Ok(Bytes::from(body.to_string()));
         }
     }
 }
 
 fn broken(list: &str) -> Failure {
-    Failure::new(crate::domain::failure::FailureCode::SchemaChanged, format!("a page of {list} is no JSON"))
+    Failure::new(crate::domain::failure::FailureCode::SchemaChanged, format!("a page of {list} is not JSON"))
 }
 
 /// An issue by its names.

@@ -61,7 +61,8 @@ impl Brought {
         let different = self.different();
         if self.rows as f64 > OFTEN * different + FEW {
             let problem = format!(
-                "the pages of a search never end: they go on bringing the same issues ({} rows so far, about {different:.0} different issues)",
+                "the pages of a search never end: they repeat the same issues ({} rows so far, about {different:.0} \
+                    different issues)",
                 self.rows
             );
             return Err(Failure::new(FailureCode::EndlessPages, problem));
@@ -84,7 +85,7 @@ impl Brought {
             return Ok(());
         }
         let problem = format!(
-            "the pages of a search never end: they have brought about {:.0} different issues, and the site counts {}",
+            "the pages of a search never end: they have returned about {:.0} different issues, but the site counts {}",
             self.different(),
             self.counted
         );

@@ -29,7 +29,7 @@ impl JiraClient {
     /// Up to [`BULK_FETCH_LIMIT`] issues by id; what is gone or hidden is left out in silence.
     pub async fn bulk_fetch(&self, ids: &[i64], fields: &[String]) -> Result<RawPage, Failure> {
         if ids.len() > BULK_FETCH_LIMIT {
-            let problem = format!("{} ids asked for at once; Jira takes {BULK_FETCH_LIMIT}", ids.len());
+            let problem = format!("{} ids requested at once; Jira accepts {BULK_FETCH_LIMIT}", ids.len());
             return Err(Failure::new(FailureCode::Internal, problem));
         }
         let (mut pages, mut parts) = (Vec::new(), vec![ids]);
@@ -57,7 +57,7 @@ impl JiraClient {
             let body = json!({ "issueIdsOrKeys": texts, "fields": fields });
             match self.try_post(Endpoint::BulkFetch, Api::Version(3), "issue/bulkfetch", &body).await {
                 Ok(body) if repair::is_broken(&body) => {
-                    let problem = "a page of issues is no JSON, whatever is mended";
+                    let problem = "a page of issues is not JSON, even after repairs";
                     return Err(bounded::of_body(Failure::new(FailureCode::SchemaChanged, problem), &body));
                 }
                 Ok(body) => return Ok(RawPage::new(body)),

@@ -38,7 +38,7 @@ impl Carried {
         let host = self.plain_host.as_deref().filter(|host| to.host_str() == Some(host))?;
         let port = to.port().map(|port| format!(":{port}")).unwrap_or_default();
         let message = format!(
-            "{host} is reached under https:// only: write https://{host}{port} in the site's address (syncline site update SITE --url)"
+            "{host} needs https://: write https://{host}{port} as the site's address (syncline site update SITE --url)"
         );
         Some(Failure::new(FailureCode::Config, message))
     }

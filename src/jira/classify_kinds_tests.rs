@@ -199,7 +199,7 @@ fn read(&(kind, _, _, endpoint, status, headers, body): &Row) -> Failure {
 }
 
 #[test]
-fn every_code_is_told_on_either_kind_of_site_and_in_another_language() {
+fn every_code_is_recognised_on_all_sites_and_in_languages() {
     for row in ROWS {
         let failure = read(row);
         assert_eq!(failure.code, row.2, "{:?}, {:?}: {failure}", row.0, row.1);

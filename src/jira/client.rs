@@ -185,7 +185,7 @@ impl JiraClient {
             active: user.active,
         })
         .ok_or_else(|| {
-            let problem = "the site answers as to an anonymous visitor: the credentials do not count";
+            let problem = "the site answers as to an anonymous visitor: it ignores the credentials";
             Failure::new(FailureCode::AuthInvalid, problem).by(self.means)
         })
     }

@@ -208,7 +208,7 @@ async fn a_redirect_to_another_host_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_server_that_says_nothing_is_a_timeout_and_one_that_hangs_up_a_glitch() {
+async fn silence_is_a_timeout_and_a_closed_connection_a_glitch() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let mut held = Vec::new();

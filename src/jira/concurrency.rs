@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn slow_answers_lower_the_limit_by_the_measure_of_their_own_endpoint() {
+    async fn slow_answers_lower_the_limit_relative_to_their_endpoint() {
         let places = Concurrency::new(8);
         places.observe(Endpoint::Comments, SLOW, Sign::Good);
         for _ in 0..5 {

@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_field_with_the_name_will_do_but_a_text_field_will_not() {
+    fn story_points_need_a_number_field_not_a_text_field() {
         let field = |kind: &str| {
             format!(r#"[{{"id":"customfield_10002","name":"story points","schema":{{"type":"{kind}"}}}}]"#)
         };

@@ -44,7 +44,7 @@ async fn walk(client: &JiraClient, page_size: u32) -> Result<Vec<i64>, Failure> 
 }
 
 #[tokio::test]
-async fn data_center_is_walked_under_its_context_path_with_overlap_and_histories() {
+async fn data_center_is_walked_with_context_path_and_overlap() {
     let (url, log) = server(|asked| rows(asked, 95, 40)).await;
     let client = client(&format!("{url}/jira/"), SiteKind::DataCenter);
     assert_eq!(walk(&client, 100).await.unwrap(), (1..=95).collect::<Vec<_>>());
@@ -226,7 +226,7 @@ async fn a_feed_goes_on_where_it_says_and_ends() {
 }
 
 #[tokio::test]
-async fn a_history_comes_with_the_issue_where_it_has_no_place_of_its_own() {
+async fn a_history_without_an_endpoint_comes_with_the_issue() {
     let entry =
         json!({"id": "9", "created": "2024-05-01T10:00:00.000+0000", "items": [{"field": "status", "to": "3"}]});
     let whole = json!({"id": "1", "changelog": {"total": 1, "histories": [entry.clone()]}}).to_string();
@@ -286,7 +286,7 @@ async fn an_account_of_data_center_is_known_by_its_key() {
 }
 
 #[tokio::test]
-async fn a_list_that_begins_anew_ends_or_fails_and_is_never_walked_for_ever() {
+async fn a_repeating_list_ends_or_fails_and_is_never_endless() {
     let page = |held: usize, limit: usize| {
         let elements = vec![json!({"id": "1"}); held];
         let list = json!({"comments": elements, "worklogs": elements, "values": elements, "startAt": 0, "maxResults": limit,

@@ -163,7 +163,7 @@ async fn one(jira: &JiraClient, id: i64) -> Result<Read, Failure> {
         start = end;
     }
     // One such history is no reason to have none.
-    let problem = format!("never ends: {MAX_SINGLE_PAGES} pages, and the site says that there are more");
+    let problem = format!("never ends: {MAX_SINGLE_PAGES} pages, and the site reports more");
     read.rejected.push(RecordError {
         issue_id: Some(id),
         record_id: None,

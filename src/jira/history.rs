@@ -93,7 +93,7 @@ impl JiraClient {
             Err(refused) if refused.is_gone() => Ok(None),
             // There is no part of it to be had.
             Err(refused) if refused.too_large => {
-                let body = br#"{"startAt":0,"total":1,"histories":["too large to be read"]}"#;
+                let body = br#"{"startAt":0,"total":1,"histories":["too large to read"]}"#;
                 normalise::parse_changelog(body, issue_id).map(Some)
             }
             Err(refused) => Err(refused.failure),
@@ -108,7 +108,11 @@ impl JiraClient {
         next_page_token: Option<&str>,
     ) -> Result<Offered<ParsedBulk<ChangeRecord>>, Failure> {
         if self.kind == SiteKind::DataCenter {
-            return Ok(Offered::Absent("Data Center has no bulk changelog: histories come with the issues".to_owned()));
+            return Ok(Offered::Absent(
+                "Data Center has no bulk changelog: it returns histories with the \
+                issues"
+                    .to_owned(),
+            ));
         }
         bounded(ids, CHANGELOG_BULK_LIMIT)?;
         let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
@@ -134,7 +138,7 @@ impl JiraClient {
             Offered::Forbidden(reason) => return Ok(Offered::Forbidden(reason)),
         };
         if read.next_page_token.is_some() && read.next_page_token.as_deref() == next_page_token {
-            let problem = "the bulk changelog gave a token of a page again: the walk over the pages would never end";
+            let problem = "the bulk changelog returned the same page token again: the pages would never end";
             return Err(Failure::new(FailureCode::SchemaChanged, problem));
         }
         Ok(Offered::Available(read))
@@ -178,7 +182,7 @@ impl JiraClient {
                     continue;
                 }
                 // Whose it is is not known: an issue whose list does not count right is read by itself.
-                Err(refused) if refused.too_large => Bytes::from_static(br#"["too large to be read"]"#),
+                Err(refused) if refused.too_large => Bytes::from_static(br#"["too large to read"]"#),
                 answer => match offered(answer)? {
                     Offered::Available(body) => body,
                     Offered::Absent(reason) => return Ok(Offered::Absent(reason)),
@@ -199,7 +203,7 @@ fn bounded(ids: &[i64], limit: usize) -> Result<(), Failure> {
     if ids.len() <= limit {
         return Ok(());
     }
-    Err(Failure::new(FailureCode::Internal, format!("{} ids asked for at once; Jira takes {limit}", ids.len())))
+    Err(Failure::new(FailureCode::Internal, format!("{} ids requested at once; Jira accepts {limit}", ids.len())))
 }
 
 /// The page of a list that was asked for from `start_at`. One that begins before it is the first one again: an end, or a
@@ -218,9 +222,7 @@ fn going_on(body: Bytes, list: &str, start_at: u64, asked: u32) -> Result<Bytes,
     }
     let limit = number("maxResults").filter(|limit| *limit > 0).unwrap_or(u64::from(asked));
     if held >= limit && held < total {
-        let problem = format!(
-            "the site gives the same {held} {list} again, wherever a page shall begin, and says that there are {total}"
-        );
+        let problem = format!("the site returns the same {held} {list} for every page, and reports a total of {total}");
         return Err(Failure::new(FailureCode::SchemaChanged, problem));
     }
     Ok(Bytes::from(json!({ "startAt": start_at, "total": total, list: [] }).to_string()))

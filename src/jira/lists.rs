@@ -253,7 +253,7 @@ impl JiraClient {
 }
 
 fn endless(path: &str) -> Failure {
-    let problem = format!("a list of {path} never ends: {MAX_PAGES} pages, and the site says that there are more");
+    let problem = format!("a list of {path} never ends: {MAX_PAGES} pages, and the site reports more");
     Failure::new(FailureCode::EndlessPages, problem)
 }
 
@@ -285,7 +285,7 @@ fn project_page(page: &ListPage, start_at: u64, states: &[&str]) -> Result<Proje
     }
     if !page.bare {
         if start_at > 0 && page.start_at == Some(0) && !listed.records.is_empty() {
-            let problem = "a list of projects begins anew, wherever a page shall begin: the others cannot be read";
+            let problem = "a list of projects returns the same page every time: the other projects cannot be read";
             return Err(Failure::new(FailureCode::SchemaChanged, problem));
         }
         let total = page.total.unwrap_or(start_at + listed.records.len() as u64);

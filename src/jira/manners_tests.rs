@@ -102,7 +102,7 @@ async fn a_server_that_understands_is_asked_once() {
 }
 
 #[tokio::test]
-async fn a_refusal_that_nothing_mends_is_the_refusal_of_what_was_asked() {
+async fn a_refusal_that_no_relaxation_fixes_is_the_original_one() {
     let (url, log) = server(|asked| {
         let length = asked.body["jql"].as_str().unwrap().len();
         (400, json!({"errorMessages": [length.to_string()], "errors": {}}).to_string())

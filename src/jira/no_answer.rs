@@ -10,7 +10,8 @@ use crate::domain::failure::{Failure, FailureCode};
 /// A request that took all its time: what it was waiting for.
 pub(super) fn timed_out(asked: &str, connecting: bool, took: Duration, limit: Option<Duration>) -> Failure {
     let within = if connecting { CONNECT_TIMEOUT.min(limit.unwrap_or(CONNECT_TIMEOUT)) } else { limit.unwrap_or(took) };
-    let (what, seconds) = (if connecting { "no connection for" } else { "no whole answer from" }, within.as_secs_f64());
+    let (what, seconds) =
+        (if connecting { "no connection for" } else { "no complete answer from" }, within.as_secs_f64());
     Failure::new(FailureCode::Timeout, format!("{what} {asked} within {seconds} s"))
 }
 

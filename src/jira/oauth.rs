@@ -126,7 +126,7 @@ impl OAuthClient {
         if let Some(verifier) = verifier {
             body["code_verifier"] = verifier.expose_secret().into();
         }
-        self.tokens(pool, &body, "ask for consent again (syncline site authorize): the code was used or is too old")
+        self.tokens(pool, &body, "authorize again (syncline site authorize): the code was already used or is too old")
             .await
     }
 
@@ -139,7 +139,7 @@ impl OAuthClient {
             "grant_type": "refresh_token", "client_id": self.client_id,
             "client_secret": self.client_secret.expose_secret(), "refresh_token": refresh_token.expose_secret(),
         });
-        let help = "the refresh token was used, revoked, or not used for 90 days: authorize the site again";
+        let help = "the refresh token was already used, revoked, or unused for 90 days: authorize the site again";
         self.tokens(pool, &body, help).await
     }
 
@@ -155,7 +155,7 @@ impl OAuthClient {
             let asked = Endpoint::OAuthToken.template();
             Failure::new(
                 FailureCode::SchemaChanged,
-                format!("the answer of {asked} ({} bytes) holds no tokens in the form that is known", answer.len()),
+                format!("the answer of {asked} ({} bytes) contains no tokens in a known form", answer.len()),
             )
         })?;
         let lives_for =

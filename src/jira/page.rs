@@ -158,7 +158,7 @@ impl TokenGuard {
             return Err(Failure::new(
                 FailureCode::SchemaChanged,
                 format!(
-                    "{} empty pages of search results in a row, each with a token for a next one",
+                    "{} empty pages of search results in a row, each with a token for another one",
                     self.empty_pages
                 ),
             ));
@@ -168,7 +168,7 @@ impl TokenGuard {
         if self.remembered == Some(digest) {
             return Err(Failure::new(
                 FailureCode::SchemaChanged,
-                "a token of search results was given again: the walk over the pages would never end",
+                "the search returned the same page token again: the pages would never end",
             ));
         }
         self.since_remembered += 1;

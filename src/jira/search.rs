@@ -157,7 +157,7 @@ impl JiraClient {
         if !rows.ids.is_empty() && rows.ids.iter().all(|id| *id == 0) {
             return Err(Failure::new(
                 FailureCode::SchemaChanged,
-                "a search for ids answers issues without a numeric id",
+                "a search for ids returns issues without a numeric id",
             ));
         }
         // One without an id is as good as not met: whoever misses it asks for it by itself.

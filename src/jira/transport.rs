@@ -228,8 +228,8 @@ impl HttpPool {
             let failure = Failure::new(
                 FailureCode::Config,
                 format!(
-                    "the answer of {} is larger than {limit} bytes and cannot be asked for in parts: raise \
-                     sync.answer_limit_mebibytes",
+                    "the answer of {} is larger than {limit} bytes and cannot be requested in parts: raise \
+                        sync.answer_limit_mebibytes",
                     endpoint.asked_at(&path)
                 ),
             );
@@ -238,7 +238,7 @@ impl HttpPool {
         let anonymous = headers.get("x-seraph-loginreason").is_some_and(|reason| reason != "OK");
         let json = matches!(read.body.trim_ascii_start().first(), Some(b'{' | b'['));
         if status.is_success() && json && repair::is_cut_off(&read.body) {
-            let problem = format!("the answer of {} ends in the middle", endpoint.asked_at(&path));
+            let problem = format!("the answer of {} is truncated", endpoint.asked_at(&path));
             return Err(Refused { status: Some(status), ..Failure::new(FailureCode::NetworkGlitch, problem).into() });
         }
         if let Some(site_clock) = site_clock.filter(|_| status.is_success() && json) {

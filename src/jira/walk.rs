@@ -123,7 +123,7 @@ impl Place {
         let restarts = self.restarts + u32::from(!follows);
         let most_pages = PAGES_AT_LEAST + PATIENCE * page.total.unwrap_or(u64::MAX / 8) / (rows as u64 / 2).max(1);
         if restarts > MAX_RESTARTS || self.pages > most_pages {
-            let problem = "the rows of a search change their places faster than they can be read";
+            let problem = "the rows of a search change their positions faster than they can be read";
             return Err(Failure::new(FailureCode::ServerError, problem));
         }
         let last_known = shown.iter().rposition(|row| self.last.contains(row));
@@ -145,7 +145,7 @@ impl Place {
         let missing = page.total.filter(|_| is_last).map_or(0, |total| total.saturating_sub(met));
         if again && missing > 0 && rows as u64 >= page.limit {
             let problem = format!(
-                "the site gives the same {rows} issues again, wherever a page shall begin, and says that there are {}",
+                "the site returns the same {rows} issues for every page, and reports a total of {}",
                 page.total.unwrap_or_default()
             );
             return Err(Failure::new(FailureCode::SchemaChanged, problem));

@@ -39,7 +39,7 @@ fn cut(all: &[i64], begin: u64, size: usize, total: bool) -> Rows {
 }
 
 #[test]
-fn every_row_is_met_whatever_the_size_of_a_page_and_without_a_total() {
+fn every_row_is_read_for_any_page_size_without_a_total() {
     let all: Vec<i64> = (1..=157).collect();
     for size in [1, 2, 3, 7, 19, 20, 50, 157, 500] {
         for total in [true, false] {
@@ -71,7 +71,7 @@ fn no_row_is_skipped_while_issues_move_to_the_end() {
 }
 
 #[test]
-fn no_change_is_skipped_when_many_rows_have_changed_between_two_pages() {
+fn no_change_is_skipped_when_many_rows_move_between_pages() {
     for (size, pause, changes) in [(4, 3, 400), (8, 2, 150), (12, 5, 1_000), (12, 1, 30), (20, 4, 60)] {
         let mut ended = 0;
         for first_seed in 1..60_usize {
@@ -119,7 +119,7 @@ fn rows_that_leave_the_window_hide_no_others() {
 }
 
 #[test]
-fn a_server_that_gives_one_full_page_for_ever_fails_where_there_is_more() {
+fn a_server_that_repeats_one_full_page_fails() {
     let all: Vec<i64> = (1..=1_000).collect();
     let failure = walk(3, |_| cut(&all, 0, 50, true)).unwrap_err();
     assert_eq!(failure.code, FailureCode::SchemaChanged);
@@ -130,14 +130,14 @@ fn a_server_that_gives_one_full_page_for_ever_fails_where_there_is_more() {
 }
 
 #[test]
-fn a_page_that_is_not_full_and_comes_again_is_missing_rows_and_no_failure() {
+fn a_repeated_partial_page_means_missing_rows_not_failure() {
     let page = |_| Rows { ids: vec![1, 2], limit: 50, total: Some(70), ..Rows::default() };
     let (met, missing) = walk_to_end(3, page).unwrap();
     assert_eq!((met.len(), missing), (2, 68));
 }
 
 #[test]
-fn a_server_that_counts_what_it_hides_ends_the_walk_and_says_how_much_is_missing() {
+fn a_total_with_hidden_rows_ends_the_walk_and_counts_them() {
     let all: Vec<i64> = (1..=30).collect();
     for size in [7, 20, 30, 50] {
         let page = |begin| Rows { total: Some(500), ..cut(&all, begin, size, true) };

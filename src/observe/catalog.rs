@@ -55,35 +55,35 @@ use Kind::{Counter, DatabaseGauge, Gauge, Histogram};
 
 catalog! {
     BUILD_INFO = Gauge, "build_info", "1", ["version", "revision"],
-        "Always 1; its labels say what is running.";
+        "Always 1; its labels identify the running program.";
 
     QUEUE_JOBS = DatabaseGauge, "queue_jobs", "steps", ["queue", "state"],
         "Steps in the queue, by state.";
     QUEUE_OLDEST_READY_AGE = DatabaseGauge, "queue_oldest_ready_age_seconds", "seconds", ["queue"],
-        "How long the oldest step that could run now has been waiting; 0 when none waits.";
+        "Waiting time of the oldest ready step; 0 if no step is ready.";
     WORKERS = DatabaseGauge, "workers", "processes", [],
-        "Worker processes whose lease is alive, whether they are scraped or not.";
+        "Worker processes with a valid lease, whether Prometheus scrapes them or not.";
     WORKER_SLOTS = Gauge, "worker_slots", "slots", ["queue", "state"],
-        "Places for steps in this process: busy or free.";
+        "Slots for steps in this process: busy or free.";
 
     STEP_CLAIM = Histogram(SHORT), "step_claim_seconds", "seconds", ["queue"],
-        "Time of the statement that claims ready steps, whether it found some or not.";
+        "Duration of the statement that claims ready steps, even if it finds none.";
     STEP_WAIT = Histogram(LONG), "step_wait_seconds", "seconds", ["step"],
-        "Time from the moment a step was ready to its claim.";
+        "Time from ready to claim of a step.";
     STEP_DURATION = Histogram(LONG), "step_duration_seconds", "seconds", ["step", "outcome"],
         "Time from a step's claim to its end.";
     STEP_ATTEMPTS = Counter, "step_attempts_total", "attempts", ["step"],
         "Attempts at steps.";
     STEP_RETRIES = Counter, "step_retries_total", "retries", ["step", "class"],
-        "Attempts that failed and will be made again, by failure code.";
+        "Failed attempts that are retried, by failure code.";
     STEPS_DEAD = Counter, "steps_dead_total", "steps", ["step", "class"],
-        "Steps that were given up, by failure code.";
+        "Steps that became dead, by failure code.";
     STEPS_RESCUED = Counter, "steps_rescued_total", "steps", ["step"],
         "Steps taken over from a worker that stopped renewing its lease.";
     STEPS_REPLAYED = Counter, "steps_replayed_total", "steps", ["step"],
-        "Steps delivered again after they had been committed: acknowledged without effect.";
+        "Steps that were delivered again after their commit and acknowledged without effect.";
     CHECKPOINT_COMMIT = Histogram(SHORT), "checkpoint_commit_seconds", "seconds", [],
-        "Time to commit a step: its effects, its checkpoint and its successors in one transaction.";
+        "Time to commit a step: its writes, its checkpoint and its follow-up steps in one transaction.";
 
     RUNS = Counter, "runs_total", "runs", ["kind", "trigger", "outcome"],
         "Runs that ended.";
@@ -91,59 +91,59 @@ catalog! {
         "Time from a run's start to its end.";
 
     SCHEDULER_LAG = Gauge, "scheduler_lag_seconds", "seconds", [],
-        "How late the last due schedule was enqueued.";
+        "Delay with which the last due schedule was enqueued.";
     CLOCK_AHEAD = Gauge, "clock_ahead_seconds", "seconds", [],
-        "How far the clock of this machine is ahead of the database's (negative: behind). It decides nothing.";
+        "Difference of this machine's clock from the database's (negative: behind). Syncline does not use this clock.";
     SCHEDULE_MISSED = Counter, "schedule_missed_total", "slots", [],
-        "Slots that passed without a run of their own; they were merged into one.";
+        "Slots that passed without a run of their own; one run made up for them.";
 
     SYNC_WATERMARK = DatabaseGauge, "sync_watermark_timestamp_seconds", "Unix time", ["project"],
-        "Through which time the replica of a project is complete; the oldest of its entities.";
+        "Time up to which the replica of a project is complete; the oldest one of its entities.";
     SYNC_LAST_SUCCESS = DatabaseGauge, "sync_last_success_timestamp_seconds", "Unix time", ["project"],
-        "When the last successful run of a project ended.";
+        "End of the last successful run of a project.";
     SYNC_FRESH_UNTIL = DatabaseGauge, "sync_fresh_until_timestamp_seconds", "Unix time", ["project"],
-        "When a project becomes stale unless a run succeeds before: `sync.freshness_objective_seconds`, or two intervals of its schedule where that is longer, after its last success. None for a project without a schedule.";
+        "Time at which a project becomes stale unless a run succeeds before: its last success plus `sync.freshness_objective_seconds`, or plus two intervals of its schedule if that is longer. None for a project without a schedule.";
     SYNC_PROJECTS = DatabaseGauge, "sync_projects", "projects", ["freshness"],
-        "Projects that are fresh, stale, paused, or unscheduled; all of them, however many are named elsewhere.";
+        "Projects that are fresh, stale, paused, or unscheduled; counts all projects, including those in `other`.";
     SYNC_BACKOFF_RUNG = DatabaseGauge, "sync_backoff_rung", "rung", ["project"],
-        "How far a failing project's schedule has been slowed down; 0 is its own pace.";
+        "Rung of a failing project on the back-off ladder; 0 is its base cadence.";
     SYNC_FAILURE_STREAK = DatabaseGauge, "sync_failure_streak", "runs", ["project"],
         "Runs of a project that failed since its last success.";
     VERIFY_LAST = DatabaseGauge, "verify_last_timestamp_seconds", "Unix time", ["project"],
-        "When a project was last compared with Jira by `syncline verify`; none for one that never was.";
+        "Time of the last comparison of a project with Jira by `syncline verify`; none if there was no comparison.";
     VERIFY_DIFFERENCES = DatabaseGauge, "verify_differences", "differences", ["project"],
-        "What the last comparison of a project with Jira found to differ.";
+        "Differences that the last comparison of a project with Jira found.";
     SYNC_RECORDS = Counter, "sync_records_total", "records", ["entity", "operation"],
-        "Records compared with the replica and what became of them.";
+        "Records that were compared with the replica, by operation.";
     SYNC_RECORD_ERRORS = Counter, "sync_record_errors_total", "records", ["entity"],
-        "Records that could not be read and were skipped; each is in the log of its run.";
+        "Records that could not be read and were skipped; the log of the run lists them.";
     SCHEMA_DRIFT = Counter, "schema_drift_total", "sightings", ["entity"],
-        "Shapes in Jira's answers that this version does not know.";
+        "Unknown shapes in Jira's answers.";
 
     JIRA_REQUESTS = Counter, "jira_requests_total", "requests", ["endpoint", "status"],
         "HTTP attempts against Jira.";
     JIRA_REQUEST_DURATION = Histogram(LONG), "jira_request_duration_seconds", "seconds", ["endpoint", "status"],
-        "Time of an HTTP attempt, from sending to the end of the body.";
+        "Duration of an HTTP attempt, from sending to the end of the body.";
     JIRA_RATE_LIMITED = Counter, "jira_rate_limited_total", "answers", ["site", "reason"],
-        "Answers by which Jira asked for a pause.";
+        "Answers in which Jira asked for a pause.";
     JIRA_RATE_LIMIT_WAIT = Counter, "jira_rate_limit_wait_seconds_total", "seconds", ["site", "reason"],
-        "Pauses that Jira asked for, in whole seconds, rounded up.";
+        "Length of the pauses that Jira asked for, in whole seconds, rounded up.";
     JIRA_CONCURRENCY_LIMIT = Gauge, "jira_concurrency_limit", "requests", ["site"],
-        "How many requests to a site this process would have under way at once: its limit, less while the site is slow or fails.";
+        "Maximum number of concurrent requests of this process to a site; lower while the site is slow or fails.";
     RATE_GATE_WAIT = Histogram(LONG), "rate_gate_wait_seconds", "seconds", ["reason"],
-        "Time that a request waited to be sent: for its turn in a bucket that all processes share, for points of the hour's plan, for the end of a pause, for a place among those under way.";
+        "Time that a request waited before it was sent: for a permit of the shared token bucket, for points of the hour's plan, for the end of a pause, or for a free slot among the concurrent requests.";
 
     ALERTS_FIRING = DatabaseGauge, "alerts_firing", "episodes", ["severity", "category"],
-        "Alert episodes that are not over; those that their site's episode speaks for are left out.";
+        "Open alert episodes, without those that the episode of their site has absorbed.";
     ALERT_CHANNEL_UP = DatabaseGauge, "alert_channel_up", "1", ["channel"],
-        "Whether a channel took the last message that it was given and can be reached: 1 or 0.";
+        "1 if a channel accepted its last message and can be reached, else 0.";
     ALERT_DELIVERIES = Counter, "alert_deliveries_total", "tries", ["channel", "result"],
-        "Tries to deliver a message, by kind of channel: delivered, later (tried again), failed (given up).";
+        "Attempts to deliver a message, by kind of channel: delivered, later (retried), failed (permanently).";
     ALERT_DELIVERY = Histogram(LONG), "alert_delivery_seconds", "seconds", ["channel"],
-        "Time that a kind of channel took to take or refuse a message.";
+        "Time that a kind of channel took to accept or refuse a message.";
 
     DB_POOL_CONNECTIONS = Gauge, "db_pool_connections", "connections", ["state"],
-        "Connections of this process's pool: used, idle, or unopened; together they are its limit.";
+        "Connections of this process's pool: used, idle, or unopened; their sum is the limit.";
     DB_POOL_ACQUIRE = Histogram(SHORT), "db_pool_acquire_seconds", "seconds", [],
         "Time to get a connection from the pool, for claims and commits.";
     DB_SIZE = DatabaseGauge, "db_size_bytes", "bytes", [],
@@ -151,27 +151,27 @@ catalog! {
     DB_TABLE_SIZE = DatabaseGauge, "db_table_size_bytes", "bytes", ["table"],
         "Size of a table of the schema `syncline` on disk, with its indexes.";
     DB_TABLE_DEAD_ROWS = DatabaseGauge, "db_table_dead_rows", "rows", ["table"],
-        "Rows of a table that nobody can see any more and vacuum has not removed yet, as PostgreSQL estimates them.";
+        "Dead rows of a table that vacuum has not removed yet, as estimated by PostgreSQL.";
 
     UPKEEP_REMOVED = Counter, "upkeep_rows_removed_total", "rows", ["kind"],
-        "Rows that were older than they are to be kept, and that this process removed.";
+        "Expired rows that this process removed.";
     UPKEEP_LAG = DatabaseGauge, "upkeep_lag_seconds", "seconds", ["kind"],
-        "How much longer than it should the oldest row of a kind has been there; it also grows while nobody removes any. 0 when all is as the retention settings say.";
+        "Time by which the oldest row of a kind exceeds its retention; it also grows while no janitor runs. 0 if no expired rows are left.";
 }
 
 /// The catalogue as the page `docs/metrics.md`.
 pub fn document() -> String {
     let mut page = String::from(
         "# Metrics\n\n\
-         Served as `/metrics` on the admin address, in Prometheus' text format. This page is written from\n\
+         Served as `/metrics` on the admin address, in Prometheus' text format. This page is generated from\n\
          `src/observe/catalog.rs`: after a change run `UPDATE_DOCS=1 cargo test --lib observe::catalog`.\n\n\
          - Label values come from enumerations or the configuration, never from an issue, a user, a message or a URL.\n\
-         - `project` is `SITE/KEY`, only on gauges, and names at most `http.metrics_project_limit` active projects (200), those\n\
-         \x20 that are worst off; the rest share `other`, with the value of the worst of them. `site` names at most 50 sites.\n\
-         - `queue_jobs` counts up to 100,000 steps of a state and stays there: a scrape costs the same whatever waits.\n\
+         - `project` is `SITE/KEY`, only on gauges, and names at most `http.metrics_project_limit` active projects (200), the\n\
+         \x20 worst ones; the others share `other`, with the value of the worst of them. `site` names at most 50 sites.\n\
+         - `queue_jobs` counts at most 100,000 steps of a state, so that a scrape costs the same however many steps wait.\n\
          - *Database gauges* are read from the database and are the same on every pod: query\n\
-         \x20 `max without (instance, pod) (…)`. They are left out while the database cannot be asked.\n\
-         - Label sets that are known at the start exist from the start, at 0, so that `rate()` sees the first event.\n\n\
+         \x20 `max without (instance, pod) (…)`. They are absent while the database does not answer.\n\
+         - Known label sets exist from the start, at 0, so that `rate()` sees the first event.\n\n\
          | metric | type | unit | labels | meaning |\n|---|---|---|---|---|\n",
     );
     for metric in ALL {

@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn every_metric_of_this_process_can_be_recorded_with_its_documented_labels() {
+    fn every_metric_can_be_recorded_with_its_documented_labels() {
         let second = Duration::from_secs(1);
         let text = exposed(|| {
             record::step_claimed("plan_run", second);

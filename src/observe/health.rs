@@ -41,8 +41,8 @@ impl State {
         match self {
             Self::Starting => "not all loops have started yet",
             Self::Ready => "takes work",
-            Self::Draining => "was told to stop and takes no more work",
-            Self::DatabaseLost => "the database does not answer; connecting again",
+            Self::Draining => "is stopping and takes no more work",
+            Self::DatabaseLost => "the database does not answer; reconnecting",
         }
     }
 }

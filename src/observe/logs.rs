@@ -68,7 +68,8 @@ impl Default for LogOptions {
 /// The filter is not one.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "log filter {filter:?} cannot be read; give a level (error, warn, info, debug, trace) or directives as warn,syncline=debug"
+    "log filter {filter:?} is invalid; give a level (error, warn, info, debug, trace) or directives such as \
+        warn,syncline=debug"
 )]
 pub struct FilterError {
     filter: String,
@@ -134,7 +135,7 @@ pub fn set_filter(text: &str) -> Result<String, FilterError> {
     let to = new.to_string();
     if let Some(handle) = FILTER.get() {
         // Said under the filter that lets more through, as far as one can tell: both let warnings through, unless asked not to.
-        tracing::warn!(event = events::LOG_LEVEL_CHANGED, from, to, "what is logged was changed");
+        tracing::warn!(event = events::LOG_LEVEL_CHANGED, from, to, "the log level was changed");
         // Fails only when the subscriber is gone, and then nothing is logged at all.
         let _ = handle.reload(new);
     }
@@ -329,7 +330,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_bare_level_is_this_programs_and_a_wrong_filter_says_what_is_right() {
+    fn a_bare_level_applies_here_and_a_wrong_filter_is_explained() {
         assert_eq!(filter("debug").unwrap().to_string(), "opentelemetry=off,syncline=debug,trace=off,warn");
         assert_eq!(filter("error").unwrap().to_string(), "opentelemetry=off,trace=off,error");
         assert_eq!(filter("warn,sqlx=debug").unwrap().to_string(), "opentelemetry=off,trace=off,sqlx=debug,warn");

@@ -156,7 +156,7 @@ async fn watch(folder: Folder, options: ClusterOptions) {
             continue;
         };
         drop(lock);
-        tracing::warn!("the private PostgreSQL server has lost its keeper; starting it again");
+        tracing::warn!("the keeper of the private PostgreSQL server has ended; starting both again");
         match start_keeper(&folder, &options).await {
             Ok(_) => every = WATCH_EVERY,
             Err(problem) => {
@@ -202,7 +202,7 @@ async fn start_keeper(folder: &Folder, options: &ClusterOptions) -> Result<Word,
         Ok(word) => Ok(word),
         Err(_) => {
             let said = std::fs::read_to_string(&path).unwrap_or_default();
-            Err(Error::Keeper { message: format!("its keeper ended at once: {}", tail(&said)) })
+            Err(Error::Keeper { message: format!("the keeper ended at once: {}", tail(&said)) })
         }
     }
 }

@@ -10,12 +10,12 @@ use super::programs::MINIMUM_MAJOR;
 pub enum Error {
     /// There is no PostgreSQL on this machine.
     #[error(
-        "PostgreSQL {MINIMUM_MAJOR} or newer was not found on this machine. Get it in one of these ways:\n  \
+        "PostgreSQL {MINIMUM_MAJOR} or newer was not found on this machine. Install it in one of these ways:\n  \
          Debian, Ubuntu:  sudo apt-get install postgresql\n  \
          macOS:           brew install postgresql@17\n  \
          Docker:          docker run -d -p 5432:5432 -e POSTGRES_PASSWORD=secret postgres:17\n                   \
          and DATABASE_URL=postgres://postgres:secret@localhost:5432/postgres\n\
-         or set DATABASE_URL to a server that you have. Looked in: {looked_in}"
+         or set DATABASE_URL to your own server. Searched in: {looked_in}"
     )]
     NotFound {
         /// The folders, comma-separated.
@@ -34,9 +34,9 @@ pub enum Error {
     },
     /// The data were written by a major version that is not installed.
     #[error(
-        "the data in {} were written by PostgreSQL {wanted}, which is not installed any more. Install postgresql-{wanted} \
-         again (while a newer version is installed beside it, `syncline database upgrade` moves the data there), or remove \
-         the folder to start with an empty replica",
+        "the data in {} were written by PostgreSQL {wanted}, which is not installed any more. Install \
+            postgresql-{wanted} again (if a newer version is installed beside it, `syncline database upgrade` moves \
+            the data), or remove the folder to start with an empty replica",
         folder.display()
     )]
     OtherVersion {
@@ -88,8 +88,8 @@ pub enum Error {
     },
     /// The data cannot be moved while somebody uses the server.
     #[error(
-        "the private server in {} is in use: stop the workers, `syncline up` and other commands that use it, and repeat \
-         this",
+        "the private server in {} is in use: stop the workers, `syncline up` and other commands that use it, and \
+            repeat the command",
         folder.display()
     )]
     InUse {
@@ -107,7 +107,7 @@ pub enum Error {
     },
     /// A newer server is installed without its clients.
     #[error(
-        "PostgreSQL {major} in {} has no {program}, by which data are moved to it: install postgresql-client-{major}",
+        "PostgreSQL {major} in {} has no {program}, which is needed to move data: install postgresql-client-{major}",
         folder.display()
     )]
     NoClient {
@@ -119,7 +119,7 @@ pub enum Error {
         folder: PathBuf,
     },
     /// The copy differs from the data.
-    #[error("the copy of the database {database} is not the same: {difference}; the data are as they were")]
+    #[error("the copy of the database {database} differs: {difference}; the data are unchanged")]
     NotTheSame {
         /// Its name.
         database: String,

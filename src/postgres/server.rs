@@ -33,7 +33,7 @@ const STOP_PATIENCE: Duration = Duration::from_secs(60);
 /// Whether a port that is taken may be replaced by another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Port {
-    /// At the start, when nobody has been told the port yet.
+    /// At the start, when no message was sent the port yet.
     MayChange,
     /// After a crash.
     Fixed,
@@ -133,7 +133,8 @@ impl Server {
             crashes.retain(|crash| crash.elapsed() < CRASH_WINDOW);
             crashes.push(Instant::now());
             if crashes.len() > MAX_CRASHES {
-                tracing::error!(status, log = %self.log.display(), "PostgreSQL keeps dying; it is not started again");
+                tracing::error!(status, log = %self.log.display(), "PostgreSQL ends repeatedly; it is not started \
+                    again");
                 return;
             }
             tracing::warn!(status, "PostgreSQL ended unexpectedly; starting it again");
@@ -157,7 +158,7 @@ impl Server {
     pub async fn stop(&self, mut running: Running) {
         drop(running.watchdog.stdin.take());
         if timeout(STOP_PATIENCE, running.server.wait()).await.is_err() {
-            tracing::warn!("PostgreSQL does not stop; ending it at once, it will recover at the next start");
+            tracing::warn!("PostgreSQL does not stop; killing it, it recovers at the next start");
             self.pg_ctl_stop("immediate").await.ok();
             running.server.wait().await.ok();
         }

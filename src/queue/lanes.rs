@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn more_lanes_than_one_look_takes_are_seen_one_part_after_the_other() {
+    fn more_lanes_than_one_search_are_seen_part_by_part() {
         let (mut lanes, now) = (Lanes::default(), Instant::now());
         assert!(lanes.learn(true, &claims(0..i64::from(MOST_LANES), 1.0), now), "there are more");
         assert!(matches!(lanes.look(now), Look::After(after) if after == i64::from(MOST_LANES) - 2));

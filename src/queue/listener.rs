@@ -53,7 +53,8 @@ pub(super) async fn listen(engine: Engine, direct_url: Option<String>, heard: He
             ended = hear(&engine, direct_url.as_deref(), &heard, &mut wait, &heartbeat) => ended,
         };
         if let Err(error) = ended {
-            tracing::warn!(event = events::LISTEN_LOST, error = %sanitise(&error.to_string()), "polling once a second until it is back");
+            tracing::warn!(event = events::LISTEN_LOST, error = %sanitise(&error.to_string()), "polling once a \
+                second until it is back");
         }
         tokio::select! {
             () = engine.draining().cancelled() => return,

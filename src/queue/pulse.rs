@@ -55,7 +55,7 @@ fn tell_of_database(engine: &Engine, problem: Option<&str>, lost: &mut Option<In
     match (problem, *lost) {
         (Some(error), None) => {
             *lost = Some(Instant::now());
-            tracing::error!(event = events::DATABASE_LOST, error, "connecting again until PostgreSQL answers");
+            tracing::error!(event = events::DATABASE_LOST, error, "reconnecting until PostgreSQL answers");
         }
         (None, Some(since)) => {
             *lost = None;
@@ -118,7 +118,7 @@ async fn pulse_on(engine: Engine, options: Beat) {
             }
         }
         if renewed.is_some_and(|renewed| renewed.elapsed() >= lease) {
-            tracing::error!(event = events::LEASE_LOST, owner = %epoch.owner, "the lease could not be renewed: steps in flight stop, others take them over");
+            tracing::error!(event = events::LEASE_LOST, owner = %epoch.owner, "the lease could not be renewed: running steps stop, other workers take them over");
             engine.renew_epoch();
             renewed = None;
             next = every.min(Duration::from_millis(100));
@@ -199,7 +199,7 @@ fn tell_of(engine: &Engine, rescued: &[Rescued]) {
             event = events::STEP_RESCUED, step_id = %rescued.id, kind = rescued.kind,
             run_id = rescued.run_id.map(tracing::field::display), attempt = rescued.attempt,
             trace_id = rescued.trace_context.as_deref().and_then(trace::trace_id),
-            "taken back from a process that fell silent"
+            "rescued from a process that stopped responding"
         );
     }
 }

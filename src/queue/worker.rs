@@ -92,7 +92,7 @@ pub async fn run(engine: Engine, options: QueueOptions, heard: Heard, stop: Canc
         tracing::info!(
             event = events::WORKER_DRAINING,
             grace_seconds = grace.as_secs_f64(),
-            "told to stop: no more work is taken"
+            "stopping: no more work is taken"
         );
         draining.draining().cancel();
         tokio::spawn(async move {
@@ -111,7 +111,8 @@ pub async fn run(engine: Engine, options: QueueOptions, heard: Heard, stop: Canc
     match store::within(FAREWELL, step::forget_worker(&engine.pool(), engine.epoch().owner)).await {
         Ok(handed_back) => tracing::info!(event = events::WORKER_STOPPED, handed_back, "the worker has stopped"),
         Err(error) => {
-            tracing::warn!(event = events::WORKER_STOPPED, error = %sanitise(&error.to_string()), "others take over when the lease ends")
+            tracing::warn!(event = events::WORKER_STOPPED, error = %sanitise(&error.to_string()), "other workers \
+                take over when the lease expires")
         }
     }
 }

@@ -60,7 +60,8 @@ pub async fn run(
             Ok(0) => {}
             Ok(removed) => tracing::info!(event = events::UPKEEP_DONE, removed, "old rows removed"),
             Err(error) => {
-                tracing::warn!(event = events::UPKEEP_FAILED, error = %sanitise(&error.to_string()), "trying again in a minute");
+                tracing::warn!(event = events::UPKEEP_FAILED, error = %sanitise(&error.to_string()), "retrying in a \
+                    minute");
                 wait = FIRST_AFTER;
             }
         }

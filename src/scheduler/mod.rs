@@ -67,7 +67,8 @@ async fn follow(connections: &Connections, clock: &Clock, changed: &Notify, hear
         let sleep = match turn(&connections.now(), clock, &mut patience, Some(heartbeat)).await {
             Ok(sleep) => sleep,
             Err(error) => {
-                tracing::warn!(event = events::SCHEDULER_FAILED, error = %sanitise(&error.to_string()), "trying again in 2 s");
+                tracing::warn!(event = events::SCHEDULER_FAILED, error = %sanitise(&error.to_string()), "retrying in \
+                    2 s");
                 Duration::from_secs(2)
             }
         };
@@ -133,13 +134,15 @@ async fn batch(pool: &PgPool, clock: &Clock) -> Result<bool> {
     for one in moved.iter().filter(|one| one.missed > 0) {
         let missed = u32::try_from(one.missed).unwrap_or(u32::MAX);
         metrics::schedule_missed(missed);
-        tracing::warn!(event = events::SCHEDULE_MISSED, project_id = %one.project_id, missed, "missed slots are served by one run");
+        tracing::warn!(event = events::SCHEDULE_MISSED, project_id = %one.project_id, missed, "one run makes up for \
+            the missed slots");
     }
     Ok(i64::try_from(found.len()).unwrap_or(0) >= BATCH)
 }
 
 async fn check_standing(pool: &PgPool, clock: &Clock, patience: &mut Patience) {
     if let Err(error) = patience.wait(put_right(pool, clock)).await {
-        tracing::warn!(event = events::SCHEDULER_FAILED, error = %sanitise(&error.to_string()), "looking again in 10 minutes");
+        tracing::warn!(event = events::SCHEDULER_FAILED, error = %sanitise(&error.to_string()), "checking again in \
+            10 minutes");
     }
 }

@@ -24,17 +24,17 @@ pub async fn say_outlook(pool: &PgPool) {
 fn sentence(outlook: &Outlook) -> String {
     let many = |count: i64, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
     let mut text = match outlook.projects {
-        0 => "follows no project yet: add one with `syncline project add SITE KEY`".to_owned(),
+        0 => "no projects yet: add one with `syncline project add SITE KEY`".to_owned(),
         n => format!("follows {}", many(n, "project")),
     };
     if outlook.paused > 0 {
         text.push_str(&format!(" ({} paused)", outlook.paused));
     }
     if outlook.runs > 0 {
-        text.push_str(&format!("; {} under way or waiting", many(outlook.runs, "run")));
+        text.push_str(&format!("; {} active or waiting", many(outlook.runs, "run")));
     }
     if let (Some(next), Some(at)) = (&outlook.next, outlook.next_at) {
-        text.push_str(&format!("; the next by schedule is {next} at {}", at.format("%Y-%m-%d %H:%M:%S UTC")));
+        text.push_str(&format!("; the next scheduled one is {next} at {}", at.format("%Y-%m-%d %H:%M:%S UTC")));
     }
     text
 }
@@ -46,7 +46,7 @@ mod tests {
     #[test]
     fn a_worker_says_what_it_follows_and_what_comes_next() {
         let none = Outlook { projects: 0, paused: 0, next: None, next_at: None, runs: 0 };
-        assert!(sentence(&none).starts_with("follows no project yet"));
+        assert!(sentence(&none).starts_with("no projects yet"));
         let some = Outlook {
             projects: 1,
             paused: 2,
@@ -56,7 +56,7 @@ mod tests {
         };
         assert_eq!(
             sentence(&some),
-            "follows 1 project (2 paused); 3 runs under way or waiting; the next by schedule is acme/OPS at 2026-03-01 10:18:00 UTC"
+            "follows 1 project (2 paused); 3 runs active or waiting; the next scheduled one is acme/OPS at 2026-03-01 10:18:00 UTC"
         );
     }
 }

@@ -30,7 +30,7 @@ pub async fn put_right(pool: &PgPool, clock: &Clock) -> Result<usize> {
     for one in &righted {
         tracing::warn!(
             event = events::SCHEDULE_PUT_RIGHT, project_id = %one.project_id, stood_at = %one.stood_at, next_run = %one.next_run_at,
-            "a wrong clock had pushed the schedule ahead"
+            "a wrong clock had moved the schedule ahead"
         );
     }
     due::put_right(pool, &righted, now + TOLERANCE).await

@@ -40,12 +40,13 @@ async fn follow(engine: &Engine, connections: &Connections, clock: &Clock, heart
                 let pool = connections.now();
                 let kept = clock::keep(&pool, engine.epoch().owner, ahead);
                 if let Err(error) = within(ANSWER, kept).await {
-                    tracing::debug!(error = %sanitise(&error.to_string()), "the clock's error was not kept");
+                    tracing::debug!(error = %sanitise(&error.to_string()), "the clock's deviation was not stored");
                 }
             }
             Ok(None) => {}
             // A database that is away is told of elsewhere; time goes on by the last reading.
-            Err(error) => tracing::debug!(error = %sanitise(&error.to_string()), "the database's clock was not read"),
+            Err(error) => tracing::debug!(error = %sanitise(&error.to_string()), "the database's clock could not be \
+                read"),
         }
         heartbeat.rest(tokio::time::sleep(if reading < FIRST_READINGS { AT_FIRST } else { EVERY })).await;
     }
@@ -60,7 +61,7 @@ fn tell(ahead: TimeDelta, told: bool) -> bool {
         (true, false) => tracing::warn!(
             event = events::CLOCK_OFF,
             ahead_seconds = seconds,
-            "this machine's clock and the database's are far apart: the database's decides; set this one (NTP)"
+            "this machine's clock differs from the database's: Syncline uses the database's; correct this one (NTP)"
         ),
         (false, true) => tracing::info!(event = events::CLOCK_RIGHT, ahead_seconds = seconds),
         _ => {}

@@ -175,7 +175,7 @@ pub struct Options {
     pub seed: u64,
     /// Cloud or Data Center.
     pub kind: Kind,
-    /// What a Data Center site says that it is, such as `8.20.0`.
+    /// Version that a Data Center site reports, such as `8.20.0`.
     pub version: String,
     /// Path under which a Data Center site lives, such as `/jira`; empty for none.
     pub context_path: String,
@@ -193,7 +193,7 @@ pub struct Options {
     pub long_threads: f64,
     /// Share of issues (0–1) that have a security level.
     pub secured: f64,
-    /// Comments and worklogs that an issue carries inline; unless given 20 of each, on Data Center all comments.
+    /// Comments and worklogs that search returns inline; unless given 20 of each, on Data Center all comments.
     pub inline_limit: Option<u16>,
     /// Queries with more bytes than this are refused; `None` for no limit.
     pub jql_limit: Option<usize>,
@@ -219,7 +219,7 @@ pub struct Options {
     pub faults: FaultPlan,
     /// Random mutations while the site runs.
     pub mutations_per_second: f64,
-    /// Requests per second and endpoint above which 429 is answered; `None` for no limit.
+    /// Requests per second and endpoint; further ones are answered with 429; `None` for no limit.
     pub burst_limit_per_second: Option<u32>,
     /// Limits as Atlassian sets them, besides that one.
     pub limits: Limits,

@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_purpose_gives_the_same_numbers_and_another_gives_others() {
+    fn random_numbers_depend_on_their_purpose() {
         let draw = |purpose, of| Dice::new(7, purpose, of, 0).next();
         assert_eq!(draw(Purpose::Comment, 10), draw(Purpose::Comment, 10));
         assert_ne!(draw(Purpose::Comment, 10), draw(Purpose::Worklog, 10));

@@ -28,10 +28,10 @@ use super::world::World;
 pub(super) struct Site {
     pub(super) seed: u64,
     pub(super) kind: Kind,
-    /// What a Data Center site says that it is.
+    /// Version that a Data Center site reports.
     pub(super) version: String,
     pub(super) context_path: String,
-    /// Comments and worklogs that an issue carries inline.
+    /// Comments and worklogs that search returns inline.
     pub(super) inline_limits: (usize, usize),
     /// What the feeds of worklogs leave out.
     pub(super) feed_delay_ms: i64,

@@ -90,22 +90,19 @@ impl Ahead {
         match (self.cursor_stood_at, self.put_back_at, self.put_back_to) {
             (Some(stood), Some(_), Some(to)) => {
                 parts.push(format!(
-                    "its cursor stood at {}, ahead of the clock, and was put back to {}",
+                    "its cursor was at {}, ahead of the clock, and was put back to {}",
                     time(stood),
                     time(to)
                 ));
             }
             (Some(stood), Some(_), None) => {
                 parts.push(format!(
-                    "its cursor stood at {}, ahead of the clock, and was put back to the beginning",
+                    "its cursor was at {}, ahead of the clock, and was put back to the beginning",
                     time(stood)
                 ));
             }
             (Some(stood), None, _) => {
-                parts.push(format!(
-                    "its cursor stands at {}, ahead of the clock; the next run puts it back",
-                    time(stood)
-                ));
+                parts.push(format!("its cursor is at {}, ahead of the clock; the next run puts it back", time(stood)));
             }
             (None, ..) => {}
         }

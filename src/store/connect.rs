@@ -80,7 +80,11 @@ impl Default for PoolOptions {
 pub async fn connect(url: &SecretString, options: &PoolOptions) -> Result<PgPool, Error> {
     match connect_by(url, options).await {
         Err(Error::Unreachable { source, .. }) if options.route == Route::Direct && refuses_settings(&source) => {
-            tracing::info!(event = events::POOLER_FOUND, "sessions are a pooler's: their time limits are the role's");
+            tracing::info!(
+                event = events::POOLER_FOUND,
+                "there is a connection pooler: the role determines the time \
+                limits of sessions"
+            );
             connect_by(url, &PoolOptions { route: Route::Pooler, ..options.clone() }).await
         }
         // invalid_parameter_value, undefined_object: a server on a system that cannot look whether its clients are there.
@@ -272,10 +276,10 @@ fn parse(text: &str) -> Result<PgConnectOptions, Error> {
         return Err(bad(format!("its scheme is \"{}\" where postgres:// is needed", url.scheme())));
     }
     if url.port() == Some(0) {
-        return Err(bad("port 0 cannot be connected to".to_owned()));
+        return Err(bad("port 0 is not a port to connect to".to_owned()));
     }
     if url.path().trim_start_matches('/').contains('/') {
-        return Err(bad("after the port there must be one name, the database's".to_owned()));
+        return Err(bad("the path must be one name, the database's".to_owned()));
     }
     PgConnectOptions::from_str(parameters::known_only(&url).as_str()).map_err(|error| match error {
         sqlx::Error::Configuration(source) => bad(source.to_string()),

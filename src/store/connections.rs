@@ -56,7 +56,7 @@ async fn drain(old: PgPool) {
     while began.elapsed() < DRAINED_FOR {
         while let Some(idle) = old.try_acquire() {
             if let Err(error) = idle.close().await {
-                tracing::debug!(%error, "a connection that is needed no more was lost before it was closed");
+                tracing::debug!(%error, "an unneeded connection was lost before it was closed");
             }
         }
         tokio::time::sleep(LOOK_EVERY).await;

@@ -117,17 +117,13 @@ pub async fn server(pool: &PgPool) -> Result<Server> {
 
 /// What sessions should find where nobody sets anything: name, the values that are well, why others are not.
 const USUAL: &[(&str, &[&str], &str)] = &[
-    (
-        "default_transaction_isolation",
-        &["read committed"],
-        "transactions fail that meet others, and have to be made again",
-    ),
+    ("default_transaction_isolation", &["read committed"], "conflicting transactions fail and must be repeated"),
     ("default_transaction_deferrable", &["off"], "transactions may wait before they begin"),
-    ("search_path", &["\"$user\", public", "public", ""], "names may mean other things than was meant"),
-    ("IntervalStyle", &["postgres"], "spans are written in another way"),
-    ("bytea_output", &["hex"], "bytes are written in another way"),
-    ("standard_conforming_strings", &["on"], "backslashes in texts are read as something else"),
-    ("transform_null_equals", &["off"], "comparisons with nothing come out otherwise"),
+    ("search_path", &["\"$user\", public", "public", ""], "names may refer to the wrong objects"),
+    ("IntervalStyle", &["postgres"], "intervals have another format"),
+    ("bytea_output", &["hex"], "bytes have another format"),
+    ("standard_conforming_strings", &["on"], "backslashes in strings have another meaning"),
+    ("transform_null_equals", &["off"], "comparisons with NULL give other results"),
 ];
 
 /// Time limits below this end work that is merely long.
@@ -172,7 +168,7 @@ pub async fn odd_settings(url: &SecretString) -> Result<Vec<OddSetting>> {
 fn odd(name: String, value: String, is_limit: bool) -> Option<OddSetting> {
     if is_limit {
         let is_short = value.parse::<i64>().is_ok_and(|millis| millis > 0 && millis < SHORT_MILLIS);
-        let effect = "work that merely takes its time is ended";
+        let effect = "slow work is ended";
         return is_short.then(|| OddSetting { name, value: format!("{value} ms"), effect });
     }
     let (_, usual, effect) = USUAL.iter().find(|(known, ..)| *known == name)?;

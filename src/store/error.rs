@@ -98,8 +98,8 @@ pub enum Error {
     },
     /// A migration applied earlier has another text in this program.
     #[error(
-        "migration {version} was applied with another content than this program's: it was edited after its release, or \
-         the database belongs to another build; use the build that made the database, or a new database"
+        "migration {version} was applied with different content: it was edited after its release, or the database \
+            belongs to another build; use the build that created the database, or a new database"
     )]
     SchemaDiffers {
         /// The migration.
@@ -125,15 +125,15 @@ pub enum Error {
     #[error("no database connection became free in time; raise the pool's size or lower the number of workers")]
     PoolExhausted,
     /// No answer came in time: the connection has died silently, or the server is overloaded.
-    #[error("the database did not answer within {seconds} s; the connection is given up and another one is made")]
+    #[error("the database did not answer within {seconds} s; the connection is replaced")]
     Silent {
         /// How long it was waited for.
         seconds: u64,
     },
     /// The database holds another encoding than UTF-8, and cannot keep every text of Jira.
     #[error(
-        "the database \"{database}\" has the encoding {encoding}, UTF8 is needed: make another one with \
-         `createdb -E UTF8 -T template0 NAME` and point the database URL at it"
+        "the database \"{database}\" has the encoding {encoding}, but UTF8 is needed: create another one with \
+            `createdb -E UTF8 -T template0 NAME` and set the database URL to it"
     )]
     WrongEncoding {
         /// The database.

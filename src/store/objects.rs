@@ -92,7 +92,7 @@ const fn view(name: &'static str) -> Relation {
 }
 
 /// As Jira has it.
-const REPLICA: &str = "as long as Jira has it, or marked as gone; with its project";
+const REPLICA: &str = "as long as Jira has it; gone rows stay, marked; with its project";
 const BY_HAND: &str = "until somebody removes it";
 const ONE_EACH: &str = "one row each, with its project or site";
 const RUNS: &str = "`retention_runs_days` after the run's end; the newest run of a project stays";
@@ -194,23 +194,23 @@ pub const RELATIONS: &[Relation] = &[
             "done and cancelled: `retention_steps_hours`; dead: with its run, or `retention_runs_days`",
         )
     },
-    shown("sync_partition", "until the run's end; what is left over goes after an hour"),
-    internal("sync_page", "until the run's end; what is left over goes after an hour"),
+    shown("sync_partition", "until the run's end; leftovers for an hour"),
+    internal("sync_page", "until the run's end; leftovers for an hour"),
     shown("sync_rejected", "until the run's end, when they are counted; with the run"),
-    internal("reconcile_seen", "until the run's end; what is left over goes after an hour"),
-    internal("verify_seen", "until the verification's end; what is left over goes after a day"),
+    internal("reconcile_seen", "until the run's end; leftovers for an hour"),
+    internal("verify_seen", "until the verification's end; leftovers for a day"),
     shown("sync_log", "`retention_logs_days`"),
     shown("verification", ONE_EACH),
     shown("schema_drift", "`retention_logs_days` after it was last seen"),
-    shown("worker", "an hour after its lease"),
-    shown("rate_gate", "a day after it opened"),
-    shown("rate_bucket", "a day after its limit was last felt; with its site"),
+    shown("worker", "until an hour after its lease"),
+    shown("rate_gate", "until a day after it opened"),
+    shown("rate_bucket", "until a day after its limit was last met; with its site"),
     shown("rate_quota", ONE_EACH),
     shown("upkeep", "one row per kind"),
     internal("upkeep_turn", "one row"),
     shown("alert", ALERTS),
-    shown("alert_event", "with its episode; old reminders of one that goes on: `retention_alerts_days`"),
-    internal("alert_delivery", "with its episode; old reminders of one that goes on: `retention_alerts_days`"),
+    shown("alert_event", "with its episode; old reminders of an open one: `retention_alerts_days`"),
+    internal("alert_delivery", "with its episode; old reminders of an open one: `retention_alerts_days`"),
     Relation {
         reading: Reading::Columns {
             shown: &[
@@ -236,7 +236,7 @@ pub const RELATIONS: &[Relation] = &[
     internal("api_token", "until somebody deletes it; a token that was revoked stays in the list"),
     Relation { working: Working::Appends, ..internal("audit", "`retention_audit_days`") },
     shown("jira_user", REPLICA),
-    internal("forgotten_name", "as long as its site: it keeps the name from coming back"),
+    internal("forgotten_name", "as long as its site; it prevents the name from coming back"),
     shown("member", BY_HAND),
     shown("member_link", BY_HAND),
     shown("issue", REPLICA),
@@ -300,9 +300,11 @@ pub const FUNCTIONS: &[Function] = &[
 pub fn document() -> String {
     let mut page = String::from(
         "# Tables\n\n\
-         Every table, view and function of the schema `syncline`: what each role may do with it ([security](security.md)), and how\n\
-         long a row is kept ([the janitor](operations.md#the-janitor)). What is in the schema `jira` is for reading, by readers and\n\
-         workers ([schema](schema.md)). This page is written from `src/store/objects.rs`: after a\n\
+         Every table, view and function of the schema `syncline`, with the privileges of each role \
+         ([security](security.md)) and\n\
+         the retention of its rows ([the janitor](operations.md#the-janitor)). Readers and workers may read \
+         everything in the schema\n\
+         `jira` ([schema](schema.md)). This page is generated from `src/store/objects.rs`: after a\n\
          change run `UPDATE_DOCS=1 cargo test --lib store::objects`.\n\n\
          | table or view | readers | workers | a row is kept |\n|---|---|---|---|\n",
     );
@@ -324,10 +326,10 @@ pub fn document() -> String {
     page.push_str("\n| function | who may execute it |\n|---|---|\n");
     for function in FUNCTIONS {
         let who = match function.calling {
-            Calling::Everybody => "everybody: it computes, and reads nothing",
-            Calling::Enqueuers => "enqueuers, workers; it works with its owner's rights",
-            Calling::Workers => "workers, with their own rights",
-            Calling::WorkersAsOwner => "workers; it works with its owner's rights",
+            Calling::Everybody => "everybody; it computes without reading data",
+            Calling::Enqueuers => "enqueuers, workers; it runs with its owner's privileges",
+            Calling::Workers => "workers, with their own privileges",
+            Calling::WorkersAsOwner => "workers; it runs with its owner's privileges",
         };
         page.push_str(&format!("| `{}` | {who} |\n", function.name));
     }

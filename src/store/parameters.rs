@@ -40,7 +40,7 @@ pub(super) fn known_only(url: &Url) -> Url {
     tracing::warn!(
         event = events::DATABASE_PARAMETER_IGNORED,
         names = names.join(", "),
-        "the database URL has parameters that are not known; their values are not shown"
+        "the database URL has unknown parameters; their values are not shown"
     );
     kept.set_query(None);
     if !known.is_empty() {
@@ -58,7 +58,7 @@ fn shown(name: &str) -> String {
     let is_name = name.len() <= 40 && name.chars().all(|c| c.is_ascii_lowercase() || matches!(c, '_' | '-'));
     match is_name && !name.is_empty() {
         true => name.to_owned(),
-        false => format!("one of {} characters that is no name", name.chars().count()),
+        false => format!("one of {} characters that is not a name", name.chars().count()),
     }
 }
 

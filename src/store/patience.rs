@@ -47,7 +47,7 @@ pub async fn again<T, F: Future<Output = Result<T>>>(mut ask: impl FnMut() -> F)
     loop {
         match ask().await {
             Err(error) if error.is_transient() && began.elapsed() < TRIED_FOR => {
-                tracing::debug!(%error, "asking the database again");
+                tracing::debug!(%error, "querying the database again");
                 tokio::time::sleep(wait).await;
                 wait = (wait * 2).min(Duration::from_secs(2));
             }

@@ -215,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_run_that_did_not_end_well_wrote_within_its_overlap_is_asked_for_again() {
+    fn the_overlap_of_a_failed_run_is_requested_again() {
         let at = |millis| DateTime::from_timestamp_millis(millis);
         let overlap = TimeDelta::seconds(5);
         let progress = |cursors, settled| {

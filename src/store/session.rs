@@ -6,7 +6,7 @@
 //!
 //! What must hold: nobody is kept waiting by a session whose process has vanished or was frozen: its transaction ends within
 //! seconds, by the server's own limits; a connection whose conversation was broken off is not used again. Whether the
-//! database takes writes is left as it is: somebody who sets `default_transaction_read_only` means it.
+//! database accepts writes is left as it is: somebody who sets `default_transaction_read_only` means it.
 
 use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};

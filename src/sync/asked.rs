@@ -66,19 +66,20 @@ pub(super) async fn tell(conn: &mut PgConnection, job: &Job, kind: &str, one_way
             code: None,
             message: format!("{} issues {what}: none of them was marked as gone", ids.len()),
             advice: Some(
-                "Open one of them in Jira. A restart of Jira's index, or a look at what stands between, may help; `syncline verify` counts them.",
+                "Open one of them in Jira. To fix it, rebuild Jira's index or check a proxy between Syncline and \
+                    Jira; `syncline verify` counts these issues.",
             ),
             details: Some(json!({"issues": ids.len(), "ids": named})),
         });
     };
-    say(&one_way.by_search, "are shown by search and left out by look-ups by id");
-    say(&one_way.by_id, "are shown by a look-up by id and left out by search or by the answer about many");
-    say(&one_way.unanswered, "could not be looked up by id, and search does not show them");
+    say(&one_way.by_search, "are shown by search but not by look-ups by id");
+    say(&one_way.by_id, "are shown by a look-up of one id but not by search or a look-up of many");
+    say(&one_way.unanswered, "could not be looked up by id and are not shown by search");
     journal(&mut *conn, Some(job.work.run_id), kind, &entries).await?;
     let site_id = job.work.site_id;
     let left_out = one_way.by_search.len() + one_way.unanswered.len();
     if left_out > 0 {
-        let reason = format!("look-ups by id leave out, or do not answer of, {left_out} issues that may be there");
+        let reason = format!("look-ups by id leave out, or fail for, {left_out} issues that may exist");
         capability::set(conn, site_id, &[(LOOK_UPS, "absent", Some(&reason))]).await?;
     } else if one_way.look_ups_answer {
         capability::is_back(conn, site_id, LOOK_UPS).await?;

@@ -127,7 +127,7 @@ fn token_ends(job: &Job, ends: DateTime<Utc>) -> Entry {
         level: Level::Warn,
         event: "token_ends_soon",
         code: None,
-        message: format!("the token of site {} ends at {}", job.work.site_name, ends.format("%Y-%m-%d %H:%M UTC")),
+        message: format!("the token of site {} expires at {}", job.work.site_name, ends.format("%Y-%m-%d %H:%M UTC")),
         advice: Some("Store a new one with `syncline site update SITE --token-stdin`."),
         details: None,
     }

@@ -28,7 +28,7 @@ const KIND: &str = "fetch_changes";
 /// What histories are called among the entities and among the site's capabilities.
 const FEATURE: &str = "changelog";
 /// Said of a bundle that was not asked for.
-const STILL: &str = "it was withheld lately, and is not due to be asked for again";
+const STILL: &str = "it was hidden recently and is not yet due for another request";
 /// A bundle of at least so many issues is asked for; with the page that fills it, it stays under the 1000 that Jira takes.
 pub(super) const BUNDLE_SIZE: i32 = 500;
 

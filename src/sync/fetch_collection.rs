@@ -28,7 +28,7 @@ const KIND: &str = "fetch_collection";
 /// Pages that one step reads before it writes and goes on in a successor: bounds what is in memory.
 const PAGES_PER_STEP: u32 = 10;
 /// Said of a list that was not asked for.
-const STILL: &str = "it was withheld lately, and is not due to be asked for again";
+const STILL: &str = "it was hidden recently and is not yet due for another request";
 const COMMENTS_PER_PAGE: u32 = 100;
 const WORKLOGS_PER_PAGE: u32 = 5000;
 /// Far more than an issue has.
@@ -162,8 +162,8 @@ impl Read {
         let seen: HashSet<i64> = walk.seen.iter().copied().collect();
         let new = ids().filter(|id| !seen.contains(id)).count();
         let what = match self.next_start {
-            Some(_) if new == 0 && !walk.seen.is_empty() => "go on with what they have brought",
-            Some(_) if walk.seen.len() + new > MOST_RECORDS => "bring more than an issue can have",
+            Some(_) if new == 0 && !walk.seen.is_empty() => "repeat earlier entries",
+            Some(_) if walk.seen.len() + new > MOST_RECORDS => "contain more entries than an issue can have",
             _ => return,
         };
         self.next_start = None;

@@ -69,7 +69,7 @@ pub(super) async fn note(
         let none_to_be_seen = field == "worklog" && job.fields.tracks_no_time;
         if lacking > 0 && !none_to_be_seen {
             counts.insert(field, lacking);
-            let reason = format!("Jira leaves the field {field} out: the {field}s are read issue by issue");
+            let reason = format!("Jira leaves out the field {field}: the {field}s are read issue by issue");
             capability::note(conn, job.work.site_id, feature, "absent", &reason).await?;
         } else if first && !issues.is_empty() {
             capability::is_back(conn, job.work.site_id, feature).await?;
@@ -83,7 +83,8 @@ pub(super) async fn note(
             code: None,
             message: format!("a page of search leaves out {}: they are read issue by issue", named.join(", ")),
             advice: Some(
-                "Each changed issue costs a request more. Look whether a proxy, or the fields that the account may see, cut the answers.",
+                "Each changed issue costs an additional request. Check whether a proxy or the account's field \
+                    permissions cut the answers.",
             ),
             details: Some(json!(counts)),
         };
@@ -97,8 +98,8 @@ pub(super) async fn note(
             level: Level::Warn,
             event: "values_left_out",
             code: None,
-            message: format!("Jira leaves out {kept} values of a page that are stored: they were kept"),
-            advice: Some("`syncline verify` counts the issues of which Jira does not tell everything."),
+            message: format!("Jira leaves out {kept} values of a page that are stored: the stored values stay"),
+            advice: Some("`syncline verify` counts the issues with incomplete answers."),
             details: Some(json!({"values": kept, "fields_left_out": fields})),
         };
         journal_once(conn, job.work.run_id, kind, &entry).await?;
@@ -124,7 +125,7 @@ pub(super) async fn to_look_up(
 /// Notes whether look-ups by id show what search left out.
 pub(super) async fn looked_up(conn: &mut PgConnection, job: &Job, issues: &[ParsedIssue]) -> Result<(), StepError> {
     let found = match issues.iter().all(|issue| issue.left_out.lacks_lists()) {
-        true => (BY_ID, "absent", Some("look-ups by id leave out the same lists as search: nobody is shown them")),
+        true => (BY_ID, "absent", Some("look-ups by id leave out the same lists as search: no request returns them")),
         false => (BY_ID, "available", None),
     };
     capability::set(conn, job.work.site_id, &[found]).await?;

@@ -204,7 +204,7 @@ async fn may_browse(job: &Job, project_key: &str) -> Result<bool, StepError> {
         Some(true) => Ok(true),
         None => Ok(false),
         Some(false) => {
-            let message = format!("the account has no permission {BROWSE} in project {project_key} any more");
+            let message = format!("the account no longer has the permission {BROWSE} in project {project_key}");
             Err(Failure::new(FailureCode::Permission, message).into())
         }
     }
@@ -220,7 +220,8 @@ fn guard(sum: &Sum) -> Result<(), Failure> {
         return Ok(());
     }
     let message = format!(
-        "Jira shows {} issues of the project and the replica {}: {} would be marked as gone, and {allowed} are allowed (reconcile_max_share {share}); nothing was marked",
+        "Jira shows {} issues of the project, the replica {}: {} would be marked as gone, but only {allowed} are \
+            allowed (reconcile_max_share {share}); nothing was marked",
         sum.met, sum.shown, sum.unmet
     );
     Err(Failure::new(FailureCode::ReconcileGuard, message))

@@ -216,7 +216,7 @@ async fn by_the_clocks(
     };
     tracing::warn!(
         event = events::CURSOR_PUT_BACK, project = %job.work.project_key, %stood_at,
-        to = to.map(tracing::field::display), "the cursor stood ahead of the clock"
+        to = to.map(tracing::field::display), "the cursor was ahead of the clock"
     );
     let it = PutBack { stood_at, limit, to };
     Ok((progress.put_back(&it), Some(it)))
@@ -229,10 +229,8 @@ fn put_back_notice(it: &PutBack) -> Entry {
         level: Level::Warn,
         event: "cursor_put_back",
         code: None,
-        message: format!("the cursor stood at {}, ahead of the clock; it was put back to {to}", time(it.stood_at)),
-        advice: Some(
-            "Nothing: this run reads what was passed over. See whether the clocks of Jira's servers are right.",
-        ),
+        message: format!("the cursor was at {}, ahead of the clock; it was put back to {to}", time(it.stood_at)),
+        advice: Some("This run reads the skipped issues. Check the clocks of Jira's servers."),
         details: Some(serde_json::json!({"stood_at": it.stood_at, "to": it.to})),
     }
 }
@@ -273,12 +271,12 @@ fn notices(seen: &Sighting, key_before: Option<&str>, nobody: bool) -> Vec<Entry
         notices.push(entry(Level::Info, "project_renamed", message, None));
     }
     if seen.state != "live" {
-        let message = format!("Jira shows the project as {}: nothing is read, and what was read stays", seen.state);
+        let message = format!("Jira shows the project as {}: nothing is read, and existing rows stay", seen.state);
         let advice = "Restore it in Jira, or pause it here with `syncline project pause`.";
         notices.push(entry(Level::Warn, "project_not_live", message, Some(advice)));
     }
     if nobody {
-        let message = "the project is read for listed users only, and nobody is listed: nothing is read".to_owned();
+        let message = "only issues of listed users are read, but the list is empty: nothing is read".to_owned();
         let advice = "List users with `syncline project track PROJECT add USER`, or read every issue with `syncline project track PROJECT all`.";
         notices.push(entry(Level::Warn, "nobody_tracked", message, Some(advice)));
     }

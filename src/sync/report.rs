@@ -30,9 +30,10 @@ pub(super) async fn missing(conn: &mut PgConnection, job: &Job, kind: &str, miss
         level: Level::Warn,
         event: "rows_missing",
         code: None,
-        message: format!("the site counts {missing} issues more than it shows"),
+        message: format!("the site's total is {missing} issues higher than the number that it returned"),
         advice: Some(
-            "Compare the number of issues in Jira with what the account sees; a restart of Jira's index may help.",
+            "Compare the number of issues in Jira with the number that the account sees; rebuilding Jira's index may \
+                help.",
         ),
         details: Some(json!({"missing": missing})),
     };
@@ -67,12 +68,12 @@ pub(super) async fn records(
                 event: events::RECORD_REJECTED,
                 code: None,
                 message: format!(
-                    "{}: {}: {}; skipped, the page went on",
+                    "{}: {}: {}; the record was skipped",
                     whose(error, &keys),
                     error.field,
                     error.problem
                 ),
-                advice: Some("Open the issue in Jira; if it looks right there, report it with this entry."),
+                advice: Some("Open the issue in Jira; if it looks correct there, report it with this entry."),
                 details: Some(
                     json!({"issue_id": error.issue_id, "entity": error.entity(), "record_id": error.record_id, "field": error.field}),
                 ),
@@ -86,7 +87,7 @@ pub(super) async fn records(
     let rows: Vec<[&str; 4]> =
         drifts.iter().map(|drift| [drift.entity, drift.field.as_ref(), drift.expected, drift.found]).collect();
     for (entity, path) in replica::record_drifts(conn, job.work.site_id, &rows).await? {
-        tracing::warn!(event = events::SCHEMA_DRIFT, entity, path, "Jira answered with a shape that is not known");
+        tracing::warn!(event = events::SCHEMA_DRIFT, entity, path, "Jira's answer has an unknown shape");
     }
     for drift in drifts {
         metrics::schema_drift(drift.entity, 1);

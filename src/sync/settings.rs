@@ -53,8 +53,8 @@ impl Limit {
             Some(limit) if taken > limit => Err(Failure::new(
                 FailureCode::RunTimeout,
                 format!(
-                    "the run has taken {} s, more than project_timeout_seconds allows ({} s): raise it with \
-                     `syncline config set`, or find out what is slow with `syncline run show`",
+                    "the run took {} s, more than project_timeout_seconds allows ({} s): raise it with `syncline \
+                        config set`, or find the slow part with `syncline run show`",
                     taken.as_secs(),
                     limit.as_secs()
                 ),

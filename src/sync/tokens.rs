@@ -120,7 +120,7 @@ impl SiteTokens {
             let stored = again(|| within(ANSWER, oauth::load(&pool, self.site_id))).await.map_err(unread)?;
             let stored = stored.ok_or_else(|| self.expired("nobody has authorized the site yet"))?;
             if stored.is_revoked {
-                return Err(self.expired("its refresh token was used or revoked"));
+                return Err(self.expired("its refresh token was already used or revoked"));
             }
             if let Some(token) = self.usable(&stored, refused.as_ref())? {
                 return Ok(token);
@@ -214,7 +214,12 @@ impl SiteTokens {
 
     async fn exchange(&self, stored: &StoredTokens) -> Result<Tokens, Failure> {
         let url = |text: &str| {
-            Url::parse(text).map_err(|problem| self.unusable(format!("the address of its tokens is no URL: {problem}")))
+            Url::parse(text).map_err(|problem| {
+                self.unusable(format!(
+                    "the address of its tokens is not a URL: \
+                {problem}"
+                ))
+            })
         };
         let client = OAuthClient {
             auth_url: url(&stored.auth_url)?,

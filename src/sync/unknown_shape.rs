@@ -47,7 +47,7 @@ impl Watched {
             Ok::<_, StepError>(())
         };
         if let Err(error) = context.hear(noted).await {
-            tracing::debug!(%error, %failure, "a drift could not be noted");
+            tracing::debug!(%error, %failure, "a drift could not be recorded");
         }
     }
 }

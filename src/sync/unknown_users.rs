@@ -60,10 +60,8 @@ pub(super) async fn leave_out(
         level: Level::Warn,
         event: "tracked_user_unknown",
         code: None,
-        message: format!("Jira does not know these listed users any more: {names}; the others are read for"),
-        advice: Some(
-            "Take them off with `syncline project track PROJECT remove USER`. A full run asks for them again.",
-        ),
+        message: format!("Jira no longer knows these listed users: {names}; the issues of the others are read"),
+        advice: Some("Remove them with `syncline project track PROJECT remove USER`. A full run tries them again."),
         details: None,
     };
     journal(conn, Some(job.work.run_id), kind, &[entry]).await?;

@@ -38,7 +38,10 @@ fn details(one: &Ahead, now: DateTime<Utc>) -> Details {
         since: now,
         count: 1,
         summary: format!("Project {}: {}", one.name, one.sentence()),
-        advice: "Nothing is lost: no cursor passes the clock, and what is ahead is read again by each run. An administrator of Jira should see whether the clocks of its servers are right (`syncline site check SITE`) and edit the issue, which dates it anew.".to_owned(),
+        advice: "Nothing is lost: no cursor passes the clock, and each run reads issues with dates in the future \
+            again. A Jira administrator should check the clocks of the servers (`syncline site check SITE`) and edit \
+            the issue, which gives it a new date."
+            .to_owned(),
         last_error: None,
         run_id: None,
         rung: 0,

@@ -156,7 +156,7 @@ impl Reading<'_> {
                 self.next_try_at = Some(until);
                 tracing::warn!(
                     event = events::PROJECT_BACKED_OFF, project = %self.subject.name(), code = %code, rung,
-                    failures = self.health.failure_streak, next_try = %until, "tried less often while it fails"
+                    failures = self.health.failure_streak, next_try = %until, "runs less often while it fails"
                 );
             }
         }
@@ -180,7 +180,7 @@ impl Reading<'_> {
         health::hold_site(conn, self.subject.site_id, probe, code, self.now, until, seconds).await?;
         tracing::warn!(
             event = events::SITE_BACKED_OFF, site = %self.subject.site, code = %told, rung = self.site.rung,
-            probe = %self.subject.name(), next_try = %until, "one project is tried for all"
+            probe = %self.subject.name(), next_try = %until, "one project is the probe for all"
         );
         Ok(())
     }

@@ -217,7 +217,7 @@ pub(super) fn delivery(
 }
 
 fn asked_for() -> Happening {
-    let reason = "somebody asked for it".to_owned();
+    let reason = "on request".to_owned();
     Happening { event: Event::Test, reason, audience: episode::Audience::Routes }
 }
 

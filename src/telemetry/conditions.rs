@@ -78,7 +78,7 @@ fn unsteady_details(reading: &Reading<'_>, unsteady: Unsteady, ailing: &[Ailing]
         category: unsteady.code.category().as_str().to_owned(),
         since: unsteady.since,
         count: i64::from(reading.health.failure_streak),
-        summary: format!("{what} on and off, for {} of its projects", projects.len()),
+        summary: format!("{what} intermittently, for {} of its projects", projects.len()),
         advice: unsteady.code.advice_for(reading.subject.means()).to_owned(),
         last_error: reading.health.last_error.clone(),
         run_id: reading.health.last_run_id,
@@ -224,7 +224,10 @@ fn rejected_details(reading: &Reading<'_>) -> Details {
             reading.subject.name(),
             if all == 1 { "record" } else { "records" }
         ),
-        advice: "See which and why with `syncline log list --level warn` and `syncline verify PROJECT`. Once they are mended in Jira, or a newer version reads them, a full run (`syncline sync start PROJECT --full`) ends this.".to_owned(),
+        advice: "`syncline log list --level warn` and `syncline verify PROJECT` show them with the reasons. When \
+            they are corrected in Jira, or a newer version can read them, a full run (`syncline sync start PROJECT \
+            --full`) ends this alert."
+            .to_owned(),
         last_error: None,
         run_id: health.last_run_id,
         rung: 0,
@@ -238,17 +241,18 @@ fn slow_details(reading: &Reading<'_>, condition: &str, streak: Streak) -> Detai
     let about = format!("Project {}", reading.subject.name());
     let (what, category, advice) = match condition {
         class::SLOW_RUNS => (
-            "runs take far longer than they used to",
+            "runs take far longer than before",
             category::LATENCY,
-            "An operator should look at the Jira API dashboard for latency and rate limiting, and at `syncline run list` for the size of the runs. Later runs are staggered meanwhile.",
+            "An operator should check latency and rate limiting on the Jira API dashboard, and the size of the runs \
+                with `syncline run list`. Until then, later runs are staggered.",
         ),
         class::LOW_THROUGHPUT => (
-            "runs read far fewer issues per second than they used to",
+            "runs read far fewer issues per second than before",
             category::LATENCY,
-            "An operator should look at Jira's latency, the site's concurrency limit and PostgreSQL's load.",
+            "An operator should check Jira's latency, the site's concurrency limit and PostgreSQL's load.",
         ),
         _ => (
-            "the replica is refreshed too late, although runs succeed",
+            "the replica is refreshed too late although runs succeed",
             category::FRESHNESS,
             "An operator should start more workers, or give the project a slower cadence with `syncline project reschedule PROJECT --cron EXPRESSION`.",
         ),
@@ -333,9 +337,9 @@ pub(super) const ABOUT_WAITING: [&str; 3] = ["Back-off", "Tried for all", "Tried
 
 fn cadence(rung: u32, top: u32, wait: std::time::Duration, base: std::time::Duration) -> (String, String) {
     let text = match rung {
-        0 => format!("none yet: one try every {}, as scheduled", words::span(base)),
+        0 => format!("none yet: one run every {}, as scheduled", words::span(base)),
         _ => {
-            format!("rung {rung} of {top}: one try every {} instead of every {}", words::span(wait), words::span(base))
+            format!("rung {rung} of {top}: one run every {} instead of every {}", words::span(wait), words::span(base))
         }
     };
     ("Back-off".to_owned(), text)

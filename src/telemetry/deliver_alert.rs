@@ -79,7 +79,7 @@ impl Channels {
     /// The channel of that name, by its definition as stored; none when it was removed.
     pub(super) fn open(&self, name: &str, stored: Option<&StoredChannel>) -> Result<Arc<dyn Channel>, Reason> {
         let config = |text: String| Reason::new(ReasonCode::Config, text);
-        let stored = stored.ok_or_else(|| config(format!("there is no channel {name} any more")))?;
+        let stored = stored.ok_or_else(|| config(format!("channel {name} no longer exists")))?;
         let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((at, channel)) = open.get(name)
             && *at == stored.updated_at
@@ -89,7 +89,8 @@ impl Channels {
         let kind = Kind::parse(&stored.kind);
         let definition = Definition {
             name: name.to_owned(),
-            kind: kind.ok_or_else(|| config(format!("channels of kind {} are not known here", stored.kind)))?,
+            kind: kind
+                .ok_or_else(|| config(format!("channels of kind {} are unknown to this version", stored.kind)))?,
             settings: stored.settings.clone(),
             credential: stored.credential.clone(),
         };
@@ -288,7 +289,7 @@ fn failing(name: &str, reason: &Reason, health: Health, next_try_at: Option<Date
         category: category::DELIVERY.to_owned(),
         since: health.failing_since,
         count: i64::from(health.failures),
-        summary: format!("Alert channel {name} does not take messages"),
+        summary: format!("Alert channel {name} does not accept messages"),
         advice: reason.code.advice().to_owned(),
         last_error: Some(reason.to_string()),
         run_id: None,

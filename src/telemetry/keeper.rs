@@ -61,7 +61,8 @@ impl Keeper {
             let sleep = match patience.wait(self.turn(&mut next_sweep)).await {
                 Ok(sleep) => sleep,
                 Err(error) => {
-                    tracing::warn!(event = events::KEEPER_FAILED, error = %sanitise(&error.to_string()), "trying again in 2 s");
+                    tracing::warn!(event = events::KEEPER_FAILED, error = %sanitise(&error.to_string()), "retrying \
+                        in 2 s");
                     Duration::from_secs(2)
                 }
             };

@@ -41,7 +41,8 @@ pub async fn probe(
             biased;
             () = stop.cancelled() => return,
             asked = probe_due(&pool, &clock, &channels, Some(&heartbeat)) => if let Err(error) = asked {
-                tracing::warn!(event = events::KEEPER_FAILED, error = %sanitise(&error.to_string()), "channels were not asked");
+                tracing::warn!(event = events::KEEPER_FAILED, error = %sanitise(&error.to_string()), "channels could \
+                    not be checked");
             }
         }
         tokio::select! {

@@ -39,7 +39,8 @@ pub async fn watch(
         loop {
             heartbeat.rest(tokio::time::sleep(EVERY)).await;
             if let Err(error) = patience.wait(look(&connections.now(), clock.now(), &rules)).await {
-                tracing::warn!(event = events::WATCH_FAILED, error = %sanitise(&error.to_string()), "looking again in 30 s");
+                tracing::warn!(event = events::WATCH_FAILED, error = %sanitise(&error.to_string()), "checking again \
+                    in 30 s");
             }
         }
     };
@@ -81,7 +82,9 @@ fn observation(silent: &Silent, now: DateTime<Utc>) -> Observation {
         since: silent.quiet_since,
         count: 1,
         summary: format!("Project {}: no run has succeeded for {quiet}", silent.name),
-        advice: "An operator should see whether workers are alive (`syncline doctor`), what waits (`syncline queue stats`) and why the next run is when it is (`syncline schedule show`).".to_owned(),
+        advice: "An operator should check whether workers are alive (`syncline doctor`), which steps wait (`syncline \
+            queue stats`) and when the next run starts (`syncline schedule show`)."
+            .to_owned(),
         last_error: None,
         run_id: None,
         rung: 0,
@@ -89,7 +92,9 @@ fn observation(silent: &Silent, now: DateTime<Utc>) -> Observation {
         projects: vec![silent.name.clone()],
         facts: vec![(
             "Last success".to_owned(),
-            silent.last_success_at.map_or_else(|| "never".to_owned(), |at| at.format("%Y-%m-%d %H:%M:%S UTC").to_string()),
+            silent
+                .last_success_at
+                .map_or_else(|| "never".to_owned(), |at| at.format("%Y-%m-%d %H:%M:%S UTC").to_string()),
         )],
     };
     Observation {

@@ -48,7 +48,8 @@ fn details(token: &EndingToken, ends: DateTime<Utc>, severity: Severity, now: Da
         count: 1,
         summary: format!("Site {}: its token {left}", token.site),
         advice: format!(
-            "Without a new token the runs of all its projects will fail: make one in Jira and store it with `syncline site update {} --token-stdin`.",
+            "Without a new token, the runs of all its projects will fail: create one in Jira and store it with \
+                `syncline site update {} --token-stdin`.",
             token.site
         ),
         last_error: None,

@@ -1,4 +1,4 @@
-//! Is the replica what Jira shows? Asks Jira for everything and compares, field by field.
+//! Does the replica match Jira? Asks Jira for everything and compares, field by field.
 //!
 //! A verification walks a project by search, in the order of keys (another order than a sync's, so that both do not share
 //! a fault of Jira's), and compares page by page: issues, and their comments and worklogs, in full where Jira inlined only

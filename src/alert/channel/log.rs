@@ -18,7 +18,7 @@ impl Log {
     pub fn open(settings: Settings<'_>, credential: Option<SecretString>) -> Result<Self, Problem> {
         settings.finish()?;
         if credential.is_some() {
-            return Err(Problem::new("credential", "is given, and the log needs none", "leave the credential out"));
+            return Err(Problem::new("credential", "is given, but the log needs none", "leave the credential out"));
         }
         Ok(Self)
     }

@@ -163,7 +163,7 @@ pub fn check_recipients(kind: Kind, to: &[String]) -> Result<(), Problem> {
         Kind::Webhook | Kind::Log if to.is_empty() => Ok(()),
         Kind::Webhook | Kind::Log => Err(Problem::new(
             "to",
-            format!("names {} recipients, and a channel of kind {kind} has none", to.len()),
+            format!("names {} recipients, but a channel of kind {kind} has none", to.len()),
             "leave the recipients out",
         )),
     }
@@ -174,16 +174,16 @@ fn resolve(reference: &str, definition: &Definition, secrets: &SecretsConfig) ->
     secret::resolve(reference, &Definition::owner(&definition.name), secrets).map_err(|error| match error {
         Error::Damaged { .. } | Error::WrongKey { .. } => Problem::new(
             "credential",
-            "is stored encrypted and does not open with the configured key",
-            "configure the key it was encrypted with (secrets.key), or store the channel's credential anew",
+            "cannot be decrypted with the configured key",
+            "configure the key with which it was encrypted (secrets.key), or store the channel's credential again",
         ),
         Error::Form { .. } => Problem::new(
             "credential",
             error.to_string(),
-            "name the secret instead of writing it: env:SMTP_PASSWORD or file:/run/secrets/smtp",
+            "give a reference to the secret: env:SMTP_PASSWORD or file:/run/secrets/smtp",
         ),
         Error::Empty { .. } => {
-            Problem::new("credential", error.to_string(), "put the channel's secret where it points to")
+            Problem::new("credential", error.to_string(), "write the channel's secret to that place")
         }
         other => Problem::new("credential", format!("cannot be used: {other}"), other.help()),
     })
@@ -192,7 +192,14 @@ fn resolve(reference: &str, definition: &Definition, secrets: &SecretsConfig) ->
 /// A credential that a kind cannot do without.
 fn required(credential: Option<SecretString>, what: &str) -> Result<SecretString, Problem> {
     credential.ok_or_else(|| {
-        Problem::new("credential", "is missing", format!("name {what}: env:NAME or file:PATH, or store it encrypted"))
+        Problem::new(
+            "credential",
+            "is missing",
+            format!(
+                "give a reference to {what}: env:NAME or file:PATH, or \
+            store it encrypted"
+            ),
+        )
     })
 }
 
@@ -234,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_definition_that_lacks_something_is_refused_before_anything_is_sent() {
+    fn an_incomplete_definition_is_refused_before_sending() {
         for (kind, settings, field) in [
             (Kind::Email, json!({}), "host"),
             (Kind::Email, json!({"host": "smtp.example.com"}), "from"),

@@ -96,21 +96,27 @@ impl ReasonCode {
     pub const fn advice(self) -> &'static str {
         match self {
             Self::RecipientRefused => "Check the recipient, and that the sender may write to it.",
-            Self::RecipientDeferred => "Nothing: the recipient's server asks to be tried again later.",
+            Self::RecipientDeferred => "Nothing to do: the recipient's server asked for a later attempt.",
             Self::MailboxFull => "The recipient must make room in the mailbox, or the route must name another one.",
             Self::ReengagementRequired => {
                 "Configure an approved template: free text needs a message from the recipient."
             }
             Self::AuthInvalid => "Check the channel's credential and the permissions it was given.",
-            Self::AuthExpired => "Make a new credential and store it with the channel.",
+            Self::AuthExpired => "Create a new credential and store it in the channel.",
             Self::Unreachable => "Check the channel's host and port, the DNS and the firewall.",
-            Self::Timeout => "Check the other side's load and the network; raise timeout_seconds if it is merely slow.",
+            Self::Timeout => "Check the other side's load and the network; raise timeout_seconds if it is only slow.",
             Self::Tls => "Check the server's certificate, the channel's tls mode and its ca_file.",
-            Self::RateLimited => "Nothing: it is tried again later. Send less through this channel if it stays so.",
+            Self::RateLimited => {
+                "Nothing to do: Syncline retries later. If this persists, send fewer messages \
+                through this channel."
+            }
             Self::TemplateRejected => "Check the template's name, language, approval and number of parameters.",
             Self::TooLarge => "Shorten the message's template, or raise the other side's limit.",
-            Self::ServerError => "Nothing: it is tried again. See the other side's status page if it stays so.",
-            Self::Refused => "Read the other side's words above.",
+            Self::ServerError => {
+                "Nothing to do: Syncline retries. If this persists, check the other side's status \
+                page."
+            }
+            Self::Refused => "See the other side's answer above.",
             Self::ForbiddenAddress => "Use a public address, or set allow_private_addresses on the channel.",
             Self::Config => "Correct the channel's settings.",
         }

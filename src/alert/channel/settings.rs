@@ -83,7 +83,7 @@ impl<'a> Settings<'a> {
         words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
             Problem::new(
                 field,
-                format!("is a word it does not know ({} characters)", text.chars().count()),
+                format!("is an unknown word ({} characters)", text.chars().count()),
                 format!("write {expects}"),
             )
         })
@@ -154,7 +154,7 @@ impl<'a> Settings<'a> {
                     Some((_, known)) => format!("did you mean {known}?"),
                     None => format!("the settings of this kind are {}", self.known.join(", ")),
                 };
-                return Err(Problem::new(field.clone(), "is no setting of this kind of channel", remedy));
+                return Err(Problem::new(field.clone(), "is not a setting of this kind of channel", remedy));
             }
         }
         Ok(())
@@ -172,12 +172,12 @@ pub(super) fn service_url(field: &str, text: &str) -> Result<Url, Problem> {
 
 pub(super) fn http_url(field: &str, text: &str) -> Result<Url, Problem> {
     let remedy = "write an address such as https://alerts.example.com/hook";
-    let url = Url::parse(text).map_err(|problem| Problem::new(field, format!("is no URL: {problem}"), remedy))?;
+    let url = Url::parse(text).map_err(|problem| Problem::new(field, format!("is not a URL: {problem}"), remedy))?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
         return Err(Problem::new(field, "does not begin with https:// and a host name", remedy));
     }
     if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
-        return Err(Problem::new(field, "holds a user name, a password or a fragment", remedy));
+        return Err(Problem::new(field, "contains a user name, a password or a fragment", remedy));
     }
     Ok(url)
 }
@@ -212,7 +212,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn an_unknown_setting_is_refused_with_the_nearest_name_and_without_its_value() {
+    fn an_unknown_setting_is_refused_with_the_nearest_name() {
         let value = json!({"host": "smtp.example.com", "timeout_second": "hunter2"});
         let mut settings = Settings::new(&value).unwrap();
         settings.text("host", "a host").unwrap();

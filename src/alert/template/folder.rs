@@ -40,12 +40,12 @@ impl Folder {
         });
         let mut problems = Vec::new();
         if !path.is_dir() {
-            let problem = "is no folder that can be read: the built-in templates are used";
+            let problem = "is not a readable folder: the built-in templates are used";
             problems.push(Problem::new(path.display().to_string(), problem, "create it, or unset it"));
         }
         for name in [SUBJECT, TEXT, HTML] {
             let file = path.join(name);
-            let remedy = "correct it, or remove it to use the built-in one without a word";
+            let remedy = "correct it, or remove it to use the built-in one";
             let source = match read(&file) {
                 Ok(source) => source,
                 Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
@@ -68,7 +68,7 @@ impl Folder {
     pub fn render(&self, name: &str, view: &View) -> Result<String, Option<String>> {
         let template = self.templates.get_template(name).map_err(|_| None)?;
         let text = template.render(Serde(view)).map_err(|error| Some(format!("{name} {}", told(&error))))?;
-        if text.trim().is_empty() { Err(Some(format!("{name} gives an empty text"))) } else { Ok(text) }
+        if text.trim().is_empty() { Err(Some(format!("{name} produces an empty text"))) } else { Ok(text) }
     }
 }
 
@@ -82,5 +82,5 @@ fn read(path: &Path) -> io::Result<String> {
 fn told(error: &Error) -> String {
     let line = error.line().map(|line| format!(" in line {line}")).unwrap_or_default();
     let detail = error.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
-    format!("is no template that can be used{line}: {}{detail}", error.kind())
+    format!("is not a valid template{line}: {}{detail}", error.kind())
 }

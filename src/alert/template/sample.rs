@@ -41,7 +41,7 @@ pub(in crate::alert) fn metadata(event: Event) -> Metadata {
                     "Last error",
                     "HTTP 402: {\"error\":\"Site temporarily unavailable\",\"reason\":\"payment <overdue>\"}",
                 ),
-                ("Back-off", "rung 3 of 6: one try every 2 h instead of every 15 min"),
+                ("Back-off", "rung 3 of 6: one run every 2 h instead of every 15 min"),
                 ("Next try", "2026-03-02 11:40 UTC, by acme/OPS"),
                 ("Projects", "acme/OPS, acme/WEB, acme/DATA, acme/HR, acme/LEGAL and 7 more"),
             ]),

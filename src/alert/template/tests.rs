@@ -53,7 +53,7 @@ fn whatever_a_message_holds_is_shown_as_text() {
 }
 
 #[test]
-fn the_built_in_templates_can_be_copied_into_a_folder_as_they_are() {
+fn the_built_in_templates_work_when_copied_into_a_folder() {
     let folder = copies();
     let (copied, problems) = Templates::with_folder(folder.path());
     assert_eq!(problems, []);
@@ -78,7 +78,7 @@ fn a_folder_may_replace_one_template_and_leave_the_others() {
 }
 
 #[test]
-fn a_template_that_fails_is_replaced_by_the_built_in_one_which_says_so() {
+fn a_failing_template_is_replaced_by_the_built_in_one() {
     let metadata = sample::metadata(Event::Opened);
     let built_in = Templates::built_in().render(&metadata);
     for (template, when_read) in [

@@ -67,13 +67,13 @@ pub fn title(about: &Metadata) -> String {
 pub fn sentence(about: &Metadata) -> String {
     let lasted = span(about.at - about.since);
     match about.event {
-        Event::Opened => "You hear of it again when it gets worse, if it goes on, and when it is over.".to_owned(),
+        Event::Opened => "Further messages follow if it becomes worse or stays open, and when it is over.".to_owned(),
         Event::Escalated => {
-            format!("It has gone on for {lasted}, and has become worse or waits for somebody to acknowledge it.")
+            format!("It has been open for {lasted}, and has become worse or waits for an acknowledgement.")
         }
-        Event::Reminder => format!("It has gone on for {lasted}."),
-        Event::Resolved => format!("It was: {}. There is nothing left to do.", about.summary),
-        Event::Test => "Somebody asked for this message, to see whether it arrives. Nothing is wrong.".to_owned(),
+        Event::Reminder => format!("It has been open for {lasted}."),
+        Event::Resolved => format!("It was: {}. You need do nothing.", about.summary),
+        Event::Test => "This is a test message to check delivery. Nothing is wrong.".to_owned(),
     }
 }
 
@@ -89,11 +89,11 @@ pub fn topic(about: &Metadata) -> String {
 /// What is wrong, in plain words; a class that is not known is told by its name.
 fn cause(name: &str) -> String {
     let own = match name {
-        alert::SLOW_RUNS => "runs take far longer than they used to",
-        alert::LOW_THROUGHPUT => "runs read far fewer issues per second than they used to",
+        alert::SLOW_RUNS => "runs take far longer than before",
+        alert::LOW_THROUGHPUT => "runs read far fewer issues per second than before",
         alert::WATERMARK_LAG => "the replica is refreshed too late",
-        alert::NO_RECENT_SUCCESS => "no run has succeeded for long",
-        alert::TOKEN_ENDS => "the token ends soon",
+        alert::NO_RECENT_SUCCESS => "no run has succeeded for a long time",
+        alert::TOKEN_ENDS => "the token expires soon",
         alert::DATED_AHEAD => "issues are dated ahead of the clock",
         alert::CHANNEL_FAILING => "messages are not delivered",
         _ => match FailureCode::parse(name) {

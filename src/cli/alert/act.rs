@@ -15,7 +15,8 @@ pub(super) async fn acknowledge(context: &Context, text: &str, note: &str) -> Re
     if !admin::acknowledge(&context.pool, context.clock.now(), alert.id, note, &context.actor()).await? {
         return Err(Error::failure("the alert is over: there is nothing to acknowledge"));
     }
-    let text = format!("acknowledged: {}, {}; you hear of it when it gets worse or is over", alert.about, alert.class);
+    let text =
+        format!("acknowledged: {}, {}; a message follows when it gets worse or is over", alert.about, alert.class);
     context.output.done(&text, &done(alert.id, "acknowledged"))
 }
 
@@ -34,11 +35,11 @@ pub(super) async fn unsilence(context: &Context, text: &str) -> Result<(), Error
         None => find(context, text).await?.id,
     };
     if silence::end(&context.pool, now, "silence", id, &context.actor()).await? == 0 {
-        return Err(Error::failure(format!("nothing is silenced by {text:?}"))
+        return Err(Error::failure(format!("there is no silence {text:?}"))
             .help("list silences with `syncline alert silence list`"));
     }
     context.output.done(
-        "the silence is over; what is still open is told now",
+        "the silence is over; open alerts send their messages now",
         &serde_json::json!({"silence": id, "outcome": "ended"}),
     )
 }

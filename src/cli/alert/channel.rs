@@ -39,12 +39,12 @@ enum Verb {
         #[arg(long)]
         yes: bool,
     },
-    /// Send a test message now, past the queue, and say what the other side answers
+    /// Send a test message at once, not through the queue, and print the answer
     Test {
         /// Its name
         #[arg(add = super::super::completing::channels())]
         name: String,
-        /// To whom; may be repeated
+        /// A recipient; may be repeated
         #[arg(long, value_name = "RECIPIENT")]
         to: Vec<String>,
     },
@@ -57,7 +57,7 @@ Settings by kind (defaults):
             the credential is the password
   slack     channel, base_url, timeout_seconds; the credential is an incoming webhook's URL or a bot token
   whatsapp  phone_number_id, template, language (en), parameters, base_url, timeout_seconds; the credential is the token
-  webhook   url, allow_private_addresses (false), timeout_seconds; the credential is the secret that signs
+  webhook   url, allow_private_addresses (false), timeout_seconds; the credential is the signing secret
 
 Examples:
   syncline alert channel add mail --kind email --set host=smtp.example.com --set username=bot \\
@@ -69,16 +69,16 @@ struct AddArgs {
     /// email, slack, whatsapp, webhook or log
     #[arg(long, required_unless_present = "update")]
     kind: Option<String>,
-    /// A setting of its kind; may be repeated
+    /// A setting of the channel's kind; may be repeated
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
-    /// Where its secret is kept: env:NAME or file:PATH
+    /// Reference to its secret: env:NAME or file:PATH
     #[arg(long, value_name = "REFERENCE", conflicts_with = "credential_stdin")]
     credential: Option<String>,
     /// Read its secret from standard input and store it encrypted
     #[arg(long)]
     credential_stdin: bool,
-    /// Change an existing channel; what is not given stays
+    /// Change an existing channel; options that you leave out stay unchanged
     #[arg(long)]
     update: bool,
 }
@@ -136,11 +136,11 @@ async fn add(args: AddArgs, context: &Context) -> Result<(), Error> {
     let Definition { name, kind, settings, credential } = definition;
     let new = NewChannel { name, kind: kind.as_str().to_owned(), settings, credential };
     if !channels::save(&context.pool, context.clock.now(), &new, args.update, &context.actor()).await? {
-        return Err(Error::failure(format!("there is a channel {} already", new.name))
+        return Err(Error::failure(format!("a channel {} already exists", new.name))
             .help("change it with --update, or choose another name"));
     }
     let verb = if args.update { "changed" } else { "added" };
-    let text = format!("{verb} channel {0}; try it with `syncline alert channel test {0}`", new.name);
+    let text = format!("{verb} channel {0}; test it with `syncline alert channel test {0}`", new.name);
     context.output.done(&text, &serde_json::json!({"channel": new.name, "kind": new.kind, "outcome": verb}))
 }
 
@@ -151,7 +151,7 @@ fn check_name(name: &str) -> Result<(), Error> {
     if first && name.len() <= 63 && name.chars().all(|c| fits(c) || matches!(c, '.' | '_' | '-')) {
         return Ok(());
     }
-    Err(Error::usage(format!("{name:?} cannot be a channel's name"))
+    Err(Error::usage(format!("{name:?} is not a valid channel name"))
         .help("write up to 63 lower-case letters, digits, dots, dashes and underscores"))
 }
 
@@ -174,7 +174,7 @@ fn check(definition: &Definition, context: &Context) -> Result<(), Error> {
             problem @ (secret::Error::NoVariable { .. } | secret::Error::NoFile { .. } | secret::Error::Empty { .. }),
         ) = secret::resolve(reference, &Definition::owner(&definition.name), &context.config.secrets)
     {
-        context.output.note(&format!("note: {problem}; the workers need it, and the settings are checked there"));
+        context.output.note(&format!("note: {problem}; the workers need it, and they check the settings"));
         return Ok(());
     }
     channel::open_at(definition, &context.config.secrets, &context.clock).map(drop).map_err(Error::from)
@@ -184,8 +184,10 @@ fn check(definition: &Definition, context: &Context) -> Result<(), Error> {
 fn credential(args: &AddArgs, context: &Context) -> Result<Option<String>, Error> {
     if let Some(reference) = &args.credential {
         secret::check_reference(reference).map_err(|problem| {
-            Error::usage(problem.to_string())
-                .help("name the secret instead of writing it: --credential env:SMTP_PASSWORD, or pipe it to --credential-stdin")
+            Error::usage(problem.to_string()).help(
+                "give a reference to the secret: --credential env:SMTP_PASSWORD, or pipe it to \
+                    --credential-stdin",
+            )
         })?;
         return Ok(Some(reference.clone()));
     }
@@ -199,7 +201,7 @@ fn credential(args: &AddArgs, context: &Context) -> Result<Option<String>, Error
     std::io::stdin().lock().take(CREDENTIAL_LIMIT_BYTES).read_to_string(&mut text)?;
     let text = text.trim_end_matches(['\r', '\n']);
     if text.is_empty() {
-        return Err(Error::usage("standard input is empty").help("pipe the secret and nothing else"));
+        return Err(Error::usage("standard input is empty").help("pipe only the secret"));
     }
     let owner = Definition::owner(&args.name);
     let fill = |nonce: &mut [u8]| context.clock.fill_random(nonce);
@@ -209,7 +211,10 @@ fn credential(args: &AddArgs, context: &Context) -> Result<Option<String>, Error
 async fn remove(context: &Context, name: &str, yes: bool) -> Result<(), Error> {
     let channel = find(context, name).await?;
     if channel.name == LAST_RESORT {
-        return Err(Error::usage("the log channel stays: it takes what nobody else takes"));
+        return Err(Error::usage(
+            "the log channel cannot be removed: it takes the messages that no other channel \
+            takes",
+        ));
     }
     if channel.routes > 0 {
         return Err(Error::failure(format!("{} routes name channel {name}", channel.routes))
@@ -217,7 +222,7 @@ async fn remove(context: &Context, name: &str, yes: bool) -> Result<(), Error> {
     }
     confirm(&format!("remove channel {name}"), yes)?;
     channels::remove(&context.pool, name, &context.actor()).await?;
-    let text = format!("removed channel {name}; what it still had to carry goes to the log");
+    let text = format!("removed channel {name}; its waiting messages go to the log");
     context.output.done(&text, &serde_json::json!({"channel": name, "outcome": "removed"}))
 }
 
@@ -235,12 +240,16 @@ async fn test(context: &Context, name: &str, to: Vec<String>) -> Result<(), Erro
             }
             let refused: Vec<&String> = delivered.refused.iter().map(|(recipient, _)| recipient).collect();
             let done = serde_json::json!({"channel": name, "outcome": "delivered", "refused": refused});
-            context.output.done(&format!("channel {name} took the message"), &done)?;
+            context.output.done(&format!("channel {name} accepted the message"), &done)?;
             if delivered.refused.is_empty() { Ok(()) } else { Err(Error::failure("some recipients were refused")) }
         }
         Err(undelivered) => {
             let reason = undelivered.reason();
-            Err(Error::failure(format!("channel {name} did not take the message: {reason}")).help(reason.code.advice()))
+            Err(Error::failure(format!(
+                "channel {name} did not accept the message: \
+                {reason}"
+            ))
+            .help(reason.code.advice()))
         }
     }
 }
@@ -253,8 +262,8 @@ pub(super) fn check_recipients(kind: Kind, to: &[String], cc: &[String], bcc: &[
             continue;
         }
         if kind != Kind::Email {
-            return Err(Error::usage(format!("{name} is given, and a channel of kind {kind} knows no copies"))
-                .help("name everybody with --to"));
+            return Err(Error::usage(format!("{name} is given, but a channel of kind {kind} has no copies"))
+                .help("name all recipients with --to"));
         }
         channel::check_recipients(kind, list)?;
     }

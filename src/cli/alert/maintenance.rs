@@ -16,19 +16,19 @@ use crate::store::ids::{Candidate, range};
 /// The end, which must be given: nothing is silenced for ever.
 #[derive(Debug, clap::Args)]
 struct EndArgs {
-    /// For how long, e.g. 4h or 2d
+    /// Duration, e.g. 4h or 2d
     #[arg(long = "for", value_name = "SPAN", value_parser = parse::span, conflicts_with = "until")]
     span: Option<TimeDelta>,
-    /// Until when, e.g. 2026-03-02T18:00:00Z
+    /// End, e.g. 2026-03-02T18:00:00Z
     #[arg(long, value_name = "TIME", value_parser = parse::time)]
     until: Option<DateTime<Utc>>,
 }
 
 impl EndArgs {
     fn read(&self, starts_at: DateTime<Utc>, now: DateTime<Utc>) -> Result<DateTime<Utc>, Error> {
-        let help = "say when it ends: --for 4h, or --until 2026-03-02T18:00:00Z";
+        let help = "give its end: --for 4h, or --until 2026-03-02T18:00:00Z";
         let Some(end) = self.until.or_else(|| self.span.map(|span| starts_at + span)) else {
-            return Err(Error::usage("it has no end, and nothing is kept back for ever").help(help));
+            return Err(Error::usage("it has no end; a silence must end").help(help));
         };
         if end <= starts_at || end <= now {
             let begin = if end <= now { "is over already" } else { "ends before it starts" };
@@ -73,13 +73,13 @@ pub(super) async fn silence(args: SilenceArgs, context: &Context) -> Result<(), 
         (Some(alert), true) => Some(find(context, alert).await?.id),
         (None, false) => None,
         (Some(_), false) => {
-            return Err(Error::usage("an alert and options that match others exclude each other")
-                .help("leave out the one or the other"));
+            return Err(
+                Error::usage("an alert and options that match others exclude each other").help("leave out one of them")
+            );
         }
         (None, true) => {
-            return Err(Error::usage("this would silence everything").help(
-                "name an alert, or say what to silence: --class, --category, --site, --project, --min-severity",
-            ));
+            return Err(Error::usage("this would silence everything")
+                .help("name an alert, or select alerts: --class, --category, --site, --project, --min-severity"));
         }
     };
     let new = Silence { id: context.clock.new_id(), alert_id, selector, starts_at: now, ends_at };
@@ -96,9 +96,9 @@ pub(super) struct MaintenanceArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Plan a maintenance window: no messages while it lasts; alerts that are open at its end are sent then
+    /// Plan a maintenance window: it suppresses messages; alerts that are open at its end send theirs then
     Add {
-        /// From when, e.g. 2026-03-02T18:00:00Z [default: now]
+        /// Start, e.g. 2026-03-02T18:00:00Z [default: now]
         #[arg(long, value_name = "TIME", value_parser = parse::time)]
         from: Option<DateTime<Utc>>,
         #[command(flatten)]
@@ -150,11 +150,11 @@ pub(super) async fn run(args: MaintenanceArgs, context: &Context) -> Result<(), 
         }
         Verb::List => {
             let rows = silence::list(&context.pool, "maintenance", now).await?;
-            context.output.rows(&rows, "no maintenance is planned")
+            context.output.rows(&rows, "no maintenance window is planned")
         }
         Verb::Remove { id: text } => {
             let no_such = || {
-                Error::failure(format!("there is no maintenance {text}"))
+                Error::failure(format!("there is no maintenance window {text}"))
                     .help("list windows with `syncline alert maintenance list`")
             };
             let id = named(context, "maintenance", &text).await?.ok_or_else(no_such)?;
@@ -162,7 +162,7 @@ pub(super) async fn run(args: MaintenanceArgs, context: &Context) -> Result<(), 
                 return Err(no_such());
             }
             let done = serde_json::json!({"maintenance": id, "outcome": "removed"});
-            context.output.done("removed; what is still open is told now", &done)
+            context.output.done("removed; open alerts send their messages now", &done)
         }
     }
 }

@@ -13,7 +13,7 @@ use clap::Subcommand;
 
 use super::{Context, Error, completing};
 
-/// Look at alerts, act on them, and say who hears of what
+/// Show and handle alerts; manage channels and routes
 #[derive(Debug, clap::Args)]
 pub struct AlertArgs {
     #[command(subcommand)]
@@ -24,7 +24,7 @@ pub struct AlertArgs {
 enum Verb {
     /// List open alerts, the most severe first
     List {
-        /// Those that are over, and those that their site's alert speaks for, too
+        /// Also list alerts that are over, and alerts that a site's alert has absorbed
         #[arg(long)]
         all: bool,
         /// Maximum number of rows
@@ -48,12 +48,12 @@ enum Verb {
     },
     /// Keep messages back for a time: of one alert, or of whatever matches
     Silence(maintenance::SilenceArgs),
-    /// End a silence before its time
+    /// End a silence early
     Unsilence {
         /// The id of the silence, or the alert
         id: String,
     },
-    /// End an alert by hand; what still fails opens it again
+    /// End an alert by hand; it opens again if the condition still holds
     Resolve {
         /// Its id, the first or the last 12 digits of it, `latest`, or KEY@latest
         #[arg(add = completing::alerts())]

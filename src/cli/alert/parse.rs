@@ -13,16 +13,16 @@ pub(super) struct SelectorArgs {
     /// Minimum severity: info, warning, error or critical
     #[arg(long, value_name = "SEVERITY")]
     min_severity: Option<String>,
-    /// Of this category, e.g. billing, authentication, latency; may be repeated
+    /// Only alerts of this category, e.g. billing, authentication, latency; may be repeated
     #[arg(long, value_name = "CATEGORY")]
     category: Vec<String>,
-    /// Of this class, e.g. SUSPENDED_PAYMENT; may be repeated
+    /// Only alerts of this class, e.g. SUSPENDED_PAYMENT; may be repeated
     #[arg(long, value_name = "CLASS")]
     class: Vec<String>,
     /// On this site; may be repeated
     #[arg(long, value_name = "SITE")]
     site: Vec<String>,
-    /// About this project, KEY or SITE/KEY; may be repeated
+    /// Only alerts of this project, KEY or SITE/KEY; may be repeated
     #[arg(long, value_name = "PROJECT")]
     project: Vec<String>,
 }
@@ -113,7 +113,7 @@ pub(super) fn unknown(what: &str, text: &str, names: &[&str]) -> Error {
 
 /// A span such as `90s`, `30m`, `4h`, `1d12h`, `2w`; more than nothing and at most ten years.
 pub(super) fn span(text: &str) -> Result<TimeDelta, String> {
-    let refused = || format!("{text:?} is no span of time; write e.g. 30m, 4h, 2d or 1d12h");
+    let refused = || format!("{text:?} is not a duration; write e.g. 30m, 4h, 2d or 1d12h");
     let mut seconds: i64 = 0;
     let mut digits = String::new();
     for letter in text.trim().chars() {
@@ -148,7 +148,7 @@ pub(super) fn time(text: &str) -> Result<DateTime<Utc>, String> {
         .iter()
         .find_map(|form| NaiveDateTime::parse_from_str(text.trim(), form).ok())
         .map(|at| at.and_utc())
-        .ok_or_else(|| format!("{text:?} is no time; write e.g. 2026-03-02T18:00:00Z, or 2026-03-02 18:00 for UTC"))
+        .ok_or_else(|| format!("{text:?} is not a time; write e.g. 2026-03-02T18:00:00Z, or 2026-03-02 18:00 for UTC"))
 }
 
 #[cfg(test)]

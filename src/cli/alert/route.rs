@@ -23,9 +23,9 @@ pub(super) struct RouteArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Add a route: what it is for, and the channel and people that it names
+    /// Add a route: the alerts that it matches, a channel and recipients
     Add(AddArgs),
-    /// List routes in the order in which they are tried
+    /// List routes in the order in which they are checked
     List,
     /// Remove the route at a position
     Remove {
@@ -34,20 +34,20 @@ enum Verb {
     },
     /// Move a route to another position
     Move {
-        /// Where it is
+        /// Its present position
         from: i32,
-        /// Where it shall be
+        /// Its new position
         #[arg(value_parser = clap::value_parser!(i32).range(1..))]
         to: i32,
     },
-    /// Show who would get a message for a failure, and why the others would not
+    /// Show which routes match a failure, and why the others do not
     Test {
         #[command(flatten)]
         subject: SubjectArgs,
         /// At this time, e.g. 2026-03-02T18:00:00Z [default: now]
         #[arg(long, value_name = "TIME", value_parser = parse::time)]
         at: Option<DateTime<Utc>>,
-        /// When nobody has acknowledged it for so long, e.g. 1h
+        /// Assume that nobody has acknowledged it for this long, e.g. 1h
         #[arg(long, value_name = "SPAN", value_parser = parse::span)]
         unacknowledged_for: Option<TimeDelta>,
     },
@@ -55,9 +55,9 @@ enum Verb {
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Routes are tried in the order of their positions; the first that fits takes the alert, unless it has --continue.
-A route with --escalate-after is beside that: it fits what nobody has acknowledged for so long, whoever took it before.
-What no route takes goes to the log.
+Routes are checked in the order of their positions; the first match takes the alert, unless it has --continue.
+A route with --escalate-after escalates: it matches alerts that nobody has acknowledged for that time.
+Alerts that no route takes go to the log.
 
 Examples:
   syncline alert route add mail --to billing@example.com --category billing --continue
@@ -78,16 +78,16 @@ struct AddArgs {
     bcc: Vec<String>,
     #[command(flatten)]
     selector: SelectorArgs,
-    /// Only in these hours, e.g. 'MON-FRI 08:00-18:00 Europe/Berlin'
+    /// Only during these hours, e.g. 'MON-FRI 08:00-18:00 Europe/Berlin'
     #[arg(long, value_name = "HOURS")]
     hours: Option<Hours>,
     /// Only alerts that nobody has acknowledged for this long, e.g. 1h
     #[arg(long, value_name = "SPAN", value_parser = parse::span)]
     escalate_after: Option<TimeDelta>,
-    /// Let routes behind it have the alert too
+    /// Check later routes too after this one matches
     #[arg(long = "continue")]
     goes_on: bool,
-    /// Its place [default: the last]
+    /// Its position [default: the last]
     #[arg(long, value_parser = clap::value_parser!(i32).range(1..))]
     position: Option<i32>,
 }
@@ -103,7 +103,7 @@ pub(super) async fn run(args: RouteArgs, context: &Context) -> Result<(), Error>
             let removed = routes::remove(&context.pool, position, &context.actor()).await?;
             removed.ok_or_else(|| no_route(position))?;
             let done = serde_json::json!({"position": position, "outcome": "removed"});
-            context.output.done(&format!("removed route {position}; those behind it moved up"), &done)
+            context.output.done(&format!("removed route {position}; later routes moved up"), &done)
         }
         Verb::Move { from, to } => {
             routes::relocate(&context.pool, from, to, &context.actor()).await?.ok_or_else(|| no_route(from))?;
@@ -156,11 +156,11 @@ async fn test(
             channel: verdict.route.channel.clone(),
             recipients: people(verdict.route),
             gets_it: verdict.refusal.is_none(),
-            reason: verdict.refusal.unwrap_or_else(|| "it fits".to_owned()),
+            reason: verdict.refusal.unwrap_or_else(|| "it matches".to_owned()),
         })
         .collect();
     if rows.iter().all(|row| !row.gets_it) {
-        let reason = "no route takes it: it goes to the log".to_owned();
+        let reason = "no route takes the alert: it goes to the log".to_owned();
         let (channel, recipients) = (LAST_RESORT.to_owned(), "-".to_owned());
         rows.push(Tested { route: None, channel, recipients, gets_it: true, reason });
     }
@@ -168,7 +168,7 @@ async fn test(
     let silences = silence::in_force(&context.pool, at).await?;
     if let Some(until) = route::withheld_until(&silences, &subject, at) {
         let until = super::super::output::time(until);
-        context.output.note(&format!("nobody is told before {until}: a silence or a maintenance window covers it"));
+        context.output.note(&format!("no message before {until}: a silence or a maintenance window covers it"));
     }
     Ok(())
 }

@@ -55,7 +55,7 @@ pub(super) async fn show(context: &Context, text: &str) -> Result<(), Error> {
         output.print("")?;
         output.rows(&shown.events, "nothing has happened yet")?;
         output.print("")?;
-        output.rows(&shown.deliveries, "nobody has been told")?;
+        output.rows(&shown.deliveries, "no message was sent")?;
     }
     Ok(())
 }
@@ -132,7 +132,7 @@ impl Fields for Shown {
                 ("summary", details.summary),
                 ("advice", details.advice),
                 ("since", time(details.since)),
-                ("seen in a row", details.count.to_string()),
+                ("times in a row", details.count.to_string()),
                 ("last error", details.last_error.unwrap_or_default()),
                 ("last run", details.run_id.map(|id| id.to_string()).unwrap_or_default()),
                 ("rung", if details.rung > 0 { details.rung.to_string() } else { String::new() }),
@@ -162,7 +162,7 @@ impl Row for EventView {
     const HEADERS: &'static [&'static str] = &["AT", "EVENT", "SEVERITY", "BY", "REASON"];
 
     fn cells(&self) -> Vec<String> {
-        let withheld = if self.withheld { " (nobody was told: silenced, or maintenance)" } else { "" };
+        let withheld = if self.withheld { " (no message: silence or maintenance)" } else { "" };
         vec![
             time(self.at),
             self.event.clone(),

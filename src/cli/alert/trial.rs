@@ -16,13 +16,13 @@ pub(super) struct SubjectArgs {
     /// Its class, e.g. SUSPENDED_PAYMENT
     #[arg(long, default_value = "SERVER_ERROR")]
     class: String,
-    /// How bad it is [default: that of the class]
+    /// Its severity [default: that of the class]
     #[arg(long)]
     severity: Option<String>,
-    /// The site that it is about
+    /// The site of the alert
     #[arg(long, conflicts_with = "project")]
     site: Option<String>,
-    /// The project that it is about
+    /// The project of the alert
     #[arg(long)]
     project: Option<String>,
 }
@@ -59,10 +59,10 @@ impl SubjectArgs {
 pub(super) struct TestArgs {
     #[command(flatten)]
     subject: SubjectArgs,
-    /// To this channel, whatever the routes say
+    /// Send to this channel instead of through the routes
     #[arg(long)]
     channel: Option<String>,
-    /// To this recipient of the channel; may be repeated
+    /// Send to this recipient of the channel; may be repeated
     #[arg(long, value_name = "RECIPIENT", requires = "channel")]
     to: Vec<String>,
 }
@@ -88,7 +88,7 @@ pub(super) async fn test(args: TestArgs, context: &Context) -> Result<(), Error>
     }
     let id = occasion.alert_id;
     context.output.result(&id.to_string(), &serde_json::json!({"alert_id": id, "deliveries": audiences}))?;
-    context.output.note(&format!("a worker sends it; see what became of it with `syncline alert show {id}`"));
+    context.output.note(&format!("a worker sends it; see the result with `syncline alert show {id}`"));
     Ok(())
 }
 

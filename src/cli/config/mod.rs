@@ -15,10 +15,11 @@ use crate::config::{Loaded, Setting};
 use crate::domain::setting::{Key, Scope};
 use crate::store::setting::Place;
 
-/// Show the configuration; set, test and list what may be changed while workers run
+/// Show the configuration; set, test and list settings that change while workers run
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The narrowest wins: a setting of the project, of its site, of all; then the configuration (flag, environment, file,
+The narrowest scope wins: a setting of the project, of its site, of all; then the configuration (flag, environment, \
+file,
 default). Every key with its bounds: docs/settings.md.")]
 pub struct ConfigArgs {
     #[command(subcommand)]
@@ -27,9 +28,9 @@ pub struct ConfigArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// List the configuration of this process: every key, its value and where that came from; secrets are hidden
+    /// List the configuration of this process: every key, its value and its source; secrets are hidden
     Show,
-    /// Set parameters of a sync, without a restart
+    /// Change settings of a sync without a restart
     #[command(after_long_help = "\
 Examples:
   syncline config set page_size=50 overlap_seconds=600 --project acme/WEB
@@ -44,7 +45,7 @@ Examples:
         #[command(flatten)]
         places: PlacesArgs,
     },
-    /// Print the value in force, and where it came from
+    /// Print the effective value of a setting and its source
     Get {
         /// Its name
         #[arg(add = completing::settings())]
@@ -60,9 +61,9 @@ Examples:
         #[command(flatten)]
         places: PlacesArgs,
     },
-    /// List the settings that are set, for every process; they stand before the configuration
+    /// List the stored settings; they take precedence over the configuration
     List,
-    /// Estimate requests, time and points with other settings, from the project's own past runs
+    /// Estimate requests, time and points with other settings, from the project's past runs
     #[command(after_long_help = "\
 Example:
   syncline config test page_size=50 partition_target_issues=2000 --project acme/WEB")]
@@ -125,7 +126,7 @@ fn find(name: &str) -> Result<&'static Key, Error> {
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, key)| format!("did you mean {key}? "));
     Err(Error::usage(format!("{name:?} is not a setting"))
-        .help(format!("{}every one is in docs/settings.md", near.unwrap_or_default())))
+        .help(format!("{}docs/settings.md lists all settings", near.unwrap_or_default())))
 }
 
 /// `KEY=VALUE`, each checked by the table of keys.

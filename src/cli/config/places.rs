@@ -16,10 +16,10 @@ pub(super) struct PlacesArgs {
     /// Only for this project, as KEY or SITE/KEY; may be repeated
     #[arg(long = "project", value_name = "PROJECT", value_delimiter = ',', add = completing::projects())]
     projects: Vec<String>,
-    /// For each project by itself; with --site for each of the site
+    /// Apply to each project separately; with --site, to each project of the site
     #[arg(long, conflicts_with_all = ["projects", "filter"])]
     all: bool,
-    /// For each project by itself that has this text in its key or name; with --site for those of the site
+    /// Apply to each project with this text in its key or name; with --site, to those of the site
     #[arg(long, value_name = "TEXT", conflicts_with = "projects")]
     filter: Option<String>,
     /// Do not ask

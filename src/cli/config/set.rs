@@ -31,7 +31,7 @@ pub(super) async fn set(values: &[(&'static Key, f64)], args: &PlacesArgs, conte
         && base > max
     {
         return Err(Error::usage(format!("{BACKOFF_BASE} is {base}, more than {BACKOFF_MAX}, {max}"))
-            .help(format!("write a {BACKOFF_BASE} that is not above {BACKOFF_MAX}")));
+            .help(format!("write a {BACKOFF_BASE} of at most {BACKOFF_MAX}")));
     }
     args.agree(&format!("set {} for", names(values.iter().map(|(key, _)| *key))), &places, context)?;
     let mut done = Vec::with_capacity(values.len() * places.len());
@@ -40,7 +40,7 @@ pub(super) async fn set(values: &[(&'static Key, f64)], args: &PlacesArgs, conte
         for (key, value) in values {
             let from_when = match key.effect {
                 Effect::NextRun => "from the next run on",
-                Effect::Soon => "in every process within some seconds",
+                Effect::Soon => "in every process within a few seconds",
             };
             let value = key.stored(*value);
             if context.output.format() == Format::Table {
@@ -81,7 +81,7 @@ fn check_scope(key: &Key, scope: Scope) -> Result<(), Error> {
     }
     let help = match key.scopes {
         [Scope::Site] => "give --site SITE",
-        _ => "leave --site and --project out: it is about whole processes",
+        _ => "leave out --site and --project: it applies to whole processes",
     };
     Err(Error::usage(format!("{key} cannot be set for {}", words(scope))).help(help))
 }
@@ -147,9 +147,9 @@ pub(super) async fn unset(keys: &[&'static Key], args: &PlacesArgs, context: &Co
     let places = args.choose(context).await?;
     if let Some(key) = keys.iter().find(|key| key.name == MAX_CONCURRENCY.name) {
         return Err(Error::usage(format!("{key} always has a value"))
-            .help(format!("set another one, e.g. {key}={}", key.default)));
+            .help(format!("set another value, e.g. {key}={}", key.default)));
     }
-    args.agree(&format!("take back {} of", names(keys.iter().copied())), &places, context)?;
+    args.agree(&format!("remove {} of", names(keys.iter().copied())), &places, context)?;
     let mut done = Vec::new();
     for place in &places {
         for key in keys {
@@ -169,7 +169,7 @@ pub(super) async fn unset(keys: &[&'static Key], args: &PlacesArgs, context: &Co
                 several => format!("any of {}", several.len()),
             };
             Err(Error::failure(format!("{} is not set for {place}", names(keys.iter().copied())))
-                .help("see what is set with `syncline config list`"))
+                .help("list the stored settings with `syncline config list`"))
         }
         (_, Format::Table) => Ok(()),
         ([one], _) if is_one => context.output.result("", one),
@@ -179,7 +179,7 @@ pub(super) async fn unset(keys: &[&'static Key], args: &PlacesArgs, context: &Co
 
 pub(super) async fn list(context: &Context) -> Result<(), Error> {
     let settings = setting::list(&context.pool).await?;
-    context.output.rows(&settings, "nothing is set: the configuration counts (`syncline config show`)")
+    context.output.rows(&settings, "no stored settings: the configuration applies (`syncline config show`)")
 }
 
 impl Row for StoredSetting {
@@ -191,7 +191,7 @@ impl Row for StoredSetting {
         vec![
             self.place.clone().unwrap_or_else(|| "(gone)".into()),
             self.key.clone(),
-            if counts { self.value.to_string() } else { format!("{} (no value that counts)", self.value) },
+            if counts { self.value.to_string() } else { format!("{} (invalid value, ignored)", self.value) },
             known.map_or("-", |key| key.unit).into(),
             self.updated_by.clone(),
             time(self.updated_at),

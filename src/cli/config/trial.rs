@@ -39,8 +39,8 @@ pub(super) async fn run(values: &[(&'static Key, f64)], text: &str, context: &Co
     let name = project::name(&project);
     let history = stored::history(&context.pool, project.id, &ESTIMATED.map(|key| key.name)).await?;
     if history.is_empty() {
-        return Err(Error::failure(format!("no history: no run of {name} has succeeded and read a page yet"))
-            .help(format!("start one with `syncline sync start {name} --wait`, then test again")));
+        return Err(Error::failure(format!("no history: no run of {name} that read a page has succeeded yet"))
+            .help(format!("start a run with `syncline sync start {name} --wait`, then test again")));
     }
     let set = stored::in_force(&context.pool, Some(site.id), Some(project.id)).await?;
     let proposed = values.iter().fold(set.clone(), |set, (key, value)| set.with(key, *value));
@@ -90,18 +90,15 @@ fn notes(values: &[(&'static Key, f64)], history: &[History]) -> Vec<String> {
                 format!("{key}={value} would have stopped none of these runs: the longest took {longest:.0} s")
             });
         } else if !ESTIMATED.iter().any(|known| known.name == key.name) && key.name != setting::MAX_CONCURRENCY.name {
-            notes.push(format!("{key} does not change what a run costs while nothing fails"));
+            notes.push(format!("{key} does not change the cost of a run unless something fails"));
         }
     }
     if history.iter().any(|history| history.requests == 0.0) {
         notes.push(format!(
-            "these runs did not count their requests: taken as their pages and {UNCOUNTED_REQUESTS} more"
+            "these runs did not count their requests: estimated as their pages and {UNCOUNTED_REQUESTS} more"
         ));
     }
-    notes.push(
-        "an estimate: the time of one request is taken to stay as it was; points are one per request and one per issue"
-            .into(),
-    );
+    notes.push("an estimate: it assumes the same time per request, and one point per request and per issue".into());
     notes
 }
 

@@ -19,10 +19,10 @@ use crate::store::{run_view, totals};
 use stack::Stack;
 use stage::Stage;
 
-/// Show it all with a simulated Jira: sync, changes, a killed worker, verification, an outage
+/// Demonstrate Syncline with a simulated Jira: sync, changes, a killed worker, verification, an outage
 #[derive(Debug, clap::Args)]
 pub struct DemoArgs {
-    /// Keep the simulated Jira and two workers running until Ctrl-C, with their addresses printed
+    /// Keep the simulated Jira and two workers running until Ctrl-C, and print their addresses
     #[arg(long)]
     pub stay: bool,
     /// Issues in the simulated Jira Cloud, over its three projects
@@ -47,19 +47,19 @@ async fn play(stack: &mut Stack, stage: &Stage) -> Result<(), Error> {
     stack.register(stage)?;
     stack.start_workers(2, stage).await?;
 
-    stage.act("The first sync: everything, all four projects of both sites at once");
+    stage.act("The first sync: all four projects of both sites at once");
     let started = Instant::now();
     let runs = stack.enqueue_all("full", stage).await?;
     stage.follow(&stack.pool, &runs).await?;
     let first_seconds = started.elapsed().as_secs_f64();
     let first = totals::read(&stack.pool).await?;
 
-    stage.act("Jira changes; the schedule finds out");
+    stage.act("Jira changes; the schedule picks up the changes");
     let changes = stack.jira.control().mutate(600).len() + stack.plant.control().mutate(60).len();
     stage.say(&format!(
         "{changes} changes made in both: edits, comments, worklogs, transitions, moves, new and deleted issues",
     ));
-    stage.say("the next slot of each schedule is brought forward to now");
+    stage.say("the next slot of each schedule is moved to now");
     totals::bring_schedules_forward(&stack.pool).await?;
     let runs = stack.await_scheduled().await?;
     stage.follow(&stack.pool, &runs).await?;
@@ -71,10 +71,10 @@ async fn play(stack: &mut Stack, stage: &Stage) -> Result<(), Error> {
     stage.follow(&stack.pool, &runs).await?;
     stack.jira.control().set_latency(Duration::ZERO, Duration::ZERO);
     let rescued = totals::read(&stack.pool).await?.rescues;
-    stage.say(&format!("the other one took over {rescued} steps and finished"));
+    stage.say(&format!("the other worker took over {rescued} steps and finished"));
 
-    stage.act("Is the replica what Jira shows?");
-    stage.say("an issue that was deleted leaves no trace in Jira's search: verify finds it, and --repair marks it");
+    stage.act("Does the replica match Jira?");
+    stage.say("Jira's search does not show that an issue was deleted: verify finds it, and --repair marks it");
     stack.command(&["verify", "--repair", "--wait", "--settle", "2"], stage, true)?;
     let equal = stack.command(&["verify", "--settle", "2"], stage, true)?;
 

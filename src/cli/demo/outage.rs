@@ -27,7 +27,7 @@ const ENOUGH: u32 = 4;
 /// # Errors
 /// When the outage is not told, the ladder not climbed, or the cadence not restored.
 pub(super) async fn rehearse(stack: &Stack, stage: &Stage) -> Result<usize, Error> {
-    stage.act("Jira suspends the Cloud site for payment; the Data Center goes on");
+    stage.act("Jira suspends the Cloud site for payment; the Data Center site continues");
     let mailbox = Mailbox::open().await?;
     match &mailbox {
         Some(mailbox) => {

@@ -200,7 +200,7 @@ impl Stack {
     pub async fn kill_one_at_work(&mut self, runs: &[Uuid], stage: &Stage) -> Result<(), Error> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            give_up_after(deadline, "no worker was found at work")?;
+            give_up_after(deadline, "no worker was executing steps")?;
             tokio::time::sleep(Duration::from_millis(10)).await;
             let (mut done, mut total) = (0, 0);
             for run in runs {

@@ -50,7 +50,7 @@ pub(super) async fn check(context: &Context, report: &mut Report) {
         match answer {
             Answer::In => report.pass("alerts", format!("channel {name} ({}) can be reached", channel.kind)),
             Answer::NotFromHere(problem, remedy) => {
-                report.warn("alerts", format!("channel {name} cannot be asked from here: {problem}"), remedy);
+                report.warn("alerts", format!("channel {name} cannot be checked from here: {problem}"), remedy);
             }
             Answer::Refused(problem, remedy) => report.fail("alerts", format!("channel {name}: {problem}"), remedy),
         }

@@ -27,7 +27,7 @@ pub(super) async fn connect(config: &Config, output: Output, report: &mut Report
         Ok(context) => Some(context),
         Err(problem) => {
             let remedy = problem.help.unwrap_or_else(|| {
-                "start the server, or correct DATABASE_URL (`syncline config show` tells where it comes from)".into()
+                "start the server, or correct DATABASE_URL (`syncline config show` shows its source)".into()
             });
             report.fail("connection", problem.message, remedy);
             None
@@ -45,7 +45,7 @@ fn private_server(config: &Config, report: &mut Report) -> bool {
             format!("PostgreSQL {} in {} for the private server", programs.major, programs.folder.display()),
         ),
         Err(problem) => {
-            let remedy = "install PostgreSQL (`make deps`), or set DATABASE_URL to a server that you have";
+            let remedy = "install PostgreSQL (`make deps`), or set DATABASE_URL to your own server";
             report.fail("programs", problem.to_string(), remedy);
             return false;
         }
@@ -54,7 +54,7 @@ fn private_server(config: &Config, report: &mut Report) -> bool {
         report.warn(
             "connection",
             format!("DATABASE_URL is not set, and there is no private database in {} yet", folder.display()),
-            "run `syncline migrate` to make one there, or set DATABASE_URL",
+            "run `syncline migrate` to create one, or set DATABASE_URL",
         );
         return false;
     }
@@ -81,7 +81,7 @@ pub(super) async fn check_server(context: &Context, report: &mut Report) {
     let skew = server.now - (asked + (answered - asked) / 2);
     let text = format!("the database's clock is {:+.1} s off this machine's", skew.as_seconds_f64());
     match skew.abs() > SKEW_LIMIT + (answered - asked) {
-        true => report.warn("clock", text, "set both clocks (NTP); until then all goes by the database's"),
+        true => report.warn("clock", text, "correct both clocks (NTP); Syncline uses the database's clock"),
         false => report.pass("clock", text),
     }
     check_notifications(context, report).await;
@@ -92,11 +92,11 @@ fn check_settings(server: &doctor::Server, report: &mut Report) {
     if server.read_only {
         report.fail(
             "writes",
-            "the database takes no writes",
+            "the database is read-only",
             "point DATABASE_URL at the primary, or reset default_transaction_read_only; work resumes by itself",
         );
     } else {
-        report.pass("writes", "the database takes writes");
+        report.pass("writes", "the database accepts writes");
     }
     let unsafe_settings: Vec<&str> = [("fsync", server.fsync), ("full_page_writes", server.full_page_writes)]
         .into_iter()
@@ -110,7 +110,7 @@ fn check_settings(server: &doctor::Server, report: &mut Report) {
         report.warn(
             "durability",
             "synchronous_commit is off",
-            "set it to on: a crash loses requests that were acknowledged a moment before",
+            "set it to on: otherwise a crash loses requests that were just acknowledged",
         );
     } else {
         report.pass("durability", format!("fsync on, synchronous_commit {}", server.synchronous_commit));
@@ -125,7 +125,8 @@ fn check_encoding(server: &doctor::Server, report: &mut Report) {
         report.fail(
             "encoding",
             format!("the database's encoding is {}, UTF8 is needed", server.encoding),
-            "make another database with `createdb -E UTF8 -T template0 NAME`, point DATABASE_URL at it, and migrate there",
+            "create another database with `createdb -E UTF8 -T template0 NAME`, set DATABASE_URL to it, and run \
+                `syncline migrate`",
         );
     }
 }
@@ -137,7 +138,7 @@ async fn check_sessions(context: &Context, report: &mut Report) {
         Err(problem) => return report.refused("sessions", &problem),
     };
     if odd.is_empty() {
-        return report.pass("sessions", "the role and the database set nothing that is in the way");
+        return report.pass("sessions", "the role and the database have no conflicting settings");
     }
     let texts: Vec<String> = odd.iter().map(|one| format!("{} is {}: {}", one.name, one.value, one.effect)).collect();
     let remedy = match store::is_pooled(&context.pool) {
@@ -155,17 +156,17 @@ fn check_pooler(context: &Context, server: &doctor::Server, report: &mut Report)
     if context.config.database.direct_url.is_none() {
         report.warn(
             "pooler",
-            "a connection pooler is in between, and there is no way around it",
-            "set database.direct_url to the server itself: `syncline migrate` needs it, and notifications come by it",
+            "there is a connection pooler and no direct connection",
+            "set database.direct_url to the server itself: `syncline migrate` and notifications need it",
         );
     } else if server.statement_timeout == "0" {
         report.warn(
             "pooler",
-            "a connection pooler is in between, and its sessions have no statement_timeout",
+            "there is a connection pooler, and its sessions have no statement_timeout",
             "ALTER ROLE … SET statement_timeout = '60s', so that a statement that hangs releases its locks",
         );
     } else {
-        report.pass("pooler", format!("in between; statements end after {}", server.statement_timeout));
+        report.pass("pooler", format!("there is a pooler; statements end after {}", server.statement_timeout));
     }
 }
 
@@ -176,13 +177,13 @@ async fn check_connections(context: &Context, server: &doctor::Server, report: &
     // Each has its pool and a connection that listens.
     let wanted = workers * (i64::from(context.config.database.max_connections) + 1);
     let text = format!(
-        "{} of {} connections are open; {workers} worker{} may want {wanted}",
+        "{} of {} connections are open; {workers} worker{} may need {wanted}",
         server.connections,
         server.connection_limit,
         if workers == 1 { "" } else { "s" },
     );
     if wanted > server.connection_limit {
-        let remedy = "lower database.max_connections, raise the server's max_connections, or put a pooler in between";
+        let remedy = "lower database.max_connections, raise the server's max_connections, or use a pooler";
         report.warn("connections", text, remedy);
     } else {
         report.pass("connections", text);
@@ -195,15 +196,22 @@ async fn check_notifications(context: &Context, report: &mut Report) {
         // To try it would leave a session of the pooler listening, for somebody else to hear.
         return report.warn(
             "notifications",
-            "none come through a pooler: workers look for steps once a second",
+            "none arrive through a pooler: workers look for steps once a second",
             "set database.direct_url to the server itself",
         );
     }
     match doctor::notify_round_trip(&context.pool, direct, &context.clock, NOTIFY_LIMIT).await {
-        Ok(Some(took)) => report.pass("notifications", format!("heard after {:.1} ms", took.as_secs_f64() * 1_000.0)),
+        Ok(Some(took)) => report.pass(
+            "notifications",
+            format!(
+                "received after {:.1} \
+            ms",
+                took.as_secs_f64() * 1_000.0
+            ),
+        ),
         Ok(None) => report.warn(
             "notifications",
-            format!("none was heard within {} s", NOTIFY_LIMIT.as_secs()),
+            format!("none received within {} s", NOTIFY_LIMIT.as_secs()),
             "behind a pooler in transaction mode set database.direct_url; until then workers look once a second",
         ),
         Err(problem) => report.warn(
@@ -227,13 +235,17 @@ fn check_vacuum(server: &doctor::Server, report: &mut Report) {
     match server.unfrozen_transactions {
         FREEZE_FAILS.. => report.fail(
             "freeze",
-            format!("the oldest row is {millions} million transactions old; at 2100 the server takes no more writes"),
+            format!(
+                "the oldest row is {millions} million transactions old; at 2100 million the server refuses all \
+                writes"
+            ),
             "end old transactions and drop unused replication slots, then VACUUM (FREEZE) the database now",
         ),
         FREEZE_LATE.. => report.warn(
             "freeze",
             format!("the oldest row is {millions} million transactions old"),
-            "find what holds autovacuum back: old transactions, prepared transactions, unused replication slots",
+            "find the cause that holds back autovacuum: old transactions, prepared transactions, unused replication \
+                slots",
         ),
         _ => {}
     }
@@ -245,7 +257,7 @@ async fn check_bloat(context: &Context, server: &doctor::Server, report: &mut Re
         report.warn(
             "vacuum",
             format!(
-                "a transaction has been open for {:.1} h: nothing that died since can be removed. It is {}",
+                "a transaction has been open for {:.1} h, and vacuum cannot remove rows that died since. It is {}",
                 age / 3_600.0,
                 sanitise(server.oldest_transaction.as_deref().unwrap_or("gone by now"))
             ),
@@ -253,7 +265,7 @@ async fn check_bloat(context: &Context, server: &doctor::Server, report: &mut Re
         );
     }
     match doctor::bloated_tables(&context.pool).await {
-        Ok(tables) if tables.is_empty() => report.pass("bloat", "no table holds more dead rows than living ones"),
+        Ok(tables) if tables.is_empty() => report.pass("bloat", "no table holds more dead rows than live rows"),
         Ok(tables) => {
             let texts: Vec<String> = tables
                 .iter()
@@ -273,7 +285,7 @@ pub(super) async fn check_schema(context: &Context, report: &mut Report) -> bool
             report.warn(
                 "schema",
                 format!("version {found}, newer than this program's {}", store::migrate::expected_version()),
-                "finish the upgrade; after a rollback this is as it should be",
+                "finish the upgrade; after a rollback this is expected",
             );
             true
         }
@@ -354,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_lose_data_fail_and_those_that_lose_moments_warn() {
+    fn settings_that_lose_data_fail_and_lesser_ones_warn() {
         let of = |server| found(check_settings, &server);
         assert_eq!(of(server()), [("writes", Status::Pass), ("durability", Status::Pass)]);
         for unsafe_server in

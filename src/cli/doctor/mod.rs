@@ -17,7 +17,7 @@ use super::{Error, Output, Row};
 use crate::config::Config;
 use crate::store;
 
-/// Find what is wrong and say how to fix it: database, workers, queue, schedules, sites, alert channels
+/// Find problems and their remedies: database, workers, queue, schedules, sites, alert channels
 #[derive(Debug, clap::Args)]
 pub struct DoctorArgs {}
 
@@ -79,7 +79,7 @@ impl Report {
         let remedy = if problem.lost_prepared_statement() {
             "the pooler does not keep prepared statements: use PgBouncer 1.21 or newer with max_prepared_statements = 200"
         } else {
-            "see the PostgreSQL server's log, then run `syncline doctor` again"
+            "check the PostgreSQL server's log, then run `syncline doctor` again"
         };
         self.fail(check, problem.to_string(), remedy);
     }
@@ -106,8 +106,13 @@ pub async fn run(_args: DoctorArgs, config: Config, output: Output) -> Result<()
         };
         let checked = tokio::time::timeout(store::patience::LONGEST, checks).await;
         if checked.is_err() {
-            let found = format!("nothing was heard for {} s", store::patience::LONGEST.as_secs());
-            report.fail("connection", found, "see whether the network between here and the database drops connections");
+            let found = format!("there was no answer for {} s", store::patience::LONGEST.as_secs());
+            report.fail(
+                "connection",
+                found,
+                "check whether the network between this machine and the database drops \
+                connections",
+            );
         }
         if checked == Ok(true) {
             sites::check(&context, &mut report).await;
@@ -122,7 +127,7 @@ pub async fn run(_args: DoctorArgs, config: Config, output: Output) -> Result<()
     }
     output.note(&match warned {
         0 => "all is well".to_owned(),
-        n => format!("nothing failed; {n} of {} checks deserve a look", report.0.len()),
+        n => format!("nothing failed; {n} of {} checks have warnings", report.0.len()),
     });
     Ok(())
 }

@@ -39,19 +39,19 @@ pub(super) async fn check(context: &Context, report: &mut Report) {
                 Some(until) => report.warn(
                     "sites",
                     format!(
-                        "{name} lets {account} in, and asked to be left alone until {}",
+                        "{name} accepts {account}, but asked for a pause until {}",
                         super::super::output::time(until)
                     ),
-                    "nothing; if it happens often, lower the site's concurrency",
+                    "nothing to do; if it happens often, lower the site's concurrency",
                 ),
                 None => {
-                    report.pass("sites", format!("{name} lets {account} in"));
+                    report.pass("sites", format!("{name} accepts {account}"));
                     warn_of_token(site, context, report);
                 }
             },
             Answer::NotFromHere(problem) => report.warn(
                 "sites",
-                format!("{name} cannot be asked from here: {}", problem.message),
+                format!("{name} cannot be checked from here: {}", problem.message),
                 problem.help.unwrap_or_else(check_by_hand),
             ),
             Answer::Refused(problem) => {
@@ -65,7 +65,7 @@ pub(super) async fn check(context: &Context, report: &mut Report) {
 fn warn_of_token(site: &Site, context: &Context, report: &mut Report) {
     let Some(ends) = site.token_expires_at.filter(|_| site.auth != "oauth") else { return };
     if ends - context.clock.now() < TOKEN_ENDS_SOON {
-        let problem = format!("the token of {} ends at {}", site.name, super::super::output::time(ends));
+        let problem = format!("the token of {} expires at {}", site.name, super::super::output::time(ends));
         report.warn("sites", problem, format!("`syncline site update {} --token-stdin`, with a new one", site.name));
     }
 }

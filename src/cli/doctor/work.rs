@@ -37,7 +37,7 @@ async fn check_times(context: &Context, report: &mut Report) {
     if found.is_empty() {
         return report.pass("times", "no issue and no cursor is ahead of the clock");
     }
-    let remedy = "see whether the clocks of Jira's servers are right; nothing is lost, and an edit dates an issue anew";
+    let remedy = "check the clocks of Jira's servers; nothing is lost, and an edit gives the issue a new date";
     report.warn("times", some_of(found.iter().map(String::as_str)), remedy);
 }
 
@@ -67,7 +67,7 @@ async fn check_workers(context: &Context, report: &mut Report) {
         return report.pass("workers", format!("{} alive, version {own}", workers.len()));
     }
     let found = format!("this program is {own}; {}", some_of(strangers.iter().map(String::as_str)));
-    report.warn("workers", found, "bring all to one version, unless a roll-out is under way");
+    report.warn("workers", found, "bring all workers to one version, unless a roll-out is in progress");
 }
 
 async fn check_janitor(context: &Context, report: &mut Report) {
@@ -81,13 +81,13 @@ async fn check_janitor(context: &Context, report: &mut Report) {
         .map(|(kind, seconds)| format!("{kind}: {:.0} h", seconds / 3_600.0))
         .collect();
     if behind.is_empty() {
-        return report.pass("old rows", "removed as the retention settings say");
+        return report.pass("old rows", "removed according to the retention settings");
     }
     let found = format!("not removed in time: {}", some_of(behind.iter().map(String::as_str)));
     report.warn(
         "old rows",
         found,
-        "keep a worker running, whose janitor removes them; its log says upkeep_failed if it cannot",
+        "keep a worker running: its janitor removes them, and logs upkeep_failed if it cannot",
     );
 }
 
@@ -97,7 +97,7 @@ fn check_clocks(workers: &[queue_view::Worker], report: &mut Report) {
     if off.is_empty() {
         return report.pass("workers' clocks", "as the database's");
     }
-    let remedy = "set these machines' clocks (NTP); until then they go by the database's, and only their logs are off";
+    let remedy = "correct these machines' clocks (NTP); workers use the database's clock, so only their logs are wrong";
     report.warn("workers' clocks", some_of(off.iter().map(String::as_str)), remedy);
 }
 
@@ -124,8 +124,8 @@ async fn check_queue(context: &Context, report: &mut Report) {
         0 => report.pass("dead steps", "none"),
         dead => report.warn(
             "dead steps",
-            format!("{dead} step{} given up", if dead == 1 { " was" } else { "s were" }),
-            "see why with `syncline queue dead`; bring them back with `syncline queue requeue --all`",
+            format!("{dead} step{} dead", if dead == 1 { " was" } else { "s were" }),
+            "find the cause with `syncline queue dead`; retry them with `syncline queue requeue --all`",
         ),
     }
 }
@@ -149,7 +149,7 @@ async fn check_schedules(context: &Context, report: &mut Report) {
         if broken <= 5 {
             report.fail(
                 "schedules",
-                format!("{} is never synchronised by itself: {problem}", schedule.project),
+                format!("{} has no valid schedule: {problem}", schedule.project),
                 format!("syncline project reschedule {} --cron '*/15 * * * *'", schedule.project),
             );
         }
@@ -163,7 +163,7 @@ async fn check_schedules(context: &Context, report: &mut Report) {
         .map(|schedule| schedule.project.as_str())
         .collect();
     if !overdue.is_empty() {
-        let remedy = "start a worker (syncline worker); if one runs, read its log: what it missed becomes one run";
+        let remedy = "start a worker (syncline worker); if one runs, read its log; missed slots become one run";
         report.warn("schedules", format!("overdue: {}", some_of(overdue.into_iter())), remedy);
     } else if broken == 0 {
         report.pass("schedules", format!("{} followed", schedules.len()));

@@ -71,7 +71,7 @@ fn places(header: &csv::StringRecord) -> Result<Places, String> {
         let lower = name.to_ascii_lowercase();
         let Some(column) = COLUMNS.into_iter().find(|column| *column == lower) else {
             let shown: String = name.chars().take(40).collect();
-            return Err(format!("the header has a column {shown:?} that is not known: {example}"));
+            return Err(format!("the header has an unknown column {shown:?}: {example}"));
         };
         if places.insert(column, place).is_some() {
             return Err(format!("the header has the column {column} twice: {example}"));
@@ -105,7 +105,7 @@ fn member(
     }
     let external_id = cell("external_id")?;
     if email.is_none() && external_id.is_none() {
-        return Err("has neither email nor external_id: one of them is needed to know the member again".into());
+        return Err("has neither email nor external_id: one of them is needed to identify the member".into());
     }
     let name = cell("name")?.ok_or("has no name: write the full name, as Jira shows it")?;
     let active = match cell("active")?.map(|text| text.to_ascii_lowercase()).as_deref() {

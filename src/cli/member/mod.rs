@@ -27,19 +27,19 @@ enum Verb {
     /// Import members from a CSV file: all lines, or none
     #[command(after_long_help = "\
 The header names the columns: email,name,team,external_id,active, in any order; name and one of email and
-external_id are needed. A line is about the member with its external_id, else with its email, else about a
-new one: importing the same file again changes nothing. Members that are not in the file stay as they are.
+external_id are required. A line updates the member with its external_id, else the one with its email, else it adds
+a member: importing the same file again changes nothing. Members that are not in the file stay unchanged.
 
 Examples:
   syncline member import people.csv --dry-run
   syncline member import people.csv")]
     Import {
-        /// UTF-8, with `,` or `;` between the cells
+        /// CSV in UTF-8, with `,` or `;` between the cells
         file: PathBuf,
-        /// Say what would happen, and change nothing
+        /// Show what would change, and change nothing
         #[arg(long)]
         dry_run: bool,
-        /// Import the good lines although there are bad ones
+        /// Import the valid lines even if others are invalid
         #[arg(long)]
         skip_bad: bool,
     },
@@ -59,7 +59,7 @@ Examples:
     },
     /// List all members
     List,
-    /// Remove a member; users of Jira that were linked to it become nobody's
+    /// Remove a member and its links to users of Jira
     Remove {
         /// E-mail address, external id or id
         member: String,
@@ -115,7 +115,7 @@ async fn add(context: &Context, new: &NewMember<'_>) -> Result<(), Error> {
         return Err(Error::usage(format!("--email is {wrong:?}, which is not an e-mail address")));
     }
     if !people::add(&context.pool, new, &context.actor()).await? {
-        return Err(Error::failure("there is a member with that e-mail address or external id already")
+        return Err(Error::failure("a member with that e-mail address or external id already exists")
             .help("find it with `syncline member list`"));
     }
     let text = format!("added {}; match users of Jira with `syncline user match --apply`", new.name);
@@ -145,12 +145,12 @@ async fn import(context: &Context, path: &Path, dry_run: bool, skip_bad: bool) -
         if context.output.format() != Format::Table {
             context.output.result("", &report)?;
         }
-        return Err(Error::failure(format!("{bad} lines of {name} are bad, and nothing was imported"))
-            .help("correct them, or import the others with --skip-bad"));
+        return Err(Error::failure(format!("{bad} lines of {name} are invalid; nothing was imported"))
+            .help("correct them, or import the valid lines with --skip-bad"));
     }
     let what = if dry_run { "would import" } else { "imported" };
     let text = format!(
-        "{what} {}: {} new, {} changed, {} as they were, {bad} left out",
+        "{what} {}: {} new, {} changed, {} unchanged, {bad} skipped",
         name, report.created, report.updated, report.unchanged
     );
     context.output.result(&text, &report)?;

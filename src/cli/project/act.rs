@@ -67,7 +67,7 @@ pub(super) async fn pause(selection: &Selection, context: &Context) -> Result<()
         app::project::pause(&context.app(), &context.acting(), &name).await?;
         let mut text = format!("paused {name}; resume it with `syncline project resume {name}`");
         if let Some(run) = project.active_run {
-            text.push_str(&format!("\nrun {run} goes on; stop it with `syncline run cancel {run}`"));
+            text.push_str(&format!("\nrun {run} continues; stop it with `syncline run cancel {run}`"));
         }
         acts.push(Acted { text, active_run: project.active_run, ..Acted::new(project, "paused") });
     }

@@ -30,13 +30,13 @@ pub(super) struct AddArgs {
     /// The projects' keys in Jira
     #[arg(required = true, value_name = "KEY")]
     keys: Vec<String>,
-    /// When to synchronise: minute, hour, day of month, month, day of week [default: sync.default_cron]
+    /// Schedule: minute, hour, day of month, month, day of week [default: sync.default_cron]
     #[arg(long, value_name = "EXPRESSION")]
     cron: Option<String>,
-    /// The time zone of the expression, e.g. Europe/Berlin [default: sync.time_zone]
+    /// Time zone of the schedule, e.g. Europe/Berlin [default: sync.time_zone]
     #[arg(long, value_name = "ZONE")]
     time_zone: Option<String>,
-    /// Do not ask Jira whether the keys exist
+    /// Do not check in Jira that the keys exist
     #[arg(long)]
     offline: bool,
     #[command(flatten)]
@@ -46,7 +46,7 @@ pub(super) struct AddArgs {
 /// What becomes of the first sync.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct FirstSync {
-    /// Leave the first sync to the schedule, instead of starting it now
+    /// Do not start the first sync now; wait for the schedule
     #[arg(long)]
     no_first_sync: bool,
     /// Wait until the first sync has ended; exit code 1 if it failed
@@ -127,7 +127,7 @@ pub(super) async fn run(args: AddArgs, context: &Context) -> Result<(), Error> {
     keys.sort();
     keys.dedup();
     if let Some(bad) = keys.iter().find(|key| !is_key(key)) {
-        return Err(Error::usage(format!("{bad:?} cannot be a project key"))
+        return Err(Error::usage(format!("{bad:?} is not a valid project key"))
             .help("a key is letters, digits and underscores, beginning with a letter, e.g. WEB; give the site first"));
     }
     let site = site::find(context, &args.site).await?;
@@ -218,7 +218,7 @@ fn alone(key: &str, failure: &Failure, site: &Site) -> Error {
     match failure.code {
         FailureCode::NotFoundProject => {
             Error::failure(format!("Jira does not know project {key} on site {}, or hides it", site.name))
-                .help("check the key in Jira, and that the account may browse the project; nothing was added")
+                .help("check the key in Jira and the account's permission to browse the project; nothing was added")
         }
         _ => failure.clone().into(),
     }

@@ -39,10 +39,10 @@ pub(super) struct DiscoverArgs {
     /// Only projects of this type, e.g. software, business, service_desk
     #[arg(long = "type", value_name = "TYPE")]
     project_type: Option<String>,
-    /// Synchronise these, as `project add` does
+    /// Add these projects, as `project add` does
     #[arg(long, value_name = "KEY", num_args = 1.., conflicts_with = "track_all")]
     track: Vec<String>,
-    /// Synchronise all that are listed, but for archived ones
+    /// Add all listed projects except archived ones
     #[arg(long)]
     track_all: bool,
     #[command(flatten)]
@@ -126,7 +126,7 @@ async fn measure(client: &JiraClient, listed: &mut [Discovered], context: &Conte
     }
     let unknown: Vec<&mut Discovered> = listed.iter_mut().filter(|project| project.issues.is_none()).collect();
     if unknown.len() > MEASURED {
-        context.output.note(&format!("sizes of the first {MEASURED} projects: narrow the list for those of others"));
+        context.output.note(&format!("sizes are shown for the first {MEASURED} projects: narrow the list for others"));
     }
     stream::iter(unknown.into_iter().take(MEASURED))
         .for_each_concurrent(AT_ONCE, |project| async move {
@@ -188,8 +188,10 @@ impl DiscoverArgs {
         for key in &self.track {
             let upper = key.to_ascii_uppercase();
             let Some(known) = visible.iter().find(|project| project.key == upper) else {
-                return Err(Error::failure(format!("the account sees no project {upper} on site {}", site.name))
-                    .help("check the key in Jira and that the account may browse the project; nothing was added"));
+                return Err(Error::failure(format!("the account sees no project {upper} on site {}", site.name)).help(
+                    "check the key in Jira and the account's permission to browse the project; nothing was \
+                        added",
+                ));
             };
             if known.archived || known.deleted {
                 let state = if known.deleted { "deleted" } else { "archived" };

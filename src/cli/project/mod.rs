@@ -29,11 +29,11 @@ pub struct ProjectArgs {
 enum Verb {
     /// Synchronise projects of a site
     Add(add::AddArgs),
-    /// List what the account can see on a site, and synchronise what is chosen
+    /// List the projects that the account can see on a site, and add some or all of them
     Discover(discover::DiscoverArgs),
-    /// Choose whose issues projects bring: everybody's, or those of listed users
+    /// Select the issues of projects: all issues, or those of listed users
     Track(track::TrackArgs),
-    /// List projects with their schedules and how far they are synchronised
+    /// List projects with their schedules and sync progress
     List {
         /// Only those of this site
         #[arg(long, add = completing::sites())]
@@ -42,24 +42,24 @@ enum Verb {
         #[arg(long)]
         all: bool,
     },
-    /// Show projects, and what the replica holds of them
+    /// Show projects and their row counts in the replica
     Show(Which),
-    /// Stop schedules of projects and refuse requests; a run that is under way goes on
+    /// Pause projects: stop their schedules and refuse requests; an active run continues
     #[command(after_long_help = "\
 Examples:
   syncline project pause WEB
   syncline project pause OPS WEB
   syncline project pause --site acme --yes")]
     Pause(Selection),
-    /// Start schedules of paused projects again
+    /// Resume paused projects
     Resume(Selection),
-    /// Change when projects are synchronised
+    /// Change the schedules of projects
     Reschedule(schedule::RescheduleArgs),
-    /// Stop synchronising projects; the replica keeps their rows unless --purge
+    /// Stop synchronising projects; the replica keeps their rows unless you use --purge
     Remove {
         #[command(flatten)]
         selection: Selection,
-        /// Remove their issues, comments, worklogs and runs from the replica too
+        /// Also remove their issues, comments, worklogs and runs from the replica
         #[arg(long)]
         purge: bool,
     },

@@ -18,10 +18,10 @@ use crate::store::schedule_admin::{self, NextSlot};
 pub(super) struct RescheduleArgs {
     #[command(flatten)]
     selection: Selection,
-    /// When to synchronise: minute, hour, day of month, month, day of week
+    /// Schedule: minute, hour, day of month, month, day of week
     #[arg(long, value_name = "EXPRESSION", required_unless_present = "time_zone")]
     cron: Option<String>,
-    /// The time zone of the expression, e.g. Europe/Berlin
+    /// Time zone of the schedule, e.g. Europe/Berlin
     #[arg(long, value_name = "ZONE")]
     time_zone: Option<String>,
 }

@@ -17,13 +17,13 @@ use crate::store::tracking::{self, Subject, Tracked, TrackedUser};
 #[command(
     override_usage = "syncline project track [OPTIONS] <PROJECT>... <all|listed|add|remove|list> [USER]...",
     after_long_help = "\
-all     bring every issue; a full run reads what was left out
-listed  bring only issues that concern listed users
-add     list users: only issues that concern listed users are brought
-remove  take users off the list
-list    show whose issues are brought
+all     read every issue; a full run reads the missing ones
+listed  read only issues of listed users
+add     add users to the list: only issues of listed users are read
+remove  remove users from the list
+list    show whose issues are read
 
-An issue concerns a user who is its assignee or reporter, or logged work on it. Adding a user reads the whole
+An issue belongs to a user who is its assignee or reporter, or who logged work on it. Adding a user reads the whole
 history of that user; removing one keeps what the replica has.
 
 Examples:
@@ -104,17 +104,17 @@ fn read(words: Vec<String>, is_chosen: bool) -> Result<Said, Error> {
     let first = usize::from(!is_chosen);
     let act = |word: &String| Act::from_str(word, false).ok();
     let Some((at, act)) = words.iter().enumerate().skip(first).find_map(|(at, word)| Some((at, act(word)?))) else {
-        return Err(Error::usage(format!("nothing says what to do: one of {}", ACTS.join(", "))).help(help));
+        return Err(Error::usage(format!("the verb is missing: one of {}", ACTS.join(", "))).help(help));
     };
     if is_chosen && at > 0 {
-        return Err(Error::usage("a PROJECT makes no sense with --site, --all or --filter").help(help));
+        return Err(Error::usage("PROJECT cannot be used with --site, --all or --filter").help(help));
     }
     let mut projects = words;
     let mut users = projects.split_off(at);
     users.remove(0);
     let takes_users = matches!(act, Act::Add | Act::Remove);
     if takes_users == users.is_empty() {
-        let problem = if takes_users { "no USER is given" } else { "a USER makes no sense here" };
+        let problem = if takes_users { "no USER is given" } else { "USER cannot be used here" };
         return Err(Error::usage(problem).help(help));
     }
     Ok(Said { projects, act, users })
@@ -131,10 +131,10 @@ pub(super) async fn run(args: TrackArgs, context: &Context) -> Result<(), Error>
     let found = find(act, &users, &chosen, context).await?;
     let people = format!("{} {}", users.len(), plural(users.len(), "user"));
     let intent = match act {
-        Act::All => "bring every issue of".to_owned(),
+        Act::All => "read every issue of".to_owned(),
         Act::Add => format!("list {people} for"),
-        Act::Remove => format!("take {people} off the list of"),
-        _ => "bring only issues that concern listed users of".to_owned(),
+        Act::Remove => format!("remove {people} from the list of"),
+        _ => "read only issues of listed users of".to_owned(),
     };
     selection.agree(&intent, &chosen, context)?;
     let is_one = selection.one().is_some();
@@ -165,7 +165,7 @@ async fn find(act: Act, users: &[String], chosen: &[Project], context: &Context)
             Act::Remove => who::listed(users, project, context).await?,
             Act::Listed if tracking::list(&context.pool, project.id).await?.is_empty() => {
                 let full_name = name(project);
-                return Err(Error::failure(format!("{full_name} lists no user: it would bring nothing"))
+                return Err(Error::failure(format!("{full_name} lists no user: it would have no issues"))
                     .help(format!("add users, e.g. syncline project track {full_name} add ana@example.com")));
             }
             _ => Vec::new(),
@@ -190,7 +190,7 @@ async fn change(
     let of = if is_one { String::new() } else { format!("{full_name}: ") };
     let (done, text) = match act {
         Act::All => {
-            (tracking::set_mode(&context.pool, subject, "all").await?, format!("{full_name} brings every issue"))
+            (tracking::set_mode(&context.pool, subject, "all").await?, format!("{full_name} reads every issue"))
         }
         Act::Add => {
             let was = tracking::mode(&context.pool, project.id).await?;
@@ -198,8 +198,8 @@ async fn change(
             let mut text = format!("{of}added {} of {} users", done.changed.len(), accounts.len());
             if was == "all" {
                 text.push_str(&format!(
-                    "\nfrom now on {full_name} brings only issues that concern listed users; what the replica has \
-                     stays. Back to every issue: syncline project track {full_name} all"
+                    "\nfrom now on {full_name} reads only issues of listed users; existing rows stay. To read every \
+                     issue again: syncline project track {full_name} all"
                 ));
             }
             (done, text)
@@ -211,7 +211,7 @@ async fn change(
         }
         _ => (
             tracking::set_mode(&context.pool, subject, "listed").await?,
-            format!("{full_name} brings only issues that concern listed users"),
+            format!("{full_name} reads only issues of listed users"),
         ),
     };
     Ok(Done { project: full_name, done, text })
@@ -221,15 +221,15 @@ async fn change(
 async fn advise(act: Act, project: &Project, done: &Tracked, context: &Context) -> Result<(), Error> {
     let full_name = name(project);
     match done.run_id {
-        Some(run) => context.output.note(&format!("run {run} reads what is wanted now")),
+        Some(run) => context.output.note(&format!("run {run} reads the selected issues now")),
         None if project.state == "paused" => {
-            context.output.note(&format!("{full_name} is paused: it counts once it is resumed"));
+            context.output.note(&format!("{full_name} is paused: the change takes effect when it is resumed"));
         }
         None => {}
     }
     if act == Act::Remove && tracking::list(&context.pool, project.id).await?.is_empty() {
         context.output.warn(&format!(
-            "{full_name} lists nobody now, and brings nothing: add users, or syncline project track {full_name} all"
+            "{full_name} lists no users now and reads nothing: add users, or run syncline project track {full_name} all"
         ));
     }
     Ok(())
@@ -248,8 +248,8 @@ async fn list(selection: &Selection, chosen: &[Project], context: &Context) -> R
         (_, [one]) if selection.one().is_some() => {
             context.output.rows(&one.users, "no user is listed")?;
             context.output.note(match one.tracking.as_str() {
-                "listed" => "only issues that concern these users are brought",
-                _ => "every issue is brought",
+                "listed" => "only issues of these users are read",
+                _ => "every issue is read",
             });
             Ok(())
         }

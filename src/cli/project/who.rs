@@ -42,7 +42,7 @@ async fn accounts(texts: &[String], site: &str, context: &Context) -> Result<Vec
             [] => return Err(unknown(text, &site.name)),
             several => {
                 return Err(Error::failure(format!("{text:?} is {} users: {}", several.len(), several.join(", ")))
-                    .help("name the one that you mean by its account id"));
+                    .help("name the user by account id"));
             }
         }
     }
@@ -52,8 +52,8 @@ async fn accounts(texts: &[String], site: &str, context: &Context) -> Result<Vec
 fn unknown(text: &str, site: &str) -> Error {
     if text.contains('@') {
         return Error::failure(format!("no user of site {site} shows the e-mail address {text:?}")).help(
-            "Jira hides addresses that their owners do not show: name the user by account id, the last part of the \
-             address of their profile page",
+            "Jira hides addresses of users who do not show them: name the user by account id, the last part of the \
+                address of their profile page",
         );
     }
     Error::failure(format!("site {site} has no user with the account id {text:?}"))
@@ -86,7 +86,7 @@ pub(super) fn refuse_unlisted(
     match chosen {
         [one] => Err(Error::failure(format!("{text:?} is not on the list of {}", name(one)))
             .help(format!("see the list with `syncline project track {} list`", name(one)))),
-        several => Err(Error::failure(format!("{text:?} is on the list of none of {} projects", several.len()))
+        several => Err(Error::failure(format!("{text:?} is on none of the lists of {} projects", several.len()))
             .help("see the lists with `syncline project track --all list`")),
     }
 }
@@ -98,7 +98,7 @@ async fn ask(text: &str, site: &Site, context: &Context) -> Result<Vec<String>, 
         Offered::Available(users) => users,
         Offered::Absent(reason) | Offered::Forbidden(reason) => {
             return Err(Error::failure(format!("Jira does not let the account look for users: {reason}"))
-                .help("grant it the 'Browse users and groups' permission, or name the user by an account id that is known here"));
+                .help("grant it the 'Browse users and groups' permission, or name the user by a known account id"));
         }
     };
     let is = |value: &Option<String>| value.as_ref().is_some_and(|value| value.eq_ignore_ascii_case(text));

@@ -24,23 +24,23 @@ pub struct RunArgs {
 enum Verb {
     /// List runs, newest first
     List {
-        /// Only those of this project, as KEY or SITE/KEY
+        /// Only runs of this project, as KEY or SITE/KEY
         #[arg(long, add = completing::projects())]
         project: Option<String>,
-        /// Only those in this state
+        /// Only runs in this state
         #[arg(long, value_parser = ["queued", "running", "succeeded", "failed", "cancelled"])]
         state: Option<String>,
         /// Maximum number of rows
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(i64).range(1..=10_000))]
         limit: i64,
     },
-    /// Show one run: counts, requests, steps, and what it waited for
+    /// Show one run: counts, requests, steps and waits
     Show {
         /// Its id, the first digits of it, `latest`, or KEY@latest
         #[arg(add = completing::runs())]
         run: String,
     },
-    /// Print what happened to a run and its steps
+    /// Print the log of a run and its steps
     Logs {
         /// Its id, the first digits of it, `latest`, or KEY@latest
         #[arg(add = completing::runs())]
@@ -54,13 +54,13 @@ enum Verb {
         #[arg(add = completing::runs())]
         run: String,
     },
-    /// Stop runs at the next step boundary; exit code 1 where one is over
+    /// Stop runs at the next step boundary; exit code 1 if one has already ended
     Cancel {
         /// Their ids, the first digits of them, `latest`, or KEY@latest
         #[arg(required = true, value_name = "RUN", add = completing::runs())]
         runs: Vec<String>,
     },
-    /// Request a new run with the parameters of one that has ended; it goes on from the project's cursor
+    /// Request a new run with the parameters of one that has ended; it starts at the project's cursor
     Retry {
         /// Its id, the first digits of it, `latest`, or KEY@latest
         #[arg(add = completing::runs())]
@@ -129,7 +129,7 @@ async fn cancel(context: &Context, runs: &[Uuid]) -> Result<(), Error> {
         several => context.output.rows(several, "")?,
     }
     if states.iter().any(|one| one.state == "cancelling") {
-        context.output.note("it stops at the end of the steps that are being executed");
+        context.output.note("it stops when its running steps have ended");
     }
     match over.len() {
         0 => Ok(()),

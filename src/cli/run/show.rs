@@ -94,7 +94,7 @@ fn took(run: &Run) -> String {
 fn marked(run: &Run) -> String {
     match (run.reconcile, run.issues_deleted) {
         (false, 0) => String::new(),
-        (_, 0) => "none: every issue is in Jira still".into(),
+        (_, 0) => "none: every issue still exists in Jira".into(),
         (_, 1) => "1 issue is no longer in Jira".into(),
         (_, n) => format!("{n} issues are no longer in Jira"),
     }

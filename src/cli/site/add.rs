@@ -18,8 +18,8 @@ const DEFAULT_CONCURRENCY: i32 = 8;
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-The token is never stored as it is: name where it is kept (--credential), or pipe it in, and it
-is encrypted with the configured key (secrets.key). Create a token at https://id.atlassian.com/manage-profile/security/api-tokens
+The token is never stored in clear text: give a reference to it (--credential), or pipe it in; it
+is then encrypted with the configured key (secrets.key). Create a token at https://id.atlassian.com/manage-profile/security/api-tokens
 
 Examples:
   syncline site add acme --url https://acme.atlassian.net \\
@@ -32,7 +32,7 @@ pub(super) struct AddArgs {
     name: String,
     #[command(flatten)]
     given: Given,
-    /// Change an existing site, as `site update` does: what is not given stays
+    /// Change an existing site, as `site update` does
     #[arg(long)]
     update: bool,
 }
@@ -75,8 +75,8 @@ pub(super) async fn run(args: AddArgs, context: &Context) -> Result<(), Error> {
         }
         (_, Some(credential)) => Some(credential),
         (_, None) => {
-            return Err(Error::usage("--credential or --token-stdin is needed")
-                .help("name where the token is kept, e.g. --credential env:JIRA_TOKEN"));
+            return Err(Error::usage("--credential or --token-stdin is required")
+                .help("give a reference to the token, e.g. --credential env:JIRA_TOKEN"));
         }
     };
     let account = given.account(auth)?;
@@ -88,7 +88,7 @@ pub(super) async fn run(args: AddArgs, context: &Context) -> Result<(), Error> {
     let asked = Asked { name: &name, address: &address, auth: auth.as_str(), account: &account, kind: given.kind };
     let found = asked.ask(given.offline, credential, context).await?;
     if found.kind == SiteKind::Cloud && auth == AuthKind::Basic && !is_email(&account) {
-        return Err(no_email(&account).help("on Jira Cloud accounts are named by their e-mail addresses"));
+        return Err(no_email(&account).help("Jira Cloud identifies accounts by e-mail address"));
     }
     let new = NewSite {
         id: context.clock.new_id(),
@@ -130,8 +130,8 @@ async fn change(name: &str, given: Given, context: &Context) -> Result<(), Error
         None => &old.auth,
     };
     if auth != "oauth" && credential.is_none() && old.stored_credential.is_empty() {
-        return Err(Error::usage(format!("--auth {auth} needs a token, and site {name} has none"))
-            .help("name where it is kept, e.g. --credential env:JIRA_TOKEN"));
+        return Err(Error::usage(format!("--auth {auth} needs a token, but site {name} has none"))
+            .help("give a reference to it, e.g. --credential env:JIRA_TOKEN"));
     }
     let mut change = SiteChange {
         credential: credential.as_ref().map(|credential| credential.stored.clone()),
@@ -176,8 +176,8 @@ pub(super) async fn lift(site: &site::Site, tried: Tried, context: &Context) -> 
     let started = health::lift(&context.pool, site.id, tried).await?;
     match started {
         0 => {}
-        1 => context.output.note("1 project that was held back is tried now"),
-        n => context.output.note(&format!("{n} projects that were held back are tried now")),
+        1 => context.output.note("1 held project is released and runs now"),
+        n => context.output.note(&format!("{n} held projects are released and run now")),
     }
     Ok(started)
 }
@@ -198,7 +198,7 @@ impl Asked<'_> {
         let token = credential.map(|credential| credential.token).transpose();
         if !offline {
             let token: Option<SecretString> = token.map_err(|problem| {
-                let help = format!("{}; --offline stores the site without asking it", problem.help());
+                let help = format!("{}; --offline stores the site without checking it", problem.help());
                 Error::from(problem).help(help)
             })?;
             let Self { name, address, auth, account, .. } = *self;
@@ -210,7 +210,7 @@ impl Asked<'_> {
         let kind = kind.unwrap_or_else(|| {
             if self.auth != "oauth" && !self.address.is_cloud() {
                 context.output.note(
-                    "note: the site was not asked what it is, and is taken for Jira Cloud; if it is not, say --kind data-center",
+                    "note: the site's kind was not checked; Jira Cloud is assumed; if this is wrong, use --kind data-center",
                 );
             }
             SiteKind::Cloud
@@ -220,13 +220,13 @@ impl Asked<'_> {
 }
 
 fn taken(name: &str) -> Error {
-    Error::failure(format!("there is a site {name} already"))
+    Error::failure(format!("a site {name} already exists"))
         .help("change it with `syncline site update`, or choose another name")
 }
 
 /// Who the account is, as a part of a sentence.
 fn lets_in(found: &Found) -> String {
-    found.account.as_ref().map(|me| format!(": Jira lets {} in", me.display_name)).unwrap_or_default()
+    found.account.as_ref().map(|me| format!(": Jira accepts {}", me.display_name)).unwrap_or_default()
 }
 
 /// The same rule as the table's.
@@ -236,7 +236,7 @@ fn check_name(name: &str) -> Result<(), Error> {
     if first && rest && name.len() <= 63 {
         return Ok(());
     }
-    Err(Error::usage(format!("{name:?} cannot be a site's name")).help(
+    Err(Error::usage(format!("{name:?} is not a valid site name")).help(
         "write up to 63 lower-case letters, digits, dots, dashes and underscores, beginning with a letter or digit",
     ))
 }

@@ -29,10 +29,10 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Make an app at https://developer.atlassian.com/console/myapps with the callback URL http://localhost:8976/callback
+Create an app at https://developer.atlassian.com/console/myapps with the callback URL http://localhost:8976/callback
 (or another port, see --port) and the scopes that you give here. A person who may read the projects opens the
-printed address and consents. Tokens are encrypted with the configured key (secrets.key), and refreshed by the
-workers from then on.
+printed address and consents. Syncline encrypts the tokens with the configured key (secrets.key), and the workers
+refresh them from then on.
 
 Examples:
   syncline site authorize acme --client-id abc123 --client-secret env:ATLASSIAN_SECRET
@@ -43,25 +43,25 @@ pub(super) struct AuthorizeArgs {
     /// The app's id
     #[arg(long, value_name = "ID")]
     client_id: String,
-    /// Where the app's secret is kept: env:NAME or file:PATH; the workers need it too
+    /// Reference to the app's secret: env:NAME or file:PATH; the workers need it too
     #[arg(long, value_name = "REFERENCE")]
     client_secret: String,
-    /// Paste the address that the browser ends at, instead of receiving it
+    /// Paste the browser's final address instead of receiving it on a local port
     #[arg(long)]
     paste: bool,
     /// The loopback port of the callback URL
     #[arg(long, default_value_t = 8976)]
     port: u16,
-    /// What to ask for, separated by spaces [default: what reading needs]
+    /// Scopes to request, separated by spaces [default: those that reading needs]
     #[arg(long)]
     scopes: Option<String>,
-    /// The site's cloud id, where its address does not tell which of the consented sites it is
+    /// The site's cloud id, if its address does not identify it among the consented sites
     #[arg(long, value_name = "ID")]
     cloud_id: Option<String>,
-    /// Where people consent and tokens are given
+    /// The address for consent and tokens
     #[arg(long, value_name = "URL", default_value = oauth::AUTH_URL)]
     auth_url: Url,
-    /// Where sites are reached with these tokens
+    /// The address of the API for these tokens
     #[arg(long, value_name = "URL", default_value = oauth::API_URL)]
     api_url: Url,
 }
@@ -77,8 +77,11 @@ struct Authorized<'a> {
 pub(super) async fn run(args: AuthorizeArgs, context: &Context) -> Result<(), Error> {
     let site = super::find(context, &args.site).await?;
     if site.kind != "cloud" {
-        return Err(Error::usage(format!("site {} is Data Center, where OAuth 2.0 (3LO) is not spoken", site.name))
-            .help("make a personal access token and store it: syncline site update NAME --auth bearer --token-stdin"));
+        return Err(Error::usage(format!("site {} is Data Center, which does not support OAuth 2.0 (3LO)", site.name))
+            .help(
+                "create a personal access token and store it: syncline site update NAME --auth bearer \
+                --token-stdin",
+            ));
     }
     secret::check_reference(&args.client_secret)
         .map_err(|problem| Error::usage(problem.to_string()).help(problem.help()))?;
@@ -95,8 +98,8 @@ pub(super) async fn run(args: AuthorizeArgs, context: &Context) -> Result<(), Er
     let http = HttpPool::new(context.clock.clone())?;
     let tokens = client.exchange(&http, &code.code, &code.redirect_uri, Some(&code.verifier)).await?;
     let Some(refresh_token) = &tokens.refresh_token else {
-        return Err(Error::failure("Atlassian gave no refresh token, and the tokens would end within the hour")
-            .help("ask for the scope offline_access too, and see that the app may have it"));
+        return Err(Error::failure("Atlassian returned no refresh token, so the tokens would expire within an hour")
+            .help("also request the scope offline_access, and check that the app may have it"));
     };
     let resources = client.resources(&http, &tokens.access_token).await?;
     let cloud_id = choose(&resources, &site, args.cloud_id.as_deref())?;
@@ -145,12 +148,12 @@ async fn ask(args: &AuthorizeArgs, client: &OAuthClient, context: &Context) -> R
     let answer = match listener {
         Some(listener) => tokio::time::timeout(PATIENCE, listener.answer()).await.map_err(|_| {
             Error::failure("nobody consented within ten minutes")
-                .help("try again; with --paste, where the browser is on another machine")
+                .help("try again; use --paste if the browser is on another machine")
         })??,
         None => {
             context
                 .output
-                .warn("Then paste the address at which the browser ends (it may show an error), and press Enter:");
+                .warn("Then paste the browser's final address (the page may show an error), and press Enter:");
             pasted().await?
         }
     };
@@ -165,8 +168,12 @@ async fn pasted() -> Result<Url, Error> {
     });
     let line = read.await.map_err(|problem| Error::failure(format!("standard input cannot be read: {problem}")))??;
     Url::parse(line.trim()).map_err(|problem| {
-        Error::usage(format!("what was pasted ({} characters) is no address: {problem}", line.trim().chars().count()))
-            .help("paste the whole address, which begins with http://localhost and holds code= and state=")
+        Error::usage(format!(
+            "the pasted text ({} characters) is not an address: \
+            {problem}",
+            line.trim().chars().count()
+        ))
+        .help("paste the whole address, which begins with http://localhost and holds code= and state=")
     })
 }
 

@@ -46,7 +46,7 @@ impl Fields for Checked {
         let mut fields = vec![
             ("site", self.site.clone()),
             ("url", self.url.clone()),
-            ("result", if self.ok { "ok: Jira lets the account in".into() } else { text(&self.problem) }),
+            ("result", if self.ok { "ok: Jira accepts the account".into() } else { text(&self.problem) }),
             ("advice", text(&self.advice)),
             ("warning", text(&self.warning)),
             ("account", text(&self.account)),
@@ -54,7 +54,17 @@ impl Fields for Checked {
             ("time zone", text(&self.account_time_zone)),
             ("deployment", text(&self.deployment)),
             ("version", text(&self.version)),
-            ("clock", self.clock_skew_seconds.map(|skew| format!("{skew:+.1} s off ours")).unwrap_or_default()),
+            (
+                "clock",
+                self.clock_skew_seconds
+                    .map(|skew| {
+                        format!(
+                            "{skew:+.1} s relative to the \
+                database's"
+                        )
+                    })
+                    .unwrap_or_default(),
+            ),
             ("projects", self.visible_projects.map(|n| format!("{n} visible to the account")).unwrap_or_default()),
         ];
         fields.extend(self.view.may.iter().map(|line| ("may see", line.clone())));
@@ -142,8 +152,8 @@ async fn ask(client: &JiraClient, site: &Site, context: &Context, checked: &mut 
         let seconds = skew.num_seconds().abs();
         let side = if skew > TimeDelta::zero() { "ahead of" } else { "behind" };
         checked.warning = Some(format!(
-            "Jira's clock is {seconds} s {side} the database's: nothing is lost by it, but times in the replica are Jira's, and \
-             each run reads that much again; set the clocks (NTP)"
+            "Jira's clock is {seconds} s {side} the database's: no data are lost, but times in the replica are \
+                Jira's, and each run reads that much again; correct the clocks (NTP)"
         ));
     }
     checked.deployment = Some(server.deployment_type).filter(|deployment| !deployment.is_empty());
@@ -151,10 +161,7 @@ async fn ask(client: &JiraClient, site: &Site, context: &Context, checked: &mut 
     let (view, capabilities) = view::look(client, site, context).await?;
     checked.view = view;
     if !tells {
-        checked
-            .view
-            .unknown
-            .push("which version the site is, and how far the clocks are apart: it has no serverInfo".into());
+        checked.view.unknown.push("the site's version and the difference of the clocks: it has no serverInfo".into());
     }
     site::learn(&context.pool, site.id, &Learnt { version: server.version, capabilities, token_ends_at }).await?;
     Ok(())
@@ -185,8 +192,8 @@ async fn token(
         let stored = oauth::load(&context.pool, site.id).await?;
         let minutes = stored.and_then(|stored| stored.remaining_seconds).unwrap_or(0.0) / 60.0;
         let text = format!(
-            "OAuth: this one ends in {minutes:.0} minutes and is refreshed by itself; the consent ends after 90 days without \
-             use, and a year after it was given"
+            "OAuth: this token expires in {minutes:.0} minutes and is refreshed automatically; the consent ends \
+                after 90 days without use, and after a year in any case"
         );
         return Ok((text, None));
     }
@@ -201,8 +208,8 @@ async fn token(
     let text = match site.token_expires_at {
         Some(ends) => when(ends, site, now),
         None => format!(
-            "Jira does not tell when it ends: its owner sees it in the account's settings, and can say it here with \
-             `syncline site update {} --token-expires DAY`",
+            "Jira does not report its expiry: its owner sees it in the account's settings and can set it with \
+                `syncline site update {} --token-expires DAY`",
             site.name
         ),
     };
@@ -212,8 +219,8 @@ async fn token(
 fn when(ends: DateTime<Utc>, site: &Site, now: DateTime<Utc>) -> String {
     let renew = format!("store a new one with `syncline site update {} --token-stdin`", site.name);
     match ends - now {
-        left if left <= TimeDelta::zero() => format!("ended at {}: {renew}", time(ends)),
-        left if left < TOKEN_ENDS_SOON => format!("ends soon, at {}: {renew}", time(ends)),
+        left if left <= TimeDelta::zero() => format!("expired at {}: {renew}", time(ends)),
+        left if left < TOKEN_ENDS_SOON => format!("expires soon, at {}: {renew}", time(ends)),
         _ => format!("ends at {}", time(ends)),
     }
 }
@@ -223,7 +230,8 @@ fn of_list(own: &OwnToken, site: &Site, now: DateTime<Utc>) -> String {
     match own.of {
         1 => format!("{:?} {ends}", own.name),
         several => format!(
-            "one of {several} of the account that are in use; Jira does not tell which. The first to end of them, {:?}, {ends}",
+            "one of {several} tokens of the account that are in use; Jira does not report which. The first of them \
+                to expire, {:?}, {ends}",
             own.name
         ),
     }

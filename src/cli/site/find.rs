@@ -68,7 +68,7 @@ pub(super) async fn find(site: &Site<'_>, context: &Context) -> Result<Found, Er
     match elsewhere(&http, site.address).await {
         Elsewhere::Here(other, server) => {
             context.output.note(&format!(
-                "note: there is no Jira at {}; it is at {}, which is taken",
+                "note: there is no Jira at {}; it is at {}, which is used instead",
                 site.address.text(),
                 address::shown(&other)
             ));
@@ -120,16 +120,16 @@ pub(super) async fn elsewhere(http: &HttpPool, address: &Address) -> Elsewhere {
 pub(super) fn moved(base: &Url, other: &Url) -> String {
     let (from, to) = (address::shown(base), address::shown(other));
     match secured(base, other) {
-        true => format!("{from} sends everybody on to {to}: the site is reached under https:// only"),
-        false => format!("there is no Jira at {from}; it leads on to {to}"),
+        true => format!("{from} redirects to {to}: the site needs https://"),
+        false => format!("there is no Jira at {from}; it redirects to {to}"),
     }
 }
 
 /// Nothing that is Jira's answers there.
 pub(super) fn nowhere(address: &Address, failure: Option<&Failure>) -> Error {
     let why = failure.map(|failure| format!(" ({})", failure.message)).unwrap_or_default();
-    let by_browser = "open it in a browser, and write what stands there before /browse or /secure: the host, and on Data \
-                      Center the context path where there is one, e.g. https://jira.example.com/jira";
+    let by_browser = "open it in a browser and write the part before /browse or /secure: the host, and on Data \
+        Center the context path if there is one, e.g. https://jira.example.com/jira";
     let advice = match failure.map(|failure| failure.code) {
         // It may well be there, behind something that answers in its place.
         Some(code @ (FailureCode::Permission | FailureCode::GatewayHtml)) => {
@@ -193,7 +193,7 @@ fn told(failure: Failure) -> Error {
     } else {
         failure.advice()
     };
-    let stored = "nothing was stored; --offline stores the site without asking it";
+    let stored = "nothing was stored; --offline stores the site without checking it";
     Error::failure(failure.to_string()).help(format!("{advice} ({stored})"))
 }
 
@@ -229,10 +229,8 @@ impl Site<'_> {
         let kind = server.kind();
         if let Some(said) = self.kind.filter(|said| *said != kind) {
             let (says, said) = (kind.as_str(), said.as_str());
-            return Err(Error::usage(format!("the site says that it is {says}, not {said}")).help(format!(
-                "write --kind {} (or auto); --offline stores it as it is said",
-                says.replace('_', "-")
-            )));
+            return Err(Error::usage(format!("the site reports that it is {says}, not {said}"))
+                .help(format!("write --kind {} (or auto); --offline stores the given kind", says.replace('_', "-"))));
         }
         let account = match self.token {
             Some(_) => {

@@ -16,10 +16,10 @@ const TOKEN_LIMIT_BYTES: u64 = 8 * 1024;
 /// What can be said of a site.
 #[derive(Debug, clap::Args)]
 pub(super) struct Given {
-    /// Where it is, e.g. https://acme.atlassian.net; a page of it will do
+    /// The site's address, e.g. https://acme.atlassian.net; the address of any of its pages works too
     #[arg(long)]
     pub url: Option<String>,
-    /// What it is; auto asks it [default: auto]
+    /// The site's kind; auto asks the site [default: auto]
     #[arg(long, value_enum)]
     pub kind: Option<Kind>,
     /// Authentication method [default: basic]
@@ -28,28 +28,28 @@ pub(super) struct Given {
     /// The account's e-mail address
     #[arg(long)]
     pub email: Option<String>,
-    /// Where the account's API token is kept: env:NAME or file:PATH
+    /// Reference to the account's API token: env:NAME or file:PATH
     #[arg(long, value_name = "REFERENCE")]
     pub credential: Option<String>,
     /// Read the API token from standard input and store it encrypted
     #[arg(long, conflicts_with = "credential")]
     pub token_stdin: bool,
-    /// When the API token ends, as its owner sees it: a day or a time in RFC 3339; `unknown` takes it back
+    /// Expiry of the API token, as its owner sees it in Jira: a day, a time in RFC 3339, or `unknown`
     #[arg(long, value_name = "DAY", value_parser = token_end)]
     pub token_expires: Option<TokenEnd>,
-    /// How many requests each worker process may have under way (1 to 64) [default: 8]
+    /// Maximum number of concurrent requests of each worker process (1 to 64) [default: 8]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=64))]
     pub max_concurrency: Option<i32>,
-    /// Whether members may be matched to users by exact display name [default: off]
+    /// Match members to users by exact display name, too [default: off]
     #[arg(long, value_enum, value_name = "on|off")]
     pub match_by_name: Option<Switch>,
-    /// The field that holds story points; an empty one: find it
+    /// The id of the field that holds story points; empty: detect it
     #[arg(long, value_name = "FIELD")]
     pub story_points_field: Option<String>,
-    /// The hourly quota of an OAuth app in Atlassian's points; 0: none
+    /// The hourly quota of an OAuth app, in Atlassian's points; 0: no quota
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..))]
     pub points_per_hour: Option<i32>,
-    /// Store it without checking that the site answers and accepts the credentials
+    /// Store the site without checking that it answers and accepts the credentials
     #[arg(long)]
     pub offline: bool,
 }
@@ -183,7 +183,7 @@ impl Given {
         }
         let mut bytes = Vec::new();
         std::io::stdin().lock().take(TOKEN_LIMIT_BYTES).read_to_end(&mut bytes)?;
-        let help = "pipe the API token and nothing else to --token-stdin";
+        let help = "pipe only the API token to --token-stdin";
         let text = written::decode(&bytes)
             .map_err(|problem| Error::usage(format!("standard input cannot be used: {problem}")).help(help))?;
         let token = text.trim();
@@ -208,8 +208,8 @@ impl Given {
             Some(email) if is_account(email) => Ok(email.to_owned()),
             Some(email) => Err(no_email(email)),
             None if auth == AuthKind::Basic => {
-                Err(Error::usage("--email is needed: with the token it is what lets us in")
-                    .help("write the account's e-mail address, or --auth bearer where the token stands alone"))
+                Err(Error::usage("--email is required: it is the log-in name for the token")
+                    .help("write the account's e-mail address, or use --auth bearer for a token without a log-in name"))
             }
             None => Ok(String::new()),
         }

@@ -32,9 +32,9 @@ pub struct SiteArgs {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Add a site: Jira Cloud, or Data Center
+    /// Add a site: Jira Cloud or Data Center
     Add(add::AddArgs),
-    /// Change a site: what is not given stays
+    /// Change a site; options that you leave out stay unchanged
     Update(add::UpdateArgs),
     /// List all sites
     List,
@@ -44,15 +44,15 @@ enum Verb {
         #[arg(add = completing::sites())]
         name: String,
     },
-    /// Authorize a site by OAuth 2.0 (3LO): a person consents in a browser
+    /// Authorize a site with OAuth 2.0 (3LO): a person consents in a browser
     Authorize(Box<authorize::AuthorizeArgs>),
-    /// Ask Jira who the account is, what it may see, and what it may not
+    /// Check a site: its account, and what the account can and cannot see
     Check {
         /// Its name [default: all sites]
         #[arg(add = completing::sites())]
         name: Option<String>,
     },
-    /// Remove a site that has no projects left
+    /// Remove a site that has no projects
     Remove {
         /// Its name
         #[arg(add = completing::sites())]

@@ -52,15 +52,18 @@ pub(super) async fn look(client: &JiraClient, site: &Site, context: &Context) ->
     fields(client, &mut view, &mut found).await?;
     if let Some(id) = projects.iter().find_map(|project| project.jira_id) {
         let boards = client.boards(id).await?;
-        view.tell(&mut found, "boards", boards, "boards and sprints", "sprints are known from issues alone");
+        view.tell(&mut found, "boards", boards, "boards and sprints", "sprints are known only from issues");
     }
-    view.unknown
-        .push("comments and worklogs that are restricted to groups or roles: the account sees those of its own".into());
+    view.unknown.push(
+        "comments and worklogs that are restricted to groups or roles: the account sees only those of its own \
+            groups and roles"
+            .into(),
+    );
     for known in site::capabilities(&context.pool, site.id).await? {
         if known.state != "available" && !found.iter().any(|(feature, ..)| *feature == known.feature) {
             let reason = known.reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
             view.may_not.push(format!(
-                "{}: {} when a sync asked for it{reason}",
+                "{}: {} in an earlier sync{reason}",
                 known.feature.replace('_', " "),
                 known.state
             ));
@@ -89,7 +92,7 @@ impl View {
                 found.push((feature, "absent", Some(reason)));
             }
             Offered::Forbidden(reason) => {
-                self.may_not.push(format!("{what}: the account may not; {instead}"));
+                self.may_not.push(format!("{what}: the account lacks the permission; {instead}"));
                 found.push((feature, "forbidden", Some(reason)));
             }
         }
@@ -114,7 +117,7 @@ async fn browse(client: &JiraClient, projects: &[Project], view: &mut View) -> R
                 hidden.push(project.key.as_str());
             }
             Ok(Offered::Absent(_) | Offered::Forbidden(_)) => {
-                view.unknown.push("permissions: the site does not tell them".into());
+                view.unknown.push("permissions: the site does not report them".into());
                 return Ok(());
             }
             Err(failure) => return Err(failure.into()),
@@ -131,7 +134,7 @@ async fn browse(client: &JiraClient, projects: &[Project], view: &mut View) -> R
     }
     if projects.len() > PROJECTS_ASKED {
         view.unknown.push(format!(
-            "permissions of {} further projects: they were not asked for",
+            "permissions of {} further projects: they were not checked",
             projects.len() - PROJECTS_ASKED
         ));
     }
@@ -147,13 +150,13 @@ async fn people(
     found: &mut Vec<Found>,
 ) -> Result<(), Error> {
     let users = client.find_users("a").await?;
-    view.tell(found, "user_search", users, "users by name and e-mail address", "users are known from issues alone");
+    view.tell(found, "user_search", users, "users by name and e-mail address", "users are known only from issues");
     let (known, hidden) = site::count_users(&context.pool, site.id).await?;
     match (known, hidden) {
         (0, _) => view.unknown.push("e-mail addresses: no user is known before the first sync".into()),
-        (_, 0) => view.may.push(format!("the e-mail addresses of all {known} users that are known")),
+        (_, 0) => view.may.push(format!("the e-mail addresses of all {known} known users")),
         _ => view.may_not.push(format!(
-            "the e-mail addresses of {hidden} of {known} users: they hide them; link these users by hand, or by name"
+            "the e-mail addresses of {hidden} of {known} users are hidden; link these users by hand or by name"
         )),
     }
     Ok(())
@@ -166,13 +169,13 @@ async fn fields(client: &JiraClient, view: &mut View, found: &mut Vec<Found>) ->
         return Ok(());
     };
     let has_time = fields.records.iter().any(|field| matches!(field.id.as_str(), "timetracking" | "timespent"));
-    let absent = || Offered::Absent("the site lists no field of time tracking".to_owned());
+    let absent = || Offered::Absent("the site lists no time tracking field".to_owned());
     let answer = if has_time { Offered::Available(()) } else { absent() };
     view.tell(
         found,
         "time_tracking",
         answer,
-        "time tracking: estimates, and everybody's worklogs that are not restricted",
+        "time tracking: estimates, and all worklogs that are not restricted",
         "estimates and worklogs stay empty",
     );
     Ok(())

@@ -272,23 +272,23 @@ impl FailureCode {
                 "The token has expired: its owner must create a new one and store it with `syncline site update SITE --token-stdin`. A run starts by itself then."
             }
             Self::Captcha => {
-                "Jira asks for a CAPTCHA after failed log-ins. The account's owner must log in once in a browser; nothing is tried until then, so that the account is not locked."
+                "Jira asks for a CAPTCHA after failed log-ins. The account's owner must log in once in a browser; Syncline tries nothing until then, so that Jira does not lock the account."
             }
             Self::Permission => {
                 "A Jira administrator must grant the account the 'Browse projects' permission on this project, or remove the project here with `syncline project remove PROJECT`."
             }
             Self::SuspendedPayment => {
-                "The Jira site is suspended for payment: its billing contact must settle the subscription. Nothing else helps."
+                "The Jira site is suspended for payment: its billing contact must settle the subscription. There is no other remedy."
             }
             Self::SiteUnavailable => {
                 "The site is suspended, renamed or gone: check its URL in a browser and with `syncline site check SITE`."
             }
-            Self::Maintenance => "Jira is under maintenance: nothing to do, the run continues by itself.",
+            Self::Maintenance => "Jira is under maintenance: you need do nothing, the run continues by itself.",
             Self::RateLimit => {
-                "Jira asked for a pause: nothing to do. If it happens often, lower the site's `max_concurrency`: `syncline config set max_concurrency=4 --site SITE`."
+                "Jira asked for a pause: you need do nothing. If it happens often, lower the site's `max_concurrency`: `syncline config set max_concurrency=4 --site SITE`."
             }
             Self::Quota => {
-                "The site's API quota is spent until it resets: nothing to do. Space out schedules if it happens each hour."
+                "The site's API quota is spent until it resets: you need do nothing. If it happens every hour, make schedules less frequent."
             }
             Self::NotFoundProject => {
                 "Jira does not know this project, or the account may not see it: check the key with `syncline project show PROJECT` and in Jira; remove or re-add the project."
@@ -303,46 +303,46 @@ impl FailureCode {
                 "Jira's answer has an unknown shape: upgrade Syncline, or report it with the run's log."
             }
             Self::Timeout => {
-                "Jira did not answer in time: it is tried again. If it stays so, check the site's status page and the network."
+                "Jira did not answer in time; Syncline retries. If this persists, check the site's status page and the network."
             }
             Self::NetworkGlitch => {
-                "The connection broke: it is tried again. If it stays so, check the network and proxies."
+                "The connection broke; Syncline retries. If this persists, check the network and proxies."
             }
             Self::Dns => "The site's host name does not resolve: check the site's URL and the pod's DNS.",
             Self::Tls => {
                 "The TLS handshake failed: check the site's certificate, the proxy and the pod's root certificates."
             }
-            Self::ServerError => {
-                "Jira failed on its side: it is tried again. If it stays so, check the site's status page."
-            }
+            Self::ServerError => "Jira failed; Syncline retries. If this persists, check the site's status page.",
             Self::GatewayHtml => {
                 "A gateway or single sign-on page answered instead of Jira: check proxies and that the URL is the Jira site's own."
             }
-            Self::Unknown => "An answer that is not known yet: report it with the run's log (`syncline run logs RUN`).",
+            Self::Unknown => {
+                "Jira's answer is unknown to this version: report it with the run's log (`syncline run logs RUN`)."
+            }
             Self::Database => {
-                "PostgreSQL refused or went away: check its disk, its log and `syncline doctor`; the step is tried again."
+                "PostgreSQL refused a statement or was lost: check its disk, its log and `syncline doctor`; Syncline retries the step."
             }
             Self::Config => "An operator must correct the configuration named in the message.",
             Self::Internal => {
-                "A defect in Syncline: report it with the run's log. The step is kept: `syncline queue dead`."
+                "A defect in Syncline: report it with the run's log. `syncline queue dead` lists the step."
             }
             Self::StepTimeout => {
-                "A step took longer than its limit: it is tried again. If it stays so, check Jira's and PostgreSQL's latency."
+                "A step took longer than its limit; Syncline retries. If this persists, check the latency of Jira and PostgreSQL."
             }
             Self::ReconcileGuard => {
-                "So many issues gone at once look like a lost permission: a Jira administrator should check what the account may browse. If they are gone indeed, raise the setting `reconcile_max_share` for the project and start `syncline sync start PROJECT --reconcile`."
+                "Too many issues seem to be gone at once, which suggests a lost permission: a Jira administrator should check which issues the account may browse. If they are really gone, raise the setting `reconcile_max_share` for the project and run `syncline sync start PROJECT --reconcile`."
             }
             Self::EndlessPages => {
-                "The site gives pages without an end, which loads nothing new: a Jira administrator should look for a proxy or an app that answers in its place, and rebuild the search index. The next run tries again."
+                "The site returns pages without an end and nothing new: a Jira administrator should look for a proxy or an app that answers in place of Jira, and rebuild the search index. The next run tries again."
             }
             Self::RunTimeout => {
-                "The run was ended at its limit: if the project is that large or the site that slow, raise the setting `project_timeout_seconds` for the project; else look at the run's log (`syncline run logs RUN`)."
+                "The run reached its time limit: if the project is large or the site slow, raise the setting `project_timeout_seconds` for the project; otherwise check the run's log (`syncline run logs RUN`)."
             }
             Self::RecordsRejected => {
-                "Too many of the issues could not be read: see which and why with `syncline run logs RUN`. If Jira shows them right, upgrade Syncline or report it; if they are broken in Jira, have them mended there, or raise the setting `rejected_share_max` for the project."
+                "Too many issues could not be read: `syncline run logs RUN` lists them with the reasons. If Jira shows them correctly, upgrade Syncline or report it; if they are broken in Jira, have them corrected there, or raise the setting `rejected_share_max` for the project."
             }
             Self::WorkerLost => {
-                "Workers died while running this step: check their memory limits and logs, then bring them back with `syncline queue requeue STEP`."
+                "Workers died while running this step: check their memory limits and logs, then retry the step with `syncline queue requeue STEP`."
             }
         }
     }

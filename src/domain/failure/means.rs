@@ -42,10 +42,10 @@ impl FailureCode {
                 "A site administrator must check the account's user name and password; store the right ones with `syncline site update SITE --email USER --token-stdin`. A run starts by itself then."
             }
             (Self::AuthInvalid, Means::PersonalToken) => {
-                "A site administrator must check the personal access token: it may have been revoked in the profile of its owner; store another one with `syncline site update SITE --token-stdin`. A run starts by itself then."
+                "A site administrator must check the personal access token: its owner may have revoked it in the profile; store another one with `syncline site update SITE --token-stdin`. A run starts by itself then."
             }
             (Self::AuthInvalid, Means::OAuth) => {
-                "A site administrator must check the OAuth app and that the person who consented still has access; authorize the site again with `syncline site authorize SITE --client-id ID --client-secret env:NAME`. A run starts by itself then."
+                "A site administrator must check the OAuth app, and that the person who consented still has access; authorize the site again with `syncline site authorize SITE --client-id ID --client-secret env:NAME`. A run starts by itself then."
             }
             (Self::AuthExpired, Means::ApiToken) => {
                 "The API token has expired: its owner must create a new one and store it with `syncline site update SITE --token-stdin`. A run starts by itself then."
@@ -60,7 +60,7 @@ impl FailureCode {
                 "The consent has ended: a person must consent again with `syncline site authorize SITE --client-id ID --client-secret env:NAME`. A run starts by itself then."
             }
             (Self::Captcha, Means::OAuth | Means::PersonalToken) => {
-                "Jira asks for a CAPTCHA, although a token needs no log-in: the account's owner must log in once in a browser; if it comes back, look for a proxy that answers instead of Jira."
+                "Jira asks for a CAPTCHA, although a token needs no log-in: the account's owner must log in once in a browser. If this happens again, look for a proxy that answers in place of Jira."
             }
             _ => self.advice(),
         }

@@ -4,9 +4,10 @@ use super::FailureCode;
 
 fn document() -> String {
     let mut page = String::from(
-        "# Codes of failures\n\n\
-         A run that failed has a code, a message and this advice; `syncline run show`, `syncline log list`, mails and dashboards say the\n\
-         same. This page is written from `src/domain/failure/code.rs`: after a change run\n\
+        "# Failure codes\n\n\
+         A failed run has a code, a message and this advice; `syncline run show`, `syncline log list`, e-mails and \
+         dashboards show the\n\
+         same. This page is generated from `src/domain/failure/code.rs`: after a change run\n\
          `UPDATE_DOCS=1 cargo test --lib domain::failure::reference`.\n\n\
          | code | category | severity | what to do |\n|---|---|---|---|\n",
     );

@@ -67,7 +67,7 @@ pub fn parse_issue_changelog(body: &[u8], issue_id: i64) -> Result<ParsedCollect
     let issue: Issue<'_> =
         repair::read(&text, &mended).map_err(|error| unreadable("an issue with its history", body, &error))?;
     // A server that does not know `expand` answers the issue without it: the site withholds its history.
-    let absent = || Failure::new(FailureCode::ApiRemoved, "the issue came without the history that was asked for");
+    let absent = || Failure::new(FailureCode::ApiRemoved, "the issue came without the requested history");
     parse_changelog(issue.changelog.ok_or_else(absent)?.get().as_bytes(), issue_id)
 }
 

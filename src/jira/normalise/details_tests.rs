@@ -104,7 +104,7 @@ fn what_moves_by_itself_is_kept_and_makes_no_issue_another_one() {
 }
 
 #[test]
-fn the_estimate_is_that_of_the_field_in_which_the_issue_has_a_value() {
+fn the_estimate_comes_from_the_field_with_a_value() {
     let point = |id: &str, team_managed| PointsField { id: id.to_owned(), team_managed, project: None };
     let points = vec![point("customfield_16", true), point("customfield_30", false), point("customfield_31", false)];
     let map = FieldMap { story_points: Some("customfield_16".into()), points, ..FieldMap::default() };
@@ -165,7 +165,7 @@ fn sprints_are_read_from_the_fields_of_the_agile_interface() {
 }
 
 #[test]
-fn sprints_are_read_from_both_flavours_with_and_without_a_known_field() {
+fn sprints_are_read_from_both_kinds_of_sites() {
     let java = "com.atlassian.greenhopper.service.sprint.Sprint@1f[id=7,rapidViewId=3,state=ACTIVE,name=A, b,startDate=<null>,\
                 endDate=<null>,completeDate=<null>,sequence=7,goal=]";
     let object = json!({"id": 7, "name": "A, b", "state": "active", "boardId": 3, "goal": ""});
@@ -291,7 +291,7 @@ fn a_change_is_the_same_inlined_paged_and_in_bulk() {
 }
 
 #[test]
-fn an_issue_without_the_history_that_was_asked_for_says_that_the_site_withholds_it() {
+fn a_missing_requested_history_counts_as_hidden() {
     let refused = parse_issue_changelog(br#"{"id": "1", "fields": {}}"#, 1).unwrap_err();
     assert_eq!(refused.code, crate::domain::failure::FailureCode::ApiRemoved);
 }

@@ -136,7 +136,7 @@ fn one_malformed_issue_costs_that_issue_only() {
 }
 
 #[test]
-fn an_unexpected_type_in_an_optional_field_is_a_drift_and_absent() {
+fn an_optional_field_of_a_wrong_type_is_drift_and_absent() {
     let odd = with("/fields/priority", json!("High"));
     let read = page(&[odd.clone(), odd]);
     assert_eq!(read.issues[0].issue.priority, None);
@@ -182,7 +182,7 @@ fn a_malformed_comment_or_worklog_costs_itself_only() {
 }
 
 #[test]
-fn a_collection_that_cannot_be_read_is_never_taken_for_an_empty_one() {
+fn an_unreadable_collection_never_counts_as_empty() {
     for (pointer, value) in [
         ("/fields/comment", json!([])),
         ("/fields/comment/comments", json!({})),
@@ -251,7 +251,7 @@ fn a_page_without_issues_is_a_changed_schema() {
 }
 
 #[test]
-fn a_page_with_a_member_that_is_new_is_read_and_the_member_noted() {
+fn a_page_with_a_new_member_is_read_and_the_member_recorded() {
     let body = json!({"issues": [issue(1)], "isLast": true, "cursor": {"next": "x"}}).to_string();
     let page = parse_page(body.as_bytes(), &map()).unwrap();
     assert_eq!((page.issues.len(), page.drifts.len(), page.drifts[0].field.as_ref()), (1, 1, "cursor"));
@@ -299,7 +299,7 @@ proptest::proptest! {
 }
 
 #[test]
-fn who_sees_a_comment_is_kept_and_what_cannot_be_read_of_it_restricts_all_the_same() {
+fn an_unreadable_comment_restriction_still_restricts() {
     let shown = |visibility: Value, public: Value| {
         let mut issue = issue(1);
         let comment = issue.pointer_mut("/fields/comment/comments/0").unwrap();

@@ -35,11 +35,12 @@ const DELAY: Duration = Duration::from_secs(2);
 #[derive(Debug, thiserror::Error)]
 pub enum TraceError {
     /// The variables do not describe an exporter.
-    #[error("traces cannot be exported: check OTEL_EXPORTER_OTLP_ENDPOINT and its companions")]
+    #[error("cannot export traces: check OTEL_EXPORTER_OTLP_ENDPOINT and the other OTEL variables")]
     Exporter(#[source] opentelemetry_otlp::ExporterBuildError),
     /// The protocol is not one of those built in.
     #[error(
-        "OTEL_EXPORTER_OTLP_PROTOCOL is {found:?}; use http/protobuf, which collectors take at port 4318 (4317 is gRPC's)"
+        "OTEL_EXPORTER_OTLP_PROTOCOL is {found:?}; use http/protobuf, which collectors accept on port 4318 (4317 is \
+            for gRPC)"
     )]
     Protocol {
         /// What it is.
@@ -47,7 +48,8 @@ pub enum TraceError {
     },
     /// The sampler is not one of those built in.
     #[error(
-        "OTEL_TRACES_SAMPLER is {found:?}; use always_on, always_off or traceidratio, or one of these after parentbased_, as in parentbased_traceidratio"
+        "OTEL_TRACES_SAMPLER is {found:?}; use always_on, always_off or traceidratio, or one of these after \
+            parentbased_, such as parentbased_traceidratio"
     )]
     Sampler {
         /// What it is.
@@ -166,10 +168,10 @@ impl<E> OnRuntime<E> {
             return;
         }
         match outcome {
-            Ok(()) => tracing::info!(event = events::TRACE_EXPORT_BACK, "the collector takes spans again"),
+            Ok(()) => tracing::info!(event = events::TRACE_EXPORT_BACK, "the collector accepts spans again"),
             Err(error) => tracing::warn!(
                 event = events::TRACE_EXPORT_FAILED, error = %sanitise(&error.to_string()),
-                "spans are dropped until the collector takes them; work goes on"
+                "spans are dropped until the collector accepts them; work continues"
             ),
         }
     }

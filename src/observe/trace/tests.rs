@@ -126,7 +126,7 @@ async fn exports_run_on_the_runtime() {
 }
 
 #[test]
-fn an_attempt_links_to_the_one_before_it_and_holds_what_was_asked_of_jira_and_written() {
+fn an_attempt_links_to_the_previous_one_and_has_its_requests() {
     let run = traceparent(7);
     let exporter = Kept::default();
     let provider = provider_to(exporter.clone());
@@ -182,7 +182,7 @@ fn an_attempt_links_to_the_one_before_it_and_holds_what_was_asked_of_jira_and_wr
 }
 
 #[test]
-fn whoever_takes_a_step_over_sends_the_span_that_its_process_could_not_send() {
+fn the_process_that_takes_a_step_over_sends_its_lost_span() {
     let run = traceparent(7);
     let exporter = Kept::default();
     let provider = provider_to(exporter.clone());

@@ -41,12 +41,12 @@ pub fn version(folder: &Folder) -> Option<String> {
 /// [`Error::Io`].
 pub async fn settle(folder: &Folder, account: Account) -> Result<(), Error> {
     if is_there(&folder.file(READY)) {
-        tracing::warn!("an upgrade of the private server was interrupted after its copy was whole; finishing it");
+        tracing::warn!("an upgrade of the private server was interrupted after its copy was complete; finishing it");
         forward(folder, || {})?;
     }
     let new = folder.file(NEW);
     if is_there(&new) {
-        tracing::warn!("an upgrade of the private server was interrupted; its copy is removed, the data are as before");
+        tracing::warn!("an upgrade of the private server was interrupted; removed the copy, the data are unchanged");
         if let Ok(data) = new.canonicalize()
             && data.join("postmaster.pid").exists()
         {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::*;
 
 #[tokio::test]
-async fn the_same_seed_gives_the_same_site_and_another_a_different_one() {
+async fn the_seed_determines_the_site() {
     let query = json!({"jql": "project = ACME ORDER BY updated ASC", "fields": ["*all"], "maxResults": 100});
     let site = |seed| Rehearsal::new(move |options| options.seed = seed);
     let first = site(3).search(query.clone()).await;
@@ -93,7 +93,7 @@ async fn wrong_queries_are_refused_in_jiras_shape() {
 }
 
 #[tokio::test]
-async fn quoted_dates_are_read_in_the_callers_zone_and_milliseconds_are_not() {
+async fn only_quoted_dates_use_the_callers_time_zone() {
     let mut site = Rehearsal::new(|_| {});
     site.hands.set(DateTime::from_timestamp_millis(NOW_MS).unwrap());
     site.control.apply(super::super::Mutation::EditIssue { issue: "ACME-1".into() }).unwrap();

@@ -103,7 +103,7 @@ async fn history_is_never_rewritten() {
 }
 
 #[tokio::test]
-async fn a_changelog_inline_keeps_the_newest_forty_and_tells_how_many_there_are() {
+async fn an_inline_changelog_has_the_newest_forty_and_the_total() {
     let site = Rehearsal::new(|options| options.long_threads = 1.0);
     let page = site
         .search(json!({"jql": "project = ACME", "fields": ["summary"], "expand": "changelog", "maxResults": 5}))
@@ -144,7 +144,7 @@ async fn changelogs_in_bulk_hold_every_entry_once() {
 }
 
 #[tokio::test]
-async fn the_worklog_feeds_tell_what_changed_but_not_in_the_last_minute() {
+async fn the_worklog_feeds_leave_out_the_last_minute() {
     let site = Rehearsal::new(exactly(0, 3));
     let (mut since, mut told) = (0, BTreeSet::new());
     loop {
@@ -275,7 +275,7 @@ async fn every_kind_of_field_occurs_and_the_catalogue_names_it() {
 }
 
 #[tokio::test]
-async fn versions_and_components_belong_to_one_project_and_issues_name_them() {
+async fn issues_name_versions_and_components_of_their_project() {
     let site = Rehearsal::new(|_| {});
     let ids = async |path: &str| -> BTreeSet<String> {
         site.get(path).await.1.as_array().unwrap().iter().map(|part| text(&part["id"]).to_owned()).collect()

@@ -52,7 +52,7 @@ async fn a_token_opens_the_site_at_the_gateway_until_it_ends() {
 }
 
 #[tokio::test]
-async fn a_refresh_token_may_be_sent_again_within_the_leeway_and_ends_every_token_after_it() {
+async fn a_refresh_token_is_reusable_only_within_the_leeway() {
     let site = site();
     let first = consent(&site).await;
     let (status, second) = refresh(&site, &first).await;

@@ -9,7 +9,7 @@ fn as_public(options: &mut Options) {
 }
 
 #[tokio::test]
-async fn a_security_level_hides_issues_from_accounts_that_may_not_see_them() {
+async fn a_security_level_hides_issues_from_other_accounts() {
     let mut site = Rehearsal::new(as_public);
     let all = site.walk("project = ACME", 100).await.len();
     site.authorization = basic("public@example.com", "public");
@@ -36,7 +36,7 @@ async fn a_project_that_is_taken_away_looks_as_if_it_were_not_there() {
 }
 
 #[tokio::test]
-async fn archived_and_deleted_projects_leave_search_and_show_on_request() {
+async fn archived_and_deleted_projects_are_listed_only_on_request() {
     let site = Rehearsal::new(|_| {});
     site.apply(Mutation::ArchiveProject { project: "BETA".into() });
     site.apply(Mutation::DeleteProject { project: "GAMMA".into() });
@@ -58,7 +58,7 @@ async fn archived_and_deleted_projects_leave_search_and_show_on_request() {
 }
 
 #[tokio::test]
-async fn a_renamed_project_answers_to_both_keys_and_its_issues_have_the_new_one() {
+async fn a_renamed_project_has_both_keys_and_its_issues_the_new_one() {
     let site = Rehearsal::new(|_| {});
     let rename = |key: &str| Mutation::RenameProject { project: "ACME".into(), key: key.into(), name: "Apex".into() };
     assert!(site.control.apply(rename("BETA")).is_err());

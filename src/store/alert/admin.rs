@@ -48,7 +48,7 @@ pub async fn acknowledge(pool: &PgPool, now: DateTime<Utc>, id: Uuid, text: &str
     .execute(&mut *tx)
     .await?;
     if changed.rows_affected() == 1 {
-        let reason = if text.is_empty() { "somebody takes care of it" } else { text };
+        let reason = if text.is_empty() { "somebody has acknowledged it" } else { text };
         note(&mut tx, now, id, "acknowledged", reason, actor).await?;
         audit::record(&mut *tx, actor, "alert.ack", &[id.to_string()]).await?;
     }
@@ -117,7 +117,7 @@ pub async fn test(
     )
     .execute(&mut *conn)
     .await?;
-    note(&mut *conn, now, test.id, "test", "somebody asked for it", actor).await?;
+    note(&mut *conn, now, test.id, "test", "on request", actor).await?;
     let inserted = keep::insert_deliveries(&mut *conn, now, deliveries).await?;
     audit::record(conn, actor, "alert.test", &[test.id.to_string()]).await?;
     Ok(inserted)

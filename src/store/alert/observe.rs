@@ -56,7 +56,7 @@ pub async fn observe(conn: &mut PgConnection, now: DateTime<Utc>, observations: 
                 alert_id: change.row.id,
                 seq: change.row.last_seq,
                 event: "absorbed".to_owned(),
-                reason: "a wider alert speaks for it".to_owned(),
+                reason: "a wider alert has absorbed it".to_owned(),
                 severity: change.row.severity.clone(),
                 withheld: false,
             });

@@ -14,7 +14,7 @@ pub enum HoldKind {
     Ladder,
     /// The other side named a time.
     Until,
-    /// The site is in trouble, and one project is tried for all.
+    /// The site is in trouble, and one project is the probe for all.
     Site,
     /// Runs take too long.
     Slow,

@@ -49,7 +49,7 @@ pub struct ImportOptions {
     pub columns: ImportColumns,
     /// Only tell what would happen.
     pub dry_run: bool,
-    /// Import the good lines although there are bad ones.
+    /// Import the valid lines even if others are invalid.
     pub skip_bad: bool,
 }
 
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_of_somebody_else_is_refused_and_so_is_who_waits_for_a_refused_line() {
+    fn a_foreign_address_and_its_dependent_lines_are_refused() {
         let lines = [line(2, Some("a")), line(3, Some("b"))];
         // Member 1 wants the address of 2, who wants that of 3, who is not in the file.
         let (targets, refused) =
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_finds_a_member_without_an_external_id_and_none_with_another() {
+    fn an_address_finds_only_a_member_without_another_external_id() {
         let (targets, refused) = judge(&[line(2, Some("a"))], &[found(None, Some(1), None)]);
         assert_eq!((targets, refused.len()), (vec![Some(Some(Uuid::from_u128(1)))], 0));
         let (targets, refused) = judge(&[line(2, Some("a"))], &[found(None, Some(1), Some("z"))]);

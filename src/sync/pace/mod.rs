@@ -83,7 +83,7 @@ impl Shared {
         let keys: Vec<String> = sites.iter().map(|site| site.key().to_owned()).collect();
         match within(ANSWER, rate::standing(&self.pool(), &keys)).await {
             Ok(standing) => sites.iter().for_each(|site| site.learn(&standing)),
-            Err(error) => tracing::debug!(%error, "limits that others have met are not known"),
+            Err(error) => tracing::debug!(%error, "the limits that other processes have met are unknown"),
         }
     }
 }

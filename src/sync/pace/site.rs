@@ -165,7 +165,7 @@ impl SitePacer {
     async fn look(&self) {
         let first = || async {
             if tokio::time::timeout(FIRST_LOOK, self.shared.look_now()).await.is_err() {
-                tracing::debug!(site = self.key, "the database is slow: the first requests go on without its limits");
+                tracing::debug!(site = self.key, "the database is slow: the first requests do not wait for its limits");
             }
         };
         if self.acquainted.initialized() {
@@ -212,11 +212,11 @@ impl SitePacer {
                     Ok(Turn::At(turn)) => at = at.max(turn),
                     Ok(Turn::Paused(pause)) => self.begin_pause(&purse.key, pause),
                     Ok(Turn::Free) => drop(lock(&self.state).purses.remove(&purse.key)),
-                    Err(error) => tracing::debug!(%error, "no turn can be taken: the request goes on without"),
+                    Err(error) => tracing::debug!(%error, "no permit can be taken: the request is sent without one"),
                 }
             }
             if began.elapsed() > LONGEST_QUEUE {
-                let problem = format!("too many requests wait for their turn at {}", endpoint.resource());
+                let problem = format!("too many requests wait for a permit of {}", endpoint.resource());
                 let later = Failure::new(FailureCode::RateLimit, problem).after(Some(PATIENCE));
                 return Err(later.scoped(PauseScope::Endpoint));
             }
@@ -246,7 +246,7 @@ impl SitePacer {
     /// Waits for the end of a short pause; a long one is the engine's, which keeps it without a place.
     async fn sit_out(&self, endpoint: Endpoint, pause: Duration, scope: PauseScope) -> Result<(), Failure> {
         if pause > PATIENCE {
-            let problem = format!("a pause that Jira asked for holds back {}", endpoint.resource());
+            let problem = format!("Jira asked for a pause of {}", endpoint.resource());
             return Err(Failure::new(FailureCode::RateLimit, problem).after(Some(pause)).scoped(scope));
         }
         tokio::time::sleep(pause).await;
@@ -284,7 +284,7 @@ impl SitePacer {
                 return Ok(points.given);
             }
             if points.ready_in > PATIENCE || began.elapsed() > LONGEST_QUEUE {
-                let problem = "the points of this hour are spent as far as they may be by now";
+                let problem = "the points that are available in this hour so far are spent";
                 // The plan holds back what costs so much; what costs less may go on.
                 let later = Failure::new(FailureCode::Quota, problem).after(Some(points.ready_in));
                 return Err(later.scoped(PauseScope::Endpoint));

@@ -81,7 +81,7 @@ pub(super) fn compose(message: &Message, from: &Mailbox, reply_to: Option<&Mailb
     }
     let addresses = recipients.iter().map(|(_, address)| address.clone()).collect();
     let unusable = |error: &dyn std::fmt::Display| {
-        Reason::new(ReasonCode::Config, format!("the message is no mail: {error}")).never()
+        Reason::new(ReasonCode::Config, format!("the message is not an e-mail: {error}")).never()
     };
     let envelope = lettre::address::Envelope::new(Some(from.email.clone()), addresses).map_err(|e| unusable(&e))?;
     let mail = builder.envelope(envelope).multipart(body(message)?).map_err(|e| unusable(&e))?;
@@ -103,7 +103,7 @@ fn body(message: &Message) -> Result<MultiPart, Undelivered> {
     let mut all = MultiPart::mixed().boundary(format!("mixed-{id}")).multipart(alternatives);
     for file in &message.attachments {
         let kind = ContentType::parse(&file.content_type).map_err(|_| {
-            let problem = format!("the attachment {} has a media type that is none", file.name);
+            let problem = format!("the attachment {} has an invalid media type", file.name);
             Reason::new(ReasonCode::Config, problem).never()
         })?;
         all = all.singlepart(Part::new(one_line(&file.name)).body(file.content.clone(), kind));
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_without_recipients_or_with_an_unusable_one_is_refused_for_good() {
+    fn a_message_without_a_usable_recipient_fails_permanently() {
         for to in [vec![], vec!["nobody".to_owned()]] {
             let message = Message { to, ..sample::message(Event::Opened) };
             let refused = compose(&message, &"a@example.com".parse().unwrap(), None).unwrap_err();

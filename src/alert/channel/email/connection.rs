@@ -134,7 +134,7 @@ impl Server {
         let mut parameters = Vec::new();
         if international {
             if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
-                let problem = "the server takes no addresses with other than ASCII letters (SMTPUTF8)";
+                let problem = "the server accepts only ASCII addresses (no SMTPUTF8)";
                 return Err(Reason::new(ReasonCode::RecipientRefused, problem).never());
             }
             parameters.push(MailParameter::SmtpUtfEight);

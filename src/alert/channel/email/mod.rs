@@ -79,7 +79,7 @@ impl Email {
             (None, Some(_)) => {
                 return Err(Problem::new(
                     "username",
-                    "is missing, and there is a password",
+                    "is missing, but there is a password",
                     "write the name to log in with",
                 ));
             }
@@ -88,7 +88,7 @@ impl Email {
         if tls == Tls::None && login.is_some() && !is_loopback_name(&host) {
             return Err(Problem::new(
                 "tls",
-                "is none, and the password would cross the network in the clear",
+                "is none, so the password would cross the network in clear text",
                 "use starttls or tls, or a server that needs no login",
             ));
         }

@@ -80,7 +80,7 @@ impl Slack {
             if service_url("credential", secret).is_err() {
                 return Err(Problem::new(
                     "credential",
-                    "is no https:// URL of an incoming webhook",
+                    "is not the https:// URL of an incoming webhook",
                     "copy the URL as Slack shows it: https://hooks.slack.com/services/…",
                 ));
             }
@@ -238,7 +238,7 @@ pub(super) fn check_recipients(to: &[String]) -> Result<(), Problem> {
         None => Ok(()),
         Some(at) => Err(Problem::new(
             format!("to[{at}]"),
-            "is no Slack channel",
+            "is not a Slack channel",
             "write a channel's id (C024BE91L) or its #name; the bot must be a member of it",
         )),
     }

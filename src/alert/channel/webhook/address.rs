@@ -11,7 +11,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 /// An address that must not be connected to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the address {0}, which is not a public one")]
+#[error("the non-public address {0}")]
 pub(in crate::alert::channel) struct Forbidden(pub IpAddr);
 
 /// A resolver that refuses a name when any of its addresses is not public.

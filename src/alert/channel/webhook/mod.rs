@@ -63,8 +63,8 @@ impl Webhook {
         if url.host_str() == Some("hooks.slack.com") {
             return Err(Problem::new(
                 "url",
-                "is an incoming webhook of Slack's, which is a secret",
-                "make a channel of kind slack, with this address as its credential",
+                "is the address of a Slack incoming webhook, which is a secret",
+                "create a channel of kind slack with this address as its credential",
             ));
         }
         if url.scheme() == "http" && !allow_private {
@@ -101,7 +101,7 @@ impl Webhook {
     async fn deliver(&self, message: &Message) -> Result<Delivered, Undelivered> {
         let about = &message.metadata;
         let body = serde_json::to_vec(&Body::of(message))
-            .map_err(|error| Reason::new(ReasonCode::Config, format!("the message is no JSON: {error}")).never())?;
+            .map_err(|error| Reason::new(ReasonCode::Config, format!("the message is not JSON: {error}")).never())?;
         let signature = signature::sign(&self.secret, self.clock.now().timestamp(), &body);
         let request = self
             .client

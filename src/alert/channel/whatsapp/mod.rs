@@ -72,7 +72,7 @@ impl Whatsapp {
         if !number.chars().all(|c| c.is_ascii_digit()) {
             return Err(Problem::new(
                 "phone_number_id",
-                "holds something other than digits",
+                "contains characters other than digits",
                 "write the number's id, not the telephone number itself",
             ));
         }
@@ -135,7 +135,7 @@ fn parameters(names: Option<Vec<&str>>) -> Result<Vec<Parameter>, Problem> {
         .map(|name| {
             PARAMETERS.iter().find(|(known, _)| *known == name).map(|(_, parameter)| *parameter).ok_or_else(|| {
                 let known: Vec<_> = PARAMETERS.iter().map(|(known, _)| *known).collect();
-                Problem::new("parameters", "names a value that there is not", format!("use {}", known.join(", ")))
+                Problem::new("parameters", "names an unknown value", format!("use {}", known.join(", ")))
             })
         })
         .collect()
@@ -187,7 +187,7 @@ impl Channel for Whatsapp {
 
 /// Telephone numbers as E.164 has them.
 pub(super) fn check_recipients(to: &[String]) -> Result<(), Problem> {
-    let remedy = "write the number with its country code and nothing else: +4915112345678";
+    let remedy = "write only the number with its country code: +4915112345678";
     if to.is_empty() {
         return Err(Problem::new("to", "names no recipient", remedy));
     }
@@ -198,7 +198,7 @@ pub(super) fn check_recipients(to: &[String]) -> Result<(), Problem> {
     };
     match to.iter().position(|text| !is_number(text)) {
         None => Ok(()),
-        Some(at) => Err(Problem::new(format!("to[{at}]"), "is no telephone number with a country code", remedy)),
+        Some(at) => Err(Problem::new(format!("to[{at}]"), "is not a telephone number with a country code", remedy)),
     }
 }
 

@@ -10,8 +10,8 @@ use super::super::super::Error;
 
 /// No browser's first line is longer.
 const LONGEST_REQUEST: usize = 16 * 1024;
-const THANKS: &str = "Syncline has its answer: this page may be closed.";
-const OTHER: &str = "Syncline waits for the page of consent to come back here.";
+const THANKS: &str = "Syncline has received the answer. You can close this page.";
+const OTHER: &str = "Syncline is waiting for the redirect from the consent page.";
 
 /// A port that is listened at.
 pub(super) struct Callback {
@@ -73,16 +73,16 @@ async fn target(stream: &mut TcpStream) -> Option<String> {
 pub(super) fn code(answer: &Url, state: &str) -> Result<String, Error> {
     let value = |name: &str| answer.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
     if value("state").as_deref() != Some(state) {
-        return Err(Error::failure("the answer is not one to this question: its state is missing or another")
-            .help("begin again, and use the address that is printed then"));
+        return Err(Error::failure("the answer does not belong to this request: its state is missing or different")
+            .help("start again, and use the new address"));
     }
     if let Some(refusal) = value("error") {
         let text: String = value("error_description").unwrap_or(refusal).chars().take(200).collect();
         return Err(Error::failure(format!("consent was refused: {}", crate::domain::failure::sanitise(&text)))
-            .help("let somebody consent who may read the site, or check the app's scopes and callback URL"));
+            .help("ask a person who may read the site to consent, or check the app's scopes and callback URL"));
     }
     value("code").filter(|code| !code.is_empty()).ok_or_else(|| {
-        Error::failure("the answer holds no code").help("begin again, and paste the whole address with --paste")
+        Error::failure("the answer contains no code").help("start again with --paste, and paste the whole address")
     })
 }
 

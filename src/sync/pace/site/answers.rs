@@ -61,7 +61,7 @@ impl SitePacer {
             let rate = self.guess(&told);
             match within(ANSWER, rate::open_bucket(&self.shared.pool(), &key, rate, rule::burst(rate))).await {
                 Ok(is_first) => self.learnt(&key, rate, is_first, "little is left"),
-                Err(error) => tracing::debug!(%error, "a limit cannot be shared"),
+                Err(error) => tracing::debug!(%error, "a limit could not be shared"),
             }
         }
     }
@@ -104,7 +104,7 @@ impl SitePacer {
             _ => within(ANSWER, rate::pause(pool, &key, pause, reason)).await,
         };
         if let Err(error) = written {
-            tracing::debug!(%error, "a pause cannot be shared");
+            tracing::debug!(%error, "a pause could not be shared");
         }
         if let Some(purse) = purse {
             purse.forfeit().await;
