@@ -17,6 +17,8 @@ mod api;
 mod architecture;
 mod bad_input;
 mod cli;
+mod console;
+mod console_browser;
 mod convergence;
 mod daily_use;
 mod dashboards;

@@ -101,7 +101,7 @@ async fn a_watch_outlives_its_connection() {
     way.reset_next(1);
     rig.jira.control().set_paused(false);
     let output = tokio::time::timeout(Duration::from_secs(60), waiting.wait_with_output()).await.unwrap().unwrap();
-    let words = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let words = String::from_utf8_lossy(&output.stdout).into_owned() + &*String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{words}");
     assert!(words.contains("succeeded"), "{words}");
     drop(worker);
@@ -203,7 +203,8 @@ async fn a_database_of_another_encoding_is_refused_with_the_remedy() {
             let mut command = tokio::process::Command::new(program());
             command.args(arguments).env_clear().env("DATABASE_URL", &url).current_dir("/").stdin(Stdio::null());
             let output = command.output().await.unwrap();
-            let words = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+            let words =
+                String::from_utf8_lossy(&output.stdout).into_owned() + &*String::from_utf8_lossy(&output.stderr);
             (output.status.code(), words)
         };
         let (code, words) = ask(&["migrate"]).await;

@@ -19,7 +19,7 @@ async fn a_check_reports_the_account_its_rights_and_the_unknown() {
     assert_eq!((&checked["ok"], &checked["kind"]), (&true.into(), &"cloud".into()), "{checked}");
     let lines = |name: &str| checked[name].as_array().unwrap().iter().map(|line| line.to_string()).collect::<String>();
     assert!(lines("unknown").contains("restricted to groups or roles"), "{checked}");
-    let all = lines("may") + &lines("may_not") + &lines("unknown");
+    let all = [lines("may"), lines("may_not"), lines("unknown")].concat();
     for word in ["e-mail addresses", "time tracking", "the feed of changed worklogs", "users by name"] {
         assert!(all.contains(word), "{checked} lacks {word}");
     }

@@ -13,7 +13,7 @@ use crate::config::ServeAuth;
 
 /// The actor of a request.
 #[derive(Debug)]
-pub struct Caller(pub Actor);
+pub(crate) struct Caller(pub Actor);
 
 impl FromRequestParts<Shared> for Caller {
     type Rejection = Error;

@@ -44,9 +44,11 @@ use crate::http::connections::{self, Limits};
 use crate::http::listen;
 use crate::observe::events;
 
+pub(crate) use access::Caller;
 pub use graphql::sdl;
+pub(crate) use problem::no_such_path;
 pub use rest::document;
-use shared::Shared;
+pub(crate) use shared::Shared;
 
 /// The body of a request, in bytes.
 const BODY_BYTES: usize = 64 * 1024;
@@ -63,11 +65,21 @@ pub struct Server {
     task: JoinHandle<()>,
 }
 
-/// Listens where the configuration says, and serves until [`Server::stop`].
+/// Listens where the configuration says, and serves the API until [`Server::stop`].
 ///
 /// # Errors
 /// When the address is taken or cannot be used.
 pub async fn serve(app: App, config: &ServeConfig, sync: &SyncConfig) -> Result<Server, listen::Error> {
+    serve_with(app, config, sync, Router::new().fallback(problem::no_such_path)).await
+}
+
+/// The same with pages beside the API; they answer what no route has.
+pub(crate) async fn serve_with(
+    app: App,
+    config: &ServeConfig,
+    sync: &SyncConfig,
+    pages: Router<Shared>,
+) -> Result<Server, listen::Error> {
     let wanted = config.address;
     let (listener, address) = listen::open("API", wanted, config.may_move).await?;
     if address != wanted && wanted.port() != 0 {
@@ -85,19 +97,19 @@ pub async fn serve(app: App, config: &ServeConfig, sync: &SyncConfig) -> Result<
         stop: stop.clone(),
     };
     let limits = Limits { most: CONNECTIONS, request: Duration::from_secs(70), ..Limits::default() };
-    let task = tokio::spawn(connections::serve(listener, router(shared), limits, stop.clone()));
+    let task = tokio::spawn(connections::serve(listener, router(shared, pages), limits, stop.clone()));
     tracing::info!(event = events::API_LISTENING, %address, "the API is served");
     Ok(Server { address, stop, task })
 }
 
-fn router(shared: Shared) -> Router {
+fn router(shared: Shared, pages: Router<Shared>) -> Router {
     let base = shared.config.base_path.clone();
     let routes = rest::router()
         .route("/graphql", axum::routing::post(graphql::post))
         .route("/auth/oidc", get(oidc::begin))
         .route("/auth/oidc/callback", get(oidc::end))
-        .fallback(problem::no_such_path)
         .method_not_allowed_fallback(problem::no_such_method)
+        .merge(pages)
         .layer(middleware::from_fn_with_state(shared.clone(), origin::check))
         .layer(middleware::from_fn_with_state(shared.clone(), cors::allow))
         .layer(middleware::map_response(headers))
@@ -105,7 +117,8 @@ fn router(shared: Shared) -> Router {
         .with_state(shared);
     match base.as_str() {
         "" => routes,
-        base => Router::new().nest(base, routes).fallback(problem::no_such_path),
+        // As a service, so that the path with a slash at its end is the first page, too.
+        base => Router::new().nest_service(base, routes).fallback(problem::no_such_path),
     }
 }
 

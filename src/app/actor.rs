@@ -128,6 +128,11 @@ pub enum Verb {
     ReadProjects,
     PauseProject,
     ResumeProject,
+    ReadQueue,
+    RequeueSteps,
+    DiscardSteps,
+    ReadSites,
+    LimitSite,
     ReadAudit,
     ReadTokens,
     CreateToken,
@@ -152,7 +157,7 @@ pub enum Verb {
 
 impl Verb {
     /// All of them, in the order of `docs/access.md`.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 35] = [
         Self::ReadRuns,
         Self::ReadLogs,
         Self::ReadStatistics,
@@ -163,6 +168,11 @@ impl Verb {
         Self::ReadProjects,
         Self::PauseProject,
         Self::ResumeProject,
+        Self::ReadQueue,
+        Self::RequeueSteps,
+        Self::DiscardSteps,
+        Self::ReadSites,
+        Self::LimitSite,
         Self::ReadAudit,
         Self::ReadTokens,
         Self::CreateToken,
@@ -193,7 +203,9 @@ impl Verb {
             | Self::ReadStatistics
             | Self::ReadProjects
             | Self::ReadAlerts
-            | Self::ReadSettings => Scope::Read,
+            | Self::ReadSettings
+            | Self::ReadQueue
+            | Self::ReadSites => Scope::Read,
             Self::ReadIssues => Scope::Replica,
             Self::StartRun
             | Self::CancelRun
@@ -202,8 +214,11 @@ impl Verb {
             | Self::ResumeProject
             | Self::AcknowledgeAlert
             | Self::SilenceAlert
-            | Self::ResolveAlert => Scope::Operate,
+            | Self::ResolveAlert
+            | Self::RequeueSteps
+            | Self::DiscardSteps => Scope::Operate,
             Self::DeleteRun
+            | Self::LimitSite
             | Self::ReadAudit
             | Self::ReadTokens
             | Self::CreateToken
@@ -234,6 +249,11 @@ impl Verb {
             Self::ReadProjects => "read projects",
             Self::PauseProject => "pause projects",
             Self::ResumeProject => "resume projects",
+            Self::ReadQueue => "read the queue",
+            Self::RequeueSteps => "requeue dead steps",
+            Self::DiscardSteps => "discard dead steps",
+            Self::ReadSites => "read sites",
+            Self::LimitSite => "limit the requests to a site",
             Self::ReadAudit => "read the audit",
             Self::ReadTokens => "list tokens",
             Self::CreateToken => "create tokens",

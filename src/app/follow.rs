@@ -12,7 +12,7 @@ use crate::store::run_view;
 use crate::store::within;
 
 pub use crate::store::log::LogEntry;
-pub use crate::store::run_details::{StepCount, StepView, Waited};
+pub use crate::store::run_details::{Step, StepCount, Waited};
 pub use crate::store::run_view::RunProgress;
 
 /// What a run did and what it waited for.
@@ -52,13 +52,7 @@ pub async fn progress(app: &App, actor: &Actor, id: Uuid) -> Result<RunProgress>
 ///
 /// # Errors
 /// Where the actor may not, there is no such run within reach, or something was asked wrongly.
-pub async fn steps(
-    app: &App,
-    actor: &Actor,
-    id: Uuid,
-    limit: Option<i64>,
-    after: Option<&str>,
-) -> Result<Page<StepView>> {
+pub async fn steps(app: &App, actor: &Actor, id: Uuid, limit: Option<i64>, after: Option<&str>) -> Result<Page<Step>> {
     actor.may(Verb::ReadRuns)?;
     let limit = bounded("first", limit, 100, 1, LONGEST_PAGE)?;
     let question = format!("steps {id}");

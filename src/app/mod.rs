@@ -21,11 +21,13 @@ pub mod live;
 pub mod oidc;
 mod password;
 pub mod project;
+pub mod queue;
 mod role;
 pub mod run;
 pub mod schedule;
 pub mod session;
 pub mod setting;
+pub mod site;
 pub mod stats;
 pub mod token;
 pub mod tracking;
@@ -36,6 +38,7 @@ pub use role::Role;
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::clock::Clock;
@@ -65,7 +68,7 @@ impl App {
     }
 
     /// What time it is.
-    pub fn now(&self) -> chrono::DateTime<chrono::Utc> {
+    pub fn now(&self) -> DateTime<Utc> {
         self.clock.now()
     }
 

@@ -141,7 +141,9 @@ pub fn why(view: &View, now: DateTime<Utc>) -> String {
         Ok(wait) => format!("in {}", span(wait)),
         Err(_) => "now".to_owned(),
     };
-    let base = schedule.as_ref().map_or_else(|| "as scheduled".to_owned(), |it| format!("every {}", span(it.interval_at(now))));
+    let base = schedule
+        .as_ref()
+        .map_or_else(|| "as scheduled".to_owned(), |it| format!("every {}", span(it.interval_at(now))));
     let code = view.hold_code.as_deref().unwrap_or("failures");
     let since = view.held_since.map(|at| format!(" since {}", time(at))).unwrap_or_default();
     let mut sentence = match view.hold.as_deref() {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::output::{time, time_or_dash};
 use super::{Context, Error, Fields, Row, project};
 use crate::app::health::{self, Counts, Health};
-use crate::store::queue_view;
+use crate::app::queue;
 
 /// Show the health of projects, and what is wrong with unhealthy ones
 #[derive(Debug, clap::Args)]
@@ -31,7 +31,9 @@ pub(super) async fn run(args: HealthArgs, context: &Context) -> Result<(), Error
         _ => context.output.rows(&rows, "no project yet: add one with `syncline project add SITE KEY`")?,
     }
     let sick = rows.iter().filter(|row| row.state == "failing" || row.state == "site failing").count();
-    for trouble in queue_view::workers(&context.pool).await?.iter().filter_map(queue_view::Worker::clock_trouble) {
+    for trouble in
+        queue::workers(&context.app(), &context.acting()).await?.iter().filter_map(queue::Worker::clock_trouble)
+    {
         context.output.note(&format!("{trouble}; Syncline does not use it, but you should correct it (NTP)"));
     }
     if args.check && sick > 0 {

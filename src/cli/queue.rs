@@ -1,13 +1,12 @@
 //! `syncline queue`: what waits, who works, and what nobody tries any more.
 
 use clap::Subcommand;
-use serde::Serialize;
 
 use super::confirm::confirm;
 use super::output::{Format, span, time, time_or_dash};
 use super::selection::plural;
 use super::{Context, Error, Row, completing, ids};
-use crate::store::queue_view::{self, DeadStep, QueueStats, ShutGate, Worker};
+use crate::app::queue::{self, DeadStep, QueueStats, ShutGate, Which, Worker};
 
 /// Inspect the queue and retry dead steps
 #[derive(Debug, clap::Args)]
@@ -40,19 +39,11 @@ enum Verb {
     },
 }
 
-/// The queue as one document.
-#[derive(Serialize)]
-struct Stats {
-    queues: Vec<QueueStats>,
-    workers: Vec<Worker>,
-    pauses: Vec<ShutGate>,
-}
-
 pub(super) async fn run(args: QueueArgs, context: &Context) -> Result<(), Error> {
     match args.verb {
         Verb::Stats => stats(context).await,
         Verb::Dead { limit } => {
-            let steps = queue_view::dead(&context.pool, limit).await?;
+            let steps = queue::dead(&context.app(), &context.acting(), None, Some(limit)).await?;
             context.output.rows(&steps, "no step is dead")
         }
         Verb::Requeue { steps, all, yes } => requeue(context, &steps, all, yes).await,
@@ -60,11 +51,7 @@ pub(super) async fn run(args: QueueArgs, context: &Context) -> Result<(), Error>
 }
 
 async fn stats(context: &Context) -> Result<(), Error> {
-    let stats = Stats {
-        queues: queue_view::stats(&context.pool).await?,
-        workers: queue_view::workers(&context.pool).await?,
-        pauses: queue_view::shut_gates(&context.pool).await?,
-    };
+    let stats = queue::stats(&context.app(), &context.acting()).await?;
     if context.output.format() != Format::Table {
         return context.output.result("", &stats);
     }
@@ -80,12 +67,12 @@ async fn stats(context: &Context) -> Result<(), Error> {
 
 async fn requeue(context: &Context, steps: &[String], all: bool, yes: bool) -> Result<(), Error> {
     if all {
-        let dead = queue_view::count_dead(&context.pool).await?;
+        let dead = queue::dead_count(&context.app(), &context.acting()).await?;
         confirm(&format!("retry {dead} dead {}", plural(usize::try_from(dead).unwrap_or(0), "step")), yes)?;
     }
     let chosen = ids::steps(context, steps).await?;
-    let chosen = if all { None } else { Some(chosen.as_slice()) };
-    let requeued = queue_view::requeue(&context.pool, chosen, &context.acting().who()).await?;
+    let which = if all { Which::default() } else { queue::these(chosen) };
+    let requeued = queue::requeue(&context.app(), &context.acting(), &which).await?;
     let (ready, runs) = (requeued.ready.len(), requeued.runs.len());
     if ready + runs == 0 && !all {
         return Err(Error::failure(

@@ -39,6 +39,7 @@ fn announce(context: &Context, served: Served) {
     }
     if let Some(address) = served.api {
         let base = &context.config.serve.base_path;
+        output.note(&format!("  console     http://{address}{base}/"));
         output.note(&format!("  API         http://{address}{base}/api  (a token for it: syncline token create NAME)"));
     }
     if let Some(address) = served.admin {

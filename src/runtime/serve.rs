@@ -7,6 +7,7 @@ use crate::app::App;
 use crate::cli;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::console;
 use crate::http::admin;
 use crate::observe::health::{Heartbeats, Readiness, State};
 use crate::store::{self, Connections};
@@ -14,7 +15,7 @@ use crate::store::{self, Connections};
 /// Serves the API of a process.
 pub(super) async fn serve(config: &Config, connections: Connections, clock: Clock) -> anyhow::Result<api::Server> {
     config.serve.check().map_err(cli::Error::usage)?;
-    Ok(api::serve(App::new(connections, clock).configured(config), &config.serve, &config.sync).await?)
+    Ok(console::serve(App::new(connections, clock).configured(config), &config.serve, &config.sync).await?)
 }
 
 /// `syncline serve`: the API with probes and metrics of its own.

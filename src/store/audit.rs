@@ -93,6 +93,26 @@ pub async fn record_by(
     Ok(())
 }
 
+/// The same for several subjects.
+pub async fn record_each(
+    executor: impl PgExecutor<'_>,
+    who: &Who<'_>,
+    action: &str,
+    subjects: &[String],
+) -> Result<()> {
+    sqlx::query!(
+        "INSERT INTO syncline.audit (actor, way, address, action, subject) SELECT $1, $2, $3, $4, s FROM unnest($5::text[]) AS s",
+        who.name,
+        who.way,
+        who.address,
+        action,
+        subjects
+    )
+    .execute(executor)
+    .await?;
+    Ok(())
+}
+
 /// An entry of the audit.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Entry {

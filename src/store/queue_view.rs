@@ -92,6 +92,31 @@ pub struct DeadStep {
     pub error_advice: Option<String>,
 }
 
+/// Which dead steps are meant; all where nothing narrows them down.
+#[derive(Clone, Debug, Default)]
+pub struct Which {
+    /// These.
+    pub ids: Option<Vec<Uuid>>,
+    /// Those that failed with this code.
+    pub code: Option<String>,
+}
+
+/// A cause of dead steps.
+#[derive(Clone, Debug, Serialize)]
+pub struct DeadCause {
+    /// The canonical code of the failure.
+    pub code: String,
+    /// How many steps are dead of it.
+    pub steps: i64,
+}
+
+/// What became of dead steps that were to be given up.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Discarded {
+    /// The steps.
+    pub steps: Vec<Uuid>,
+}
+
 /// What became of the dead steps that were to be brought back.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Requeued {
@@ -165,8 +190,8 @@ pub async fn count_dead(pool: &PgPool) -> Result<i64> {
     Ok(dead)
 }
 
-/// Dead steps, newest first.
-pub async fn dead(pool: &PgPool, limit: i64) -> Result<Vec<DeadStep>> {
+/// Dead steps, newest first; of one failure code, if it is given.
+pub async fn dead(pool: &PgPool, code: Option<&str>, limit: i64) -> Result<Vec<DeadStep>> {
     let steps = sqlx::query_as!(
         DeadStep,
         r#"SELECT t.id, t.queue, t.kind, t.key, t.run_id, s.name || '/' || p.key AS project, t.attempt AS attempts,
@@ -175,26 +200,56 @@ pub async fn dead(pool: &PgPool, limit: i64) -> Result<Vec<DeadStep>> {
              LEFT JOIN syncline.sync_run r ON r.id = t.run_id
              LEFT JOIN syncline.project p ON p.id = r.project_id
              LEFT JOIN syncline.site s ON s.id = p.site_id
-            WHERE t.state = 'dead'
+            WHERE t.state = 'dead' AND ($2::text IS NULL OR t.error_code = $2)
             ORDER BY t.finished_at DESC
             LIMIT $1"#,
-        limit
+        limit,
+        code
     )
     .fetch_all(pool)
     .await?;
     Ok(steps)
 }
 
-/// Brings dead steps back: those named, or all. A step of its own is ready again. A step of a run has taken its run with
+/// Why steps are dead, the most frequent cause first.
+pub async fn dead_causes(pool: &PgPool) -> Result<Vec<DeadCause>> {
+    let causes = sqlx::query_as!(
+        DeadCause,
+        r#"SELECT coalesce(error_code, '') AS "code!", count(*) AS "steps!" FROM syncline.sync_step
+            WHERE state = 'dead' GROUP BY 1 ORDER BY 2 DESC, 1"#
+    )
+    .fetch_all(pool)
+    .await?;
+    Ok(causes)
+}
+
+/// Gives dead steps up: those that are meant are cancelled.
+pub async fn discard(pool: &PgPool, which: &Which, who: &Who<'_>) -> Result<Discarded> {
+    let mut transaction = pool.begin().await?;
+    let steps = sqlx::query_scalar!(
+        r#"UPDATE syncline.sync_step SET state = 'cancelled'
+            WHERE state = 'dead' AND ($1::uuid[] IS NULL OR id = ANY($1)) AND ($2::text IS NULL OR error_code = $2) RETURNING id"#,
+        which.ids.as_deref(),
+        which.code
+    )
+    .fetch_all(&mut *transaction)
+    .await?;
+    let subjects: Vec<String> = steps.iter().map(Uuid::to_string).collect();
+    audit::record_each(&mut *transaction, who, "queue.discard", &subjects).await?;
+    transaction.commit().await?;
+    Ok(Discarded { steps })
+}
+
+/// Brings dead steps back: those that are meant. A step of its own is ready again. A step of a run has taken its run with
 /// it, so that a run is requested in its place (one per project, full if any of them was); projects that are paused or
 /// removed are left out.
-pub async fn requeue(pool: &PgPool, steps: Option<&[Uuid]>, who: &Who<'_>) -> Result<Requeued> {
+pub async fn requeue(pool: &PgPool, which: &Which, who: &Who<'_>) -> Result<Requeued> {
     let mut transaction = pool.begin().await?;
-    audit::speak_for(&mut transaction, who).await?;
     let dead = sqlx::query!(
         r#"SELECT id, run_id FROM syncline.sync_step
-            WHERE state = 'dead' AND ($1::uuid[] IS NULL OR id = ANY($1)) FOR UPDATE"#,
-        steps as Option<&[Uuid]>
+            WHERE state = 'dead' AND ($1::uuid[] IS NULL OR id = ANY($1)) AND ($2::text IS NULL OR error_code = $2) FOR UPDATE"#,
+        which.ids.as_deref(),
+        which.code
     )
     .fetch_all(&mut *transaction)
     .await?;
@@ -241,7 +296,7 @@ pub async fn requeue(pool: &PgPool, steps: Option<&[Uuid]>, who: &Who<'_>) -> Re
         .await?;
     }
     let subjects: Vec<String> = ids.iter().map(Uuid::to_string).collect();
-    audit::record(&mut *transaction, who.name, "queue.requeue", &subjects).await?;
+    audit::record_each(&mut *transaction, who, "queue.requeue", &subjects).await?;
     transaction.commit().await?;
     Ok(Requeued { ready, runs: renewed.into_iter().map(|row| row.run).collect() })
 }

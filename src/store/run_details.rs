@@ -44,6 +44,41 @@ pub struct Waited {
     pub seconds: f64,
 }
 
+/// One step of a run.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Step {
+    /// Its id.
+    pub id: Uuid,
+    /// `jira`, `store` or `control`.
+    pub queue: String,
+    /// What it does.
+    pub kind: String,
+    /// Which one of its kind.
+    pub key: String,
+    /// `ready`, `later`, `running`, `done`, `dead` or `cancelled`.
+    pub state: String,
+    /// How often it was claimed.
+    pub attempts: i32,
+    /// Attempts that failed.
+    pub failures: i16,
+    /// Takeovers from workers that had fallen silent.
+    pub rescues: i16,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// From when on it may be claimed.
+    pub ready_at: DateTime<Utc>,
+    /// When it was claimed last.
+    pub claimed_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+    /// The canonical code of its last failure.
+    pub error_code: Option<String>,
+    /// What happened.
+    pub error_message: Option<String>,
+    /// Who must do what.
+    pub error_advice: Option<String>,
+}
+
 /// The run's steps by kind, in the order in which the kinds began.
 pub async fn steps(pool: &PgPool, run_id: Uuid) -> Result<Vec<StepCount>> {
     let steps = sqlx::query_as!(
@@ -61,50 +96,12 @@ pub async fn steps(pool: &PgPool, run_id: Uuid) -> Result<Vec<StepCount>> {
     Ok(steps)
 }
 
-/// A step, as those see it who follow a run.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct StepView {
-    /// Its id.
-    pub id: Uuid,
-    /// What it does: `plan_run`, `fetch_page` and so on.
-    pub kind: String,
-    /// Which one of its kind within the run.
-    pub key: String,
-    /// `ready`, `later`, `running`, `done`, `dead` or `cancelled`.
-    pub state: String,
-    /// How often it was claimed.
-    pub attempt: i32,
-    /// Attempts that failed.
-    pub failures: i16,
-    /// Takeovers from workers that had fallen silent.
-    pub rescues: i16,
-    /// When it was made.
-    pub created_at: DateTime<Utc>,
-    /// From when it may be claimed.
-    pub ready_at: DateTime<Utc>,
-    /// When it was claimed last.
-    pub claimed_at: Option<DateTime<Utc>>,
-    /// When it ended.
-    pub finished_at: Option<DateTime<Utc>>,
-    /// The canonical code of its failure.
-    pub error_code: Option<String>,
-    /// What happened.
-    pub error_message: Option<String>,
-    /// Who must do what.
-    pub error_advice: Option<String>,
-}
-
 /// The run's steps one by one, in the order in which they were made: after the one with this time and id.
-pub async fn list(
-    pool: &PgPool,
-    run_id: Uuid,
-    after: Option<(DateTime<Utc>, Uuid)>,
-    limit: i64,
-) -> Result<Vec<StepView>> {
+pub async fn list(pool: &PgPool, run_id: Uuid, after: Option<(DateTime<Utc>, Uuid)>, limit: i64) -> Result<Vec<Step>> {
     let steps = sqlx::query_as!(
-        StepView,
-        r#"SELECT id, kind, key, state, attempt, failures, rescues, created_at, ready_at, claimed_at, finished_at, error_code,
-                  error_message, error_advice
+        Step,
+        r#"SELECT id, queue, kind, key, state, attempt AS attempts, failures, rescues, created_at, ready_at, claimed_at,
+                  finished_at, error_code, error_message, error_advice
              FROM syncline.sync_step
             WHERE run_id = $1 AND ($2::timestamptz IS NULL OR (created_at, id) > ($2, $3::uuid))
             ORDER BY created_at, id LIMIT $4"#,

@@ -4,6 +4,7 @@
 pub mod alert;
 pub mod alerts;
 pub mod answering;
+pub mod browser;
 pub mod collector;
 pub mod command;
 mod database;

@@ -8,7 +8,7 @@ use super::insight::{Anomaly, Prediction, not_built};
 use super::project::{LogLevel, SyncLog};
 use super::{Count, PageInfo, Project, asker, uuid};
 use crate::app::cursor;
-use crate::app::follow::{self, RunProgress, StepView};
+use crate::app::follow::{self, RunProgress};
 use crate::app::run::{self as app, bounded};
 
 /// How a run stands.
@@ -126,7 +126,7 @@ impl Progress {
 }
 
 /// A step of a run.
-pub struct Step(StepView);
+pub struct Step(follow::Step);
 
 #[Object]
 impl Step {
@@ -144,7 +144,7 @@ impl Step {
     }
     /// How often it was claimed.
     async fn attempt(&self) -> i32 {
-        self.0.attempt
+        self.0.attempts
     }
     /// From when it may be claimed.
     async fn ready_at(&self) -> DateTime<Utc> {
