@@ -76,7 +76,7 @@ async fn token_expiry_is_read_on_data_center_and_given_on_cloud() {
     // Before 8.14 there is no list.
     options.version = "8.13.4".into();
     let old = Rig::new(options).await;
-    assert!(said(&old, "sim").contains("Jira does not tell"), "{}", said(&old, "sim"));
+    assert!(said(&old, "sim").contains("Jira does not report its expiry"), "{}", said(&old, "sim"));
     let cloud = rig().await;
     assert!(said(&cloud, "sim").contains("site update sim --token-expires DAY"));
     succeeds(&cloud.db, &["site", "update", "sim", "--token-expires", "2999-12-31"]);

@@ -25,6 +25,7 @@ pub mod queue;
 mod role;
 pub mod run;
 pub mod schedule;
+mod scope;
 pub mod session;
 pub mod setting;
 pub mod site;
@@ -32,9 +33,10 @@ pub mod stats;
 pub mod token;
 pub mod tracking;
 
-pub use actor::{Actor, Scope, Scopes, Verb, Way};
+pub use actor::{Actor, Verb, Way};
 pub use error::{Error, Kind};
 pub use role::Role;
+pub use scope::{Scope, Scopes};
 
 use std::sync::Arc;
 

@@ -3,7 +3,7 @@
 //! What must hold: a role includes the ones before it; no role includes restricted comments and worklogs, which an account is
 //! allowed by name.
 
-use super::actor::{Scope, Scopes};
+use super::{Scope, Scopes};
 
 /// What somebody who signs in is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -207,17 +207,26 @@ pub struct UserOption {
     pub is_tracked: bool,
 }
 
-/// The users of a project's site that the replica knows, with this text in name, address or id: at most 1,000.
+/// The users of a project's site that the replica knows, with this text in name, address or id: at most 1,000. Without a
+/// project, the users of all sites.
 ///
 /// # Errors
 /// Where the actor may not, or no such project is within reach.
-pub async fn users(app: &App, actor: &Actor, named: &str, search: Option<&str>) -> Result<Vec<UserOption>> {
-    actor.may(Verb::TrackUser)?;
-    let project = project::find(app, actor, named, false).await?;
-    let site = connect::find(app, &project.site).await?;
+pub async fn users(app: &App, actor: &Actor, named: Option<&str>, search: Option<&str>) -> Result<Vec<UserOption>> {
     let pool = app.pool();
-    let listed = again(|| within(LONGEST, tracking::list(&pool, project.id))).await?;
-    let known = again(|| within(LONGEST, people::users(&pool, Some(site.id)))).await?;
+    let (site, listed) = match named {
+        Some(named) => {
+            actor.may(Verb::TrackUser)?;
+            let project = project::find(app, actor, named, false).await?;
+            let site = connect::find(app, &project.site).await?;
+            (Some(site.id), again(|| within(LONGEST, tracking::list(&pool, project.id))).await?)
+        }
+        None => {
+            actor.may_everywhere(Verb::TrackUser)?;
+            (None, Vec::new())
+        }
+    };
+    let known = again(|| within(LONGEST, people::users(&pool, site))).await?;
     let mut options: Vec<UserOption> = known
         .into_iter()
         .map(|user| UserOption {
@@ -250,7 +259,7 @@ pub async fn users(app: &App, actor: &Actor, named: &str, search: Option<&str>) 
 /// Where the actor may not, no such project is within reach, or the site has no such user that the replica knows.
 pub async fn add_users(app: &App, actor: &Actor, named: &str, account_ids: &[String]) -> Result<Project> {
     let project = subject(app, actor, named, account_ids).await?;
-    let known = users(app, actor, &project::name(&project), None).await?;
+    let known = users(app, actor, Some(&project::name(&project)), None).await?;
     if let Some(unknown) = account_ids.iter().find(|id| known.iter().all(|one| one.account_id != **id)) {
         let unknown: String = unknown.chars().take(100).collect();
         return Err(Error::invalid("accountIds", format!("site {} has no user {unknown:?}", project.site))

@@ -64,17 +64,19 @@ impl Query {
         Ok(found.into_iter().map(JiraProjectOption::from).collect())
     }
 
-    /// The users whose issues a project may bring, and those that it lists.
+    /// The users whose issues a project may bring, and those that it lists; without a project, the users of all sites.
     async fn jira_project_user_options(
         &self,
         context: &Context<'_>,
-        project_id: ID,
+        project_id: Option<ID>,
         search: Option<String>,
     ) -> Result<Vec<JiraProjectUserOption>> {
         let asker = asker(context);
-        let project = asker.project(uuid("projectId", &project_id)?).await?;
-        let name = projects::name(&project);
-        let found = app::tracking::users(&asker.app, &asker.actor, &name, search.as_deref()).await?;
+        let name = match project_id {
+            Some(id) => Some(projects::name(&*asker.project(uuid("projectId", &id)?).await?)),
+            None => None,
+        };
+        let found = app::tracking::users(&asker.app, &asker.actor, name.as_deref(), search.as_deref()).await?;
         asker.spend(found.len())?;
         Ok(found.into_iter().map(JiraProjectUserOption::from).collect())
     }

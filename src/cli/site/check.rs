@@ -131,7 +131,7 @@ async fn ask(client: &JiraClient, site: &Site, context: &Context, checked: &mut 
     let tells = server != ServerInfo::default();
     if tells && server.kind().as_str() != site.kind {
         let (says, registered) = (server.kind().as_str(), &site.kind);
-        checked.problem = Some(format!("the site says that it is {says}, and is registered as {registered}"));
+        checked.problem = Some(format!("the site reports that it is {says}, and is registered as {registered}"));
         checked.advice = Some(format!("syncline site update {} --kind {}", site.name, says.replace('_', "-")));
         return Ok(());
     }

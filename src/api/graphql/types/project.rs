@@ -239,7 +239,7 @@ impl SyncLog {
         &self.0.message
     }
     /// More, for machines; `event` is the stable name of what happened.
-    async fn details(&self) -> Json<Value> {
+    async fn details(&self) -> Option<Json<Value>> {
         let mut details = match &self.0.details {
             Some(Value::Object(map)) => map.clone(),
             Some(other) => serde_json::Map::from_iter([("value".to_owned(), other.clone())]),
@@ -250,7 +250,7 @@ impl SyncLog {
         if let Some(code) = &self.0.code {
             details.insert("errorCode".to_owned(), Value::from(code.clone()));
         }
-        Json(Value::Object(details))
+        Some(Json(Value::Object(details)))
     }
     /// The canonical code of a failure.
     async fn code(&self) -> Option<&str> {
