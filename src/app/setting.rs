@@ -62,7 +62,11 @@ async fn find(app: &App, actor: &Actor, target: &Target) -> Result<Found> {
 /// # Errors
 /// Where the actor may not, or the site or project is unknown.
 pub async fn list(app: &App, actor: &Actor, target: &Target) -> Result<Vec<InForce>> {
-    actor.may(Verb::ReadSettings)?;
+    match target {
+        // Who is limited to projects learns of no site beside theirs.
+        Target::Site(_) => actor.may_everywhere(Verb::ReadSettings)?,
+        _ => actor.may(Verb::ReadSettings)?,
+    }
     let found = find(app, actor, target).await?;
     in_force(app, &found).await
 }

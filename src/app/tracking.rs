@@ -259,13 +259,15 @@ pub async fn users(app: &App, actor: &Actor, named: Option<&str>, search: Option
 /// Where the actor may not, no such project is within reach, or the site has no such user that the replica knows.
 pub async fn add_users(app: &App, actor: &Actor, named: &str, account_ids: &[String]) -> Result<Project> {
     let project = subject(app, actor, named, account_ids).await?;
-    let known = users(app, actor, Some(&project::name(&project)), None).await?;
-    if let Some(unknown) = account_ids.iter().find(|id| known.iter().all(|one| one.account_id != **id)) {
+    let site = connect::find(app, &project.site).await?;
+    let pool = app.pool();
+    let known = again(|| within(LONGEST, tracking::look_up(&pool, site.id, account_ids))).await?;
+    if let Some(unknown) = account_ids.iter().find(|id| known.iter().all(|(_, account)| account != *id)) {
         let unknown: String = unknown.chars().take(100).collect();
         return Err(Error::invalid("accountIds", format!("site {} has no user {unknown:?}", project.site))
             .help("take the account id of a user that jiraProjectUserOptions lists"));
     }
-    let (pool, name) = (app.pool(), project::name(&project));
+    let name = project::name(&project);
     let subject = Subject { project_id: project.id, name: &name, who: actor.who() };
     undisturbed(|| tracking::add(&pool, subject, account_ids)).await?;
     Ok(project)

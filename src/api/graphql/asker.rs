@@ -19,6 +19,8 @@ use crate::app::{Actor, App, Error, Result};
 
 /// Rows that the loaders of one request may read.
 pub const ROWS: i64 = 20_000;
+/// What a statement of its own counts for: a list that asks for one in each of its rows asks for 200 at most.
+const STATEMENT: usize = 100;
 
 /// Who asks, and what this request has read.
 #[derive(Debug)]
@@ -68,6 +70,14 @@ impl Asker {
                 .help("ask for fewer at once: a smaller first, or pages of comments instead of all of them")),
             false => Ok(()),
         }
+    }
+
+    /// Counts a statement that is no loader's: it belongs to one row alone.
+    ///
+    /// # Errors
+    /// When there were too many.
+    pub fn statement(&self) -> Result<()> {
+        self.spend(STATEMENT)
     }
 
     /// The projects within reach, removed ones too.

@@ -4,7 +4,7 @@
 //! for each answer, `complete` at the end.
 //!
 //! What must hold: what a document may cost is bounded before it runs ([`limits`]) and while it runs ([`asker::ROWS`], five
-//! seconds); a refusal says its code, field and advice in `extensions`; nothing internal leaves.
+//! seconds for a query); a refusal says its code, field and advice in `extensions`; nothing internal leaves.
 
 mod asker;
 mod cursor;
@@ -43,8 +43,10 @@ use crate::observe::events;
 
 pub use schema::{Api, schema, sdl};
 
-/// The longest that a request may take.
+/// The longest that a query may take.
 const LONGEST: Duration = Duration::from_secs(5);
+/// The longest that a mutation may take: it may ask Jira, and is not cut off in the middle of a list.
+const LONGEST_CHANGE: Duration = Duration::from_secs(60);
 /// How often a silent stream says that it is there.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
@@ -92,19 +94,29 @@ pub(super) async fn post(
                 .help("send the header `Accept: text/event-stream`");
             Json(refused(error)).into_response()
         }
-        (_, true) => events_of(shared, prepared.request),
-        (false, false) => {
-            let answer = match timeout(LONGEST, shared.schema.execute(prepared.request)).await {
-                Ok(answer) => told(answer),
-                Err(_) => refused(slow()),
-            };
-            Json(answer).into_response()
+        (true, true) => {
+            let answers = shared.schema.execute_stream(prepared.request).map(told);
+            events_of(&shared, answers)
         }
+        (false, true) => {
+            let answer = answer(&shared, prepared).await;
+            events_of(&shared, stream::once(async { answer }))
+        }
+        (false, false) => Json(answer(&shared, prepared).await).into_response(),
     }
 }
 
-fn slow() -> Error {
-    Error::unavailable(format!("the request took longer than {} s", LONGEST.as_secs()))
+/// The answer to what is no subscription, in bounded time.
+async fn answer(shared: &Shared, prepared: Prepared) -> Response {
+    let longest = if prepared.changes { LONGEST_CHANGE } else { LONGEST };
+    match timeout(longest, shared.schema.execute(prepared.request)).await {
+        Ok(answer) => told(answer),
+        Err(_) => refused(slow(longest)),
+    }
+}
+
+fn slow(longest: Duration) -> Error {
+    Error::unavailable(format!("the request took longer than {} s", longest.as_secs()))
         .help("ask for less at once, or narrow the filter")
 }
 
@@ -141,6 +153,7 @@ fn read(headers: &HeaderMap, body: &[u8]) -> std::result::Result<Sent, HttpRespo
 struct Prepared {
     request: Request,
     subscribes: bool,
+    changes: bool,
 }
 
 /// Parses and weighs a document.
@@ -155,7 +168,9 @@ fn prepare(sent: Sent, asker: &Arc<Asker>) -> Result<Prepared> {
     let chosen = document.operations.iter().filter(|(name, _)| {
         sent.operation_name.is_none() || name.map(async_graphql::Name::as_str) == sent.operation_name.as_deref()
     });
-    let subscribes = chosen.into_iter().any(|(_, operation)| operation.node.ty == OperationType::Subscription);
+    let kinds: Vec<OperationType> = chosen.map(|(_, operation)| operation.node.ty).collect();
+    let (subscribes, changes) =
+        (kinds.contains(&OperationType::Subscription), kinds.contains(&OperationType::Mutation));
     let variables = match sent.variables {
         None | Some(serde_json::Value::Null) => Variables::default(),
         Some(value @ serde_json::Value::Object(_)) => Variables::from_json(value),
@@ -166,7 +181,7 @@ fn prepare(sent: Sent, asker: &Arc<Asker>) -> Result<Prepared> {
     if let Some(name) = sent.operation_name {
         request = request.operation_name(name);
     }
-    Ok(Prepared { request, subscribes })
+    Ok(Prepared { request, subscribes, changes })
 }
 
 /// An answer whose errors say what callers need, and nothing internal.
@@ -205,10 +220,9 @@ fn refused(error: Error) -> Response {
     Response::from_errors(vec![told])
 }
 
-fn events_of(shared: Shared, request: Request) -> HttpResponse {
-    let answers = shared.schema.execute_stream(request);
+fn events_of(shared: &Shared, answers: impl Stream<Item = Response> + Send + 'static) -> HttpResponse {
     let stop = shared.stop.clone();
-    let next = |answer: Response| Event::default().event("next").json_data(told(answer)).unwrap_or_default();
+    let next = |answer: Response| Event::default().event("next").json_data(answer).unwrap_or_default();
     let end = stream::once(async { Event::default().event("complete").data("") });
     let all = answers.map(next).take_until(stop.cancelled_owned()).chain(end).map(Ok);
     let mut response = Sse::new(boxed(all)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response();

@@ -155,7 +155,7 @@ impl Query {
         Ok(all.into_iter().map(SyncJob).collect())
     }
 
-    /// Runs, the newest first; at most 1,000 at once.
+    /// Runs, the newest first; at most 500 at once.
     async fn runs(
         &self,
         context: &Context<'_>,

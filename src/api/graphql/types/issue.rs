@@ -352,6 +352,7 @@ impl IssueConnection {
     /// How many there are, in a statement of its own.
     async fn count(&self, context: &Context<'_>) -> Result<Count> {
         let asker = asker(context);
+        asker.statement()?;
         Ok(Count::of(app::count(&asker.app, &asker.actor, &self.asked).await?))
     }
 }

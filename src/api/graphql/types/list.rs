@@ -100,6 +100,7 @@ pub async fn issues(
         limit: Some(first.into()),
     };
     let asker = asker(context);
+    asker.statement()?;
     let page = app::issue::list(&asker.app, &asker.actor, &asked).await?;
     asker.spend(page.items.len())?;
     Ok(IssueConnection { asked, page })

@@ -50,6 +50,7 @@ impl Project {
     /// The settings in force.
     async fn settings(&self, context: &Context<'_>) -> Result<Vec<Setting>> {
         let asker = asker(context);
+        asker.statement()?;
         let target = Target::Project(app::name(&self.0));
         Ok(setting::list(&asker.app, &asker.actor, &target).await?.into_iter().map(Setting::from).collect())
     }

@@ -228,7 +228,7 @@ impl Run {
     /// How far it has come.
     async fn progress(&self, context: &Context<'_>) -> Result<Progress> {
         let asker = asker(context);
-        asker.spend(1)?;
+        asker.statement()?;
         Ok(Progress::of(&follow::progress(&asker.app, &asker.actor, self.0.id).await?))
     }
     /// What it read and wrote, by name.
@@ -264,6 +264,7 @@ impl Run {
         after: Option<String>,
     ) -> Result<StepConnection> {
         let asker = asker(context);
+        asker.statement()?;
         let page = follow::steps(&asker.app, &asker.actor, self.0.id, first.map(i64::from), after.as_deref()).await?;
         asker.spend(page.items.len())?;
         Ok(StepConnection {
@@ -281,6 +282,7 @@ impl Run {
         after: Option<String>,
     ) -> Result<LogConnection> {
         let asker = asker(context);
+        asker.statement()?;
         let first = bounded("first", first.map(i64::from), 100, 1, 1_000)?;
         let after = after.as_deref().map(|text| cursor::decode_numbered("log", text)).transpose()?;
         let asked = follow::Logs {
@@ -312,6 +314,7 @@ pub struct RunConnection {
 /// The part of the history that was asked for.
 pub async fn history(context: &Context<'_>, asked: app::History) -> Result<RunConnection> {
     let asker = asker(context);
+    asker.statement()?;
     let page = app::history(&asker.app, &asker.actor, &asked).await?;
     asker.spend(page.items.len())?;
     Ok(RunConnection {
