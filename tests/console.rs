@@ -17,8 +17,24 @@ use syncline::console;
 use crate::support::TestDb;
 
 /// Pages that everybody who may read sees.
-pub const PAGES: [&str; 9] =
-    ["/", "/history", "/projects", "/projects/east/OPS", "/queue", "/sites", "/start", "/go?q=ops", "/keys"];
+pub const PAGES: [&str; 16] = [
+    "/",
+    "/history",
+    "/projects",
+    "/projects/east/OPS",
+    "/alerts",
+    "/alerts?state=all",
+    "/issues",
+    "/issues?q=ops&project=east/OPS",
+    "/issues/east/OPS-1",
+    "/settings",
+    "/settings?scope=east/OPS",
+    "/queue",
+    "/sites",
+    "/start",
+    "/go?q=ops",
+    "/keys",
+];
 /// Pages for administrators.
 pub const GUARDED: [&str; 2] = ["/audit", "/access"];
 
@@ -54,17 +70,17 @@ impl Stage {
         self.client.request(method, self.url(path))
     }
 
-    async fn get(&self, path: &str) -> Response {
+    pub async fn get(&self, path: &str) -> Response {
         self.ask(Method::GET, path).send().await.unwrap()
     }
 
-    async fn text(&self, path: &str) -> String {
+    pub async fn text(&self, path: &str) -> String {
         let answer = self.get(path).await;
         assert_eq!(answer.status(), StatusCode::OK, "{path}");
         answer.text().await.unwrap()
     }
 
-    async fn post(&self, path: &str, form: &[(&str, &str)]) -> Response {
+    pub async fn post(&self, path: &str, form: &[(&str, &str)]) -> Response {
         self.ask(Method::POST, path).header("origin", self.origin()).body(encoded(form)).send().await.unwrap()
     }
 
@@ -82,7 +98,7 @@ fn encoded(form: &[(&str, &str)]) -> String {
     url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish()
 }
 
-fn location(answer: &Response) -> String {
+pub fn location(answer: &Response) -> String {
     assert_eq!(answer.status(), StatusCode::SEE_OTHER);
     answer.headers()["location"].to_str().unwrap().to_owned()
 }
@@ -102,7 +118,17 @@ pub async fn filled() -> TestDb {
                 LATERAL (SELECT now() - make_interval(mins => n) AS t, (ARRAY['succeeded', 'failed', 'cancelled'])[1 + n % 3] AS s) x;
          INSERT INTO syncline.sync_step (id, run_id, queue, kind, key, state, error_code, error_message, finished_at)
          SELECT syncline.new_id(), NULL, 'control', 'deliver_alert', n::text, 'dead', CASE n % 2 WHEN 0 THEN 'TIMEOUT' ELSE 'SERVER_ERROR' END, 'gone', now()
-           FROM generate_series(1, 6) n;"
+           FROM generate_series(1, 6) n;
+         INSERT INTO syncline.alert (id, key, scope, scope_kind, class, category, severity, state, details, opened_at, held_since, seen_at)
+         VALUES (syncline.new_id(), 'k', '{\"scope\": \"system\"}', 'system', 'TOKEN_EXPIRED', 'authentication', 'critical', 'open',
+                 '{}', now(), now(), now());
+         INSERT INTO syncline.issue (site_id, id, project_id, key, summary, description, issue_type, status, status_category, created_at,
+                updated_at, content_hash, synced_at)
+         SELECT site_id, 1, id, 'OPS-1', '<script>alert(1)</script>', 'Line one', 'Bug', 'Open', 'new', now(), now(), '', now()
+           FROM syncline.project;
+         INSERT INTO syncline.comment (site_id, id, issue_id, body, created_at, updated_at, content_hash, restricted_to)
+         SELECT site_id, n, 1, 'Comment ' || n, now(), now(), '', CASE n WHEN 2 THEN 'Admins' END
+           FROM syncline.project, generate_series(1, 2) n;"
             .to_owned(),
     ))
     .execute(db.pool())
@@ -174,6 +200,8 @@ async fn a_hostile_name_stays_text() {
         "/projects",
         "/projects/east/OPS",
         "/start",
+        "/issues",
+        "/issues/east/OPS-1",
         "/history?q=%3Cscript%3Ealert(2)%3C/script%3E",
         "/go?q=%3Cscript%3E",
     ] {

@@ -19,6 +19,7 @@ mod bad_input;
 mod cli;
 mod console;
 mod console_browser;
+mod console_pages;
 mod convergence;
 mod daily_use;
 mod dashboards;

@@ -5,13 +5,13 @@ use uuid::Uuid;
 
 use super::run::bounded;
 use super::{Actor, App, Error, Result, Verb, cursor};
-use crate::domain::alert::Details;
 use crate::domain::route::{Selector, Silence};
 use crate::store::alert::view::{self, AlertFilter};
 use crate::store::alert::{admin, silence};
 use crate::store::patience::{LONGEST, again, undisturbed};
 use crate::store::within;
 
+pub use crate::domain::alert::Details;
 pub use crate::store::alert::view::{AlertView as Alert, DeliveryView as Delivery, EventView as Event};
 
 /// The longest silence, in seconds: 90 days.

@@ -24,7 +24,10 @@ use crate::api::{self, Server, Shared};
 use crate::app::{App, Error};
 use crate::config::{ServeConfig, SyncConfig};
 use crate::http::listen;
-use pages::{access, audit, history, overview, project, projects, queue, run, search, sign_in, sites, start};
+use pages::{
+    access, alerts, audit, history, issues, overview, project, projects, queue, run, search, settings, sign_in, sites,
+    start,
+};
 use visitor::Visitor;
 
 /// Listens where the configuration says, and serves API and console until [`Server::stop`].
@@ -48,6 +51,12 @@ fn router() -> Router<Shared> {
         .route("/projects", get(projects::show))
         .route("/projects/{site}/{key}", get(project::show))
         .route("/projects/{site}/{key}/{act}", post(project::act))
+        .route("/alerts", get(alerts::show))
+        .route("/alerts/{id}", get(alerts::one))
+        .route("/alerts/{id}/{act}", post(alerts::act))
+        .route("/issues", get(issues::show))
+        .route("/issues/{site}/{key}", get(issues::one))
+        .route("/settings", get(settings::show).post(settings::change))
         .route("/queue", get(queue::show))
         .route("/queue/requeue", post(queue::requeue))
         .route("/queue/discard", post(queue::discard))

@@ -161,6 +161,16 @@ pub(super) const fn off(word: &'static str) -> State {
     State::of("off", "off", word)
 }
 
+/// Something that people work on.
+pub(super) const fn under_way(word: &'static str) -> State {
+    State::of("run", "wait", word)
+}
+
+/// Something whose messages are kept back.
+pub(super) const fn silenced() -> State {
+    State::of("off", "mute", "Silenced")
+}
+
 /// Something that waits.
 pub(super) const fn waiting(word: &'static str) -> State {
     State::of("wait", "wait", word)

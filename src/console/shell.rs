@@ -21,6 +21,7 @@ pub(super) fn said(key: &str) -> Option<&'static str> {
         "revoked" => "The token works no more.",
         "acknowledged" => "The alert is acknowledged: no reminder follows.",
         "silenced" => "The alert is silenced until then.",
+        "unsilenced" => "The silence is over: what is still open is told now.",
         "resolved" => "The alert is resolved. It opens again if its cause is met again.",
         "ended" => "The session is over; its browser is signed out.",
         "saved" => "The change is saved.",
