@@ -88,8 +88,9 @@ impl Stage {
         format!("http://{}", self.server.address())
     }
 
-    async fn token(&self, name: &str, scope: &str) -> String {
-        let asked = NewOne { name: name.into(), scopes: vec![scope.into()], ..NewOne::default() };
+    async fn token(&self, name: &str, scopes: &[&str]) -> String {
+        let scopes = scopes.iter().map(|&scope| scope.to_owned()).collect();
+        let asked = NewOne { name: name.into(), scopes, ..NewOne::default() };
         token::create(&self.app, &Actor::cli("ana"), &asked).await.unwrap().expose_secret().to_owned()
     }
 }
@@ -334,7 +335,7 @@ async fn a_new_token_is_shown_once() {
 async fn who_may_only_read_is_told_so() {
     let db = filled().await;
     let stage = Stage::with(&db, ServeConfig::default()).await;
-    let reader = stage.token("reader", "read").await;
+    let reader = stage.token("reader", &["read", "replica"]).await;
     let as_reader = |method: Method, path: &str| stage.ask(method, path).bearer_auth(&reader).send();
     for path in PAGES {
         assert_eq!(as_reader(Method::GET, path).await.unwrap().status(), StatusCode::OK, "{path}");
