@@ -101,6 +101,7 @@ pub const UPKEEP_KINDS: &[&str] = &[
     "workers",
     "gates",
     "audit",
+    "summaries",
 ];
 /// How a try to deliver a message ends.
 pub const DELIVERY_RESULTS: &[&str] = &["delivered", "later", "failed"];
