@@ -47,7 +47,7 @@ COMMENT ON COLUMN syncline.run_daily.longest_seconds IS 'From start to end, of t
 
 -- With its owner's rights: whoever ends a run need not be allowed to change what was. At the end of the transaction that ends a run, when all that it counts has been counted.
 CREATE FUNCTION syncline.roll_up_run() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, syncline, pg_temp AS $$
 BEGIN
     INSERT INTO syncline.run_daily AS d
     SELECT r.project_id, date_trunc('day', r.created_at, 'UTC')::date,

@@ -38,7 +38,7 @@ pub async fn anomalies(
         let unusual = figures::unusual(&runs, zone(&one)).into_iter().filter(|anomaly| anomaly.at >= since);
         found.extend(unusual.map(|anomaly| Found { project_id: one.project_id, project: project.clone(), anomaly }));
     }
-    found.sort_by(|one, other| other.anomaly.at.cmp(&one.anomaly.at));
+    found.sort_by_key(|found| std::cmp::Reverse(found.anomaly.at));
     Ok(found)
 }
 
