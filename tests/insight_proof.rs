@@ -37,7 +37,7 @@ fn plan(number: u64) -> Plan {
         every: TimeDelta::minutes(30),
         changes_a_day: [600.0, 1_500.0, 3_000.0, 800.0][place % 4],
         unrest: [0.05, 0.3, 1.0, 2.0][place / 3 % 4],
-        bad_nights: if number % 6 == 0 { 40.0 } else { 0.0 },
+        bad_nights: if number.is_multiple_of(6) { 40.0 } else { 0.0 },
     }
 }
 
@@ -190,11 +190,11 @@ fn planted_patterns_are_found_and_chance_is_not_told() {
     let (mut planted, mut found, mut told, mut shuffles) = (0, 0, 0, 0);
     let mut dice = SmallRng::seed_from_u64(7);
     for number in 0..12 {
-        let history = Plan { bad_nights: if number % 2 == 0 { 40.0 } else { 0.0 }, ..plan(number) }.play();
+        let history = Plan { bad_nights: if number & 1 == 0 { 40.0 } else { 0.0 }, ..plan(number) }.play();
         // A quarter of a year, as it is asked.
         let from = history.runs.partition_point(|run| run.started_at < start() + TimeDelta::days(DAYS - 90));
         let mut units = hours(&history.runs[from..]);
-        if number % 2 == 0 {
+        if number & 1 == 0 {
             planted += 1;
             let is_it = |condition: &Condition| *condition == Condition::Hour(2);
             found += usize::from(patterns(&units).iter().any(|one| one.code == "TIMEOUT" && is_it(&one.condition)));
