@@ -221,6 +221,8 @@ mod tests {
             record::jira_rate_limited("main", "burst", Duration::from_millis(1500));
             record::jira_concurrency_limit("main", 8);
             record::rate_gate_waited("bucket", second);
+            record::webhook_taken("main", "hinted", second);
+            record::webhook_refused("main", "unsigned");
             record::db_pool(3, 1, 16);
             record::db_pool_acquired(second);
         });

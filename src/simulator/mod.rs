@@ -61,6 +61,7 @@ mod tests;
 mod text;
 mod threads;
 mod token;
+mod webhook;
 mod wiki;
 mod world;
 
@@ -74,3 +75,4 @@ pub use personal_tokens::PersonalToken;
 pub use routes::router;
 pub use server::{Control, Error, Handle, Simulator};
 pub use site::{Stats, Totals};
+pub use webhook::{WebhookStats, Webhooks};

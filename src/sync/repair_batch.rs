@@ -14,7 +14,7 @@ use super::workshop::Workshop;
 use super::{fetch_changes, fetch_collection, left_out, report, upsert_batch};
 use crate::engine::{Commit, Step, StepContext, StepError};
 use crate::store::replica::{self, Look};
-use crate::store::{clock, page, people};
+use crate::store::{clock, page, people, webhook};
 
 pub(super) struct Repair(pub Arc<Workshop>);
 
@@ -55,6 +55,12 @@ impl Repair {
         let hidden = shown.hidden;
         // What search alone shows may be older than what is stored: its index is behind.
         let look = Look { asked_at, by_id: shown.by_search.is_empty() };
+        let updated =
+            |id: &i64| page.issues.iter().filter(|one| one.issue.id == *id).map(|one| one.issue.updated_at).max();
+        // What search alone shows, or nothing at all, may be behind: the webhook's hint stays.
+        let is_read = |id: &&i64| !shown.by_search.contains(*id) && !shown.unanswered.contains(*id);
+        let reads = batch.ids.iter().filter(is_read).map(|id| webhook::Read { id: *id, updated_at: updated(id) });
+        let reads: Vec<webhook::Read> = reads.collect();
         let (priority, cause) = (context.step.priority, context.step.key.clone());
         Ok(Commit::effects(move |conn| {
             Box::pin(async move {
@@ -76,6 +82,7 @@ impl Repair {
                     report::page(conn, &job, KIND, &page).await?;
                     asked::tell(conn, &job, KIND, &one_way).await?;
                 }
+                webhook::settle(conn, (job.work.site_id, job.work.project_id), &reads, asked_at).await?;
                 left_out::note(conn, &job, KIND, &page.issues, written.kept, false).await?;
                 let mut next = written.followed(conn, &job, &cause, priority).await?;
                 if batch.left_out {

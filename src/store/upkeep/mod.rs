@@ -86,11 +86,13 @@ pub enum Kind {
     Gates,
     /// Who changed what by hand.
     Audit,
+    /// Webhooks that came, and how many were refused.
+    Webhooks,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Steps,
         Self::DeadSteps,
         Self::Runs,
@@ -104,6 +106,7 @@ impl Kind {
         Self::Workers,
         Self::Gates,
         Self::Audit,
+        Self::Webhooks,
     ];
 
     /// Its name, as stored and as metrics show it.
@@ -122,6 +125,7 @@ impl Kind {
             Self::Workers => "workers",
             Self::Gates => "gates",
             Self::Audit => "audit",
+            Self::Webhooks => "webhooks",
         }
     }
 
@@ -136,6 +140,7 @@ impl Kind {
             Self::Audit => retention.audit,
             Self::Pages | Self::Workers => Duration::from_secs(HOUR),
             Self::Verifications | Self::Gates => Duration::from_secs(24 * HOUR),
+            Self::Webhooks => Duration::from_secs(7 * 24 * HOUR),
         }
     }
 }
@@ -223,6 +228,6 @@ mod tests {
         assert_eq!(Kind::ALL.map(Kind::as_str).as_slice(), crate::observe::labels::UPKEEP_KINDS);
         let retention = Retention::default();
         let hours = Kind::ALL.map(|kind| kind.kept(&retention).as_secs() / 3_600);
-        assert_eq!(hours, [24, 2160, 2160, 1, 24, 2160, 2160, 2160, 2160, 2160, 1, 24, 9600]);
+        assert_eq!(hours, [24, 2160, 2160, 1, 24, 2160, 2160, 2160, 2160, 2160, 1, 24, 9600, 168]);
     }
 }
