@@ -91,3 +91,6 @@ COMMENT ON COLUMN syncline.webhook_refusal.reason IS 'Why: unsigned, bad_signatu
 COMMENT ON COLUMN syncline.webhook_refusal.hour IS 'The beginning of the hour.';
 COMMENT ON COLUMN syncline.webhook_refusal.count IS 'How many.';
 COMMENT ON COLUMN syncline.webhook_refusal.last_at IS 'When they were last counted.';
+
+-- So that a kind that nobody has gone through is seen to be behind from the start.
+INSERT INTO syncline.upkeep (kind) VALUES ('webhooks');

@@ -17,7 +17,9 @@ use syncline::clock::Clock;
 use syncline::config::{Config, ServeConfig, SyncConfig};
 use syncline::simulator::{Amount, Mutation, Options, Webhooks};
 use syncline::verify;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use crate::support::command::{acts, ask, json as told, refuses, succeeds, words};
 use crate::support::{Rig, TestDb};
 
 /// A server that takes webhooks, as `serve --only webhooks` does.
@@ -141,9 +143,19 @@ async fn bodies_are_bounded_and_not_unpacked() {
     let packed = door.send("east", &[("content-encoding", "gzip")], vec![0x1f, 0x8b, 8, 0]).await;
     assert_eq!(packed, StatusCode::UNSUPPORTED_MEDIA_TYPE);
     assert_eq!(door.send("east", &[], vec![b' '; 1024 * 1024 + 1]).await, StatusCode::PAYLOAD_TOO_LARGE);
-    let endless = futures::stream::iter((0..1_100).map(|_| Ok::<_, std::io::Error>(vec![b' '; 1_024])));
-    let streamed = door.client.post(door.url("east")).body(reqwest::Body::wrap_stream(endless)).send().await;
-    assert!(streamed.is_err() || streamed.unwrap().status() == StatusCode::PAYLOAD_TOO_LARGE);
+    // Without a length in front, the body is cut off where it becomes too large.
+    let mut peer = tokio::net::TcpStream::connect(door.server.address()).await.unwrap();
+    let head = "POST /hooks/jira/east HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
+    peer.write_all(head.as_bytes()).await.unwrap();
+    let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
+    for _ in 0..17 {
+        if peer.write_all(chunk.as_bytes()).await.is_err() {
+            break;
+        }
+    }
+    let mut said = [0; 12];
+    peer.read_exact(&mut said).await.unwrap();
+    assert_eq!(&said, b"HTTP/1.1 413");
     let got = door.client.get(door.url("east/a-secret")).send().await.unwrap();
     assert_eq!(got.status(), StatusCode::NOT_FOUND);
     assert!(!got.text().await.unwrap().contains("a-secret"), "an answer repeats what may be a secret");
@@ -232,14 +244,9 @@ async fn an_address_with_a_secret_works_without_a_signature() {
     assert_eq!(door.send(&address, &[], body.clone()).await, StatusCode::ACCEPTED);
     assert_eq!(door.send(&address.replace("east", "west"), &[], body.clone()).await, StatusCode::UNAUTHORIZED);
     assert_eq!(door.send("east", &[], body).await, StatusCode::UNAUTHORIZED);
-    let stored = count(
-        &db,
-        &format!(
-            "SELECT count(*) FROM syncline.webhook_secret w WHERE strpos(w::text, '{}') > 0",
-            secret.expose_secret()
-        ),
-    );
-    assert_eq!(stored.await, 0, "the secret is stored in clear");
+    let clear = secret.expose_secret();
+    let stored = format!("SELECT count(*) FROM syncline.webhook_secret w WHERE strpos(w::text, '{clear}') > 0");
+    assert_eq!(count(&db, &stored).await, 0, "the secret is stored in clear");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -345,15 +352,17 @@ async fn a_change_reaches_the_replica_by_its_webhook_alone() {
     control.apply(Mutation::CreateIssue { project: rig.projects[1].clone() }).unwrap();
     settled(&rig).await;
     let stats = control.webhooks();
-    assert_eq!((stats.taken, stats.refused), (5, 0));
+    // Five, and those that changed because of them: the other ends of links, children.
+    assert!(stats.taken >= 5 && stats.refused == 0, "{stats:?}");
     assert_eq!(differences(&rig).await, 0, "{}", rig.said().await);
     let reason: String = sqlx::query_scalar("SELECT deleted_reason FROM syncline.issue WHERE id = $1")
         .bind(gone.parse::<i64>().unwrap())
         .fetch_one(rig.db.pool())
         .await
         .unwrap();
-    assert_eq!(reason, "deleted", "asked for by every way, not believed");
-    assert_eq!(rig.count("SELECT count(*) FROM syncline.webhook_event WHERE outcome = 'read'").await, 5);
+    // As the check by every way says, and not as the webhook does: this account cannot tell it from a hidden one.
+    assert_eq!(reason, "not_visible");
+    assert_eq!(rig.count("SELECT count(*) FROM syncline.webhook_event WHERE outcome <> 'read'").await, 0);
     let searches = "SELECT count(*) FROM syncline.sync_run WHERE trigger <> 'repair' AND requested_by <> 'test'";
     assert_eq!(rig.count(searches).await, 0, "issues are read by id, not by a run that searches");
     worker.stop().await;
@@ -413,4 +422,111 @@ async fn an_issue_that_is_shown_older_is_read_again() {
     let runs = rig.count("SELECT count(*) FROM syncline.sync_run WHERE requested_by = 'webhook'").await;
     assert_eq!(runs, 4, "once, and three times more");
     worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_are_handled_at_the_command_line() {
+    let db = two_sites().await;
+    let plain = crate::support::command::command(&db, &["site", "webhook", "add", "east"])
+        .env_remove("SYNCLINE__SECRETS__KEY")
+        .output()
+        .unwrap();
+    assert!(words(&plain).contains("no key is configured") && words(&plain).contains("--secret"), "{}", words(&plain));
+    refuses(&db, &["site", "webhook", "add", "nowhere"], 1, &["unknown site"]);
+    refuses(&db, &["site", "webhook", "rotate", "east"], 1, &["has no secret"]);
+    let made = told(&db, &["site", "webhook", "add", "east", "--kind", "path"]);
+    let address = made["address"].as_str().unwrap();
+    let secret = address.rsplit_once('/').unwrap().1;
+    assert!(secret.len() == 43 && address.contains("/hooks/jira/east/"), "256 bits: {address}");
+    let shown = words(&ask(&db, &["-vv", "site", "webhook", "list", "east"]))
+        + &words(&ask(&db, &["-vv", "site", "webhook", "check", "east"]))
+        + &succeeds(&db, &["audit", "list", "-o", "json"]);
+    assert!(shown.contains("path") && !shown.contains(secret), "{shown}");
+    let rotated = told(&db, &["site", "webhook", "rotate", "east", "--keep", "2"]);
+    assert_eq!((&rotated["kind"], &rotated["ending"]), (&json!("path"), &json!(1)));
+    let listed = told(&db, &["site", "webhook", "list", "east"]);
+    assert_eq!(listed.as_array().unwrap().iter().filter(|one| one["ends_at"].is_string()).count(), 1);
+    let door = Door::of(&db).await;
+    let body = serde_json::to_vec(&updated(1)).unwrap();
+    assert_eq!(door.send(&format!("east/{secret}"), &[], body).await, StatusCode::ACCEPTED);
+    let log = told(&db, &["site", "webhook", "log", "east", "--issue", "OPS-1"]);
+    assert_eq!((&log[0]["outcome"], &log[0]["kind"]), (&json!("hinted"), &json!("jira:issue_updated")));
+    let check = told(&db, &["site", "webhook", "check", "east"]);
+    assert_eq!((&check["events"], &check["hints"], &check["secrets"]), (&json!(1), &json!(1), &json!(2)));
+    assert!(check["last_delay_seconds"].as_f64().unwrap().abs() < 60.0, "{check}");
+    succeeds(&db, &["site", "webhook", "remove", "east", "--yes"]);
+    refuses(&db, &["site", "webhook", "remove", "east", "--yes"], 1, &["no such secret"]);
+    let acts = acts(&db).await.join(" ");
+    assert!(["webhook.add", "webhook.rotate", "webhook.remove"].iter().all(|act| acts.contains(act)), "{acts}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_logs_no_secret_of_an_address() {
+    let db = two_sites().await;
+    let door = Door::of(&db).await;
+    let secret = door.secret("east", Way::Path).await;
+    let mut server = crate::support::command::command(&db, &["-vv", "serve", "--only", "webhooks"])
+        .env("SYNCLINE__SERVE__ADDRESS", "127.0.0.1:0")
+        .env("SYNCLINE__HTTP__ADDRESS", "none")
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(server.stderr.take().unwrap()));
+    let mut said = String::new();
+    let address = loop {
+        let line = lines.next().unwrap().unwrap();
+        said.push_str(&line);
+        if let Some((_, rest)) = line.split_once("webhooks are taken at http://") {
+            break rest.split('/').next().unwrap().to_owned();
+        }
+    };
+    let url = |path: &str| format!("http://{address}{path}");
+    let hook = format!("/hooks/jira/east/{}", secret.expose_secret());
+    let body = serde_json::to_vec(&updated(1)).unwrap();
+    let post = async |path: &str| door.client.post(url(path)).body(body.clone()).send().await.unwrap();
+    assert_eq!(post(&hook).await.status(), StatusCode::ACCEPTED);
+    for wrong in
+        [format!("{hook}x"), format!("{hook}/more"), hook.replace("east", "west"), hook.replace("jira", "gira")]
+    {
+        let answer = post(&wrong).await;
+        assert!(answer.status().is_client_error());
+        assert!(!answer.text().await.unwrap().contains(secret.expose_secret()));
+    }
+    assert_eq!(door.client.get(url("/api/projects")).send().await.unwrap().status(), StatusCode::NOT_FOUND);
+    // The last of them that is logged.
+    while !said.contains("unknown_site") {
+        said.push_str(&lines.next().unwrap().unwrap());
+    }
+    server.kill().unwrap();
+    server.wait().unwrap();
+    said.extend(lines.map_while(Result::ok));
+    assert!(said.contains("webhook_refused"), "{said}");
+    assert!(!said.contains(secret.expose_secret()), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_tells_which_webhooks_came() {
+    let db = two_sites().await;
+    let door = Door::of(&db).await;
+    let secret = door.secret("east", Way::Hmac).await;
+    for issue in 1..=3 {
+        assert_eq!(door.signed("east", &secret, &updated(issue)).await, StatusCode::ACCEPTED);
+    }
+    // The API takes webhooks, too, at the same paths and beside its own checks.
+    let stage = crate::api::Stage::new(&db).await;
+    let reader = stage.token("reader", &["read"], &[]).await;
+    let page: Value = stage.get(&reader, "/api/sites/east/webhook-events?limit=2").await.json().await.unwrap();
+    assert_eq!(page["items"].as_array().unwrap().len(), 2);
+    let rest = format!("/api/sites/east/webhook-events?limit=2&cursor={}", page["next_cursor"]);
+    let rest: Value = stage.get(&reader, &rest).await.json().await.unwrap();
+    assert_eq!((&rest["items"][0]["issue_id"], &rest["next_cursor"]), (&json!(1), &Value::Null));
+    assert_eq!(
+        stage.get(&reader, "/api/sites/east/webhook-events?outcome=odd").await.status(),
+        StatusCode::BAD_REQUEST
+    );
+    assert_eq!(
+        stage.ask(reqwest::Method::POST, "/hooks/jira/east").send().await.unwrap().status(),
+        StatusCode::UNAUTHORIZED
+    );
 }

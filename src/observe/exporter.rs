@@ -168,6 +168,7 @@ mod tests {
             record::jira_request("/myself", "2xx", 0.2);
             record::db_pool_acquired(Duration::from_millis(3));
             record::rate_gate_waited("bucket", Duration::from_millis(3));
+            record::webhook_taken("main", "hinted", Duration::from_millis(3));
         });
         assert!(!text.contains(" summary"), "{text}");
         for metric in catalog::ALL.iter().filter(|metric| matches!(metric.kind, Kind::Histogram(_))) {

@@ -62,6 +62,7 @@ mod text;
 mod threads;
 mod token;
 mod webhook;
+mod webhook_body;
 mod wiki;
 mod world;
 

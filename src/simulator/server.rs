@@ -17,6 +17,7 @@ use super::options::Options;
 use super::routes::router;
 use super::site::{Site, Stats, Totals, lock, micros};
 use super::webhook::{self, WebhookStats, Webhooks};
+use super::webhook_body;
 
 /// Why a site could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -145,12 +146,20 @@ impl Control {
 
     fn announce(&self, changes: &[Change]) {
         if let Some(sender) = lock(&self.0.webhooks).as_ref() {
-            changes.iter().for_each(|change| sender.announce(self, change));
+            let world = &self.0.world;
+            let touched = world.write().touched.as_mut().map(std::mem::take).unwrap_or_default();
+            let named = |id: &u64| changes.iter().any(|change| change.issue_id == *id);
+            let said = changes.iter().filter_map(|change| webhook_body::of(world, change));
+            said.for_each(|body| sender.announce(&body));
+            // The other end of a link, children: they change with what was done, and Jira tells of them too.
+            let others = touched.into_iter().filter(|id| !named(id));
+            others.filter_map(|id| webhook_body::of_touched(world, id)).for_each(|body| sender.announce(&body));
         }
     }
 
     /// Sends a webhook for each change from now on; none where nothing is given. Needs a runtime.
     pub fn set_webhooks(&self, how: Option<Webhooks>) {
+        self.0.world.write().touched = how.is_some().then(Vec::new);
         *lock(&self.0.webhooks) = how.map(|how| webhook::Sender::start(self.0.seed, how));
     }
 

@@ -9,13 +9,11 @@ use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::Sha256;
 use tokio::sync::mpsc;
 
-use super::mutation::{Change, Mutation};
 use super::seed::{Dice, Purpose};
-use super::server::Control;
 
 /// So often a webhook is sent again.
 const RETRIES: u32 = 5;
@@ -96,12 +94,11 @@ impl Sender {
         Self { queue, counters }
     }
 
-    /// Announces a change, where Jira would.
-    pub fn announce(&self, control: &Control, change: &Change) {
-        let Some(body) = payload(control, change) else { return };
+    /// Announces what Jira says of a change.
+    pub fn announce(&self, body: &Value) {
         let number = self.counters.announced.fetch_add(1, Ordering::SeqCst);
         self.counters.under_way.fetch_add(1, Ordering::SeqCst);
-        if self.queue.send(Parcel { number, body: serde_json::to_vec(&body).unwrap_or_default() }).is_err() {
+        if self.queue.send(Parcel { number, body: serde_json::to_vec(body).unwrap_or_default() }).is_err() {
             self.counters.under_way.fetch_sub(1, Ordering::SeqCst);
         }
     }
@@ -117,57 +114,6 @@ impl Sender {
             dropped: count(&self.counters.dropped),
         }
     }
-}
-
-/// What Jira says of a change; nothing where it says nothing.
-fn payload(control: &Control, change: &Change) -> Option<Value> {
-    use Mutation as M;
-    let world = &control.0.world;
-    let (catalogue, timestamp) = (world.catalogue(), world.now_ms());
-    let kind = match &change.mutation {
-        M::CreateIssue { .. } => "jira:issue_created",
-        M::DeleteIssue { .. } => "jira:issue_deleted",
-        M::AddComment { .. } => "comment_created",
-        M::EditComment { .. } => "comment_updated",
-        M::DeleteComment { .. } => "comment_deleted",
-        M::AddWorklog { .. } => "worklog_created",
-        M::EditWorklog { .. } => "worklog_updated",
-        M::DeleteWorklog { .. } => "worklog_deleted",
-        M::StartSprint { sprint } | M::CloseSprint { sprint } => {
-            let kind =
-                if matches!(change.mutation, M::StartSprint { .. }) { "sprint_started" } else { "sprint_closed" };
-            return Some(json!({ "timestamp": timestamp, "webhookEvent": kind, "sprint": { "id": sprint } }));
-        }
-        _ if change.issue_id == 0 => {
-            let project = catalogue.projects.get(usize::from(catalogue.project(&change.key)?))?;
-            return Some(json!({
-                "timestamp": timestamp, "webhookEvent": "project_updated",
-                "project": { "id": project.id, "key": project.key, "name": project.name },
-            }));
-        }
-        _ => "jira:issue_updated",
-    };
-    let mut body = json!({ "timestamp": timestamp, "webhookEvent": kind });
-    if kind.starts_with("worklog_") {
-        // Jira names the issue by its id, and nothing else of it.
-        body["worklog"] = json!({ "issueId": change.issue_id.to_string() });
-        return Some(body);
-    }
-    let project = catalogue.split_key(&change.key).map(|(project, _)| project);
-    let project = project.and_then(|project| catalogue.projects.get(usize::from(project)));
-    let mut issue = json!({ "id": change.issue_id.to_string(), "key": change.key, "fields": {} });
-    if let Some(project) = project {
-        issue["fields"]["project"] = json!({ "id": project.id.to_string(), "key": project.key });
-    }
-    // Of an issue with a comment Jira leaves out the time.
-    if kind.starts_with("jira:")
-        && let Some(shown) = world.read().live(change.issue_id)
-        && let Some(at) = chrono::DateTime::from_timestamp_millis(shown.updated_ms)
-    {
-        issue["fields"]["updated"] = json!(at.format("%Y-%m-%dT%H:%M:%S%.3f+0000").to_string());
-    }
-    body["issue"] = issue;
-    Some(body)
 }
 
 /// Sends what is announced until nobody can announce anything any more.

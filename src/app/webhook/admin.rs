@@ -7,6 +7,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::proof::Known;
 use crate::app::run::bounded;
 use crate::app::{Actor, App, Error, Result, Verb};
 use crate::config::secret;
@@ -248,7 +249,7 @@ pub async fn check(app: &App, actor: &Actor, name: &str) -> Result<Check> {
     let (site, pool) = (find(app, name).await?, app.pool());
     let senders = again(|| within(LONGEST, store::senders(&pool))).await?;
     let sender = senders.into_iter().find(|sender| sender.site_id == site.id);
-    let known = sender.map(|sender| super::Known::of(sender, &app.config.secrets));
+    let known = sender.map(|sender| Known::of(sender, &app.config.secrets));
     let (readable, unreadable) = known.map_or((0, 0), |known| known.counts());
     let standing = again(|| within(LONGEST, store::standing(&pool, site.id))).await?;
     let address = address(app, name);

@@ -1,11 +1,14 @@
 //! What a webhook says: read with care, since it may be of any shape. Only names, ids and times are taken.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{OLDEST, Refusal};
+use super::guard::Refusal;
 use crate::store::webhook::Arrival;
+
+/// What was made longer ago is refused.
+pub(super) const OLDEST: TimeDelta = TimeDelta::hours(24);
 
 /// Reads a body.
 ///

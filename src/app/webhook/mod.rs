@@ -11,18 +11,18 @@ mod proof;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use chrono::TimeDelta;
-use secrecy::SecretString;
 use tokio::time::Instant;
 
 pub use admin::{Address, Check, Made, OUTCOMES, Way, Which, add, check, list, log, remove, rotate};
 pub use guard::Refusal;
+pub use proof::Post;
 
 use super::App;
 use crate::observe::{events, metrics};
 use crate::store::patience::ANSWER;
 use crate::store::webhook::{self as store, Taken};
 use crate::store::within;
+use event::OLDEST;
 use guard::Guard;
 use proof::Known;
 
@@ -34,28 +34,10 @@ pub const BODY_BYTES: usize = 1024 * 1024;
 const MOST_HINTS: i64 = 1_000;
 /// How long a hint waits for others of its project, in seconds.
 const COALESCE: f64 = 2.0;
-/// What was made longer ago is refused.
-const OLDEST: TimeDelta = TimeDelta::hours(24);
 /// How long secrets that were read count; those that were taken away prove nothing after this time.
 const REMEMBERED: Duration = Duration::from_secs(5);
 /// After this time a webhook that nothing proves lets the secrets be read again.
 const ASKED_AGAIN: Duration = Duration::from_millis(500);
-
-/// A webhook as it came.
-pub struct Post<'a> {
-    /// The site that the address names.
-    pub site: &'a str,
-    /// The secret in the address.
-    pub secret: Option<&'a SecretString>,
-    /// The header `X-Hub-Signature`.
-    pub signature: Option<&'a str>,
-    /// The header `Authorization`.
-    pub authorization: Option<&'a str>,
-    /// The header `X-Atlassian-Webhook-Identifier`.
-    pub identifier: Option<&'a str>,
-    /// The body as it was sent.
-    pub body: &'a [u8],
-}
 
 /// What became of a webhook that was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,9 +12,25 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{Post, Refusal};
+use super::guard::Refusal;
 use crate::config::{SecretsConfig, secret};
 use crate::store::webhook::Sender;
+
+/// A webhook as it came.
+pub struct Post<'a> {
+    /// The site that the address names.
+    pub site: &'a str,
+    /// The secret in the address.
+    pub secret: Option<&'a SecretString>,
+    /// The header `X-Hub-Signature`.
+    pub signature: Option<&'a str>,
+    /// The header `Authorization`.
+    pub authorization: Option<&'a str>,
+    /// The header `X-Atlassian-Webhook-Identifier`.
+    pub identifier: Option<&'a str>,
+    /// The body as it was sent.
+    pub body: &'a [u8],
+}
 
 /// A site that may send, with its secrets.
 pub(super) struct Known {

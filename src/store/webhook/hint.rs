@@ -11,8 +11,8 @@ use crate::store::Result;
 
 /// Who asks for the runs, as the history shows.
 const ASKER: &str = "webhook";
-/// Hints that are taken at once.
-const BATCH: i64 = 1_000;
+/// Hints that are taken at once: more than may wait of one site.
+const BATCH: i64 = 2_000;
 /// After so many seconds a hint that a run has taken, and not read, is taken again.
 const TAKEN_FOR: f64 = 600.0;
 
