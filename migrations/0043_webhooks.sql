@@ -5,7 +5,7 @@ CREATE TABLE syncline.webhook_secret (
     id           uuid PRIMARY KEY,
     site_id      uuid NOT NULL REFERENCES syncline.site ON DELETE CASCADE,
     kind         text NOT NULL CHECK (kind IN ('hmac', 'jwt', 'path')),
-    credential   text CHECK (credential <> ''),
+    credential   text CHECK (credential ~ '^(env:|file:|enc:v1:)'),
     fingerprint  bytea CHECK (length(fingerprint) = 32),
     created_by   text NOT NULL,
     created_at   timestamptz NOT NULL DEFAULT clock_timestamp(),

@@ -128,6 +128,10 @@ fn create_known_series() {
     for &kind in labels::UPKEEP_KINDS {
         counter!(catalog::UPKEEP_REMOVED.name, "kind" => kind).absolute(0);
     }
+    for &reason in labels::WEBHOOK_REFUSALS {
+        counter!(catalog::WEBHOOKS_REFUSED.name, "site" => "unknown", "reason" => reason).absolute(0);
+    }
+    let _ = histogram!(catalog::WEBHOOK_TAKE.name);
     super::metrics::db_pool(0, 0, 0);
     let _ = histogram!(catalog::DB_POOL_ACQUIRE.name);
 }

@@ -61,13 +61,18 @@ pub async fn take(pool: &PgPool, it: &Arrival) -> Result<Taken> {
         WITH waiting AS MATERIALIZED (
             SELECT count(*) >= $12 AS is_full
               FROM (SELECT FROM syncline.webhook_hint h WHERE h.site_id = $1 LIMIT $12) few
+        ), said AS MATERIALIZED (
+            SELECT p.id FROM syncline.project p
+             WHERE p.site_id = $1 AND p.state = 'active' AND (p.jira_id = $10 OR p.jira_id IS NULL AND p.key = $11)
+             LIMIT 1
         ), named AS MATERIALIZED (
+            -- Where the issue is now, as the webhook says; where it was, if that is all that is known. Never both: one would
+            -- write it while the other marks it as moved away.
             SELECT p.id AS project_id, i.id AS issue_id, here.id IS NOT NULL AS is_here, p.tracking
               FROM unnest($8::int8[]) AS i (id)
               LEFT JOIN syncline.issue here ON here.site_id = $1 AND here.id = i.id
               JOIN syncline.project p
-                ON p.site_id = $1 AND p.state = 'active'
-               AND (p.jira_id = $10 OR p.jira_id IS NULL AND p.key = $11 OR p.id = here.project_id)
+                ON p.site_id = $1 AND p.state = 'active' AND p.id = coalesce((SELECT id FROM said), here.project_id)
              WHERE $14::text IS NULL
             UNION
             SELECT p.id, 0, true, 'all' FROM syncline.project p

@@ -89,6 +89,8 @@ pub struct Read {
     pub id: i64,
     /// When it was last changed, as Jira shows it; none where Jira shows it no more.
     pub updated_at: Option<DateTime<Utc>>,
+    /// The project that it is in now by Jira's id, where that is another one.
+    pub elsewhere: Option<i64>,
 }
 
 /// Settles the hints of issues that a question asked at `asked_at` has read: done, or to be read again in 2, 8 and 30 seconds where
@@ -100,13 +102,14 @@ pub async fn settle(
     asked_at: DateTime<Utc>,
 ) -> Result<()> {
     let ids: Vec<i64> = reads.iter().map(|read| read.id).collect();
+    let elsewhere: Vec<Option<i64>> = reads.iter().map(|read| read.elsewhere).collect();
     let updated: Vec<Option<DateTime<Utc>>> = reads.iter().map(|read| read.updated_at).collect();
     sqlx::query!(
         r#"
         WITH read AS MATERIALIZED (
-            SELECT h.issue_id,
+            SELECT h.issue_id, r.elsewhere,
                    h.tries < 3 AND h.changed_at IS NOT NULL AND r.updated_at < h.changed_at AS is_older
-              FROM unnest($3::int8[], $4::timestamptz[]) AS r (id, updated_at)
+              FROM unnest($3::int8[], $4::timestamptz[], $6::int8[]) AS r (id, updated_at, elsewhere)
               JOIN syncline.webhook_hint h ON h.site_id = $1 AND h.project_id = $2 AND h.issue_id = r.id
              WHERE h.hinted_at <= $5
              ORDER BY h.issue_id
@@ -116,6 +119,14 @@ pub async fn settle(
                SET tries = h.tries + 1,
                    due_at = clock_timestamp() + make_interval(secs => (ARRAY[2.0, 8.0, 30.0])[h.tries + 1])
               FROM read WHERE h.site_id = $1 AND h.project_id = $2 AND h.issue_id = read.issue_id AND read.is_older
+        ), moved AS (
+            -- It may have been read there before it was marked here as moved away: it is read there once more.
+            INSERT INTO syncline.webhook_hint AS h (site_id, project_id, issue_id, due_at)
+            SELECT $1, p.id, read.issue_id, clock_timestamp() + interval '2 seconds'
+              FROM read JOIN syncline.project p
+                ON p.site_id = $1 AND p.jira_id = read.elsewhere AND p.id <> $2 AND p.state = 'active' AND p.tracking = 'all'
+            ON CONFLICT (site_id, project_id, issue_id) DO UPDATE
+               SET hinted_at = excluded.hinted_at, due_at = least(h.due_at, excluded.due_at), tries = 0
         ), done AS (
             DELETE FROM syncline.webhook_hint h USING read
              WHERE h.site_id = $1 AND h.project_id = $2 AND h.issue_id = read.issue_id AND read.is_older IS NOT TRUE
@@ -128,7 +139,8 @@ pub async fn settle(
         project_id,
         &ids,
         &updated as &[Option<DateTime<Utc>>],
-        asked_at
+        asked_at,
+        &elsewhere as &[Option<i64>]
     )
     .execute(conn)
     .await?;
