@@ -123,6 +123,7 @@ impl Worker {
         let beats = |name| heartbeats.register(name, ALLOWED_SILENCE);
         let beat = beats("scheduler");
         tasks.spawn(scheduler::run(connections.clone(), clock.clone(), heard.schedules, beat, stop.clone()));
+        tasks.spawn(scheduler::hints::run(connections.clone(), beats("hints"), stop.clone()));
         let (time, beat) = (clock.clone(), beats("clock"));
         tasks.spawn(scheduler::keep_time(engine.clone(), connections.clone(), time, beat, stop.clone()));
         tasks.spawn(telemetry::watch(connections.clone(), clock.clone(), rules, beats("watch"), stop.clone()));
@@ -174,8 +175,8 @@ pub fn work<'a>(
     announce: cli::Announce<'a>,
 ) -> BoxFuture<'a, anyhow::Result<()>> {
     Box::pin(async move {
-        if parts == Parts::Api {
-            let server = Api::start(context).await?;
+        if matches!(parts, Parts::Api | Parts::Webhooks) {
+            let server = Api::start(context, parts).await?;
             announce(Served {
                 admin: server.admin.as_ref().map(admin::Server::address),
                 api: Some(server.api.address()),
@@ -185,7 +186,7 @@ pub fn work<'a>(
         let worker = Worker::start(&context.config, context.pool.clone(), context.clock.clone()).await?;
         let api = match parts {
             Parts::All => Some(serve(&context.config, worker.connections.clone(), context.clock.clone()).await?),
-            Parts::Worker | Parts::Api => None,
+            Parts::Worker | Parts::Api | Parts::Webhooks => None,
         };
         announce(Served { admin: worker.admin, api: api.as_ref().map(api::Server::address) });
         scheduler::say_outlook(&context.pool).await;

@@ -96,5 +96,6 @@ mod upkeep;
 mod verify;
 mod verify_entities;
 mod views;
+mod webhooks;
 mod worklog_feed;
 mod zones;

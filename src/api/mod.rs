@@ -15,6 +15,7 @@ mod cors;
 mod etag;
 mod extract;
 mod graphql;
+mod hooks;
 mod oidc;
 mod origin;
 mod problem;
@@ -35,10 +36,11 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::App;
 use crate::app::feed::Feed;
 use crate::app::live::Live;
 use crate::app::oidc::Oidc;
+use crate::app::webhook::Receiver;
+use crate::app::{self, App};
 use crate::config::{ServeConfig, SyncConfig};
 use crate::http::connections::{self, Limits};
 use crate::http::listen;
@@ -80,6 +82,29 @@ pub(crate) async fn serve_with(
     sync: &SyncConfig,
     pages: Router<Shared>,
 ) -> Result<Server, listen::Error> {
+    open(app, config, sync, |shared| router(shared, pages)).await
+}
+
+/// Takes what Jira sends, and serves nothing else: for a place that the internet reaches.
+///
+/// # Errors
+/// When the address is taken or cannot be used.
+pub async fn serve_webhooks(app: App, config: &ServeConfig, sync: &SyncConfig) -> Result<Server, listen::Error> {
+    let alone = |shared: Shared| {
+        let routes = hooks::router()
+            .fallback(async || app::Error::not_found("nothing but webhooks is served here"))
+            .layer(middleware::map_response(headers));
+        based(&shared.config.base_path.clone(), routes.with_state(shared))
+    };
+    open(app, config, sync, alone).await
+}
+
+async fn open(
+    app: App,
+    config: &ServeConfig,
+    sync: &SyncConfig,
+    routes: impl FnOnce(Shared) -> Router,
+) -> Result<Server, listen::Error> {
     let wanted = config.address;
     let (listener, address) = listen::open("API", wanted, config.may_move).await?;
     if address != wanted && wanted.port() != 0 {
@@ -94,10 +119,11 @@ pub(crate) async fn serve_with(
         config: Arc::new(config.clone()),
         sync: Arc::new(sync.clone()),
         oidc: Oidc::new(config),
+        hooks: Receiver::default(),
         stop: stop.clone(),
     };
     let limits = Limits { most: CONNECTIONS, request: Duration::from_secs(70), ..Limits::default() };
-    let task = tokio::spawn(connections::serve(listener, router(shared, pages), limits, stop.clone()));
+    let task = tokio::spawn(connections::serve(listener, routes(shared), limits, stop.clone()));
     tracing::info!(event = events::API_LISTENING, %address, "the API is served");
     Ok(Server { address, stop, task })
 }
@@ -112,10 +138,17 @@ fn router(shared: Shared, pages: Router<Shared>) -> Router {
         .merge(pages)
         .layer(middleware::from_fn_with_state(shared.clone(), origin::check))
         .layer(middleware::from_fn_with_state(shared.clone(), cors::allow))
-        .layer(middleware::map_response(headers))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
+        // Behind what asks browsers where they come from: Jira is none, and each webhook proves itself.
+        .merge(hooks::router())
+        .layer(middleware::map_response(headers))
         .with_state(shared);
-    match base.as_str() {
+    based(&base, routes)
+}
+
+/// The routes below the path under which a proxy serves them.
+fn based(base: &str, routes: Router) -> Router {
+    match base {
         "" => routes,
         // As a service, so that the path with a slash at its end is the first page, too.
         base => Router::new().nest_service(base, routes).fallback(problem::no_such_path),

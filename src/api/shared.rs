@@ -9,6 +9,7 @@ use crate::app::App;
 use crate::app::feed::Feed;
 use crate::app::live::Live;
 use crate::app::oidc::Oidc;
+use crate::app::webhook::Receiver;
 use crate::config::{ServeConfig, SyncConfig};
 
 /// The use cases, the runs that are followed, and the configuration; cheap to clone.
@@ -21,5 +22,6 @@ pub(crate) struct Shared {
     pub config: Arc<ServeConfig>,
     pub sync: Arc<SyncConfig>,
     pub oidc: Option<Oidc>,
+    pub hooks: Receiver,
     pub stop: CancellationToken,
 }

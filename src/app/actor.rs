@@ -71,11 +71,13 @@ pub enum Verb {
     RemoveAccount,
     ReadSessions,
     EndSessions,
+    ReadWebhooks,
+    ManageWebhooks,
 }
 
 impl Verb {
     /// All of them, in the order of `docs/access.md`.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 37] = [
         Self::ReadRuns,
         Self::ReadLogs,
         Self::ReadStatistics,
@@ -111,6 +113,8 @@ impl Verb {
         Self::RemoveAccount,
         Self::ReadSessions,
         Self::EndSessions,
+        Self::ReadWebhooks,
+        Self::ManageWebhooks,
     ];
 
     /// The scope that it needs.
@@ -123,7 +127,8 @@ impl Verb {
             | Self::ReadAlerts
             | Self::ReadSettings
             | Self::ReadQueue
-            | Self::ReadSites => Scope::Read,
+            | Self::ReadSites
+            | Self::ReadWebhooks => Scope::Read,
             Self::ReadIssues => Scope::Replica,
             Self::StartRun
             | Self::CancelRun
@@ -150,7 +155,8 @@ impl Verb {
             | Self::ChangeAccount
             | Self::RemoveAccount
             | Self::ReadSessions
-            | Self::EndSessions => Scope::Admin,
+            | Self::EndSessions
+            | Self::ManageWebhooks => Scope::Admin,
         }
     }
 
@@ -192,6 +198,8 @@ impl Verb {
             Self::RemoveAccount => "remove accounts",
             Self::ReadSessions => "list sessions of others",
             Self::EndSessions => "end sessions of others",
+            Self::ReadWebhooks => "read the webhooks that came",
+            Self::ManageWebhooks => "make and remove secrets of webhooks",
         }
     }
 }

@@ -33,6 +33,7 @@ pub mod site;
 pub mod stats;
 pub mod token;
 pub mod tracking;
+pub mod webhook;
 
 pub use actor::{Actor, Verb, Way};
 pub use error::{Error, Kind};

@@ -78,6 +78,8 @@ pub enum Parts {
     Worker,
     /// `syncline serve`: serves the API.
     Api,
+    /// `syncline serve --only webhooks`: takes webhooks and serves nothing else.
+    Webhooks,
     /// `syncline up`: both.
     All,
 }
@@ -286,7 +288,7 @@ async fn dispatch(
     context.check_schema().await?;
     match command {
         Command::Worker(_) => Ok(work(context, Parts::Worker, Box::new(|_| {})).await?),
-        Command::Serve(_) => serve::run(context, work).await,
+        Command::Serve(args) => serve::run(&args, context, work).await,
         Command::Site(args) => site::run(args, context).await,
         Command::Project(args) => project::run(args, context).await,
         Command::Member(args) => member::run(args, context).await,

@@ -142,6 +142,13 @@ catalog! {
     ALERT_DELIVERY = Histogram(LONG), "alert_delivery_seconds", "seconds", ["channel"],
         "Time that a kind of channel took to accept or refuse a message.";
 
+    WEBHOOKS = Counter, "webhooks_total", "webhooks", ["site", "outcome"],
+        "Webhooks of Jira that were taken: hinted (an issue will be read), run (a project is synchronised), ignored, or duplicate.";
+    WEBHOOKS_REFUSED = Counter, "webhooks_refused_total", "webhooks", ["site", "reason"],
+        "Webhooks that were refused, by reason. `site` is `unknown` where no site of that name takes webhooks.";
+    WEBHOOK_TAKE = Histogram(SHORT), "webhook_take_seconds", "seconds", [],
+        "Time to verify a webhook and to store its hint.";
+
     DB_POOL_CONNECTIONS = Gauge, "db_pool_connections", "connections", ["state"],
         "Connections of this process's pool: used, idle, or unopened; their sum is the limit.";
     DB_POOL_ACQUIRE = Histogram(SHORT), "db_pool_acquire_seconds", "seconds", [],

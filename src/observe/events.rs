@@ -25,6 +25,9 @@ events! {
     API_MOVED = "api_moved", "warn", "wanted, address", "Another process uses the default address of the API; it is served at the next free port.";
     API_FAILED = "api_failed", "error", "error", "A request to the API failed because of an error in this program or in the database.";
     SIGN_IN_REFUSED = "sign_in_refused", "warn", "address, limited", "A log-in failed: a wrong name or password, or too many attempts.";
+    WEBHOOK_REFUSED = "webhook_refused", "warn", "site, reason, count", "Webhooks of a site were refused. Logged once a minute for each site and reason, with their number.";
+    WEBHOOK_FAILED = "webhook_failed", "warn", "site, error", "The database did not take a webhook; Jira sends it again.";
+    HINTS_FAILED = "hints_failed", "warn", "error", "Hints of webhooks could not be turned into runs; it is retried.";
     DATABASE_LOST = "database_lost", "error", "error", "PostgreSQL does not answer; the process reconnects with back-off.";
     DATABASE_BACK = "database_back", "info", "seconds", "PostgreSQL answers again.";
     DATABASE_AWAITED = "database_awaited", "warn", "server, reason", "PostgreSQL does not accept the first connection yet; the process retries for a limited time.";

@@ -128,6 +128,10 @@ fn create_known_series() {
     for &kind in labels::UPKEEP_KINDS {
         counter!(catalog::UPKEEP_REMOVED.name, "kind" => kind).absolute(0);
     }
+    for &reason in labels::WEBHOOK_REFUSALS {
+        counter!(catalog::WEBHOOKS_REFUSED.name, "site" => "unknown", "reason" => reason).absolute(0);
+    }
+    let _ = histogram!(catalog::WEBHOOK_TAKE.name);
     super::metrics::db_pool(0, 0, 0);
     let _ = histogram!(catalog::DB_POOL_ACQUIRE.name);
 }
@@ -168,6 +172,7 @@ mod tests {
             record::jira_request("/myself", "2xx", 0.2);
             record::db_pool_acquired(Duration::from_millis(3));
             record::rate_gate_waited("bucket", Duration::from_millis(3));
+            record::webhook_taken("main", "hinted", Duration::from_millis(3));
         });
         assert!(!text.contains(" summary"), "{text}");
         for metric in catalog::ALL.iter().filter(|metric| matches!(metric.kind, Kind::Histogram(_))) {
@@ -221,6 +226,8 @@ mod tests {
             record::jira_rate_limited("main", "burst", Duration::from_millis(1500));
             record::jira_concurrency_limit("main", 8);
             record::rate_gate_waited("bucket", second);
+            record::webhook_taken("main", "hinted", second);
+            record::webhook_refused("main", "unsigned");
             record::db_pool(3, 1, 16);
             record::db_pool_acquired(second);
         });

@@ -102,6 +102,24 @@ pub const UPKEEP_KINDS: &[&str] = &[
     "gates",
     "audit",
     "summaries",
+    "webhooks",
+];
+/// What becomes of webhooks that are taken.
+pub const WEBHOOK_OUTCOMES: &[&str] = &["hinted", "run", "ignored", "duplicate"];
+/// Why webhooks are refused; `app::webhook::Refusal` has the same, and a test compares them.
+pub const WEBHOOK_REFUSALS: &[&str] = &[
+    "unknown_site",
+    "unsigned",
+    "bad_signature",
+    "bad_token",
+    "bad_path",
+    "no_secret",
+    "not_json",
+    "too_old",
+    "too_large",
+    "encoded",
+    "over_budget",
+    "unavailable",
 ];
 /// How a try to deliver a message ends.
 pub const DELIVERY_RESULTS: &[&str] = &["delivered", "later", "failed"];

@@ -142,6 +142,17 @@ pub fn site_known(site: &str) {
     }
 }
 
+/// Counts a webhook that was taken; `outcome` is one of [`super::labels::WEBHOOK_OUTCOMES`].
+pub fn webhook_taken(site: &str, outcome: &'static str, took: Duration) {
+    counter!(catalog::WEBHOOKS.name, "site" => site_label(site), "outcome" => outcome).increment(1);
+    histogram!(catalog::WEBHOOK_TAKE.name).record(took.as_secs_f64());
+}
+
+/// Counts a webhook that was refused; `reason` is one of [`super::labels::WEBHOOK_REFUSALS`], `site` one that is known, or `unknown`.
+pub fn webhook_refused(site: &str, reason: &'static str) {
+    counter!(catalog::WEBHOOKS_REFUSED.name, "site" => site_label(site), "reason" => reason).increment(1);
+}
+
 /// Counts a try to deliver a message through a kind of channel; `result` is one of [`super::labels::DELIVERY_RESULTS`].
 pub fn alert_delivery(kind: &'static str, result: &'static str, took: Duration) {
     counter!(catalog::ALERT_DELIVERIES.name, "channel" => kind, "result" => result).increment(1);

@@ -4,7 +4,7 @@ use super::sources::{gauge_options, sources};
 use super::start::{stop_signal, warn_of_newer_schema};
 use crate::api;
 use crate::app::App;
-use crate::cli;
+use crate::cli::{self, Parts};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::console;
@@ -26,7 +26,7 @@ pub(super) struct Api {
 }
 
 impl Api {
-    pub(super) async fn start(context: &cli::Context) -> anyhow::Result<Self> {
+    pub(super) async fn start(context: &cli::Context, parts: Parts) -> anyhow::Result<Self> {
         let config = &context.config;
         warn_of_newer_schema(store::check_version(&context.pool).await?);
         let connections = Connections::from(context.pool.clone());
@@ -38,7 +38,14 @@ impl Api {
             }
             None => None,
         };
-        let api = serve(config, connections, context.clock.clone()).await?;
+        let api = match parts {
+            Parts::Webhooks => {
+                config.serve.check().map_err(cli::Error::usage)?;
+                let app = App::new(connections, context.clock.clone()).configured(config);
+                api::serve_webhooks(app, &config.serve, &config.sync).await?
+            }
+            _ => serve(config, connections, context.clock.clone()).await?,
+        };
         readiness.set(State::Ready);
         Ok(Self { api, admin, readiness })
     }

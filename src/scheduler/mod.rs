@@ -8,6 +8,7 @@
 //! by the database's clock, which is read before each look; the loop sleeps until something is due or a schedule changes, and
 //! waits for the database for a limited time only.
 
+pub mod hints;
 pub mod janitor;
 mod misfire;
 mod outlook;

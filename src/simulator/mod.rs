@@ -62,6 +62,8 @@ mod tests;
 mod text;
 mod threads;
 mod token;
+mod webhook;
+mod webhook_body;
 mod wiki;
 mod world;
 
@@ -75,3 +77,4 @@ pub use personal_tokens::PersonalToken;
 pub use routes::router;
 pub use server::{Control, Error, Handle, Simulator};
 pub use site::{Stats, Totals};
+pub use webhook::{WebhookStats, Webhooks};

@@ -22,6 +22,7 @@ pub(super) enum Purpose {
     Security,
     Attachment,
     Link,
+    Webhook,
 }
 
 /// A small generator (SplitMix64, Steele et al. 2014): fast, seedable, good enough for rehearsal data.

@@ -16,6 +16,8 @@ use super::mutation::{self, Change, Mutation};
 use super::options::Options;
 use super::routes::router;
 use super::site::{Site, Stats, Totals, lock, micros};
+use super::webhook::{self, WebhookStats, Webhooks};
+use super::webhook_body;
 
 /// Why a site could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -130,12 +132,40 @@ impl Control {
 
     /// Carries out the next `count` mutations of the seeded history; fewer when the site has hardly any issues.
     pub fn mutate(&self, count: usize) -> Vec<Change> {
-        self.0.world.mutate(count)
+        let changes = self.0.world.mutate(count);
+        self.announce(&changes);
+        changes
     }
 
     /// Carries out one mutation.
     pub fn apply(&self, mutation: Mutation) -> Result<Change, mutation::Error> {
-        self.0.world.apply(mutation)
+        let change = self.0.world.apply(mutation)?;
+        self.announce(std::slice::from_ref(&change));
+        Ok(change)
+    }
+
+    fn announce(&self, changes: &[Change]) {
+        if let Some(sender) = lock(&self.0.webhooks).as_ref() {
+            let world = &self.0.world;
+            let touched = world.write().touched.as_mut().map(std::mem::take).unwrap_or_default();
+            let named = |id: &u64| changes.iter().any(|change| change.issue_id == *id);
+            let said = changes.iter().filter_map(|change| webhook_body::of(world, change));
+            said.for_each(|body| sender.announce(&body));
+            // The other end of a link, children: they change with what was done, and Jira tells of them too.
+            let others = touched.into_iter().filter(|id| !named(id));
+            others.filter_map(|id| webhook_body::of_touched(world, id)).for_each(|body| sender.announce(&body));
+        }
+    }
+
+    /// Sends a webhook for each change from now on; none where nothing is given. Needs a runtime.
+    pub fn set_webhooks(&self, how: Option<Webhooks>) {
+        self.0.world.write().touched = how.is_some().then(Vec::new);
+        *lock(&self.0.webhooks) = how.map(|how| webhook::Sender::start(self.0.seed, how));
+    }
+
+    /// What became of the webhooks since they were asked for.
+    pub fn webhooks(&self) -> WebhookStats {
+        lock(&self.0.webhooks).as_ref().map(webhook::Sender::stats).unwrap_or_default()
     }
 
     /// Random mutations per second from now on; 0 for none.

@@ -22,6 +22,7 @@ use super::options::{Kind, Options};
 use super::personal_tokens::PersonalToken;
 use super::reply::Reply;
 use super::seed::{Dice, Purpose};
+use super::webhook;
 use super::world::World;
 
 /// Shared by all requests.
@@ -68,6 +69,8 @@ pub(super) struct Site {
     pub(super) invented: AtomicU64,
     in_flight: AtomicU64,
     counts: Mutex<Counts>,
+    /// Sends webhooks, where somebody wants them.
+    pub(super) webhooks: Mutex<Option<webhook::Sender>>,
 }
 
 #[derive(Default)]
@@ -188,6 +191,7 @@ impl Site {
             requests: AtomicU64::new(0),
             invented: AtomicU64::new(0),
             in_flight: AtomicU64::new(0),
+            webhooks: Mutex::default(),
             counts: Mutex::default(),
         }
     }

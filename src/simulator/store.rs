@@ -63,6 +63,8 @@ pub(super) struct Store {
     worklogs: Option<Box<WorklogIndex>>,
     /// Random mutations so far: the next one's place in the seeded history.
     pub(super) mutations: u64,
+    /// Issues that were written since somebody looked, where somebody does.
+    pub(super) touched: Option<Vec<u64>>,
 }
 
 impl Store {
@@ -92,6 +94,7 @@ impl Store {
         Self {
             next_event: first_free_id(FIRST_ISSUE_ID, made.issues.len()),
             deleted_worklogs: Vec::new(),
+            touched: None,
             worklogs: None,
             numbers: made.issues.iter().map(|issue| ((issue.project, issue.number), issue.id)).collect(),
             by_updated: made.issues.iter().map(|issue| (issue.updated_ms, issue.id)).collect(),
@@ -215,6 +218,9 @@ impl Store {
             if let Some(parent) = issue.parent {
                 self.children.entry(parent).or_default().push(id);
             }
+        }
+        if let Some(touched) = &mut self.touched {
+            touched.push(id);
         }
         let issue = Arc::new(issue);
         let before = self.slots[at].live.replace(issue.clone());

@@ -62,6 +62,7 @@ pub mod tracking;
 pub mod upkeep;
 pub mod verify;
 pub mod verify_parts;
+pub mod webhook;
 pub mod work;
 
 pub use connect::{PoolOptions, Route, connect, is_pooled};

@@ -152,6 +152,16 @@ pub const RELATIONS: &[Relation] = &[
         },
         ..shown("site_oauth", ONE_EACH)
     },
+    Relation {
+        reading: Reading::Columns {
+            shown: &["id", "site_id", "kind", "created_by", "created_at", "ends_at", "last_used_at"],
+            hidden: &["credential", "fingerprint"],
+        },
+        ..shown("webhook_secret", BY_HAND)
+    },
+    shown("webhook_event", "7 days"),
+    shown("webhook_hint", "until the issue was read"),
+    shown("webhook_refusal", "7 days"),
     shown("site_capability", ONE_EACH),
     shown("site_health", ONE_EACH),
     shown("project", BY_HAND),

@@ -3,7 +3,7 @@
 //! What must hold: an issue is marked deleted only if Jira, asked for it by every way with credentials that were just checked,
 //! leaves it out while answering. What search alone shows is written as search shows it.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -14,7 +14,7 @@ use super::workshop::Workshop;
 use super::{fetch_changes, fetch_collection, left_out, report, upsert_batch};
 use crate::engine::{Commit, Step, StepContext, StepError};
 use crate::store::replica::{self, Look};
-use crate::store::{clock, page, people};
+use crate::store::{clock, page, people, webhook};
 
 pub(super) struct Repair(pub Arc<Workshop>);
 
@@ -46,15 +46,25 @@ impl Repair {
         let one_way = OneWay::of(&shown);
         let met = shown.met();
         let elsewhere = shown.page.issues.iter().filter(|issue| issue.issue.project_id != project.id);
-        let moved: HashSet<i64> = elsewhere.map(|issue| issue.issue.id).collect();
+        let moved: HashMap<i64, i64> = elsewhere.map(|issue| (issue.issue.id, issue.issue.project_id)).collect();
         let mut page = std::mem::take(&mut shown.page);
         page.issues.retain(|issue| issue.issue.project_id == project.id);
-        let is_gone = |id: &i64| moved.contains(id) || !met.contains(id) && !shown.unanswered.contains(id);
+        let is_gone = |id: &i64| moved.contains_key(id) || !met.contains(id) && !shown.unanswered.contains(id);
         // What went away while contents are compared is the next reconciliation's, with its guard.
         let gone: Vec<i64> = batch.ids.iter().copied().filter(|id| !batch.compare && is_gone(id)).collect();
         let hidden = shown.hidden;
         // What search alone shows may be older than what is stored: its index is behind.
         let look = Look { asked_at, by_id: shown.by_search.is_empty() };
+        let updated =
+            |id: &i64| page.issues.iter().filter(|one| one.issue.id == *id).map(|one| one.issue.updated_at).max();
+        // What search alone shows, or nothing at all, may be behind: the webhook's hint stays.
+        let is_read = |id: &&i64| !shown.by_search.contains(*id) && !shown.unanswered.contains(*id);
+        let reads = batch.ids.iter().filter(is_read).map(|id| webhook::Read {
+            id: *id,
+            updated_at: updated(id),
+            elsewhere: moved.get(id).copied(),
+        });
+        let reads: Vec<webhook::Read> = reads.collect();
         let (priority, cause) = (context.step.priority, context.step.key.clone());
         Ok(Commit::effects(move |conn| {
             Box::pin(async move {
@@ -64,7 +74,7 @@ impl Repair {
                 }
                 let written = upsert_batch::write_page(conn, &job, &page, look, true).await?;
                 let reason = |id| match tells_hidden && !hidden.contains(id) {
-                    _ if moved.contains(id) => "moved",
+                    _ if moved.contains_key(id) => "moved",
                     true => "deleted",
                     false => "not_visible",
                 };
@@ -76,6 +86,7 @@ impl Repair {
                     report::page(conn, &job, KIND, &page).await?;
                     asked::tell(conn, &job, KIND, &one_way).await?;
                 }
+                webhook::settle(conn, (job.work.site_id, job.work.project_id), &reads, asked_at).await?;
                 left_out::note(conn, &job, KIND, &page.issues, written.kept, false).await?;
                 let mut next = written.followed(conn, &job, &cause, priority).await?;
                 if batch.left_out {

@@ -10,6 +10,7 @@ mod projects;
 mod run;
 mod session;
 mod settings;
+mod sites;
 mod stats;
 mod sync;
 mod tokens;
@@ -81,6 +82,7 @@ fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(alerts::silence))
         .routes(routes!(alerts::unsilence))
         .routes(routes!(alerts::resolve))
+        .routes(routes!(sites::webhook_events))
         .routes(routes!(audit::list))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))

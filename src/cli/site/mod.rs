@@ -7,6 +7,7 @@ mod check;
 mod find;
 mod given;
 mod view;
+mod webhook;
 
 pub(super) use given::is_email;
 
@@ -52,6 +53,8 @@ enum Verb {
         #[arg(add = completing::sites())]
         name: Option<String>,
     },
+    /// Let Jira tell at once what has changed, and look at what it told
+    Webhook(webhook::WebhookArgs),
     /// Remove a site that has no projects
     Remove {
         /// Its name
@@ -74,6 +77,7 @@ pub(super) async fn run(args: SiteArgs, context: &Context) -> Result<(), Error> 
         Verb::Show { name } => context.output.fields(&find(context, &name).await?),
         Verb::Authorize(args) => authorize::run(*args, context).await,
         Verb::Check { name } => check::run(name.as_deref(), context).await,
+        Verb::Webhook(args) => webhook::run(args, context).await,
         Verb::Remove { name, yes } => remove(context, &name, yes).await,
     }
 }

@@ -91,11 +91,13 @@ pub enum Kind {
     Audit,
     /// What the runs of a day add up to, and sizes of tables.
     Summaries,
+    /// Webhooks that came, and how many were refused.
+    Webhooks,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Steps,
         Self::DeadSteps,
         Self::Runs,
@@ -110,6 +112,7 @@ impl Kind {
         Self::Gates,
         Self::Audit,
         Self::Summaries,
+        Self::Webhooks,
     ];
 
     /// Its name, as stored and as metrics show it.
@@ -129,6 +132,7 @@ impl Kind {
             Self::Gates => "gates",
             Self::Audit => "audit",
             Self::Summaries => "summaries",
+            Self::Webhooks => "webhooks",
         }
     }
 
@@ -144,6 +148,7 @@ impl Kind {
             Self::Summaries => retention.summaries,
             Self::Pages | Self::Workers => Duration::from_secs(HOUR),
             Self::Verifications | Self::Gates => Duration::from_secs(24 * HOUR),
+            Self::Webhooks => Duration::from_secs(7 * 24 * HOUR),
         }
     }
 }
@@ -231,6 +236,6 @@ mod tests {
         assert_eq!(Kind::ALL.map(Kind::as_str).as_slice(), crate::observe::labels::UPKEEP_KINDS);
         let retention = Retention::default();
         let hours = Kind::ALL.map(|kind| kind.kept(&retention).as_secs() / 3_600);
-        assert_eq!(hours, [24, 2160, 2160, 1, 24, 2160, 2160, 2160, 2160, 2160, 1, 24, 9600, 9600]);
+        assert_eq!(hours, [24, 2160, 2160, 1, 24, 2160, 2160, 2160, 2160, 2160, 1, 24, 9600, 9600, 168]);
     }
 }

@@ -235,6 +235,36 @@ pub(super) async fn audit(pool: &PgPool, kept: f64, limit: i64) -> Result<Row> {
     Ok(row)
 }
 
+/// What was refused is a row per site, reason and hour: few.
+pub(super) async fn webhooks(pool: &PgPool, kept: f64, limit: i64) -> Result<Row> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtextextended('syncline.upkeep', 0)) AS mine),
+           gone AS (
+               DELETE FROM syncline.webhook_event
+                WHERE id = ANY (ARRAY(SELECT e.id FROM syncline.webhook_event e
+                                       WHERE (SELECT mine FROM turn) AND e.received_at < statement_timestamp() - make_interval(secs => $1)
+                                       ORDER BY e.received_at LIMIT $2))
+               RETURNING received_at
+           ), refusals AS (
+               DELETE FROM syncline.webhook_refusal
+                WHERE ctid = ANY (ARRAY(SELECT r.ctid FROM syncline.webhook_refusal r
+                                         WHERE (SELECT mine FROM turn) AND r.hour < statement_timestamp() - make_interval(secs => $1)
+                                         LIMIT $2))
+                  AND hour < statement_timestamp() - make_interval(secs => $1)
+               RETURNING 1
+           )
+           SELECT t.mine AS "mine!", greatest(g.n, (SELECT count(*) FROM refusals)) AS "seen!",
+                  g.n + (SELECT count(*) FROM refusals) AS "removed!", g.last_at AS "last_at?", NULL::uuid AS last_id
+             FROM turn t CROSS JOIN (SELECT count(*) AS n, max(received_at) AS last_at FROM gone) g"#,
+        kept,
+        limit
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(row)
+}
+
 /// Today's sizes of tables are taken here, too: the janitor comes by every few minutes, and only one of them at a time.
 pub(super) async fn summaries(pool: &PgPool, kept: f64, limit: i64) -> Result<Row> {
     let row = sqlx::query_as!(
