@@ -5,6 +5,7 @@
 //! noticeable share of the requests.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use chrono_tz::Tz;
 
@@ -68,18 +69,7 @@ pub fn rhythm(runs: &[Run], zone: Tz) -> Option<Rhythm> {
     let runs_an_hour = seen as f64 / hours.len() as f64;
     let share =
         |slots: &[usize], of: &[f64; SLOTS], all: f64| slots.iter().filter_map(|slot| of.get(*slot)).sum::<f64>() / all;
-    let mut order: Vec<usize> = (0..SLOTS).filter(|slot| count.get(*slot).is_some_and(|runs| *runs > 0.0)).collect();
-    let rate = |slot: usize| changed.get(slot).zip(count.get(slot)).map_or(0.0, |(changes, runs)| changes / runs);
-    order.sort_by(|one, other| rate(*one).total_cmp(&rate(*other)));
-    let mut quiet = Vec::new();
-    for place in order {
-        quiet.push(place);
-        if share(&quiet, &changed, all_changes) > QUIET_SHARE {
-            quiet.pop();
-            break;
-        }
-    }
-    quiet.sort_unstable();
+    let quiet = quiet_hours(&changed, &requests);
     // One run an hour instead of several.
     let kept = (1.0 / runs_an_hour).min(1.0);
     let saved = share(&quiet, &requests, all_requests) * (1.0 - kept);
@@ -103,6 +93,38 @@ pub fn rhythm(runs: &[Run], zone: Tz) -> Option<Rhythm> {
         quiet: if saved >= WORTH { quiet } else { Vec::new() },
         best_hour,
     })
+}
+
+/// The hours outside one stretch of a working day and one of the weekend, which hold so few changes that nobody misses them:
+/// those with the most requests. One stretch each, because hours that are quiet here and there are so by chance.
+fn quiet_hours(changed: &[f64; SLOTS], requests: &[f64; SLOTS]) -> Vec<usize> {
+    let sum = |of: &[f64; SLOTS], slots: &[usize]| slots.iter().filter_map(|slot| of.get(*slot)).sum::<f64>();
+    // Every stretch that may be busy, as the hours that are not.
+    let choices = |first: usize| -> Vec<(Vec<usize>, f64, f64)> {
+        let stretches = (0..24).flat_map(|from| (from..24).map(move |to| from..=to));
+        let busy = stretches.map(Some).chain([None]);
+        let outside = |busy: Option<RangeInclusive<usize>>| -> Vec<usize> {
+            let is_busy = |hour: &usize| busy.as_ref().is_some_and(|busy| busy.contains(hour));
+            (0..24).filter(|hour| !is_busy(hour)).map(|hour| first + hour).collect()
+        };
+        busy.map(outside)
+            .map(|slots| {
+                let (changes, sent) = (sum(changed, &slots), sum(requests, &slots));
+                (slots, changes, sent)
+            })
+            .collect()
+    };
+    let most = QUIET_SHARE * changed.iter().sum::<f64>();
+    let (days, weekends) = (choices(0), choices(24));
+    let mut best: (f64, Vec<usize>) = (0.0, Vec::new());
+    for (slots, changes, sent) in days.iter().filter(|(_, changes, _)| *changes <= most) {
+        for (more, more_changes, more_sent) in &weekends {
+            if changes + more_changes <= most && sent + more_sent > best.0 {
+                best = (sent + more_sent, slots.iter().chain(more).copied().collect());
+            }
+        }
+    }
+    best.1
 }
 
 impl Rhythm {
@@ -134,6 +156,9 @@ fn ranges(numbers: impl Iterator<Item = usize>) -> Option<String> {
             _ => ranges.push((number, number)),
         }
     }
+    if ranges == [(0, 23)] {
+        return Some("*".to_owned());
+    }
     let words = ranges.into_iter().map(|(from, to)| if from == to { from.to_string() } else { format!("{from}-{to}") });
     Some(words.collect::<Vec<_>>().join(",")).filter(|words| !words.is_empty())
 }
@@ -148,7 +173,7 @@ mod tests {
         quiet.extend(24..48);
         let rhythm = Rhythm { quiet, quiet_changes: 0.03, saved: 0.4, saved_between: (0.3, 0.5), best_hour: None };
         let cron = rhythm.cron(15).unwrap();
-        assert_eq!(cron, "*/15 7-19,21 * * 1-5 | 0 0-6,20,22-23 * * 1-5 | 0 0-23 * * 6,0");
+        assert_eq!(cron, "*/15 7-19,21 * * 1-5 | 0 0-6,20,22-23 * * 1-5 | 0 * * * 6,0");
         assert!(crate::domain::cron::Schedule::parse(&cron, "Europe/Berlin").is_ok());
         assert_eq!(rhythm.cron(60), None, "once an hour is what it is already");
     }

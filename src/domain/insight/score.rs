@@ -171,7 +171,7 @@ fn completeness(facts: &Facts) -> f64 {
 
 fn reason(part: &Part, facts: &Facts, now: DateTime<Utc>) -> String {
     match part.name {
-        "success" => format!("runs fail: {:.0} of 100 for success, newer runs counting more", part.value * 100.0),
+        "success" => format!("runs failed lately: {:.0} of 100 for success", part.value * 100.0),
         "steadiness" => "runs failed on several of the last 14 days".to_owned(),
         "freshness" => match facts.fresh_as_of {
             Some(at) => format!(
