@@ -49,7 +49,7 @@ impl Stage {
         self.ask(Method::GET, path).bearer_auth(token).send().await.unwrap()
     }
 
-    async fn json(&self, token: &str, path: &str) -> Value {
+    pub(crate) async fn json(&self, token: &str, path: &str) -> Value {
         let answer = self.get(token, path).await;
         assert_eq!(answer.status(), StatusCode::OK, "{path}");
         answer.json().await.unwrap()

@@ -17,13 +17,15 @@ use syncline::console;
 use crate::support::TestDb;
 
 /// Pages that everybody who may read sees.
-pub const PAGES: [&str; 16] = [
+pub const PAGES: [&str; 18] = [
     "/",
     "/history",
     "/projects",
     "/projects/east/OPS",
     "/alerts",
     "/alerts?state=all",
+    "/insights",
+    "/insights?project=east/OPS",
     "/issues",
     "/issues?q=ops&project=east/OPS",
     "/issues/east/OPS-1",

@@ -45,6 +45,8 @@ mod forgotten;
 mod graphql;
 mod healthcheck;
 mod hostile_text;
+mod insight_proof;
+mod insights;
 mod jira_schema;
 mod limits;
 mod mangled_values;

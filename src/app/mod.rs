@@ -16,6 +16,7 @@ mod error;
 pub mod feed;
 pub mod follow;
 pub mod health;
+pub mod insight;
 pub mod issue;
 pub mod live;
 pub mod oidc;

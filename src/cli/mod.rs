@@ -23,6 +23,7 @@ mod error;
 mod health;
 mod healthcheck;
 mod ids;
+mod insight;
 mod keeper;
 mod log;
 mod manual;
@@ -138,6 +139,7 @@ pub enum Command {
     Queue(queue::QueueArgs),
     Schedule(schedule::ScheduleArgs),
     Health(health::HealthArgs),
+    Insight(insight::InsightArgs),
     Alert(alert::AlertArgs),
     Verify(verify::VerifyArgs),
     Drift(drift::DriftArgs),
@@ -232,6 +234,7 @@ fn answers_at_once(command: &Command) -> bool {
         Command::Queue(_)
         | Command::Schedule(_)
         | Command::Health(_)
+        | Command::Insight(_)
         | Command::Drift(_)
         | Command::Token(_)
         | Command::Audit(_) => true,
@@ -297,6 +300,7 @@ async fn dispatch(
         Command::Queue(args) => queue::run(args, context).await,
         Command::Schedule(args) => schedule::run(args, context).await,
         Command::Health(args) => health::run(args, context).await,
+        Command::Insight(args) => insight::run(args, context).await,
         Command::Alert(args) => alert::run(args, context).await,
         Command::Verify(args) => verify::run(args, context).await,
         Command::Drift(args) => drift::run(args, context).await,

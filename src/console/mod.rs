@@ -25,8 +25,8 @@ use crate::app::{App, Error};
 use crate::config::{ServeConfig, SyncConfig};
 use crate::http::listen;
 use pages::{
-    access, alerts, audit, history, issues, overview, project, projects, queue, run, search, settings, sign_in, sites,
-    start,
+    access, alerts, audit, history, insights, issues, overview, project, projects, queue, run, search, settings,
+    sign_in, sites, start,
 };
 use visitor::Visitor;
 
@@ -52,6 +52,8 @@ fn router() -> Router<Shared> {
         .route("/projects/{site}/{key}", get(project::show))
         .route("/projects/{site}/{key}/{act}", post(project::act))
         .route("/alerts", get(alerts::show))
+        .route("/insights", get(insights::show))
+        .route("/insights/apply", post(insights::apply))
         .route("/alerts/{id}", get(alerts::one))
         .route("/alerts/{id}/{act}", post(alerts::act))
         .route("/issues", get(issues::show))

@@ -24,6 +24,7 @@ pub(super) fn said(key: &str) -> Option<&'static str> {
         "unsilenced" => "The silence is over: what is still open is told now.",
         "resolved" => "The alert is resolved. It opens again if its cause is met again.",
         "ended" => "The session is over; its browser is signed out.",
+        "applied" => "The project has another schedule now. The audit keeps the one before.",
         "saved" => "The change is saved.",
         "bulk" => "It is done for all runs that allowed it.",
         "nothing" => "Nothing was changed: it was so already.",

@@ -8,7 +8,8 @@
 //!   (`*/15 * * * *`) runs in both hours: it means a distance, and would else be silent for an hour.
 //!
 //! Expressions have the five fields of Unix cron, with `croner`'s additions (`L`, `W`, `#`, names of days and months), or
-//! are one of `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`. There are no seconds: nothing here needs them.
+//! are one of `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`. There are no seconds: nothing here needs them. Several
+//! joined by `|` name the slots of all of them: `*/15 7-19 * * 1-5 | 0 * * * *`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -83,6 +84,14 @@ pub enum CronError {
 /// A parsed cron expression in its time zone.
 #[derive(Clone, Debug)]
 pub struct Schedule {
+    parts: Vec<Part>,
+    expression: String,
+    time_zone: Tz,
+}
+
+/// One of the expressions that are joined by `|`.
+#[derive(Clone, Debug)]
+struct Part {
     cron: Cron,
     time_zone: Tz,
     every_hour: bool,
@@ -107,35 +116,15 @@ impl Schedule {
         let expression = cron.trim();
         let time_zone = Tz::from_str(time_zone.trim())
             .map_err(|_| CronError::TimeZone { name: time_zone.trim().to_owned(), nearest: nearest_zone(time_zone) })?;
-        let cron = match expression.strip_prefix('@') {
-            Some(_) => parse_nickname(expression)?,
-            None => parse_fields(expression)?,
-        };
-        let every_hour = (0..24).all(|hour| cron.pattern.hour_match(hour).unwrap_or(false));
-        let schedule = Self { cron, time_zone, every_hour };
-        // Every date that exists comes within the 28 years from here (leap days and weekdays repeat by then).
-        match schedule.next_after(DateTime::UNIX_EPOCH + TimeDelta::days(10_957)) {
-            Some(_) => Ok(schedule),
-            None => Err(CronError::Never { expression: expression.to_owned() }),
-        }
+        let parts =
+            expression.split('|').map(|part| Part::parse(part.trim(), time_zone)).collect::<Result<Vec<_>, _>>()?;
+        let expression = parts.iter().map(|part| part.cron.as_str()).collect::<Vec<_>>().join(" | ");
+        Ok(Self { parts, expression, time_zone })
     }
 
     /// The first slot after `instant`; none once the calendar ends.
     pub fn next_after(&self, instant: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let wall = self.wall(instant);
-        match self.pass(instant) {
-            Pass::Only => self.first_pass(self.next_wall(wall, false)?),
-            Pass::First { again_from } => {
-                let next = self.next_wall(wall, false)?;
-                if self.every_hour && !self.is_ambiguous(next) {
-                    self.last_pass(self.next_wall(again_from, true)?)
-                } else {
-                    self.first_pass(next)
-                }
-            }
-            Pass::Second { .. } if self.every_hour => self.last_pass(self.next_wall(wall, false)?),
-            Pass::Second { until } => self.first_pass(self.next_wall(until, true)?),
-        }
+        self.parts.iter().filter_map(|part| part.next_after(instant)).min()
     }
 
     /// The slot to run next, given the last one that was enqueued: a clock that jumped back yields no slot again.
@@ -169,12 +158,45 @@ impl Schedule {
 
     /// The expression as it was understood.
     pub fn expression(&self) -> &str {
-        self.cron.as_str()
+        &self.expression
     }
 
     /// The time zone whose wall clock counts.
     pub fn time_zone(&self) -> Tz {
         self.time_zone
+    }
+}
+
+impl Part {
+    fn parse(expression: &str, time_zone: Tz) -> Result<Self, CronError> {
+        let cron = match expression.strip_prefix('@') {
+            Some(_) => parse_nickname(expression)?,
+            None => parse_fields(expression)?,
+        };
+        let every_hour = (0..24).all(|hour| cron.pattern.hour_match(hour).unwrap_or(false));
+        let part = Self { cron, time_zone, every_hour };
+        // Every date that exists comes within the 28 years from here (leap days and weekdays repeat by then).
+        match part.next_after(DateTime::UNIX_EPOCH + TimeDelta::days(10_957)) {
+            Some(_) => Ok(part),
+            None => Err(CronError::Never { expression: expression.to_owned() }),
+        }
+    }
+
+    fn next_after(&self, instant: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let wall = self.wall(instant);
+        match self.pass(instant) {
+            Pass::Only => self.first_pass(self.next_wall(wall, false)?),
+            Pass::First { again_from } => {
+                let next = self.next_wall(wall, false)?;
+                if self.every_hour && !self.is_ambiguous(next) {
+                    self.last_pass(self.next_wall(again_from, true)?)
+                } else {
+                    self.first_pass(next)
+                }
+            }
+            Pass::Second { .. } if self.every_hour => self.last_pass(self.next_wall(wall, false)?),
+            Pass::Second { until } => self.first_pass(self.next_wall(until, true)?),
+        }
     }
 
     /// The next time on the wall clock, as if every day had 24 hours.

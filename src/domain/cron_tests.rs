@@ -220,3 +220,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn expressions_joined_by_a_bar_name_the_slots_of_all() {
+    let schedule = Schedule::parse("*/15 7-8 * * 1-5|0 * * * *", "Europe/Berlin").unwrap();
+    assert_eq!(schedule.expression(), "*/15 7-8 * * 1-5 | 0 * * * *");
+    let mut at = "2026-11-27T05:30:00Z".parse::<DateTime<Utc>>().unwrap();
+    let mut slots = Vec::new();
+    for _ in 0..10 {
+        at = schedule.next_after(at).unwrap();
+        slots.push(at.format("%H:%M").to_string());
+    }
+    let expected = ["06:00", "06:15", "06:30", "06:45", "07:00", "07:15", "07:30", "07:45", "08:00", "09:00"];
+    assert_eq!(slots, expected, "in UTC, an hour behind Berlin");
+    assert_eq!(schedule.interval_at(at).as_secs(), 3_600);
+    let refused = Schedule::parse("0 * * * * | 0 25 * * *", "UTC").unwrap_err().to_string();
+    assert!(refused.contains("hour field \"25\""), "{refused}");
+    assert!(matches!(Schedule::parse("0 * * * * |", "UTC"), Err(CronError::FieldCount { found: 0, .. })));
+}

@@ -16,6 +16,7 @@ pub mod forgotten;
 pub mod health;
 pub mod hours;
 pub mod http_date;
+pub mod insight;
 pub mod ladder;
 pub mod night;
 pub mod queue;

@@ -228,9 +228,16 @@ pub const RETENTION_AUDIT: Key = Key {
     meaning: "retention of audit entries (manual changes and requests for runs)",
     ..fleet(400.0, 30.0, 36_500.0)
 };
+/// How long summaries are kept.
+pub const RETENTION_SUMMARIES: Key = Key {
+    name: "retention_summaries_days",
+    unit: "days",
+    meaning: "retention of what the runs of a day add up to, and of the sizes of tables",
+    ..fleet(400.0, 30.0, 36_500.0)
+};
 
 /// Every key, in the order of the documentation.
-pub const KEYS: [&Key; 21] = [
+pub const KEYS: [&Key; 22] = [
     &PAGE_SIZE,
     &WORKERS,
     &PAGES_IN_FLIGHT,
@@ -252,6 +259,7 @@ pub const KEYS: [&Key; 21] = [
     &RETENTION_LOGS,
     &RETENTION_ALERTS,
     &RETENTION_AUDIT,
+    &RETENTION_SUMMARIES,
 ];
 
 const fn run(default: f64, min: f64, max: f64) -> Key {

@@ -101,6 +101,7 @@ pub const UPKEEP_KINDS: &[&str] = &[
     "workers",
     "gates",
     "audit",
+    "summaries",
     "webhooks",
 ];
 /// What becomes of webhooks that are taken.

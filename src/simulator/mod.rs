@@ -41,6 +41,7 @@ mod mutate_site;
 mod mutation;
 mod oauth;
 mod options;
+pub mod past;
 mod people;
 mod personal_tokens;
 mod poorer;

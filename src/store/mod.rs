@@ -25,6 +25,7 @@ pub mod finalize;
 pub mod gauges;
 pub mod health;
 pub mod ids;
+pub mod insight;
 pub mod keys;
 pub mod log;
 pub mod migrate;

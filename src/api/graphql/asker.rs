@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::app::feed::Feed;
 use crate::app::health::{self, Health};
+use crate::app::insight::{self, Score};
 use crate::app::live::Live;
 use crate::app::project::{self, Project};
 use crate::app::schedule::{self, View};
@@ -37,6 +38,7 @@ pub struct Asker {
     projects: OnceCell<HashMap<Uuid, Arc<Project>>>,
     schedules: OnceCell<HashMap<Uuid, Arc<View>>>,
     health: OnceCell<HashMap<Uuid, Arc<Health>>>,
+    scores: OnceCell<(Option<f64>, HashMap<Uuid, Score>)>,
 }
 
 impl Asker {
@@ -51,6 +53,7 @@ impl Asker {
             projects: OnceCell::new(),
             schedules: OnceCell::new(),
             health: OnceCell::new(),
+            scores: OnceCell::new(),
         }
     }
 
@@ -126,5 +129,30 @@ impl Asker {
         };
         let all: &HashMap<_, _> = self.health.get_or_try_init(read).await?;
         Ok(all.get(&id).cloned())
+    }
+
+    /// The score of a project; none while it is paused, or before its first run.
+    ///
+    /// # Errors
+    /// Where the actor may not.
+    pub async fn score(&self, id: Uuid) -> Result<Option<Score>> {
+        Ok(self.scores().await?.1.get(&id).cloned())
+    }
+
+    /// The score of all projects together.
+    ///
+    /// # Errors
+    /// Where the actor may not.
+    pub async fn score_of_all(&self) -> Result<Option<f64>> {
+        Ok(self.scores().await?.0)
+    }
+
+    async fn scores(&self) -> Result<&(Option<f64>, HashMap<Uuid, Score>)> {
+        let read = || async {
+            let health = insight::health(&self.app, &self.actor, None).await?;
+            let scored = health.projects.into_iter().filter_map(|one| Some((one.project_id, one.score?)));
+            Ok::<_, Error>((health.score, scored.collect()))
+        };
+        self.scores.get_or_try_init(read).await
     }
 }

@@ -3,11 +3,13 @@
 use async_graphql::{Context, ID, Json, Object, Result};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use uuid::Uuid;
 
+use super::asker::Asker;
 use super::types::{
     Alert, AlertConnection, Anomaly, AuditConnection, AuditEntry, Health, Issue, IssueConnection, IssueFilter,
     JiraProjectOption, JiraProjectUserOption, PageInfo, Project, Recommendation, Run, RunConnection, RunFilter,
-    Setting, SyncJob, SyncLog, SyncState, Trend, Viewer, asker, issues, not_built, one_run, runs, states, target, uuid,
+    Setting, SyncJob, SyncLog, SyncState, Trend, Viewer, asker, issues, one_run, runs, states, target, uuid,
 };
 use crate::app::project as projects;
 use crate::app::run::bounded;
@@ -247,9 +249,13 @@ impl Query {
         match project_id {
             Some(id) => {
                 let project = asker.project(uuid("projectId", &id)?).await?;
-                Ok(Health::of(asker.health(project.id).await?.as_deref()))
+                let health = Health::of(asker.health(project.id).await?.as_deref());
+                Ok(health.scored(asker.score(project.id).await?))
             }
-            None => Ok(Health::of_all(&app::health::list(&asker.app, &asker.actor, None).await?)),
+            None => {
+                let health = Health::of_all(&app::health::list(&asker.app, &asker.actor, None).await?);
+                Ok(health.rated(asker.score_of_all().await?))
+            }
         }
     }
 
@@ -262,24 +268,32 @@ impl Query {
         #[graphql(default = 28)] days: Option<i32>,
     ) -> Result<Trend> {
         let asker = asker(context);
-        let project = match project_id {
-            Some(id) => Some(asker.project(uuid("projectId", &id)?).await?.id),
-            None => None,
-        };
+        let project = only(asker, project_id).await?;
         let days = i64::from(days.unwrap_or(28));
         Ok(app::stats::trend(&asker.app, &asker.actor, project, &metric, days).await?.into())
     }
 
-    /// Runs that were unusual.
-    async fn anomalies(&self, project_id: Option<ID>, since: Option<DateTime<Utc>>) -> Result<Vec<Anomaly>> {
-        let _ = (project_id, since);
-        not_built("anomalies")
+    /// Runs that were unusual since `since`, a week ago unless said, the newest first.
+    async fn anomalies(
+        &self,
+        context: &Context<'_>,
+        project_id: Option<ID>,
+        since: Option<DateTime<Utc>>,
+    ) -> Result<Vec<Anomaly>> {
+        let asker = asker(context);
+        let project = only(asker, project_id).await?;
+        let found = app::insight::anomalies(&asker.app, &asker.actor, project, since).await?;
+        asker.spend(found.len())?;
+        Ok(found.into_iter().map(|found| found.anomaly.into()).collect())
     }
 
     /// What to change, and why.
-    async fn recommendations(&self, project_id: Option<ID>) -> Result<Vec<Recommendation>> {
-        let _ = project_id;
-        not_built("recommendations")
+    async fn recommendations(&self, context: &Context<'_>, project_id: Option<ID>) -> Result<Vec<Recommendation>> {
+        let asker = asker(context);
+        let project = only(asker, project_id).await?;
+        let found = app::insight::recommendations(&asker.app, &asker.actor, project).await?;
+        asker.spend(found.len())?;
+        Ok(found.into_iter().map(Recommendation::from).collect())
     }
 
     /// The next times that a cron expression names.
@@ -293,5 +307,13 @@ impl Query {
         let asker = asker(context);
         let zone = time_zone.as_deref().unwrap_or("UTC");
         Ok(app::schedule::preview(&asker.app, &cron, zone, count.unwrap_or(5).into())?)
+    }
+}
+
+/// The project that is asked about; none for all within reach.
+async fn only(asker: &Asker, id: Option<ID>) -> Result<Option<Uuid>> {
+    match id {
+        Some(id) => Ok(Some(asker.project(uuid("projectId", &id)?).await?.id)),
+        None => Ok(None),
     }
 }

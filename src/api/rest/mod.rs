@@ -3,7 +3,9 @@
 mod accounts;
 mod alerts;
 mod audit;
+mod growth;
 mod history;
+mod insights;
 mod projects;
 mod run;
 mod session;
@@ -12,6 +14,7 @@ mod sites;
 mod stats;
 mod sync;
 mod tokens;
+mod unusual;
 
 use axum::{Json, Router};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
@@ -57,6 +60,16 @@ fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(run::retry))
         .routes(routes!(sync::start))
         .routes(routes!(stats::summary))
+        .routes(routes!(insights::health_score))
+        .routes(routes!(insights::trends))
+        .routes(routes!(insights::recommendations))
+        .routes(routes!(insights::apply))
+        .routes(routes!(unusual::anomalies))
+        .routes(routes!(unusual::patterns))
+        .routes(routes!(unusual::forecast))
+        .routes(routes!(unusual::daily))
+        .routes(routes!(growth::growth))
+        .routes(routes!(growth::what_if))
         .routes(routes!(projects::list))
         .routes(routes!(projects::pause))
         .routes(routes!(projects::resume))

@@ -5,6 +5,7 @@ pub(super) mod alerts;
 pub(super) mod audit;
 pub(super) mod failed;
 pub(super) mod history;
+pub(super) mod insights;
 pub(super) mod issues;
 pub(super) mod overview;
 pub(super) mod project;

@@ -61,6 +61,7 @@ pub async fn batch(pool: &PgPool, kind: Kind, retention: &Retention, from: Posit
         Kind::Workers => (of_others::workers(pool, kept, limit).await?, limit),
         Kind::Gates => (of_others::gates(pool, kept, limit).await?, limit),
         Kind::Audit => (of_others::audit(pool, kept, limit).await?, limit),
+        Kind::Summaries => (of_others::summaries(pool, kept, limit).await?, limit),
         Kind::Webhooks => (of_others::webhooks(pool, kept, limit).await?, limit),
     };
     let next = Position { at: row.last_at.unwrap_or(from.at), id: row.last_id.unwrap_or(from.id) };

@@ -33,6 +33,8 @@ pub struct Retention {
     pub alerts: Duration,
     /// Who changed what by hand.
     pub audit: Duration,
+    /// What the runs of a day add up to, and sizes of tables.
+    pub summaries: Duration,
 }
 
 impl Default for Retention {
@@ -53,6 +55,7 @@ impl Retention {
             logs: seconds(&setting::RETENTION_LOGS, day),
             alerts: seconds(&setting::RETENTION_ALERTS, day),
             audit: seconds(&setting::RETENTION_AUDIT, day),
+            summaries: seconds(&setting::RETENTION_SUMMARIES, day),
         }
     }
 }
@@ -86,13 +89,15 @@ pub enum Kind {
     Gates,
     /// Who changed what by hand.
     Audit,
+    /// What the runs of a day add up to, and sizes of tables.
+    Summaries,
     /// Webhooks that came, and how many were refused.
     Webhooks,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Steps,
         Self::DeadSteps,
         Self::Runs,
@@ -106,6 +111,7 @@ impl Kind {
         Self::Workers,
         Self::Gates,
         Self::Audit,
+        Self::Summaries,
         Self::Webhooks,
     ];
 
@@ -125,6 +131,7 @@ impl Kind {
             Self::Workers => "workers",
             Self::Gates => "gates",
             Self::Audit => "audit",
+            Self::Summaries => "summaries",
             Self::Webhooks => "webhooks",
         }
     }
@@ -138,6 +145,7 @@ impl Kind {
             Self::Logs | Self::Drift => retention.logs,
             Self::Alerts | Self::Reminders | Self::Silences => retention.alerts,
             Self::Audit => retention.audit,
+            Self::Summaries => retention.summaries,
             Self::Pages | Self::Workers => Duration::from_secs(HOUR),
             Self::Verifications | Self::Gates => Duration::from_secs(24 * HOUR),
             Self::Webhooks => Duration::from_secs(7 * 24 * HOUR),
@@ -228,6 +236,6 @@ mod tests {
         assert_eq!(Kind::ALL.map(Kind::as_str).as_slice(), crate::observe::labels::UPKEEP_KINDS);
         let retention = Retention::default();
         let hours = Kind::ALL.map(|kind| kind.kept(&retention).as_secs() / 3_600);
-        assert_eq!(hours, [24, 2160, 2160, 1, 24, 2160, 2160, 2160, 2160, 2160, 1, 24, 9600, 168]);
+        assert_eq!(hours, [24, 2160, 2160, 1, 24, 2160, 2160, 2160, 2160, 2160, 1, 24, 9600, 9600, 168]);
     }
 }

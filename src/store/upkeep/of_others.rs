@@ -264,3 +264,43 @@ pub(super) async fn webhooks(pool: &PgPool, kept: f64, limit: i64) -> Result<Row
     .await?;
     Ok(row)
 }
+
+/// Today's sizes of tables are taken here, too: the janitor comes by every few minutes, and only one of them at a time.
+pub(super) async fn summaries(pool: &PgPool, kept: f64, limit: i64) -> Result<Row> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtextextended('syncline.upkeep', 0)) AS mine),
+           gone AS (
+               DELETE FROM syncline.run_daily
+                WHERE ctid = ANY (ARRAY(SELECT d.ctid FROM syncline.run_daily d
+                                         WHERE (SELECT mine FROM turn)
+                                           AND d.day < (statement_timestamp() - make_interval(secs => $1))::date
+                                         ORDER BY d.day LIMIT $2))
+               RETURNING 1
+           ), sizes_gone AS (
+               DELETE FROM syncline.size_daily
+                WHERE ctid = ANY (ARRAY(SELECT d.ctid FROM syncline.size_daily d
+                                         WHERE (SELECT mine FROM turn)
+                                           AND d.day < (statement_timestamp() - make_interval(secs => $1))::date
+                                         ORDER BY d.day LIMIT $2))
+               RETURNING 1
+           ), sizes AS (
+               INSERT INTO syncline.size_daily (name, day, bytes)
+               SELECT c.relname, (statement_timestamp() AT TIME ZONE 'UTC')::date, pg_total_relation_size(c.oid)
+                 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                WHERE (SELECT mine FROM turn) AND n.nspname = 'syncline' AND c.relkind = 'r'
+               UNION ALL
+               SELECT 'database', (statement_timestamp() AT TIME ZONE 'UTC')::date, pg_database_size(current_database())
+                WHERE (SELECT mine FROM turn)
+               ON CONFLICT (name, day) DO UPDATE SET bytes = excluded.bytes WHERE syncline.size_daily.bytes <> excluded.bytes
+           )
+           SELECT t.mine AS "mine!", greatest(g.n, s.n) AS "seen!", g.n + s.n AS "removed!", NULL::timestamptz AS last_at,
+                  NULL::uuid AS last_id
+             FROM turn t CROSS JOIN (SELECT count(*) AS n FROM gone) g CROSS JOIN (SELECT count(*) AS n FROM sizes_gone) s"#,
+        kept,
+        limit
+    )
+    .fetch_one(pool)
+    .await?;
+    Ok(row)
+}

@@ -1,17 +1,17 @@
 //! What history teaches. Health and trends are told; what is not built yet says so.
 
-use async_graphql::{ID, Json, Result, SimpleObject};
+use async_graphql::{ID, Json, SimpleObject};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use crate::app::{self, Error};
+use crate::app;
 
 /// How well a project is.
 #[derive(SimpleObject)]
 pub struct Health {
     /// well, ailing, failing, site failing, never, paused or removed.
     state: String,
-    /// 0 to 100; null: no score is computed yet.
+    /// 0 to 100; null while the project is paused, or before its first run.
     score: Option<i32>,
     /// What the score is made of; empty where there is none.
     parts: Vec<HealthPart>,
@@ -30,12 +30,38 @@ pub struct HealthPart {
     weight: f64,
 }
 
+impl From<app::insight::Part> for HealthPart {
+    fn from(part: app::insight::Part) -> Self {
+        Self { name: part.name.to_owned(), value: part.value, weight: part.weight }
+    }
+}
+
+#[allow(clippy::cast_possible_truncation)] // 0 to 100
+fn whole(score: f64) -> i32 {
+    score.round() as i32
+}
+
 impl Health {
     /// Of a project; none once it was removed.
     pub fn of(health: Option<&app::health::Health>) -> Self {
         let state = health.map_or("removed", |health| health.state).to_owned();
         let reasons = health.map(app::health::Health::reasons).unwrap_or_default();
         Self { state, score: None, parts: Vec::new(), reasons }
+    }
+
+    /// The same with a score, where there is one.
+    pub fn scored(mut self, score: Option<app::insight::Score>) -> Self {
+        if let Some(score) = score {
+            self.score = Some(whole(score.score));
+            self.parts = score.parts.into_iter().map(HealthPart::from).collect();
+            self.reasons.extend(score.reasons);
+        }
+        self
+    }
+
+    /// The same with a score that is made of others.
+    pub fn rated(self, score: Option<f64>) -> Self {
+        Self { score: score.map(whole), ..self }
     }
 
     /// Of several projects: the worst speaks for all.
@@ -139,9 +165,41 @@ pub struct Recommendation {
     changes: Json<Value>,
 }
 
-/// Says that something of the schema is not built yet.
-pub fn not_built<T>(what: &'static str) -> Result<T> {
-    Err(Error::conflict(format!("{what} are not computed by this version"))
-        .help("leave the field out; docs/api.md lists what is not built yet")
-        .into())
+impl From<app::insight::Forecast> for Prediction {
+    fn from(expected: app::insight::Forecast) -> Self {
+        Self {
+            seconds: expected.seconds,
+            low: expected.low,
+            high: expected.high,
+            coverage: app::insight::COVERAGE,
+            based_on_runs: i32::try_from(expected.based_on).unwrap_or(i32::MAX),
+        }
+    }
+}
+
+impl From<app::insight::Anomaly> for Anomaly {
+    fn from(found: app::insight::Anomaly) -> Self {
+        let metric = found.metric.as_str().to_owned();
+        Self {
+            run_id: found.run.into(),
+            metric,
+            value: found.value,
+            low: found.low,
+            high: found.high,
+            score: found.score,
+        }
+    }
+}
+
+impl From<app::insight::Advice> for Recommendation {
+    fn from(advice: app::insight::Advice) -> Self {
+        let changes = advice.change.as_ref().map_or_else(|| serde_json::json!([]), app::insight::Change::json);
+        Self {
+            id: advice.id.into(),
+            text: advice.text,
+            evidence: Json(advice.evidence),
+            gain: advice.gain,
+            changes: Json(changes),
+        }
+    }
 }

@@ -10,7 +10,7 @@ mod run;
 mod user;
 
 pub use alert::{Alert, AlertConnection, AuditConnection, AuditEntry, Viewer};
-pub use insight::{Anomaly, Health, Recommendation, Trend, not_built};
+pub use insight::{Anomaly, Health, Recommendation, Trend};
 pub use issue::{Issue, IssueConnection};
 pub use list::{IssueFilter, RunFilter, issues, runs, target};
 pub use page::{Count, PageInfo};

@@ -41,7 +41,9 @@ impl Project {
     }
     /// How well it is.
     async fn health(&self, context: &Context<'_>) -> Result<Health> {
-        Ok(Health::of(asker(context).health(self.0.id).await?.as_deref()))
+        let asker = asker(context);
+        let score = asker.score(self.0.id).await?;
+        Ok(Health::of(asker.health(self.0.id).await?.as_deref()).scored(score))
     }
     /// How far it has been read, by entity; what was never read is left out.
     async fn sync_states(&self, context: &Context<'_>) -> Result<Vec<SyncState>> {

@@ -4,11 +4,12 @@ use async_graphql::{Context, Enum, ID, Json, Object, Result, SimpleObject};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::insight::{Anomaly, Prediction, not_built};
+use super::insight::{Anomaly, Prediction};
 use super::project::{LogLevel, SyncLog};
 use super::{Count, PageInfo, Project, asker, uuid};
 use crate::app::cursor;
 use crate::app::follow::{self, RunProgress};
+use crate::app::insight;
 use crate::app::run::{self as app, bounded};
 
 /// How a run stands.
@@ -249,12 +250,18 @@ impl Run {
         Failure::of(run.error_code.as_deref(), run.error_message.as_deref(), run.error_advice.as_deref(), None)
     }
     /// How long it was expected to take; null where nothing is known.
-    async fn prediction(&self) -> Option<Prediction> {
-        None
+    async fn prediction(&self, context: &Context<'_>) -> Result<Option<Prediction>> {
+        let asker = asker(context);
+        asker.statement()?;
+        let expected = insight::expected(&asker.app, &asker.actor, self.0.id).await?;
+        Ok(expected.map(Prediction::from))
     }
     /// What was unusual about it.
-    async fn anomalies(&self) -> Result<Vec<Anomaly>> {
-        not_built("anomalies")
+    async fn anomalies(&self, context: &Context<'_>) -> Result<Vec<Anomaly>> {
+        let asker = asker(context);
+        asker.statement()?;
+        let found = insight::anomalies_of(&asker.app, &asker.actor, self.0.id).await?;
+        Ok(found.into_iter().map(Anomaly::from).collect())
     }
     /// Its steps in the order in which they were made. They are swept some time after its end.
     async fn steps(
