@@ -247,6 +247,8 @@ async fn an_address_with_a_secret_works_without_a_signature() {
     let body = serde_json::to_vec(&updated(1)).unwrap();
     assert_eq!(door.send(&address, &[], body.clone()).await, StatusCode::ACCEPTED);
     assert_eq!(door.send(&address.replace("east", "west"), &[], body.clone()).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(door.send(&format!("{address}x"), &[], body.clone()).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(door.send("east/guess", &[], body.clone()).await, StatusCode::UNAUTHORIZED);
     assert_eq!(door.send("east", &[], body).await, StatusCode::UNAUTHORIZED);
     let clear = secret.expose_secret();
     let stored = format!("SELECT count(*) FROM syncline.webhook_secret w WHERE strpos(w::text, '{clear}') > 0");
