@@ -13,10 +13,12 @@ use crate::domain::failure::sanitise;
 use crate::observe::events;
 use crate::observe::health::Heartbeat;
 use crate::store::patience::Patience;
-use crate::store::{Connections, webhook};
+use crate::store::{Connections, Result, webhook};
 
-/// Between two looks: hints wait for two seconds anyhow.
-const EVERY: Duration = Duration::from_millis(500);
+/// The longest time between two looks: a hint waits for two seconds, so that it is seen before it is due.
+const EVERY: Duration = Duration::from_secs(2);
+/// The shortest.
+const AT_LEAST: Duration = Duration::from_millis(50);
 
 /// Turns hints into runs until `stop`.
 pub async fn run(connections: Connections, heartbeat: Heartbeat, stop: CancellationToken) {
@@ -27,13 +29,24 @@ pub async fn run(connections: Connections, heartbeat: Heartbeat, stop: Cancellat
 async fn follow(connections: &Connections, heartbeat: &Heartbeat) {
     let mut patience = Patience::default();
     loop {
-        let sleep = match patience.wait(webhook::request(&connections.now())).await {
-            Ok(_) => EVERY,
+        let sleep = match patience.wait(look(connections)).await {
+            Ok(sleep) => sleep,
             Err(error) => {
                 tracing::warn!(event = events::HINTS_FAILED, error = %sanitise(&error.to_string()), "retrying in 2 s");
-                Duration::from_secs(2)
+                EVERY
             }
         };
         heartbeat.rest(tokio::time::sleep(sleep)).await;
     }
+}
+
+/// Turns what is due into runs; answers when to look again.
+async fn look(connections: &Connections) -> Result<Duration> {
+    let pool = connections.now();
+    let Some(seconds) = webhook::due_in(&pool).await? else { return Ok(EVERY) };
+    if seconds > 0.0 {
+        return Ok(Duration::from_secs_f64(seconds.min(EVERY.as_secs_f64())).max(AT_LEAST));
+    }
+    webhook::request(&pool).await?;
+    Ok(AT_LEAST)
 }

@@ -16,6 +16,17 @@ const BATCH: i64 = 2_000;
 /// After so many seconds a hint that a run has taken, and not read, is taken again.
 const TAKEN_FOR: f64 = 600.0;
 
+/// In how many seconds the next hint is due, 0 where one is; none where none waits.
+pub async fn due_in(pool: &PgPool) -> Result<Option<f64>> {
+    let seconds = sqlx::query_scalar!(
+        r#"SELECT greatest(extract(epoch FROM due_at - clock_timestamp()), 0)::float8 AS "seconds!"
+             FROM syncline.webhook_hint ORDER BY due_at LIMIT 1"#
+    )
+    .fetch_optional(pool)
+    .await?;
+    Ok(seconds)
+}
+
 /// Turns hints that are due into runs: one per project, which reads the issues by id, or reads all that is new. Answers how many
 /// hints were taken.
 pub async fn request(pool: &PgPool) -> Result<u64> {

@@ -8,5 +8,5 @@ mod hint;
 mod secret;
 
 pub use event::{Arrival, Event, Refusals, Standing, Taken, count_refusals, list, standing, take};
-pub use hint::{Read, request, settle};
+pub use hint::{Read, due_in, request, settle};
 pub use secret::{NewSecret, Proof, Secret, Sender, add, remove, rotate, secrets, senders};
