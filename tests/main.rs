@@ -38,6 +38,7 @@ mod engine_lease;
 mod engine_queue;
 mod engine_run;
 mod enqueueing;
+mod exports;
 mod fairness;
 mod first_day;
 mod flavours;

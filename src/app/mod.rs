@@ -13,6 +13,7 @@ pub mod audit;
 mod connect;
 pub mod cursor;
 mod error;
+pub mod export;
 pub mod feed;
 pub mod follow;
 pub mod health;

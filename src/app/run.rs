@@ -98,20 +98,35 @@ pub fn bounded(field: &'static str, value: Option<i64>, default: i64, least: i64
 /// # Errors
 /// Where the actor may not, or something was asked wrongly.
 pub async fn history(app: &App, actor: &Actor, asked: &History) -> Result<Page<Run>> {
+    let (items, next_cursor, filter) = read(app, actor, asked).await?;
+    let pool = app.pool();
+    let total = again(|| within(LONGEST, run_view::count(&pool, &filter, COUNTED))).await?;
+    Ok(Page { items, next_cursor, total })
+}
+
+/// The same, not counted: the runs, and where to go on.
+///
+/// # Errors
+/// Where the actor may not, or something was asked wrongly.
+pub async fn part(app: &App, actor: &Actor, asked: &History) -> Result<(Vec<Run>, Option<String>)> {
+    let (items, next_cursor, _) = read(app, actor, asked).await?;
+    Ok((items, next_cursor))
+}
+
+async fn read(app: &App, actor: &Actor, asked: &History) -> Result<(Vec<Run>, Option<String>, RunFilter)> {
     actor.may(Verb::ReadRuns)?;
     let limit = bounded("limit", asked.limit, 50, 1, LONGEST_PAGE)?;
     let question = format!("{:?}", History { limit: None, offset: None, cursor: None, ..asked.clone() });
     let filter = RunFilter { limit: limit + 1, ..filter(app, actor, asked, &question).await? };
     let pool = app.pool();
     let mut items = again(|| within(LONGEST, run_view::list(&pool, &filter))).await?;
-    let total = again(|| within(LONGEST, run_view::count(&pool, &filter, COUNTED))).await?;
     let has_more = items.len() > usize::try_from(limit).unwrap_or(usize::MAX);
     if has_more {
         items.pop();
     }
     let next_cursor =
         items.last().filter(|_| has_more).map(|last| cursor::encode(&question, (last.created_at, last.id)));
-    Ok(Page { items, next_cursor, total })
+    Ok((items, next_cursor, filter))
 }
 
 /// The newest runs that match, as many as are asked for and not counted.

@@ -20,6 +20,7 @@ mod demo;
 mod doctor;
 mod drift;
 mod error;
+mod export;
 mod health;
 mod healthcheck;
 mod ids;
@@ -140,6 +141,7 @@ pub enum Command {
     Schedule(schedule::ScheduleArgs),
     Health(health::HealthArgs),
     Insight(insight::InsightArgs),
+    Export(export::ExportArgs),
     Alert(alert::AlertArgs),
     Verify(verify::VerifyArgs),
     Drift(drift::DriftArgs),
@@ -301,6 +303,7 @@ async fn dispatch(
         Command::Schedule(args) => schedule::run(args, context).await,
         Command::Health(args) => health::run(args, context).await,
         Command::Insight(args) => insight::run(args, context).await,
+        Command::Export(args) => export::run(args, context).await,
         Command::Alert(args) => alert::run(args, context).await,
         Command::Verify(args) => verify::run(args, context).await,
         Command::Drift(args) => drift::run(args, context).await,

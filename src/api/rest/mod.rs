@@ -3,6 +3,7 @@
 mod accounts;
 mod alerts;
 mod audit;
+mod exports;
 mod growth;
 mod history;
 mod insights;
@@ -68,6 +69,8 @@ fn routes() -> OpenApiRouter<Shared> {
         .routes(routes!(unusual::patterns))
         .routes(routes!(unusual::forecast))
         .routes(routes!(unusual::daily))
+        .routes(routes!(exports::runs))
+        .routes(routes!(exports::days))
         .routes(routes!(growth::growth))
         .routes(routes!(growth::what_if))
         .routes(routes!(projects::list))

@@ -9,8 +9,9 @@ use super::super::fields::{Fields, Form, Query};
 use super::super::parts;
 use super::super::shell::Shell;
 use super::super::visitor::{Visitor, page};
+use crate::app::export::{self, Format};
 use crate::app::project::{self, Project};
-use crate::app::run::{self, History, LONGEST_PAGE, Run};
+use crate::app::run::{self, History, Run};
 use crate::app::{self, Error, Kind, Result};
 
 /// Runs on a page.
@@ -110,56 +111,20 @@ pub(crate) async fn export(visitor: Visitor, Query(fields): Query) -> Response {
 }
 
 async fn write(visitor: &Visitor, fields: &Fields) -> Result<Response> {
-    let mut asked = History { limit: Some(LONGEST_PAGE), cursor: None, ..asked(fields)? };
-    let mut text = String::from(
-        "run,project,kind,trigger,state,requested_by,created_at,started_at,finished_at,issues,created,updated,set_aside,requests,code,message\r\n",
-    );
-    let mut rows = 0;
-    loop {
-        let part = run::history(visitor.app(), &visitor.actor, &asked).await?;
-        for run in &part.items {
-            let time = |at: Option<chrono::DateTime<chrono::Utc>>| at.map(|at| at.to_rfc3339()).unwrap_or_default();
-            let cells = [
-                run.id.to_string(),
-                run.project.clone(),
-                run.kind.clone(),
-                run.trigger.clone(),
-                run.state.clone(),
-                run.requested_by.clone(),
-                run.created_at.to_rfc3339(),
-                time(run.started_at),
-                time(run.finished_at),
-                run.issues_seen.to_string(),
-                run.issues_created.to_string(),
-                run.issues_updated.to_string(),
-                run.issues_rejected.to_string(),
-                run.requests.to_string(),
-                run.error_code.clone().unwrap_or_default(),
-                run.error_message.clone().unwrap_or_default(),
-            ];
-            text.push_str(&cells.map(|one| cell(&one)).join(","));
-            text.push_str("\r\n");
-        }
-        rows += part.items.len();
-        match part.next_cursor {
-            Some(cursor) if rows < EXPORTED => asked.cursor = Some(cursor),
-            _ => break,
+    let mut runs = export::runs(visitor.app().clone(), visitor.actor.clone(), asked(fields)?, Format::Csv);
+    let (mut text, mut rows) = (String::new(), 0);
+    while let Some(lines) = runs.next().await? {
+        rows += lines.len();
+        text.extend(lines.iter().flat_map(|line| [line.as_str(), Format::Csv.line_end()]));
+        if rows > EXPORTED {
+            break;
         }
     }
     let mut response = text.into_response();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(Format::Csv.media_type()));
     headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"runs.csv\""));
     Ok(response)
-}
-
-/// A cell of CSV. What a spreadsheet would take for a formula begins with a quote.
-fn cell(text: &str) -> String {
-    let text = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() };
-    match text.contains([',', '"', '\n', '\r']) {
-        true => format!("\"{}\"", text.replace('"', "\"\"")),
-        false => text,
-    }
 }
 
 #[derive(Template)]
