@@ -182,6 +182,7 @@ mod tests {
         assert_eq!(cell("@SUM(A1)"), "'@SUM(A1)");
         assert_eq!(cell("a \"b\", c\nd"), "\"a \"\"b\"\", c\nd\"");
         assert_eq!(cell("-2,5"), "\"'-2,5\"");
+        assert_eq!(cell("-x,y"), "\"'-x,y\"");
         assert_eq!(cell("plain"), "plain");
     }
 
