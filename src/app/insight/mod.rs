@@ -65,7 +65,9 @@ pub async fn health(app: &App, actor: &Actor, only: Option<Uuid>) -> Result<Heal
     actor.may(Verb::ReadStatistics)?;
     let facts = facts(app, actor, only).await?;
     let ids: Vec<Uuid> = facts.iter().map(|one| one.project_id).collect();
-    let mut runs = runs_of(app, &ids, 14, 200).await?;
+    // Two weeks of a run every quarter of an hour; of many projects, the last two days are enough to tell them apart.
+    let most = if ids.len() <= MOST_PROJECTS { 1_400 } else { 200 };
+    let mut runs = runs_of(app, &ids, 14, most).await?;
     let now = app.clock.now();
     let mut projects: Vec<Scored> = facts
         .into_iter()
