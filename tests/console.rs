@@ -17,7 +17,7 @@ use syncline::console;
 use crate::support::TestDb;
 
 /// Pages that everybody who may read sees.
-pub const PAGES: [&str; 18] = [
+pub const PAGES: [&str; 20] = [
     "/",
     "/history",
     "/projects",
@@ -33,6 +33,8 @@ pub const PAGES: [&str; 18] = [
     "/settings?scope=east/OPS",
     "/queue",
     "/sites",
+    "/sites/east/webhooks",
+    "/sites/east/webhooks?outcome=read&issue=OPS-1",
     "/start",
     "/go?q=ops",
     "/keys",
@@ -129,6 +131,8 @@ pub async fn filled() -> TestDb {
                 updated_at, content_hash, synced_at)
          SELECT site_id, 1, id, 'OPS-1', '<script>alert(1)</script>', 'Line one', 'Bug', 'Open', 'new', now(), now(), '', now()
            FROM syncline.project;
+         INSERT INTO syncline.webhook_event (site_id, delivery, kind, issue_id, issue_key, verified, outcome, read_at)
+         SELECT id, '<b>', 'jira:issue_updated', 1, 'OPS-1', 'hmac', 'read', now() FROM syncline.site;
          INSERT INTO syncline.comment (site_id, id, issue_id, body, created_at, updated_at, content_hash, restricted_to)
          SELECT site_id, n, 1, 'Comment ' || n, now(), now(), '', CASE n WHEN 2 THEN 'Admins' END
            FROM syncline.project, generate_series(1, 2) n;"

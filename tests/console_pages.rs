@@ -52,3 +52,16 @@ async fn an_issue_hides_what_jira_restricts() {
     assert!(!page.contains("Comment 2") && !page.contains("Admins"), "{page}");
     assert_eq!(stage.get("/issues/east/OPS-9").await.status(), 404);
 }
+
+#[tokio::test]
+async fn webhooks_are_found_by_issue_and_outcome() {
+    let db = filled().await;
+    let stage = Stage::new(&db).await;
+    let all = stage.text("/sites/east/webhooks").await;
+    assert!(all.contains("jira:issue_updated") && all.contains("/issues/east/OPS-1") && all.contains("No secret"), "{all}");
+    assert!(stage.text("/sites").await.contains("/sites/east/webhooks"));
+    let none = stage.text("/sites/east/webhooks?outcome=ignored").await;
+    assert!(!none.contains("jira:issue_updated") && none.contains("selected>ignored"), "{none}");
+    let wrong = stage.get("/sites/east/webhooks?outcome=lost").await;
+    assert_eq!(wrong.status(), reqwest::StatusCode::BAD_REQUEST);
+}

@@ -26,7 +26,7 @@ use crate::config::{ServeConfig, SyncConfig};
 use crate::http::listen;
 use pages::{
     access, alerts, audit, history, insights, issues, overview, project, projects, queue, run, search, settings,
-    sign_in, sites, start,
+    sign_in, sites, start, webhooks,
 };
 use visitor::Visitor;
 
@@ -63,6 +63,7 @@ fn router() -> Router<Shared> {
         .route("/queue/requeue", post(queue::requeue))
         .route("/queue/discard", post(queue::discard))
         .route("/sites", get(sites::show).post(sites::limit))
+        .route("/sites/{site}/webhooks", get(webhooks::show))
         .route("/audit", get(audit::show))
         .route("/access", get(access::show).post(access::create))
         .route("/access/revoke", post(access::revoke))

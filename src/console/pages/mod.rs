@@ -17,3 +17,4 @@ pub(super) mod settings;
 pub(super) mod sign_in;
 pub(super) mod sites;
 pub(super) mod start;
+pub(super) mod webhooks;

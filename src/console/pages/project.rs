@@ -10,6 +10,7 @@ use super::super::parts::{self, Html};
 use super::super::shell::Shell;
 use super::super::visitor::{Visitor, page};
 use super::projects::Line;
+use crate::app::insight::{self, Forecast};
 use crate::app::run::{self, History, Run};
 use crate::app::{Error, Result, health, project, schedule};
 
@@ -22,6 +23,8 @@ struct Page {
     runs: Vec<Run>,
     strip: Html,
     ladder: Vec<Rung>,
+    /// What the next run takes, in words; none where too little is known.
+    expected: Option<String>,
 }
 
 /// A rung of the back-off ladder.
@@ -55,7 +58,17 @@ async fn draw(visitor: &Visitor, site: &str, key: &str) -> Result<Response> {
         Some(view) => sentence(&schedule::why(view, visitor.now)),
         None => "It was removed: nothing is read any more.".to_owned(),
     };
-    page(&Page { shell, line: Line { project, health }, why, strip: chart::strip(&strip), runs, ladder })
+    let name = project::name(&project);
+    let expected = match view {
+        Some(_) => insight::forecast(app, actor, &name, None, None).await?.map(words),
+        None => None,
+    };
+    page(&Page { shell, line: Line { project, health }, why, strip: chart::strip(&strip), runs, ladder, expected })
+}
+
+fn words(expected: Forecast) -> String {
+    let Forecast { seconds, low, high, requests, .. } = expected;
+    format!("{seconds:.1} s, in nine of ten cases {low:.1} to {high:.1} s; {requests:.0} requests")
 }
 
 /// With a capital and a full stop.
