@@ -432,16 +432,19 @@ impl<'a> History<'a> {
                 if ended(self.db.pool(), run).await == "succeeded" {
                     break;
                 }
-                let why: Option<String> = sqlx::query_scalar(
-                    "SELECT error_code || ': ' || error_message FROM syncline.sync_run WHERE id = $1",
-                )
-                .bind(run)
-                .fetch_one(self.db.pool())
-                .await
-                .unwrap();
+                let why = self.why(run).await;
                 assert!(attempt < 3, "seed {}: {key} fails although nothing goes wrong: {why:?}", self.seed);
             }
         }
+    }
+
+    /// Why a run failed.
+    async fn why(&self, run: Uuid) -> Option<String> {
+        sqlx::query_scalar("SELECT error_code || ': ' || error_message FROM syncline.sync_run WHERE id = $1")
+            .bind(run)
+            .fetch_one(self.db.pool())
+            .await
+            .unwrap()
     }
 
     async fn judge(&self) {
@@ -458,7 +461,9 @@ impl<'a> History<'a> {
             repairs.extend(verify::repair(self.db.pool(), &scope, &report, "test").await.unwrap());
         }
         for run in repairs {
-            assert_eq!(ended(self.db.pool(), run).await, "succeeded", "seed {}: repair", self.seed);
+            let state = ended(self.db.pool(), run).await;
+            let why = self.why(run).await;
+            assert_eq!(state, "succeeded", "seed {}: the repair: {why:?}", self.seed);
         }
         for scope in self.scopes().await {
             let report = self.verify(&scope).await;
