@@ -58,7 +58,10 @@ async fn webhooks_are_found_by_issue_and_outcome() {
     let db = filled().await;
     let stage = Stage::new(&db).await;
     let all = stage.text("/sites/east/webhooks").await;
-    assert!(all.contains("jira:issue_updated") && all.contains("/issues/east/OPS-1") && all.contains("No secret"), "{all}");
+    assert!(
+        all.contains("jira:issue_updated") && all.contains("/issues/east/OPS-1") && all.contains("No secret"),
+        "{all}"
+    );
     assert!(stage.text("/sites").await.contains("/sites/east/webhooks"));
     let none = stage.text("/sites/east/webhooks?outcome=ignored").await;
     assert!(!none.contains("jira:issue_updated") && none.contains("selected>ignored"), "{none}");
