@@ -232,3 +232,25 @@ async fn sizes_are_kept_and_summaries_go_in_time() {
     let database = grown.as_array().unwrap().iter().find(|one| one["name"] == "database").unwrap();
     assert!((database["per_day"].as_f64().unwrap() - 1_000_000.0).abs() < 50_000.0, "{database}");
 }
+
+#[tokio::test]
+async fn more_than_can_be_told_at_once_is_said() {
+    let db = TestDb::new().await;
+    sqlx::raw_sql(
+        "INSERT INTO syncline.site (id, name, base_url, account_email, credential)
+         VALUES (syncline.new_id(), 'east', 'http://127.0.0.1:9', 'a@b', 'env:NONE');
+         INSERT INTO syncline.project (id, site_id, key) SELECT syncline.new_id(), id, 'P' || n FROM syncline.site, generate_series(1, 101) n;
+         INSERT INTO syncline.run_daily
+         SELECT id, current_date - n, 'full', 'succeeded', 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1
+           FROM syncline.project, generate_series(0, 99) n;",
+    )
+    .execute(db.pool())
+    .await
+    .unwrap();
+    refuses(&db, &["export", "days", "--days", "400"], 2, &["more than 10000 rows", "fewer days"]);
+    refuses(&db, &["insight", "anomalies"], 2, &["101 projects are more than 100", "name a project"]);
+    assert_eq!(data(&db, &["insight", "daily", "P7", "--days", "400"]).as_array().unwrap().len(), 100);
+    let stage = crate::console::Stage::new(&db).await;
+    let page = stage.text("/insights").await;
+    assert!(page.contains("101 projects are more than 100") && !page.contains("Nothing to recommend"), "{page}");
+}

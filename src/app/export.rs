@@ -160,10 +160,10 @@ fn header<T: Record>(format: Format, is_first: bool) -> Vec<String> {
     (is_first && format == Format::Csv).then(|| T::HEADER.to_owned()).into_iter().collect()
 }
 
-/// What the runs of each day add up to, of all projects within reach: the newest day first, 10,000 rows at most.
+/// What the runs of each day add up to, of all projects within reach: the newest day first.
 ///
 /// # Errors
-/// Where the actor may not, or the number of days is out of bounds.
+/// Where the actor may not, the number of days is out of bounds, or there are more than 10,000 rows.
 pub async fn days(app: &App, actor: &Actor, days: Option<i64>, format: Format) -> Result<Vec<String>> {
     let mut lines = header::<Daily>(format, true);
     for day in insight::daily(app, actor, None, days).await? {

@@ -83,7 +83,7 @@ pub(super) struct DayExport {
     days: Option<i64>,
 }
 
-/// What the runs of each day add up to, the newest day first; 10,000 rows at most.
+/// What the runs of each day add up to, the newest day first; more than 10,000 rows are refused.
 #[utoipa::path(get, path = "/api/exports/days", tag = "exports", params(DayExport),
     responses((status = 200, content((String = "text/csv"), (String = "application/x-ndjson"))),
               (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]

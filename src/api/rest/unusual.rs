@@ -190,7 +190,7 @@ pub(super) struct DailyParams {
     days: Option<i64>,
 }
 
-/// What the runs of each day add up to, by project, kind and outcome: the newest day first, 10,000 rows at most.
+/// What the runs of each day add up to, by project, kind and outcome: the newest day first; more than 10,000 rows are refused.
 #[utoipa::path(get, path = "/api/sync/analytics/daily", tag = "insights", params(DailyParams),
     responses((status = 200, body = Vec<Daily>), (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
 pub(super) async fn daily(

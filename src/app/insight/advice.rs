@@ -108,13 +108,13 @@ fn about(app: &App, project: &ProjectFacts, runs: &[Run]) -> Vec<Advice> {
     let change = |cron: String| Change { project: name.clone(), cron, before: before.clone() };
     let mut advice = Vec::new();
     let idle = idle(runs);
-    if let Some(requests) = idle.filter(|_| is_plain && (1..60).contains(&minutes)) {
+    if let Some((count, requests)) = idle.filter(|_| is_plain && (1..60).contains(&minutes)) {
         let share = 1.0 - f64::from(minutes) / 60.0;
         advice.push(Advice {
             id: format!("idle:{}", project.project_id),
             project: Some(name.clone()),
-            text: format!("Synchronise {name} once an hour: nothing changed there in {} runs", runs.len()),
-            evidence: json!({ "runs": runs.len(), "changed": 0, "requests": requests, "every_minutes": minutes }),
+            text: format!("Synchronise {name} once an hour: nothing changed there in {count} runs"),
+            evidence: json!({ "runs": count, "changed": 0, "requests": requests, "every_minutes": minutes }),
             gain: format!("{:.0} % of its requests", share * 100.0),
             change: Some(change(HOURLY.to_owned())),
         });
@@ -153,11 +153,12 @@ fn about(app: &App, project: &ProjectFacts, runs: &[Run]) -> Vec<Advice> {
     advice
 }
 
-/// The requests of incremental runs that found nothing; none where there are few, or one found something.
-fn idle(runs: &[Run]) -> Option<f64> {
+/// How many incremental runs found nothing, and their requests; none where there are few, or one found something.
+fn idle(runs: &[Run]) -> Option<(usize, f64)> {
     let incremental: Vec<&Run> = runs.iter().filter(|run| run.work == Work::Incremental && run.succeeded()).collect();
     let nothing = incremental.iter().all(|run| run.changed == 0.0);
-    (incremental.len() >= MIN_IDLE_RUNS && nothing).then(|| incremental.iter().map(|run| run.requests).sum())
+    (incremental.len() >= MIN_IDLE_RUNS && nothing)
+        .then(|| (incremental.len(), incremental.iter().map(|run| run.requests).sum()))
 }
 
 fn of_pattern(pattern: &Pattern) -> Advice {

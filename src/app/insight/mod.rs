@@ -32,6 +32,8 @@ const DAYS: i32 = 90;
 const MOST_RUNS: i64 = 3_000;
 /// Projects whose whole history is read for one answer.
 const MOST_PROJECTS: usize = 100;
+/// Rows of days for one answer.
+const MOST_ROWS: i64 = 10_000;
 
 /// A project and its score.
 #[derive(Clone, Debug)]
@@ -118,16 +120,21 @@ fn zone(project: &ProjectFacts) -> Tz {
     project.time_zone.as_deref().and_then(|zone| zone.parse().ok()).unwrap_or(Tz::UTC)
 }
 
-/// What the runs of each day add up to: of one project or of all within reach, the newest day first. At most 10,000 rows.
+/// What the runs of each day add up to: of one project or of all within reach, the newest day first.
 ///
 /// # Errors
-/// Where the actor may not, or the number of days is out of bounds.
+/// Where the actor may not, the number of days is out of bounds, or there are more than 10,000 rows: none is left out unsaid.
 pub async fn daily(app: &App, actor: &Actor, only: Option<Uuid>, days: Option<i64>) -> Result<Vec<Daily>> {
     actor.may(Verb::ReadStatistics)?;
     let days = i32::try_from(super::run::bounded("days", days, 28, 1, 3_650)?).unwrap_or(28);
     let pool = app.pool();
     let ids = reach(actor, only);
-    Ok(again(|| within(LONGEST, insight::daily(&pool, days, ids.as_deref(), 10_000))).await?)
+    let rows = again(|| within(LONGEST, insight::daily(&pool, days, ids.as_deref(), MOST_ROWS + 1))).await?;
+    if i64::try_from(rows.len()).is_ok_and(|found| found > MOST_ROWS) {
+        return Err(Error::invalid("days", format!("{days} days are more than {MOST_ROWS} rows"))
+            .help("ask for fewer days, or name a project where that is possible"));
+    }
+    Ok(rows)
 }
 
 /// The projects that are asked about: none for all.

@@ -8,7 +8,7 @@ use super::super::parts;
 use super::super::shell::Shell;
 use super::super::visitor::{Visitor, page};
 use crate::app::insight::{self, Advice, Found, Grown, Health, Part, Pattern, Score, Scored};
-use crate::app::{Error, Result, project};
+use crate::app::{Error, Kind, Result, project};
 
 #[derive(Template)]
 #[template(path = "insights.html", config = ".askama.toml")]
@@ -87,19 +87,23 @@ async fn drawn(visitor: &Visitor, query: &Fields) -> Result<Response> {
         false => Some(project::find(app, actor, &of, false).await?.id),
     };
     let health = insight::health(app, actor, only).await?;
-    let found = insight::anomalies(app, actor, only, None).await;
-    let too_many = found.as_ref().err().cloned();
-    let advice = insight::recommendations(app, actor, only).await.unwrap_or_default();
+    // That there are too many projects is told beside what can be told; any other trouble is the page's.
+    let (found, advice, too_many) = match insight::anomalies(app, actor, only, None).await {
+        Ok(found) => (found, insight::recommendations(app, actor, only).await?, None),
+        Err(problem) if problem.kind == Kind::Invalid => (Vec::new(), Vec::new(), Some(problem)),
+        Err(problem) => return Err(problem),
+    };
     let patterns = if only.is_none() { insight::patterns(app, actor).await? } else { Vec::new() };
     // Sizes are those of all projects: nothing for those who reach a few.
-    let mut sizes = if only.is_none() { insight::sizes(app, actor).await.unwrap_or_default() } else { Vec::new() };
+    let reaches_all = only.is_none() && actor.projects.is_none();
+    let mut sizes = if reaches_all { insight::sizes(app, actor).await? } else { Vec::new() };
     sizes.truncate(8);
     page(&Page {
         shell: Shell::of(visitor, "insights", "Insights").await,
         health,
         of,
         too_many,
-        found: found.unwrap_or_default(),
+        found,
         patterns,
         advice: advice.into_iter().filter(|advice| !advice.id.starts_with("pattern:")).collect(),
         sizes,

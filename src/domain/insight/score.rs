@@ -62,9 +62,10 @@ pub struct Score {
     pub reasons: Vec<String>,
 }
 
-/// The score at `now`, of runs that come oldest first; none of a paused project, or of one without runs.
+/// The score at `now`, of runs that come oldest first; none of a paused project, or of one before its first run. One that ran
+/// and does not run any more has a bad one.
 pub fn score(runs: &[Run], facts: &Facts, now: DateTime<Utc>) -> Option<Score> {
-    if facts.is_paused || runs.is_empty() {
+    if facts.is_paused || runs.is_empty() && facts.last_success_at.is_none() {
         return None;
     }
     let parts = vec![
@@ -195,5 +196,23 @@ fn reason(part: &Part, facts: &Facts, now: DateTime<Utc>) -> String {
             }
             parts.join("; ")
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_project_that_stopped_running_is_not_without_a_score() {
+        let now = DateTime::UNIX_EPOCH + TimeDelta::days(100);
+        let at = |days: i64| Some(now - TimeDelta::days(days));
+        let facts =
+            Facts { objective: TimeDelta::hours(1), last_success_at: at(20), fresh_as_of: at(20), ..Facts::default() };
+        let stopped = score(&[], &facts, now).unwrap();
+        assert!(stopped.score <= NO_SUCCESS_CAP && stopped.reasons[0].contains("for a day"), "{stopped:?}");
+        assert_eq!(score(&[], &Facts::default(), now), None, "before its first run");
+        assert_eq!(score(&[], &Facts { is_paused: true, ..facts }, now), None);
     }
 }
